@@ -1,0 +1,107 @@
+//! The contract between `wrun` and a WebAssembly task: names, types, codes and rules.
+//!
+//! Host and guests use this crate, so that both sides mean the same thing by construction. It has no code beyond a
+//! few constants, needs no allocator and no `std`. Guests written in Rust use the `wrun-guest` crate, which wraps all
+//! of this; guests in C include `guest-sdk/c/wrun.h`; for any other language this page is the specification.
+//!
+//! # What a task module looks like
+//!
+//! It exports a memory named [`MEMORY_EXPORT`] and, for each of its tasks, a function of type `() -> i32` whose name
+//! is [`TASK_EXPORT_PREFIX`] followed by the task's name. The function returns [`TASK_OK`] or any other number for
+//! a failure. Where the module exports [`INITIALIZE_EXPORT`], the host calls that once per instance, first.
+//!
+//! # Conventions
+//!
+//! All imports come from the module [`MODULE`] and use plain numbers. Addresses and lengths in memory are unsigned
+//! 32-bit numbers in an `i32`; offsets and lengths of inputs and regions are unsigned 64-bit numbers in an `i64`.
+//! Text is UTF-8. A call with an address or a length outside memory, an unknown index or an impossible range traps
+//! with a message that names the call and the values, so no import has an error code.
+//!
+//! # The imports
+//!
+//! | import | wasm type |
+//! |---|---|
+//! | [`TASK_INDEX`](import::TASK_INDEX) | `() -> i64` |
+//! | [`ARG_LEN`](import::ARG_LEN) | `() -> i32` |
+//! | [`ARG_READ`](import::ARG_READ) | `(dst i32) -> ()` |
+//! | [`INPUT_COUNT`](import::INPUT_COUNT) | `() -> i32` |
+//! | [`INPUT_FIND`](import::INPUT_FIND) | `(name i32, len i32) -> i32` |
+//! | [`INPUT_LEN`](import::INPUT_LEN) | `(input i32) -> i64` |
+//! | [`INPUT_MAP`](import::INPUT_MAP) | `(input i32, offset i64, len i32) -> i32` |
+//! | [`INPUT_UNMAP`](import::INPUT_UNMAP) | `(address i32) -> ()` |
+//! | [`OUTPUT_WRITE`](import::OUTPUT_WRITE) | `(address i32, len i32) -> ()` |
+//! | [`OUTPUT_MAP`](import::OUTPUT_MAP) | `(len i32) -> i32` |
+//! | [`REGION_COUNT`](import::REGION_COUNT) | `() -> i32` |
+//! | [`REGION_LEN`](import::REGION_LEN) | `(region i32) -> i64` |
+//! | [`REGION_MAP`](import::REGION_MAP) | `(region i32, offset i64, len i32) -> i32` |
+//! | [`FAIL`](import::FAIL) | `(address i32, len i32) -> ()` |
+//! | [`LOG`](import::LOG) | `(level i32, address i32, len i32) -> ()` |
+
+#![no_std]
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod import;
+mod level;
+
+pub use import::{IMPORTS, Import, ValueType};
+pub use level::{Level, UnknownLevel};
+
+/// The import module's name; it carries the contract's version.
+pub const MODULE: &str = "wrun_v1";
+
+/// The contract's version, which is the number in [`MODULE`].
+pub const VERSION: u32 = 1;
+
+/// What an export's name begins with when it is a task; the rest is the task's name.
+pub const TASK_EXPORT_PREFIX: &str = "wrun:task/";
+
+/// The name under which a task module exports its linear memory.
+pub const MEMORY_EXPORT: &str = "memory";
+
+/// The export that the host calls once per instance before anything else, where it exists.
+///
+/// It is the entry point of a WASI reactor, which runs the constructors of the module's language.
+pub const INITIALIZE_EXPORT: &str = "_initialize";
+
+/// What a task function returns when its result is complete.
+pub const TASK_OK: i32 = 0;
+
+/// What the SDKs return from a task function after [`import::FAIL`]; any non-zero number means the same.
+pub const TASK_FAILED: i32 = 1;
+
+/// What [`import::INPUT_FIND`] returns when no input has the name.
+pub const NOT_FOUND: i32 = -1;
+
+/// The unit of mapping, in bytes: a window's address and its offset in the *file* agree modulo this number.
+///
+/// A record that is aligned in the file is therefore aligned in memory. For a piece of a file the offset in the file
+/// is the piece's own start plus the offset that the task asked for.
+pub const WINDOW_GRANULE: u64 = 4096;
+
+/// The task's name when `export` is the name of a task export.
+///
+/// ```
+/// assert_eq!(wrun_abi::task_name("wrun:task/count"), Some("count"));
+/// assert_eq!(wrun_abi::task_name("memory"), None);
+/// ```
+pub fn task_name(export: &str) -> Option<&str> {
+    export.strip_prefix(TASK_EXPORT_PREFIX).filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+
+    #[test]
+    fn module_name_carries_the_version() {
+        assert_eq!(MODULE, std::format!("wrun_v{VERSION}"));
+    }
+
+    #[test]
+    fn prefix_alone_is_no_task() {
+        assert_eq!(task_name(TASK_EXPORT_PREFIX), None);
+    }
+}

@@ -1,0 +1,185 @@
+/* wrun.h: write WebAssembly tasks for wrun in C or C++. One header, no library.
+ *
+ *     #include "wrun.h"
+ *
+ *     WRUN_TASK(shout) {
+ *         char *text = wrun_arg();
+ *         for (char *c = text; *c; c++)
+ *             if (*c >= 'a' && *c <= 'z') *c -= 'a' - 'A';
+ *         wrun_output_text(text);
+ *         return WRUN_OK;
+ *     }
+ *
+ * Build it as a WASI reactor, with clang, lld and wasi-libc:
+ *
+ *     clang --target=wasm32-wasi -mexec-model=reactor -O2 shout.c -o shout.wasm
+ *     wrun map shout.wasm hello world
+ *
+ * The functions that are named like the contract's imports (version 1, import module `wrun_v1`) are those imports. They
+ * have no error codes: an address or length outside memory, an unknown index or an impossible range traps with a
+ * message that names the call and the values. Addresses are of 32-bit memories; text is UTF-8 without an end mark.
+ */
+#ifndef WRUN_H
+#define WRUN_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef __wasm32__
+#error "wrun.h is for 32-bit WebAssembly: compile with --target=wasm32-wasi"
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#define WRUN_C_LINKAGE extern "C"
+#else
+#define WRUN_C_LINKAGE
+#endif
+
+#define WRUN_CONTRACT_VERSION 1
+
+/* What a task returns: its result is complete, or it has failed (any number but 0). */
+#define WRUN_OK 0
+#define WRUN_FAILED 1
+
+/* What `wrun_input_find` returns when no input has the name. */
+#define WRUN_NOT_FOUND (-1)
+
+/* The most bytes that may be mapped at once, so that differences of pointers stay meaningful. */
+#define WRUN_MAX_WINDOW 0x7fffffffu
+
+/* Log levels, for `wrun_log`. */
+enum wrun_level { WRUN_ERROR = 1, WRUN_WARN = 2, WRUN_INFO = 3, WRUN_DEBUG = 4, WRUN_TRACE = 5 };
+
+/* Begins the definition of the task `name`: a function without parameters that returns an int. The module exports it
+ * as `wrun:task/name`, which `wrun map --call name` calls. */
+#define WRUN_TASK(name)                                                                                             \
+    WRUN_C_LINKAGE __attribute__((export_name("wrun:task/" #name))) int wrun_task_##name(void);                     \
+    int wrun_task_##name(void)
+
+#define WRUN_IMPORT(name) __attribute__((import_module("wrun_v1"), import_name(name)))
+
+/* ---- The contract's imports -------------------------------------------------------------------------------------- */
+
+/* The position of the task's item in the job, from 0. */
+WRUN_IMPORT("task_index") uint64_t wrun_task_index(void);
+
+/* The argument's length in bytes; and its bytes, all of them, copied to `dst`. The argument is the item's text, for a
+ * file its path, for a piece of a file path and range. */
+WRUN_IMPORT("arg_len") size_t wrun_arg_len(void);
+WRUN_IMPORT("arg_read") void wrun_arg_read(void *dst);
+
+/* How many inputs the task has: first its own file or piece, if its item is one, then the shared inputs in the order
+ * of the command line. The inputs of a reduce task are the results that it merges, in order. */
+WRUN_IMPORT("input_count") uint32_t wrun_input_count(void);
+
+/* The index of the input of that name, or WRUN_NOT_FOUND. */
+WRUN_IMPORT("input_find") int32_t wrun_input_find(const char *name, size_t name_len);
+
+/* The length in bytes of what the task may see of the input; of a piece, the piece's length. */
+WRUN_IMPORT("input_len") uint64_t wrun_input_len(uint32_t input);
+
+/* Maps a range of an input read-only, without copying it, and returns its address, which is never NULL and agrees
+ * with the range's offset in the file modulo 4096. A range that is mapped already gives the same address once more.
+ * Writing to it ends the task. */
+WRUN_IMPORT("input_map") const void *wrun_input_map(uint32_t input, uint64_t offset, size_t len);
+
+/* Undoes one `wrun_input_map`; after the last one of a range, its bytes may not be touched any more. Needed only by
+ * tasks that read more than fits into memory: whatever is mapped ends with the task. */
+WRUN_IMPORT("input_unmap") void wrun_input_unmap(const void *address);
+
+/* Appends a copy of the bytes to the task's result. */
+WRUN_IMPORT("output_write") void wrun_output_write(const void *bytes, size_t len);
+
+/* An area of `len` zero bytes that becomes the task's result without a copy. At most once a task, and not together
+ * with `wrun_output_write`. */
+WRUN_IMPORT("output_map") void *wrun_output_map(size_t len);
+
+/* Writable shared memory: how many regions there are, how long one is, and a range of it. Other tasks may write to a
+ * region that is meant for atomics at the same time: use atomic instructions only. */
+WRUN_IMPORT("region_count") uint32_t wrun_region_count(void);
+WRUN_IMPORT("region_len") uint64_t wrun_region_len(uint32_t region);
+WRUN_IMPORT("region_map") void *wrun_region_map(uint32_t region, uint64_t offset, size_t len);
+
+/* Sets the error message of a task that is about to return WRUN_FAILED. */
+WRUN_IMPORT("fail") void wrun_fail_bytes(const char *text, size_t len);
+
+/* Writes a log line, attributed to the task. */
+WRUN_IMPORT("log") void wrun_log_bytes(int32_t level, const char *text, size_t len);
+
+/* ---- Helpers ----------------------------------------------------------------------------------------------------- */
+
+/* Sets the error message and gives what the task should then return:
+ *     return wrun_fail("line 3: not a number"); */
+static inline int wrun_fail(const char *text) {
+    wrun_fail_bytes(text, strlen(text));
+    return WRUN_FAILED;
+}
+
+/* Writes a log line. */
+static inline void wrun_log(enum wrun_level level, const char *text) {
+    wrun_log_bytes((int32_t)level, text, strlen(text));
+}
+
+/* Appends text to the task's result. */
+static inline void wrun_output_text(const char *text) { wrun_output_write(text, strlen(text)); }
+
+/* Makes malloc take its first memory before any window is mapped. Versions of wasi-libc before 2023, Debian 12's among
+ * them, give malloc everything up to the memory's end at its first call, and that would include the windows. */
+__attribute__((constructor)) static void wrun_prepare_malloc(void) {
+    void *volatile memory = malloc(1);
+    free(memory);
+}
+
+/* Memory from malloc, or the end of the task with a message when there is none. */
+static inline void *wrun_alloc(size_t len) {
+    void *memory = malloc(len ? len : 1);
+    if (!memory) {
+        wrun_fail("out of memory: raise --memory");
+        __builtin_trap();
+    }
+    return memory;
+}
+
+/* The argument as a string with an end mark, to be freed; it is cut short where it has a zero byte. */
+static inline char *wrun_arg(void) {
+    size_t len = wrun_arg_len();
+    char *text = (char *)wrun_alloc(len + 1);
+    wrun_arg_read(text);
+    text[len] = 0;
+    return text;
+}
+
+/* Bytes that are mapped, or part of what is. */
+struct wrun_bytes {
+    const unsigned char *first;
+    size_t len;
+};
+
+/* A whole input. A task that has no such input, or one of more than WRUN_MAX_WINDOW bytes, ends with a message. */
+static inline struct wrun_bytes wrun_map_input(uint32_t input) {
+    struct wrun_bytes bytes = {0, 0};
+    uint64_t len;
+    if (input >= wrun_input_count()) {
+        wrun_fail("this task has no input: use --files, --split or --input");
+        __builtin_trap();
+    }
+    len = wrun_input_len(input);
+    if (len > WRUN_MAX_WINDOW) {
+        wrun_fail("the input is too large to be mapped at once: use --split");
+        __builtin_trap();
+    }
+    bytes.len = (size_t)len;
+    bytes.first = (const unsigned char *)wrun_input_map(input, 0, bytes.len);
+    return bytes;
+}
+
+#undef WRUN_IMPORT
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

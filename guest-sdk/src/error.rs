@@ -1,0 +1,87 @@
+//! The error of the SDK's own calls.
+
+use std::fmt;
+
+/// Why an extractor or a call on an [`Input`](crate::Input) failed; a task may return it, or make its own.
+///
+/// ```
+/// # use wrun_guest::Error;
+/// let error = Error::new(format_args!("line {}: no such column", 3));
+/// assert_eq!(error.to_string(), "line 3: no such column");
+/// ```
+#[derive(Debug)]
+pub struct Error {
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Message(String),
+    OutOfRange { input: u32, start: u64, end: u64, len: u64 },
+    TooLarge { len: u64, max: u64 },
+    PartialElement { len: usize, size: usize, ty: &'static str },
+    Misaligned { misalignment: usize, align: usize, ty: &'static str },
+}
+
+impl Error {
+    /// An error with this text.
+    pub fn new(message: impl fmt::Display) -> Self {
+        Kind::Message(message.to_string()).into()
+    }
+
+    pub(crate) fn out_of_range(input: u32, start: u64, end: u64, len: u64) -> Self {
+        Kind::OutOfRange { input, start, end, len }.into()
+    }
+
+    pub(crate) fn too_large(len: u64, max: u64) -> Self {
+        Kind::TooLarge { len, max }.into()
+    }
+
+    pub(crate) fn partial_element(len: usize, size: usize, ty: &'static str) -> Self {
+        Kind::PartialElement { len, size, ty }.into()
+    }
+
+    pub(crate) fn misaligned(misalignment: usize, align: usize, ty: &'static str) -> Self {
+        Kind::Misaligned { misalignment, align, ty }.into()
+    }
+}
+
+impl From<Kind> for Error {
+    fn from(kind: Kind) -> Self {
+        Error { kind }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Message(message) => f.write_str(message),
+            Kind::OutOfRange { input, start, end, len } => {
+                write!(f, "range {start}..{end} is not within input {input}, which has {len} bytes")
+            }
+            Kind::TooLarge { len, max } => {
+                write!(
+                    f,
+                    "{len} bytes are more than can be mapped at once ({max}); use `chunks` or `lines`, or --split"
+                )
+            }
+            Kind::PartialElement { len, size, ty } => {
+                write!(f, "{len} bytes are no whole number of {ty} ({size} bytes each)")?;
+                write_split_hint(f, *size)
+            }
+            Kind::Misaligned { misalignment, align, ty } => {
+                write!(
+                    f,
+                    "the range begins {misalignment} bytes after a multiple of {align}, which {ty} must be aligned to"
+                )?;
+                write_split_hint(f, *align)
+            }
+        }
+    }
+}
+
+fn write_split_hint(f: &mut fmt::Formatter<'_>, record: usize) -> fmt::Result {
+    write!(f, "; when cutting files, use --split-at record:{record}")
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,264 @@
+//! One input and the ways to map it.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Bound, RangeBounds};
+
+use crate::raw::host;
+use crate::{Error, FromTask, Lines, Pod, Task, Window};
+
+/// A file, or a piece of one, that the task may read by mapping it; as a parameter, the task's first input.
+///
+/// Nothing is read until it is mapped, and mapping costs microseconds whatever the length. It is a small handle, to be
+/// copied freely. For a piece of a file all offsets count from where the piece begins.
+///
+/// ```
+/// # use wrun_guest::{Error, Input, TestTask};
+/// #[wrun_guest::task]
+/// fn longest_line(input: Input) -> usize {
+///     input.lines().map(|line| line.len()).max().unwrap_or(0)
+/// }
+///
+/// let result = TestTask::new().input("text", "a\nbcd\n").run(|task| Ok(longest_line(task.extract()?)));
+/// assert_eq!(result.unwrap(), b"3");
+/// ```
+#[derive(Clone, Copy)]
+pub struct Input<'t> {
+    index: u32,
+    len: u64,
+    _task: PhantomData<&'t Task>,
+}
+
+impl<'t> Input<'t> {
+    /// The most bytes that one window can have: 2 GiB - 1, the longest slice of Rust in a 32-bit memory.
+    pub const MAX_WINDOW_LEN: u64 = i32::MAX as u64;
+
+    pub(crate) fn new(_task: &'t Task, index: u32) -> Self {
+        Input { index, len: host::input_len(index), _task: PhantomData }
+    }
+
+    /// Its position among the task's inputs, from 0.
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Its length in bytes, which may be more than memory can hold.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The whole input as bytes, not copied.
+    ///
+    /// # Errors
+    ///
+    /// When it is longer than [`MAX_WINDOW_LEN`](Self::MAX_WINDOW_LEN).
+    pub fn map(&self) -> Result<Window<'t>, Error> {
+        self.map_range(..)
+    }
+
+    /// A range of the input as bytes, not copied.
+    ///
+    /// # Errors
+    ///
+    /// When the range is not within the input, or longer than [`MAX_WINDOW_LEN`](Self::MAX_WINDOW_LEN).
+    pub fn map_range(&self, range: impl RangeBounds<u64>) -> Result<Window<'t>, Error> {
+        let start = match range.start_bound() {
+            Bound::Included(start) => *start,
+            Bound::Excluded(before) => before.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(last) => last.saturating_add(1),
+            Bound::Excluded(end) => *end,
+            Bound::Unbounded => self.len,
+        };
+        if start > end || end > self.len {
+            return Err(Error::out_of_range(self.index, start, end, self.len));
+        }
+        if end - start > Self::MAX_WINDOW_LEN {
+            return Err(Error::too_large(end - start, Self::MAX_WINDOW_LEN));
+        }
+        Ok(Window::map(*self, start, (end - start) as usize))
+    }
+
+    /// The whole input as a slice of numbers, little-endian, not copied.
+    ///
+    /// For parts of an input use `map_range(..)?.cast::<T>()`.
+    ///
+    /// # Errors
+    ///
+    /// As [`map`](Self::map) and [`Window::cast`].
+    pub fn as_slice<T: Pod>(&self) -> Result<Window<'t, T>, Error> {
+        self.map()?.cast()
+    }
+
+    /// The input in windows of `len` bytes, the last one shorter, one after the other.
+    ///
+    /// This is how to read what is larger than memory: each window gives its memory back when it is dropped.
+    ///
+    /// # Panics
+    ///
+    /// When `len` is 0 or more than [`MAX_WINDOW_LEN`](Self::MAX_WINDOW_LEN).
+    pub fn chunks(&self, len: usize) -> Chunks<'t> {
+        let len = len as u64;
+        assert!((1..=Self::MAX_WINDOW_LEN).contains(&len), "a chunk of {len} bytes cannot be mapped");
+        Chunks { input: *self, next: 0, len }
+    }
+
+    /// The input's lines, without their ends, of inputs of any length.
+    pub fn lines(&self) -> Lines<'t> {
+        Lines::new(*self)
+    }
+}
+
+impl<'t> FromTask<'t> for Input<'t> {
+    fn from_task(task: &'t Task) -> Result<Self, Error> {
+        task.inputs().get(0).ok_or_else(|| Error::new("this task has no input: use --files, --split or --input"))
+    }
+}
+
+impl fmt::Debug for Input<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Input({}, {} bytes)", self.index, self.len)
+    }
+}
+
+/// The windows of an input, in order; made by [`Input::chunks`].
+#[derive(Clone, Debug)]
+pub struct Chunks<'t> {
+    input: Input<'t>,
+    next: u64,
+    len: u64,
+}
+
+impl<'t> Iterator for Chunks<'t> {
+    type Item = Window<'t>;
+
+    fn next(&mut self) -> Option<Window<'t>> {
+        if self.next == self.input.len {
+            return None;
+        }
+        let start = self.next;
+        self.next = start.saturating_add(self.len).min(self.input.len);
+        Some(Window::map(self.input, start, (self.next - start) as usize))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = (self.input.len - self.next).div_ceil(self.len);
+        (usize::try_from(left).unwrap_or(usize::MAX), usize::try_from(left).ok())
+    }
+}
+
+impl std::iter::FusedIterator for Chunks<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Error, Input, TestTask};
+
+    fn input_error<'a>(task: TestTask, call: impl Fn(Input) -> Result<(), Error> + 'a) -> String {
+        task.run(|task| call(task.extract()?)).unwrap_err()
+    }
+
+    #[test]
+    fn ranges_show_exactly_their_bytes() {
+        let result = TestTask::new().input("digits", "0123456789").run(|task| {
+            let input: Input = task.extract()?;
+            assert_eq!(&*input.map()?, b"0123456789");
+            assert_eq!(&*input.map_range(2..5)?, b"234");
+            assert_eq!(&*input.map_range(8..=9)?, b"89");
+            assert_eq!(&*input.map_range(10..)?, b"");
+            Ok::<_, Error>(())
+        });
+        result.unwrap();
+    }
+
+    #[test]
+    fn ranges_outside_the_input_are_refused() {
+        for range in [0..11, 11..11, u64::MAX - 1..u64::MAX] {
+            let text = format!("range {}..{} is not within input 0, which has 10 bytes", range.start, range.end);
+            let task = TestTask::new().input("digits", "0123456789");
+            assert_eq!(input_error(task, |input| input.map_range(range.clone()).map(drop)), text);
+        }
+        let task = TestTask::new().input("digits", "0123456789");
+        #[expect(clippy::reversed_empty_ranges, reason = "it is what the test is about")]
+        let text = input_error(task, |input| input.map_range(5..4).map(drop));
+        assert_eq!(text, "range 5..4 is not within input 0, which has 10 bytes");
+    }
+
+    #[test]
+    fn numbers_are_read_in_place() {
+        let bytes: Vec<u8> = [1.5f64, -2.0, 1e300].iter().flat_map(|number| number.to_le_bytes()).collect();
+        let result = TestTask::new().input("numbers", bytes).run(|task| {
+            let input: Input = task.extract()?;
+            assert_eq!(&*input.as_slice::<f64>()?, [1.5, -2.0, 1e300]);
+            assert_eq!(&*input.map_range(8..16)?.cast::<f64>()?, [-2.0]);
+            Ok::<_, Error>(())
+        });
+        result.unwrap();
+    }
+
+    #[test]
+    fn half_numbers_and_misaligned_ones_are_refused() {
+        let task = TestTask::new().input("numbers", [0; 12]);
+        let text = input_error(task, |input| input.as_slice::<f64>().map(drop));
+        assert_eq!(
+            text,
+            "12 bytes are no whole number of f64 (8 bytes each); when cutting files, use --split-at record:8"
+        );
+
+        let task = TestTask::new().piece("numbers", [0; 16], 3);
+        let text = input_error(task, |input| input.as_slice::<f64>().map(drop));
+        assert!(
+            text.starts_with("the range begins 3 bytes after a multiple of 8, which f64 must be aligned to"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn empty_input_is_an_empty_slice_of_anything() {
+        let result = TestTask::new().piece("nothing", "", 3).run(|task| {
+            let input: Input = task.extract()?;
+            assert!(input.is_empty() && input.map()?.is_empty() && input.as_slice::<i128>()?.is_empty());
+            assert!(input.chunks(1).next().is_none() && input.lines().next().is_none());
+            Ok::<_, Error>(())
+        });
+        result.unwrap();
+    }
+
+    #[test]
+    fn two_windows_of_one_range_live_independently() {
+        let result = TestTask::new().input("text", "abc").run(|task| {
+            let input: Input = task.extract()?;
+            let first = input.map()?;
+            let second = input.map()?;
+            assert_eq!(first.as_ptr(), second.as_ptr());
+            drop(first);
+            assert_eq!(&*second, b"abc");
+            Ok::<_, Error>(())
+        });
+        result.unwrap();
+    }
+
+    #[test]
+    fn chunks_cover_the_input_once() {
+        let result = TestTask::new().input("text", "abcdefgh").run(|task| {
+            let input: Input = task.extract()?;
+            let chunks: Vec<Vec<u8>> = input.chunks(3).map(|chunk| chunk.to_vec()).collect();
+            assert_eq!(chunks, [&b"abc"[..], b"def", b"gh"]);
+            assert_eq!(input.chunks(3).size_hint(), (3, Some(3)));
+            Ok::<_, Error>(())
+        });
+        result.unwrap();
+    }
+
+    #[test]
+    fn missing_input_says_how_to_give_one() {
+        let result = TestTask::new().run(|task| task.extract::<Input>().map(|input| input.len()));
+        assert_eq!(result.unwrap_err(), "this task has no input: use --files, --split or --input");
+    }
+}

@@ -1,0 +1,39 @@
+//! The only unsafe code of this crate: the imports themselves, and the two types that own mapped memory.
+//!
+//! On WebAssembly, `host` is the contract's imports in safe clothes. Elsewhere it is a stand-in that
+//! [`TestTask`](crate::TestTask) fills, so that tasks can be tested natively.
+
+#![expect(unsafe_code, reason = "imports take addresses, and mapped memory is only known by its address")]
+
+#[cfg(not(target_family = "wasm"))]
+#[path = "native.rs"]
+pub(crate) mod host;
+#[cfg(target_family = "wasm")]
+#[path = "wasm.rs"]
+pub(crate) mod host;
+#[cfg(target_family = "wasm")]
+pub mod imports;
+mod output_buffer;
+mod window;
+
+pub use output_buffer::OutputBuffer;
+pub use window::{Pod, Window};
+
+#[cfg(test)]
+mod tests {
+    const RUST: &str = include_str!("imports.rs");
+    const C: &str = include_str!("../../c/wrun.h");
+
+    #[test]
+    fn rust_and_c_declare_the_imports_of_the_contract() {
+        for import in wrun_abi::IMPORTS {
+            assert!(RUST.contains(&format!(" fn {}(", import.name)), "{} is missing in imports.rs", import.name);
+            assert!(C.contains(&format!("WRUN_IMPORT(\"{}\")", import.name)), "{} is missing in wrun.h", import.name);
+        }
+        assert_eq!(C.matches("WRUN_IMPORT(\"").count(), wrun_abi::IMPORTS.len());
+        assert!(RUST.contains(&format!("wasm_import_module = \"{}\"", wrun_abi::MODULE)));
+        assert!(C.contains(&format!("import_module(\"{}\")", wrun_abi::MODULE)));
+        assert!(C.contains(&format!("export_name(\"{}\"", wrun_abi::TASK_EXPORT_PREFIX)));
+        assert!(C.contains(&format!("#define WRUN_CONTRACT_VERSION {}\n", wrun_abi::VERSION)));
+    }
+}

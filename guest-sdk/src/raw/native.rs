@@ -1,0 +1,149 @@
+//! The host's stand-in on native targets, one per thread, filled and emptied by `TestTask`.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ptr::NonNull;
+
+use wrun_abi::{Level, WINDOW_GRANULE};
+
+/// What a test gives to a task, and what the task has done so far.
+#[derive(Default)]
+pub(crate) struct Host {
+    pub index: u64,
+    pub arg: Vec<u8>,
+    /// Name, bytes, and the offset in the file at which the input begins.
+    pub inputs: Vec<(String, Vec<u8>, u64)>,
+    pub output: Vec<u8>,
+    pub area: Option<Area>,
+    pub error: Option<String>,
+    pub log: Vec<(Level, String)>,
+    windows: BTreeMap<(u32, u64, usize), (Area, usize)>,
+}
+
+/// Zeroed memory whose first byte has a given address modulo the granule.
+///
+/// All access goes through the pointer that the vector gave when it was made, as references to the vector would
+/// invalidate what tasks hold.
+pub(crate) struct Area {
+    _memory: Vec<u8>,
+    first: NonNull<u8>,
+    len: usize,
+}
+
+impl Area {
+    fn new(residue: u64, len: usize) -> Area {
+        let granule = WINDOW_GRANULE as usize;
+        let mut memory = vec![0; len + 2 * granule];
+        let base = NonNull::new(memory.as_mut_ptr()).expect("a vector is never at address 0");
+        let skip = (granule - base.addr().get() % granule) % granule + residue as usize % granule;
+        // SAFETY: `skip` is below two granules, by which the vector is longer than `len`.
+        let first = unsafe { base.add(skip) };
+        Area { _memory: memory, first, len }
+    }
+
+    fn fill(&mut self, bytes: &[u8]) {
+        assert!(bytes.len() <= self.len, "more bytes than the area has");
+        // SAFETY: the area has at least that many bytes, nobody else has its address yet, and `bytes` is elsewhere.
+        unsafe { self.first.copy_from(NonNull::from(bytes).cast(), bytes.len()) };
+    }
+
+    /// The area's bytes, when the task that wrote them has ended.
+    pub fn bytes(&self) -> Vec<u8> {
+        // SAFETY: the vector is as long as `new` made it, and the task's own references ended with the task.
+        unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.len) }.to_vec()
+    }
+}
+
+thread_local! {
+    static HOST: RefCell<Option<Host>> = const { RefCell::new(None) };
+}
+
+/// Makes `host` this thread's host and returns the one before.
+pub(crate) fn install(host: Option<Host>) -> Option<Host> {
+    HOST.replace(host)
+}
+
+fn with<R>(call: impl FnOnce(&mut Host) -> R) -> R {
+    HOST.with_borrow_mut(|host| call(host.as_mut().expect("outside WebAssembly a task runs within `TestTask::run`")))
+}
+
+/// How many maps the running task has not undone.
+#[cfg(test)]
+pub(crate) fn open_maps() -> usize {
+    with(|host| host.windows.values().map(|(_, maps)| maps).sum())
+}
+
+pub(crate) fn task_index() -> u64 {
+    with(|host| host.index)
+}
+
+pub(crate) fn arg() -> Vec<u8> {
+    with(|host| host.arg.clone())
+}
+
+pub(crate) fn input_count() -> u32 {
+    with(|host| host.inputs.len() as u32)
+}
+
+pub(crate) fn input_find(name: &str) -> Option<u32> {
+    with(|host| host.inputs.iter().position(|input| input.0 == name)).map(|index| index as u32)
+}
+
+pub(crate) fn input_len(input: u32) -> u64 {
+    with(|host| host.inputs[input as usize].1.len() as u64)
+}
+
+pub(crate) fn input_map(input: u32, offset: u64, len: usize) -> NonNull<u8> {
+    with(|host| {
+        let (_, bytes, file_offset) = &host.inputs[input as usize];
+        let bytes = &bytes[offset as usize..][..len];
+        let (area, maps) = host.windows.entry((input, offset, len)).or_insert_with(|| {
+            let mut area = Area::new(file_offset + offset, len);
+            area.fill(bytes);
+            (area, 0)
+        });
+        *maps += 1;
+        area.first
+    })
+}
+
+/// # Safety
+///
+/// No reference that this map justified is used any more.
+pub(crate) unsafe fn input_unmap(address: NonNull<u8>) {
+    with(|host| {
+        let range = host.windows.iter().find(|(_, (area, _))| area.first == address).map(|(range, _)| *range);
+        let range = range.expect("only mapped windows are given back");
+        let maps = &mut host.windows.get_mut(&range).expect("it was just found").1;
+        *maps -= 1;
+        if *maps == 0 {
+            host.windows.remove(&range);
+        }
+    });
+}
+
+pub(crate) fn output_write(bytes: &[u8]) {
+    with(|host| {
+        assert!(host.area.is_none(), "output_write after output_map");
+        host.output.extend_from_slice(bytes);
+    });
+}
+
+pub(crate) fn output_map(len: usize) -> NonNull<u8> {
+    with(|host| {
+        assert!(host.area.is_none() && host.output.is_empty(), "output_map after another result");
+        host.area.insert(Area::new(0, len)).first
+    })
+}
+
+pub(crate) fn fail(message: &str) {
+    with(|host| host.error = Some(message.to_owned()));
+}
+
+pub(crate) fn log(level: i32, line: &str) {
+    let level = Level::try_from(level).expect("the SDK only sends levels that exist");
+    with(|host| host.log.push((level, line.to_owned())));
+}
+
+/// Nothing to do: constructors have run, and panics are the test harness's.
+pub(crate) fn prepare_instance() {}

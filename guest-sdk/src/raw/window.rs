@@ -1,0 +1,124 @@
+//! The owner of one mapped range of an input.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::ptr::NonNull;
+
+use super::host;
+use crate::{Error, Input};
+
+/// A range of an input, mapped into memory: dereferences to `[T]`, and gives the memory back when dropped.
+///
+/// Nothing was copied to make it, and it can only be read. It cannot outlive the task, so neither can anything that
+/// borrows from it. Made by [`Input::map`], [`Input::map_range`], [`Input::chunks`] and [`Input::as_slice`].
+pub struct Window<'t, T: Pod = u8> {
+    first: NonNull<T>,
+    len: usize,
+    _task: PhantomData<&'t T>,
+}
+
+impl<'t> Window<'t, u8> {
+    /// Maps a range that lies within the input.
+    pub(crate) fn map(input: Input<'t>, offset: u64, len: usize) -> Self {
+        // A slice of no bytes may be anywhere that is aligned, so the host need not be asked for one.
+        let first = if len == 0 { dangling() } else { host::input_map(input.index(), offset, len) };
+        Window { first, len, _task: PhantomData }
+    }
+
+    /// The same memory as a slice of `T`, little-endian as the bytes are.
+    ///
+    /// # Errors
+    ///
+    /// When the length is no multiple of `T`'s size, or when the window does not begin at a multiple of `T`'s alignment,
+    /// which is so exactly when its offset in the file does not.
+    pub fn cast<T: Pod>(self) -> Result<Window<'t, T>, Error> {
+        let size = size_of::<T>();
+        if !self.len.is_multiple_of(size) {
+            return Err(Error::partial_element(self.len, size, T::NAME));
+        }
+        let misalignment = self.first.addr().get() % align_of::<T>();
+        if misalignment != 0 {
+            return Err(Error::misaligned(misalignment, align_of::<T>(), T::NAME));
+        }
+        let window = Window { first: self.first.cast(), len: self.len / size, _task: PhantomData };
+        // The new owner unmaps, so the old one must not.
+        std::mem::forget(self);
+        Ok(window)
+    }
+
+    /// The bytes as text.
+    ///
+    /// # Errors
+    ///
+    /// When they are not UTF-8.
+    pub fn to_str(&self) -> Result<&str, std::str::Utf8Error> {
+        std::str::from_utf8(self)
+    }
+}
+
+/// The address of an empty window, aligned for every [`Pod`].
+fn dangling() -> NonNull<u8> {
+    NonNull::<u128>::dangling().cast()
+}
+
+impl<T: Pod> Deref for Window<'_, T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        // SAFETY: a window of no bytes has a well-aligned dangling address. Any other address is a map that this
+        // value owns and undoes only in `drop`, so it stays mapped for as long as `self` is borrowed; the host counts
+        // maps, so no other window's drop ends it. The range has `len * size_of::<T>()` bytes, at most
+        // `Input::MAX_WINDOW_LEN` (`Input` checks), which is `isize::MAX` on wasm32. `cast` checked alignment and
+        // size, and `Pod` types have no invalid bytes. The bytes do not change: the mapping is read-only, and a task
+        // whose file changes under it is failed by the host.
+        unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.len) }
+    }
+}
+
+impl<T: Pod> Drop for Window<'_, T> {
+    fn drop(&mut self) {
+        if self.len != 0 {
+            // SAFETY: this value owns one map of this address, and whatever borrowed from it has ended.
+            unsafe { host::input_unmap(self.first.cast()) }
+        }
+    }
+}
+
+impl<T: Pod> AsRef<[T]> for Window<'_, T> {
+    fn as_ref(&self) -> &[T] {
+        self
+    }
+}
+
+impl<T: Pod + fmt::Debug> fmt::Debug for Window<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Window<{}>({} elements)", T::NAME, self.len)
+    }
+}
+
+/// A number type whose every bit pattern is a value, so that mapped bytes can be read as it.
+///
+/// Numbers in an input are little-endian, as WebAssembly's memory is. The trait is sealed.
+pub trait Pod: Copy + sealed::Sealed + 'static {
+    /// The type's name, for error messages.
+    const NAME: &'static str;
+}
+
+mod sealed {
+    /// Implementing it promises: any bit pattern is valid, there is no padding and no interior mutability.
+    pub trait Sealed {}
+}
+
+macro_rules! pod {
+    ($($ty:ident)*) => {
+        $(
+            impl sealed::Sealed for $ty {}
+            impl Pod for $ty {
+                const NAME: &'static str = stringify!($ty);
+            }
+        )*
+    };
+}
+
+pod!(u8 i8 u16 i16 u32 i32 u64 i64 u128 i128 f32 f64);

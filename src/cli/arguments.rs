@@ -1,0 +1,71 @@
+//! Arguments that can be seen to be wrong before any task has run.
+
+use wrun::module::{Number, Scalar};
+
+use super::usage;
+
+/// Checks that an argument reads as the numbers that an exported function takes, as a worker would read them: separated by
+/// white space or commas.
+///
+/// # Errors
+///
+/// Where there are too few or too many, or one is no number of the parameter's type.
+pub fn check_numbers(function: &Scalar, argument: &str) -> anyhow::Result<()> {
+    let words: Vec<&str> = argument.split([' ', '\t', ',', '\n']).filter(|word| !word.is_empty()).collect();
+    if words.len() != function.params.len() {
+        let (given, wanted) = (words.len(), numbers(function.params.len()));
+        return Err(usage(format!("argument {argument:?} does not fit {function}: it takes {wanted}, {given} given")));
+    }
+    match words.iter().zip(&function.params).find(|(word, number)| !reads_as(word, **number)) {
+        Some((word, number)) => {
+            Err(usage(format!("argument {argument:?} does not fit {function}: {word:?} is no {number}")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn numbers(count: usize) -> String {
+    match count {
+        1 => "1 number".to_owned(),
+        count => format!("{count} numbers"),
+    }
+}
+
+/// Integers are read as signed, or, where they are too large for that, as unsigned.
+fn reads_as(word: &str, number: Number) -> bool {
+    match number {
+        Number::I32 => word.parse::<i32>().is_ok() || word.parse::<u32>().is_ok(),
+        Number::I64 => word.parse::<i64>().is_ok() || word.parse::<u64>().is_ok(),
+        Number::F32 => word.parse::<f32>().is_ok(),
+        Number::F64 => word.parse::<f64>().is_ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(params: &[Number], argument: &str) -> Result<(), String> {
+        let function = Scalar { name: "f".to_owned(), params: params.to_vec(), results: vec![Number::F64] };
+        check_numbers(&function, argument).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn numbers_must_read_as_the_parameters() {
+        assert_eq!(check(&[], ""), Ok(()));
+        assert_eq!(check(&[Number::F64], "2"), Ok(()));
+        assert_eq!(check(&[Number::I32, Number::F32], " -1,  1e3 "), Ok(()));
+        assert_eq!(check(&[Number::I32], "4294967295"), Ok(()));
+        assert_eq!(check(&[Number::I64], "18446744073709551615"), Ok(()));
+        assert!(check(&[Number::I32], "4294967296").is_err());
+        assert!(check(&[Number::I64], "1.5").is_err());
+        assert_eq!(
+            check(&[Number::F64], "abc").unwrap_err(),
+            r#"argument "abc" does not fit f(f64) -> f64: "abc" is no f64"#
+        );
+        assert_eq!(
+            check(&[Number::F64], "1 2").unwrap_err(),
+            r#"argument "1 2" does not fit f(f64) -> f64: it takes 1 number, 2 given"#
+        );
+    }
+}

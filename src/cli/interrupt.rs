@@ -1,0 +1,56 @@
+//! Ctrl-C: the first ends the run when the tasks that are running are done, the second stops them, too.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use wrun::exit_code;
+use wrun::pool::StopHandle;
+
+use crate::report::Screen;
+
+/// Says whether the run was interrupted.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupted(Arc<AtomicBool>);
+
+impl Interrupted {
+    /// Stops a run on SIGINT and SIGTERM from now on.
+    ///
+    /// # Errors
+    ///
+    /// Where the system refuses the signal handlers.
+    pub fn watch(stop: StopHandle, screen: Screen) -> std::io::Result<Interrupted> {
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let interrupted = Interrupted::default();
+        let seen = interrupted.clone();
+        std::thread::spawn(move || {
+            for count in 0.. {
+                if signals.forever().next().is_none() {
+                    return;
+                }
+                // Pairs with the load in `get`; the run's own end orders everything else.
+                seen.0.store(true, Ordering::Release);
+                match count {
+                    0 => {
+                        screen
+                            .notice("interrupted: finishing the tasks that are running; interrupt again to stop them");
+                        stop.stop_soon();
+                    }
+                    1 => {
+                        screen.notice("interrupted again: stopping the tasks that are running");
+                        stop.stop_now();
+                    }
+                    // The run may be waiting for whoever reads its results. Workers die with this process.
+                    _ => std::process::exit(exit_code::INTERRUPTED.into()),
+                }
+            }
+        });
+        Ok(interrupted)
+    }
+
+    /// Whether there was a signal.
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}

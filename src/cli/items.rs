@@ -1,0 +1,240 @@
+//! What a `map` runs over: words, lines, files, or pieces of files.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::task::{Poll, ready};
+
+use anyhow::Context as _;
+use wrun::{Input, Pieces, Source, SplitAt, SplitSize, Task, Waker};
+
+use super::lines::Lines;
+use super::{parse, usage};
+
+/// Where the items come from, and what they are.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Items")]
+pub struct ItemArgs {
+    /// Run one task for each ITEM, which is its argument; without any, for each line of standard input
+    #[arg(value_name = "ITEM", allow_negative_numbers = true)]
+    words: Vec<OsString>,
+
+    /// Take the items from the lines of FILE (`-` is standard input)
+    #[arg(long = "items", value_name = "FILE", conflicts_with = "words")]
+    list: Option<PathBuf>,
+
+    /// End items that are read from a file or standard input with a NUL byte instead of a newline
+    #[arg(short = '0', long, conflicts_with = "words")]
+    null: bool,
+
+    /// Map each ITEM, which is a file's path, as the task's input 0
+    #[arg(long)]
+    files: bool,
+
+    /// Cut each ITEM, which is a file's path, into pieces of about SIZE (64K, 16M, 1G), a task each
+    #[arg(long, value_name = "SIZE", value_parser = parse::size_above_0, conflicts_with = "split_into")]
+    split: Option<u64>,
+
+    /// Cut each ITEM, which is a file's path, into N pieces of about the same size, a task each
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    split_into: Option<u64>,
+
+    /// Cut only after line ends (lines), anywhere (bytes), or at multiples of N bytes (record:N) [default: lines]
+    #[arg(long, value_name = "WHERE", value_parser = parse::split_at)]
+    split_at: Option<SplitAt>,
+}
+
+/// The tasks of a `map`, made as they are asked for.
+pub struct Items {
+    names: Names,
+    kind: Kind,
+    /// Pieces of the file that is being split.
+    pieces: Option<(Vec<u8>, Pieces)>,
+    taken: u64,
+    total: Rc<Cell<Option<u64>>>,
+    failure: Rc<RefCell<Option<anyhow::Error>>>,
+}
+
+enum Names {
+    Words(std::vec::IntoIter<OsString>),
+    Lines { lines: Lines, from: String },
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Text,
+    Files,
+    Split(SplitSize, SplitAt),
+}
+
+impl ItemArgs {
+    /// Finds the items. Files that are given as words are opened once, to see that they can be.
+    ///
+    /// # Errors
+    ///
+    /// Where there is nothing to take items from, or a word cannot become a task.
+    pub fn open(self) -> anyhow::Result<Items> {
+        let kind = self.kind()?;
+        let mut total = None;
+        let names = if !self.words.is_empty() {
+            total = Some(self.words.iter().map(|word| check_word(word, kind)).sum::<anyhow::Result<u64>>()?);
+            Names::Words(self.words.into_iter())
+        } else {
+            let (file, from) = open_list(self.list.as_deref())?;
+            let separator = if self.null { 0 } else { b'\n' };
+            Names::Lines { lines: Lines::new(file, separator, Task::MAX_ARGUMENT_BYTES), from }
+        };
+        Ok(Items { names, kind, pieces: None, taken: 0, total: Rc::new(Cell::new(total)), failure: Rc::default() })
+    }
+
+    fn kind(&self) -> anyhow::Result<Kind> {
+        let size = match (self.split, self.split_into) {
+            (Some(bytes), _) => SplitSize::Bytes(bytes),
+            (None, Some(pieces)) => SplitSize::Pieces(pieces),
+            (None, None) if self.split_at.is_some() => {
+                return Err(usage("--split-at says where to cut; add --split SIZE or --split-into N to cut at all"));
+            }
+            (None, None) if self.files => return Ok(Kind::Files),
+            (None, None) => return Ok(Kind::Text),
+        };
+        Ok(Kind::Split(size, self.split_at.unwrap_or(SplitAt::Lines)))
+    }
+}
+
+/// Checks that a word can become tasks, and counts them.
+fn check_word(word: &OsString, kind: Kind) -> anyhow::Result<u64> {
+    match kind {
+        Kind::Text if word.len() > Task::MAX_ARGUMENT_BYTES => Err(usage(too_long())),
+        Kind::Text => Ok(1),
+        // Files are opened again when their turn comes, because there may be more of them than may be open at once.
+        Kind::Files => Ok(Input::open(word).map(|_| 1)?),
+        Kind::Split(size, at) => {
+            let (_, most) = Input::open(word)?.split(size, at)?.size_hint();
+            Ok(most.unwrap_or(0) as u64)
+        }
+    }
+}
+
+fn too_long() -> String {
+    format!("item is longer than {} bytes; put it into a file and use --files", Task::MAX_ARGUMENT_BYTES)
+}
+
+/// Opens the file that holds the items, and says what to call it in messages.
+fn open_list(path: Option<&Path>) -> anyhow::Result<(File, String)> {
+    match path {
+        Some(path) if path.as_os_str() != "-" => {
+            let name = format!("items file {:?}", path.display().to_string());
+            let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
+            Ok((file, name))
+        }
+        None if io::stdin().is_terminal() => {
+            Err(usage("no items; give them as words, with --items FILE, or as lines on standard input"))
+        }
+        _ => {
+            let stdin = io::stdin().as_fd().try_clone_to_owned().context("cannot use standard input")?;
+            Ok((stdin.into(), "standard input".to_owned()))
+        }
+    }
+}
+
+impl Items {
+    /// How many tasks there are, as soon as that is known; exact, or an upper bound while lines are split.
+    pub fn total(&self) -> Rc<Cell<Option<u64>>> {
+        Rc::clone(&self.total)
+    }
+
+    /// Where it will be said why there are no more items, if that is not because they came to their end.
+    pub fn failure(&self) -> Rc<RefCell<Option<anyhow::Error>>> {
+        Rc::clone(&self.failure)
+    }
+
+    /// The arguments that are known before the run starts: those given as words.
+    pub fn known_arguments(&self) -> &[OsString] {
+        match (&self.names, self.kind) {
+            (Names::Words(words), Kind::Text) => words.as_slice(),
+            _ => &[],
+        }
+    }
+
+    /// The next item's text or file name; `None` at the end or after an error, which is noted.
+    fn poll_name(&mut self) -> Poll<Option<Vec<u8>>> {
+        match &mut self.names {
+            Names::Words(words) => Poll::Ready(words.next().map(OsString::into_vec)),
+            Names::Lines { lines, from } => Poll::Ready(match ready!(lines.poll_next()) {
+                Ok(name) => name,
+                Err(error) => {
+                    let error = anyhow::Error::new(error).context(format!("cannot read {from}"));
+                    self.failure.replace(Some(error));
+                    None
+                }
+            }),
+        }
+    }
+
+    /// The next piece of the file that is being split.
+    fn next_piece(&mut self) -> Option<Task> {
+        let (name, pieces) = self.pieces.as_mut()?;
+        let task = match pieces.next() {
+            Some(Ok(piece)) => Some(piece.into()),
+            Some(Err(error)) => Some(Task::unrunnable(name.clone(), format!("cannot be read: {error}"))),
+            None => None,
+        };
+        if task.is_none() {
+            self.pieces = None;
+        }
+        task
+    }
+
+    /// Makes a name's task; `None` where it is a file that has pieces (or none).
+    fn task(&mut self, mut name: Vec<u8>) -> Option<Task> {
+        if name.len() > Task::MAX_ARGUMENT_BYTES {
+            name.truncate(Task::MAX_ARGUMENT_BYTES);
+            return Some(Task::unrunnable(name, too_long()));
+        }
+        let made = match self.kind {
+            Kind::Text => return Some(Task::new(name)),
+            Kind::Files => open(&name).map(|input| Some(Task::from(input))),
+            Kind::Split(size, at) => open(&name).and_then(|input| input.split(size, at)).map(|pieces| {
+                self.pieces = Some((name.clone(), pieces));
+                None
+            }),
+        };
+        made.unwrap_or_else(|error| Some(Task::unrunnable(name, format!("{:#}", anyhow::Error::new(error)))))
+    }
+}
+
+fn open(name: &[u8]) -> wrun::Result<Input> {
+    Input::open(OsStr::from_bytes(name))
+}
+
+impl Source for Items {
+    fn attach(&mut self, waker: Waker) {
+        if let Names::Lines { lines, .. } = &mut self.names {
+            lines.start(waker);
+        }
+    }
+
+    fn poll_task(&mut self) -> Poll<Option<Task>> {
+        loop {
+            let task = match self.next_piece() {
+                Some(task) => Some(task),
+                None => match ready!(self.poll_name()) {
+                    Some(name) => self.task(name),
+                    None => {
+                        self.total.set(Some(self.taken));
+                        return Poll::Ready(None);
+                    }
+                },
+            };
+            if task.is_some() {
+                self.taken += 1;
+                return Poll::Ready(task);
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! `wrun map`: many tasks, results on standard output.
+
+use std::cell::RefCell;
+use std::io::{self, ErrorKind};
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use anyhow::Context as _;
+use wrun::module::Entry;
+use wrun::{Job, Module, Run, exit_code};
+
+use super::arguments::check_numbers;
+use super::interrupt::Interrupted;
+use super::items::{ItemArgs, Items};
+use super::options::{self, LimitArgs, ModuleArgs, TaskArgs, WorkerArgs};
+use super::usage;
+use crate::report::{Form, ProgressMode, Report, Settings, Tally};
+
+/// Run one task per item, in parallel; print the results in item order
+#[derive(Debug, clap::Args)]
+pub struct MapArgs {
+    #[command(flatten)]
+    module: ModuleArgs,
+    #[command(flatten)]
+    items: ItemArgs,
+    #[command(flatten)]
+    task: TaskArgs,
+    #[command(flatten)]
+    results: ResultArgs,
+    #[command(flatten)]
+    workers: WorkerArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
+    #[command(flatten)]
+    watching: WatchArgs,
+
+    /// Run a WASI command with these words as its arguments; `{}` in them stands for the item
+    #[arg(last = true, value_name = "WORD", help_heading = "Task")]
+    words: Option<Vec<String>>,
+}
+
+/// What is printed of the results.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Results")]
+struct ResultArgs {
+    /// Print results as tasks end instead of in item order
+    #[arg(long)]
+    unordered: bool,
+
+    /// Put the item (for files and pieces, the path and range) and a tab before each line of its result
+    #[arg(long)]
+    tag: bool,
+
+    /// Print one JSON object a line for each task, failed ones too
+    #[arg(long, conflicts_with_all = ["tag", "raw"])]
+    json: bool,
+
+    /// Add no newline to results that do not end in one
+    #[arg(long)]
+    raw: bool,
+
+    /// Merge all results to one by the task NAME, which gets earlier results as its inputs, in item order
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["tag", "unordered"])]
+    reduce: Option<String>,
+}
+
+/// What is shown of the run itself, on standard error.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Watching")]
+struct WatchArgs {
+    /// Show how far the run is, on standard error; auto is a bar on a terminal and nothing elsewhere
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = ProgressMode::Auto)]
+    progress: ProgressMode,
+
+    /// Tell of each task as it ends; twice (-vv, WRUN_VERBOSE=2), also show debug lines that tasks log
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+impl ResultArgs {
+    fn form(&self) -> Form {
+        match self.json {
+            true => Form::Json,
+            false => Form::Text { tag: self.tag, raw: self.raw },
+        }
+    }
+}
+
+impl MapArgs {
+    /// Runs the tasks; gives the documented exit code.
+    pub fn execute(self) -> anyhow::Result<ExitCode> {
+        // Whatever is quickly checked comes before a compilation that may take a while.
+        let inputs = self.task.open_inputs()?;
+        let items = self.items.open()?;
+        let module = self.module.load()?;
+        let entry = module.entry(self.task.call.as_deref(), self.results.reduce.as_deref())?;
+        check_entry(&module, &entry, self.words.is_some(), &items)?;
+
+        let mut job = Job::new(&module).call(options::call_name(entry)).limits(self.limits.limits());
+        job.argv = self.words;
+        job.inputs = inputs;
+        job.instances = self.workers.instances();
+        let settings =
+            Settings { form: self.results.form(), progress: self.watching.progress, verbose: self.watching.verbose };
+
+        let mut pool = self.workers.pool()?;
+        let (total, failure) = (items.total(), items.failure());
+        let run = pool.map(&job, items)?;
+        let report = Rc::new(RefCell::new(Report::new(&settings, total, run.stop_handle()).context(STDOUT)?));
+        let observer = Rc::clone(&report);
+        let run = run.observe(move |event, stats| observer.borrow_mut().observe(event, stats));
+        let interrupted = Interrupted::watch(run.stop_handle(), report.borrow().screen()).context("signal handlers")?;
+
+        let printed = match &self.results.reduce {
+            Some(function) => reduce(run, function, &report)?,
+            None if self.results.unordered => map(run.unordered(), &report)?,
+            None => map(run, &report)?,
+        };
+        let code = match printed.and_then(|()| report.borrow_mut().finish()) {
+            _ if interrupted.get() => exit_code::INTERRUPTED,
+            Ok(Tally { failed: 0, cancelled: 0, .. }) => exit_code::OK,
+            Ok(_) => exit_code::TASK_FAILED,
+            // Whoever reads the results has enough of them.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => exit_code::OK,
+            Err(error) => return Err(error).context(STDOUT),
+        };
+        match failure.take() {
+            Some(error) => Err(error),
+            None => Ok(ExitCode::from(code)),
+        }
+    }
+}
+
+/// What cannot be written to, in messages.
+const STDOUT: &str = "cannot write to standard output";
+
+/// Checks what is known of the arguments before the first task starts.
+fn check_entry(module: &Module, entry: &Entry, has_words: bool, items: &Items) -> anyhow::Result<()> {
+    if has_words && *entry != Entry::Command {
+        let name = module.name();
+        return Err(usage(format!(
+            "words after -- are a command's arguments, and module {name} is called as no command"
+        )));
+    }
+    if let Entry::Scalar(function) = entry {
+        for argument in items.known_arguments() {
+            check_numbers(function, &argument.to_string_lossy())?;
+        }
+    }
+    Ok(())
+}
+
+/// Prints each outcome; gives as the inner result whether they could be printed.
+fn map(mut run: Run<'_, Items>, report: &RefCell<Report>) -> anyhow::Result<io::Result<()>> {
+    while let Some(outcome) = run.next() {
+        let printed = report.borrow_mut().deliver(&outcome);
+        if printed.is_err() {
+            // The run is dropped here, which cancels what is left of it.
+            return Ok(printed);
+        }
+    }
+    run.finish()?;
+    Ok(Ok(()))
+}
+
+/// Prints failures and the merged result; gives as the inner result whether they could be printed.
+fn reduce(run: Run<'_, Items>, function: &str, report: &RefCell<Report>) -> anyhow::Result<io::Result<()>> {
+    let stop = run.stop_handle();
+    let mut printed = Ok(());
+    let merged = run.reduce(function, |failed| {
+        if printed.is_ok() {
+            printed = report.borrow_mut().deliver(&failed);
+            if printed.is_err() {
+                stop.stop_now();
+            }
+        }
+    })?;
+    Ok(printed.and_then(|()| report.borrow_mut().deliver_merged(&merged)))
+}

@@ -1,0 +1,184 @@
+//! The command line: one file per subcommand, and the groups of options that they share.
+
+mod arguments;
+mod cache;
+mod compile;
+mod compiler;
+mod completions;
+mod inspect;
+mod interrupt;
+mod items;
+mod lines;
+mod map;
+mod options;
+mod parse;
+mod print;
+mod run;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::builder::FalseyValueParser;
+use clap::error::ErrorKind;
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+use wrun::exit_code;
+
+const AFTER_HELP: &str = "\
+Every option can also be given as an environment variable, such as WRUN_JOBS=2, WRUN_MAX_OUTPUT=1G or WRUN_TAG=true; \
+an option on the command line goes before it.
+
+Exit codes: 0 all tasks ok; 1 wrun itself failed; 2 wrong usage; 100 some task failed; 130 interrupted.";
+
+/// Run WebAssembly tasks over large files, in parallel, sandboxed, without copying the data
+#[derive(Debug, Parser)]
+#[command(name = "wrun", version, max_term_width = 110, after_help = AFTER_HELP, subcommand_required = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(Box<run::RunArgs>),
+    Map(Box<map::MapArgs>),
+    Compile(compile::CompileArgs),
+    Inspect(inspect::InspectArgs),
+    Cache(cache::CacheArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Parses the command line and does what it says.
+///
+/// # Errors
+///
+/// Where the command line is wrong, or something fails that is not a task's own failure.
+pub fn run(words: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode> {
+    let parsed = command().try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => return help_or_usage(&error),
+    };
+    match cli.command {
+        Command::Run(args) => args.execute(),
+        Command::Map(args) => args.execute(),
+        Command::Compile(args) => args.execute(),
+        Command::Inspect(args) => args.execute(),
+        Command::Cache(args) => args.execute(),
+        Command::Completions(args) => args.execute(command()),
+    }
+}
+
+/// The command line's definition.
+pub fn command() -> clap::Command {
+    Cli::command().mut_subcommands(|subcommand| subcommand.mut_args(with_variable).after_help(AFTER_HELP))
+}
+
+/// Lets an option be given by the environment variable `WRUN_<NAME>`. The help says so once, not at every option.
+fn with_variable(arg: clap::Arg) -> clap::Arg {
+    let Some(name) = arg.get_long() else { return arg };
+    let variable = format!("WRUN_{}", name.to_uppercase().replace('-', "_"));
+    let arg = arg.env(variable).hide_env(true);
+    match arg.get_action() {
+        // Empty, 0, false, no and off are false; whatever else the variable holds is true.
+        ArgAction::SetTrue => arg.value_parser(FalseyValueParser::new()),
+        _ => arg,
+    }
+}
+
+/// The exit code for what [`run`] gave as an error.
+pub fn exit_code_of(error: &anyhow::Error) -> ExitCode {
+    let wrong_usage = error
+        .chain()
+        .any(|cause| cause.is::<Usage>() || cause.downcast_ref::<wrun::Error>().is_some_and(wrun::Error::is_request));
+    ExitCode::from(if wrong_usage { exit_code::USAGE } else { exit_code::FAILURE })
+}
+
+/// A command line that is wrong, said in one line.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+fn usage(message: impl Into<String>) -> anyhow::Error {
+    Usage(message.into()).into()
+}
+
+/// Prints help where it was asked for; makes one line of what the parser says otherwise.
+fn help_or_usage(error: &clap::Error) -> anyhow::Result<ExitCode> {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // A reader that does not want all of it is no failure.
+            let _ = error.print();
+            Ok(ExitCode::SUCCESS)
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            Ok(ExitCode::from(exit_code::USAGE))
+        }
+        _ => Err(usage(one_line(&error.render().to_string()))),
+    }
+}
+
+/// The parser's message and tips without its usage text, which `--help` shows better.
+fn one_line(message: &str) -> String {
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    let lines = message.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    // After `--` come a command's words, so the tip to put a value there is no good one here.
+    let useless = |line: &str| line.is_empty() || line.starts_with("For more") || line.contains("as a value, use '--");
+    let said: Vec<&str> = lines.filter(|line| !useless(line)).collect();
+    let said = said.join("; ").replace(":; ", ": ");
+    format!("{said}; --help shows all options")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(words: &[&str]) -> String {
+        let error = run(words.iter().map(OsString::from)).unwrap_err();
+        assert_eq!(format!("{:?}", exit_code_of(&error)), format!("{:?}", ExitCode::from(exit_code::USAGE)));
+        error.to_string()
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_has_an_environment_variable_and_help() {
+        for subcommand in command().get_subcommands() {
+            for arg in subcommand.get_arguments() {
+                let name = format!("{} {}", subcommand.get_name(), arg.get_id());
+                assert!(arg.get_help().is_some(), "{name} has no help");
+                if let Some(long) = arg.get_long() {
+                    let variable = arg.get_env().unwrap_or_else(|| panic!("{name} has no variable")).to_str().unwrap();
+                    assert_eq!(variable.strip_prefix("WRUN_").unwrap().to_lowercase().replace('_', "-"), long);
+                    assert!(arg.get_help_heading().is_some(), "{name} belongs to no group");
+                } else {
+                    assert!(arg.is_positional(), "{name} has no long name");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn usage_errors_are_one_line_that_names_the_option() {
+        for (words, message) in [
+            (
+                &["wrun", "map", "m.wasm", "--jobs", "0"][..],
+                "invalid value '0' for '--jobs <N>': 0 jobs would run nothing; give 1 or more, or -1 for one job per CPU; \
+                 --help shows all options",
+            ),
+            (
+                &["wrun", "map"],
+                "the following required arguments were not provided: <MODULE>; --help shows all options",
+            ),
+            (
+                &["wrun", "map", "m.wasm", "a", "--splt", "1M"],
+                "unexpected argument '--splt' found; tip: a similar argument exists: '--split'; --help shows all options",
+            ),
+        ] {
+            assert_eq!(refused(words), message);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Groups of options that several subcommands share.
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use wrun::job::Instances;
+use wrun::module::Entry;
+use wrun::{Input, Limits, Module, Pool};
+
+use super::compiler::CompilerArgs;
+use super::parse::{self, NamedInput};
+use super::usage;
+use crate::report::line_to_stderr;
+
+/// The module to run.
+#[derive(Debug, clap::Args)]
+pub struct ModuleArgs {
+    /// Run this module: a .wasm or .wat file, or a .cwasm file with --allow-precompiled
+    #[arg(value_name = "MODULE")]
+    module: PathBuf,
+
+    #[command(flatten)]
+    compiler: CompilerArgs,
+}
+
+impl ModuleArgs {
+    /// The file's path, as it was given.
+    pub fn path(&self) -> &Path {
+        &self.module
+    }
+
+    /// Reads the module, compiling it unless that was done before.
+    pub fn load(&self) -> wrun::Result<Module> {
+        let module = self.compiler.compiler().load(&self.module)?;
+        if let Some(problem) = module.cache_problem() {
+            line_to_stderr(&format!("wrun: warning: compiled code is not kept: {problem}"));
+        }
+        Ok(module)
+    }
+}
+
+/// Which function to call, and what every task of it reads.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Task")]
+pub struct TaskArgs {
+    /// Call this task or exported function [default: the only one there is]
+    #[arg(long, value_name = "NAME")]
+    pub call: Option<String>,
+
+    /// Map a file, or LEN bytes of it from OFFSET on, into every task under a name; repeatable
+    #[arg(
+        short,
+        long = "input",
+        value_name = "NAME=PATH[@OFFSET+LEN]",
+        value_parser = OsStringValueParser::new().try_map(parse::named_input)
+    )]
+    inputs: Vec<NamedInput>,
+}
+
+impl TaskArgs {
+    /// Opens the inputs that all tasks share.
+    pub fn open_inputs(&self) -> anyhow::Result<Vec<(String, Input)>> {
+        let mut names = HashSet::new();
+        self.inputs
+            .iter()
+            .map(|input| {
+                if !names.insert(&input.name) {
+                    return Err(usage(format!("two inputs are named {:?}; give each its own name", input.name)));
+                }
+                let open = input.open().with_context(|| format!("--input {}", input.name))?;
+                Ok((input.name.clone(), open))
+            })
+            .collect()
+    }
+}
+
+/// The name by which a job calls an entry.
+pub fn call_name(entry: Entry) -> String {
+    match entry {
+        Entry::Task(name) => name,
+        Entry::Scalar(function) => function.name,
+        Entry::Command => "_start".to_owned(),
+    }
+}
+
+/// How many workers there are, and what they keep from task to task.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Workers")]
+pub struct WorkerArgs {
+    /// Run N tasks at a time, each in a process of its own; -1 is one per CPU, -2 one fewer, and so on [default: -1]
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = parse::jobs)]
+    jobs: Option<NonZeroUsize>,
+
+    /// Keep one instance per worker instead of a fresh one per task: far cheaper calls, but state may carry over
+    #[arg(long)]
+    reuse: bool,
+}
+
+impl WorkerArgs {
+    /// The pool of so many workers.
+    pub fn pool(&self) -> wrun::Result<Pool> {
+        match self.jobs {
+            Some(jobs) => Pool::builder().workers(jobs).build(),
+            None => Pool::builder().build(),
+        }
+    }
+
+    /// Fresh or reused ones.
+    pub fn instances(&self) -> Instances {
+        if self.reuse { Instances::Reused } else { Instances::Fresh }
+    }
+}
+
+/// What a task may use.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitArgs {
+    /// Stop a task that runs longer than this (500ms, 2s, 1m) [default: none]
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    timeout: Option<Duration>,
+
+    /// Let a task have this many bytes of memory, not counting mapped inputs
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = parse::size_above_0)]
+    memory: u64,
+
+    /// Let a task's result have this many bytes
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = parse::size)]
+    max_output: u64,
+
+    /// Let a task's calls have this many bytes of stack
+    #[arg(long, value_name = "SIZE", default_value = "1M", value_parser = parse::size_above_0)]
+    stack: u64,
+}
+
+impl LimitArgs {
+    /// The limits for the library.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            timeout: self.timeout,
+            memory_bytes: self.memory,
+            output_bytes: self.max_output,
+            stack_bytes: self.stack,
+            ..Limits::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        limits: LimitArgs,
+        #[command(flatten)]
+        task: TaskArgs,
+    }
+
+    #[test]
+    fn the_defaults_shown_are_those_of_the_library() {
+        let limits = Line::parse_from(["wrun"]).limits.limits();
+        assert_eq!(format!("{limits:?}"), format!("{:?}", Limits::default()));
+    }
+
+    #[test]
+    fn two_inputs_of_one_name_are_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().display();
+        let line = Line::parse_from(["wrun".to_owned(), format!("-ia={path}"), format!("-ia={path}@0+0")]);
+        let error = line.task.open_inputs().unwrap_err();
+        assert_eq!(error.to_string(), r#"two inputs are named "a"; give each its own name"#);
+    }
+}

@@ -1,0 +1,180 @@
+//! Option values that are more than a word: sizes, durations, inputs, job counts. Errors say what would be right.
+
+use std::ffi::{OsStr, OsString};
+use std::num::NonZeroUsize;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use wrun::{Input, SplitAt};
+
+/// A number of bytes: `4096`, `64K`, `1.5M`, `2GiB`; all units are powers of 1024.
+pub fn size(text: &str) -> Result<u64, String> {
+    let bytes = parse_size::Config::new().with_binary().parse_size(text);
+    bytes.map_err(|_| "not a size; give a number of bytes, with K, M or G for powers of 1024, such as 16M".to_owned())
+}
+
+/// As [`size`], but at least 1.
+pub fn size_above_0(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        0 => Err("must be at least 1 byte".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
+
+/// A duration above 0: `500ms`, `2s`, `1m 30s`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("must be longer than 0".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(_) => Err("not a duration; give a number and a unit, such as 500ms, 2s or 1m".to_owned()),
+    }
+}
+
+/// A number of worker processes as `--jobs` takes it: -1 is one per CPU, -2 one fewer, and so on.
+pub fn jobs(text: &str) -> Result<NonZeroUsize, String> {
+    // This count respects the CPU affinity and the quota of the control group.
+    let cpus = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let jobs: i64 = text.parse().map_err(|_| "not a number; give 4, say, or -1 for one job per CPU".to_owned())?;
+    count_jobs(jobs, cpus)
+}
+
+fn count_jobs(jobs: i64, cpus: NonZeroUsize) -> Result<NonZeroUsize, String> {
+    if jobs == 0 {
+        return Err("0 jobs would run nothing; give 1 or more, or -1 for one job per CPU".to_owned());
+    }
+    let count = usize::try_from(jobs.unsigned_abs()).unwrap_or(usize::MAX);
+    let count = if jobs > 0 { count } else { (cpus.get() + 1).saturating_sub(count) };
+    Ok(NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN))
+}
+
+/// Where pieces may be cut: `lines`, `bytes` or `record:N`.
+pub fn split_at(text: &str) -> Result<SplitAt, String> {
+    match (text, text.strip_prefix("record:")) {
+        ("lines", _) => Ok(SplitAt::Lines),
+        ("bytes", _) => Ok(SplitAt::Bytes),
+        (_, Some(bytes)) => size_above_0(bytes).map(SplitAt::Record),
+        _ => Err("give lines, bytes or record:N, where N is the record's number of bytes".to_owned()),
+    }
+}
+
+/// An input of all tasks as `--input` takes it: `NAME=PATH` or `NAME=PATH@OFFSET+LEN`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedInput {
+    /// The name by which tasks find it.
+    pub name: String,
+    path: PathBuf,
+    /// Offset and length in bytes.
+    range: Option<(u64, u64)>,
+}
+
+impl NamedInput {
+    /// Opens the file and takes the range, if any.
+    pub fn open(&self) -> wrun::Result<Input> {
+        let whole = Input::open(&self.path)?;
+        match self.range {
+            // A sum beyond all numbers is beyond the file's end, too.
+            Some((offset, len)) => whole.slice(offset..offset.saturating_add(len)),
+            None => Ok(whole),
+        }
+    }
+}
+
+/// Reads `NAME=PATH[@OFFSET+LEN]`. Whatever does not read as a range is part of the path.
+pub fn named_input(text: OsString) -> Result<NamedInput, String> {
+    let text = text.into_vec();
+    let equals = text.iter().position(|byte| *byte == b'=').filter(|at| *at > 0 && *at + 1 < text.len());
+    let equals = equals.ok_or("give NAME=PATH or NAME=PATH@OFFSET+LEN, such as words=/usr/share/dict/words")?;
+    let name = std::str::from_utf8(&text[..equals]).map_err(|_| "the name is not UTF-8")?.to_owned();
+    let path = &text[equals + 1..];
+    let (path, range) = match path.iter().rposition(|byte| *byte == b'@').map(|at| (&path[..at], &path[at + 1..])) {
+        Some((before, after)) if !before.is_empty() => match range(after) {
+            Some(range) => (before, Some(range)),
+            None => (path, None),
+        },
+        _ => (path, None),
+    };
+    Ok(NamedInput { name, path: PathBuf::from(OsStr::from_bytes(path)), range })
+}
+
+/// Reads `OFFSET+LEN`.
+fn range(text: &[u8]) -> Option<(u64, u64)> {
+    let (offset, len) = std::str::from_utf8(text).ok()?.split_once('+')?;
+    Some((size(offset).ok()?, size(len).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_powers_of_1024() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("4096", 4096),
+            ("64K", 64 << 10),
+            ("64k", 64 << 10),
+            ("64KB", 64 << 10),
+            ("64KiB", 64 << 10),
+            ("1.5M", 3 << 19),
+            ("256M", 256 << 20),
+            ("2G", 2 << 30),
+            ("7B", 7),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "M", "-1", "16X", "99999999999G"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+        assert_eq!(size_above_0("0K"), Err("must be at least 1 byte".to_owned()));
+    }
+
+    #[test]
+    fn durations_have_a_unit_and_are_not_zero() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2s"), Ok(Duration::from_secs(2)));
+        assert_eq!(duration("1m"), Ok(Duration::from_secs(60)));
+        for text in ["", "2", "0s", "-1s", "s", "2 parsecs"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn jobs_count_from_all_cpus_downwards_and_are_never_below_one() {
+        let count = |jobs, cpus| count_jobs(jobs, NonZeroUsize::new(cpus).unwrap()).map(NonZeroUsize::get);
+        assert_eq!(count(3, 2), Ok(3));
+        assert_eq!(count(-1, 8), Ok(8));
+        assert_eq!(count(-2, 8), Ok(7));
+        assert_eq!(count(-8, 8), Ok(1));
+        assert_eq!(count(-9, 8), Ok(1));
+        assert_eq!(count(i64::MIN, 8), Ok(1));
+        assert!(count(0, 8).unwrap_err().starts_with("0 jobs"));
+        assert!(jobs("many").is_err());
+    }
+
+    #[test]
+    fn cut_places_are_lines_bytes_or_records() {
+        assert_eq!(split_at("lines"), Ok(SplitAt::Lines));
+        assert_eq!(split_at("bytes"), Ok(SplitAt::Bytes));
+        assert_eq!(split_at("record:24"), Ok(SplitAt::Record(24)));
+        assert_eq!(split_at("record:1K"), Ok(SplitAt::Record(1024)));
+        for text in ["", "line", "record", "record:", "record:0", "record:x"] {
+            assert!(split_at(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn inputs_have_a_name_a_path_and_perhaps_a_range() {
+        let parse = |text: &str| named_input(text.into());
+        let named = |name: &str, path: &str, range| Ok(NamedInput { name: name.into(), path: path.into(), range });
+        assert_eq!(parse("data=a.bin"), named("data", "a.bin", None));
+        assert_eq!(parse("data=a.bin@4K+1M"), named("data", "a.bin", Some((4096, 1 << 20))));
+        assert_eq!(parse("d=a@b@0+5"), named("d", "a@b", Some((0, 5))));
+        assert_eq!(parse("d=user@host"), named("d", "user@host", None));
+        assert_eq!(parse("d=a=b"), named("d", "a=b", None));
+        assert_eq!(parse("d=@1+2"), named("d", "@1+2", None));
+        for text in ["", "data", "=a", "data=", "="] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Text for standard output that is not a task's result.
+
+use std::io::{self, Write};
+
+/// Writes all of `text`. A reader that does not want all of it is no error.
+pub fn to_stdout(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A name from a module, with control characters shown by their numbers: a module must not command a terminal.
+pub fn name(name: &str) -> String {
+    name.chars().fold(String::with_capacity(name.len()), |mut shown, char| {
+        match char.is_control() {
+            true => shown.extend(char.escape_default()),
+            false => shown.push(char),
+        }
+        shown
+    })
+}

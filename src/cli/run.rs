@@ -1,0 +1,103 @@
+//! `wrun run`: one task, with the terminal attached where it is a command.
+
+use std::ffi::OsString;
+use std::io::{self, ErrorKind};
+use std::num::NonZeroUsize;
+use std::os::unix::ffi::OsStrExt;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use wrun::module::Entry;
+use wrun::{Job, Outcome, Pool, Task, TaskError, exit_code};
+
+use super::arguments::check_numbers;
+use super::options::{self, LimitArgs, ModuleArgs, TaskArgs};
+use super::usage;
+use crate::report::{self, Form, Results, Screen, line_to_stderr};
+
+/// Run one task; a WASI command runs like a program, with these arguments and this terminal
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    module: ModuleArgs,
+
+    /// Give these words to a WASI command as its arguments; joined by spaces, they are any other task's argument
+    #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<OsString>,
+
+    #[command(flatten)]
+    task: TaskArgs,
+
+    /// Print one JSON object with the result or the failure
+    #[arg(long, conflicts_with = "raw", help_heading = "Results")]
+    json: bool,
+
+    /// Add no newline to a result that does not end in one
+    #[arg(long, help_heading = "Results")]
+    raw: bool,
+
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+impl RunArgs {
+    /// Runs the task; gives the program's own exit code, or the documented one.
+    pub fn execute(self) -> anyhow::Result<ExitCode> {
+        let inputs = self.task.open_inputs()?;
+        let module = self.module.load()?;
+        let entry = module.entry(self.task.call.as_deref(), None)?;
+        let argument = self.words.join(" ".as_ref());
+        if let Entry::Scalar(function) = &entry {
+            check_numbers(function, &argument.to_string_lossy())?;
+        }
+        let attached = entry == Entry::Command;
+        if attached && self.json {
+            return Err(usage(
+                "a command writes to this terminal by itself; for its output as JSON, use wrun map --json",
+            ));
+        }
+        let mut job = Job::new(&module).call(options::call_name(entry)).limits(self.limits.limits());
+        job.inputs = inputs;
+        let mut pool = Pool::builder().workers(NonZeroUsize::MIN).build()?;
+        if attached {
+            return match pool.run_attached(&job, &text_words(self.words)?)? {
+                Ok(code) => Ok(ExitCode::from(code)),
+                Err(error) => Ok(failed(module.name(), &error)),
+            };
+        }
+        let outcome = pool.run(&job, Task::new(argument.as_bytes()))?;
+        let form = if self.json { Form::Json } else { Form::Text { tag: false, raw: self.raw } };
+        match print(&outcome, form) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(error).context("cannot write to standard output")?
+            }
+            _ => {}
+        }
+        Ok(match &outcome.result {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(error) => failed(module.name(), error),
+        })
+    }
+}
+
+/// A command's arguments, which are text.
+fn text_words(words: Vec<OsString>) -> anyhow::Result<Vec<String>> {
+    let text = |word: OsString| word.into_string().map_err(|word| usage(format!("argument {word:?} is not UTF-8")));
+    words.into_iter().map(text).collect()
+}
+
+/// Prints the result, and what the task logged.
+fn print(outcome: &Outcome, form: Form) -> io::Result<()> {
+    for (_, line) in &outcome.log {
+        line_to_stderr(&report::message(line));
+    }
+    let mut results = Results::to_stdout(form, &Screen::Plain)?;
+    results.print(outcome)?;
+    results.flush()
+}
+
+/// Says why the task failed.
+fn failed(name: &str, error: &TaskError) -> ExitCode {
+    line_to_stderr(&format!("wrun: {name} failed: {}", report::describe(error)));
+    ExitCode::from(exit_code::TASK_FAILED)
+}

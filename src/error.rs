@@ -1,0 +1,50 @@
+//! The library's error: what stops a request before or besides its tasks. A failing task is a value, not an `Error`.
+
+use std::path::PathBuf;
+
+/// Why a request could not be carried out.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Error(#[from] Kind);
+
+/// The kinds behind [`Error`]; private, so that they can grow.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Kind {
+    /// The request itself is wrong (a usage error on the command line).
+    #[error("{0}")]
+    Request(String),
+    /// A file could not be opened, read or used.
+    #[error("{what} {path:?}", path = path.display())]
+    File { what: &'static str, path: PathBuf, source: std::io::Error },
+    /// The operating system refused something.
+    #[error("{what}")]
+    System { what: &'static str, source: std::io::Error },
+    /// The module cannot be used: invalid, too slow to compile, no such function, an import that wrun does not give.
+    #[error("{0}")]
+    Module(String),
+    /// Workers cannot be started or keep dying.
+    #[error("{0}")]
+    Workers(String),
+}
+
+impl Error {
+    /// A request that is wrong in itself, said in one line.
+    pub(crate) fn request(message: impl Into<String>) -> Self {
+        Kind::Request(message.into()).into()
+    }
+
+    /// A module that cannot be used.
+    pub(crate) fn module(message: impl Into<String>) -> Self {
+        Kind::Module(message.into()).into()
+    }
+
+    /// A refused system call.
+    pub(crate) fn system(what: &'static str, source: impl Into<std::io::Error>) -> Self {
+        Kind::System { what, source: source.into() }.into()
+    }
+
+    /// Whether the request itself was wrong, as opposed to something that failed while it was carried out.
+    pub fn is_request(&self) -> bool {
+        matches!(self.0, Kind::Request(_))
+    }
+}

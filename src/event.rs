@@ -1,0 +1,210 @@
+//! What became of tasks, and the ordered events that reporters read.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::Input;
+use crate::job::Task;
+use crate::sys::read_only_map::ReadOnlyMap;
+
+/// A task's result bytes. A large result is not copied: it stays in memory that the worker filled and can change no
+/// more, and goes when the last clone is dropped.
+#[derive(Clone, Debug, Default)]
+pub struct Output(OutputKind);
+
+#[derive(Clone, Debug)]
+enum OutputKind {
+    Copied(Vec<u8>),
+    Mapped(Arc<ReadOnlyMap>, Input),
+}
+
+impl Default for OutputKind {
+    fn default() -> Self {
+        OutputKind::Copied(Vec::new())
+    }
+}
+
+impl Output {
+    /// The first `len` bytes of a memory file that nobody can change any more.
+    pub(crate) fn from_sealed(file: File, len: u64) -> io::Result<Output> {
+        let map = Arc::new(ReadOnlyMap::of_sealed(&file, len)?);
+        Ok(Output(OutputKind::Mapped(map, Input::from_sealed("result", file, len))))
+    }
+
+    /// The result as an input of another task; a large one is not copied.
+    ///
+    /// # Errors
+    ///
+    /// Where the system has no memory for a copy of a small one.
+    pub fn to_input(&self) -> crate::Result<Input> {
+        match &self.0 {
+            OutputKind::Copied(bytes) => Input::from_bytes("result", bytes),
+            OutputKind::Mapped(_, input) => Ok(input.clone()),
+        }
+    }
+
+    /// The result as an input, where that takes no copy.
+    pub(crate) fn as_input(&self) -> Option<&Input> {
+        match &self.0 {
+            OutputKind::Copied(_) => None,
+            OutputKind::Mapped(_, input) => Some(input),
+        }
+    }
+}
+
+impl PartialEq for Output {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Output {}
+
+impl From<Vec<u8>> for Output {
+    fn from(bytes: Vec<u8>) -> Self {
+        Output(OutputKind::Copied(bytes))
+    }
+}
+
+impl std::ops::Deref for Output {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            OutputKind::Copied(bytes) => bytes,
+            OutputKind::Mapped(map, _) => map,
+        }
+    }
+}
+
+/// What became of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// The task function returned its result.
+    Ok,
+    /// The task said itself that it failed.
+    Error,
+    /// The guest trapped, or a host call refused impossible arguments.
+    Trap,
+    /// The task ran longer than allowed.
+    Timeout,
+    /// The task needed more of something than allowed.
+    Limit,
+    /// The task asked for something that was not granted.
+    Denied,
+    /// The task wrote to a read-only input, or the input changed under it.
+    InputFault,
+    /// The task's worker process died.
+    WorkerLost,
+    /// The run stopped before the task was done.
+    Cancelled,
+}
+
+impl Status {
+    /// The word that JSON lines, job logs and messages use, such as `input-fault`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Ok => "ok",
+            Status::Error => "error",
+            Status::Trap => "trap",
+            Status::Timeout => "timeout",
+            Status::Limit => "limit",
+            Status::Denied => "denied",
+            Status::InputFault => "input-fault",
+            Status::WorkerLost => "worker-lost",
+            Status::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Why a task failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskError {
+    /// The kind of failure; never [`Status::Ok`].
+    pub status: Status,
+    /// One or more lines for a person, without the task's name: `line 3: not a number: "abc"`.
+    pub message: String,
+    /// The guest's stack, a frame a line, innermost first, where there is one.
+    pub backtrace: Option<String>,
+}
+
+/// When, where and how a task ran.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskStats {
+    /// When the task started (for one that never started: when that was known).
+    pub start: SystemTime,
+    /// How long it ran.
+    pub duration: Duration,
+    /// The worker that ran it, counted from 0.
+    pub worker: u32,
+    /// How often it was started.
+    pub attempts: u32,
+}
+
+/// One task's end.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The task's position among the items of its job, from 0.
+    pub index: u64,
+    /// The task itself, given back.
+    pub task: Task,
+    /// Its result, or why there is none.
+    pub result: Result<Output, TaskError>,
+    /// Lines the task logged, and what a successful WASI command wrote to standard error: (level 1 error .. 5 trace, text).
+    pub log: Vec<(u8, String)>,
+    /// When, where and how it ran.
+    pub stats: TaskStats,
+}
+
+impl std::fmt::Display for TaskError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.status, self.message)
+    }
+}
+
+impl std::error::Error for TaskError {}
+
+impl Outcome {
+    /// The outcome's status; [`Status::Ok`] exactly when there is a result.
+    pub fn status(&self) -> Status {
+        self.result.as_ref().map_or_else(|error| error.status, |_| Status::Ok)
+    }
+}
+
+/// Counts of a run so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunStats {
+    /// Tasks taken from the source.
+    pub taken: u64,
+    /// Tasks that have an outcome.
+    pub done: u64,
+    /// Of those, the ones that failed.
+    pub failed: u64,
+    /// Merge tasks of a reduction that have an outcome (not part of `done`).
+    pub merged: u64,
+}
+
+/// What happened in a run, in order; seen by the observer given to [`Run::observe`](crate::Run::observe).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A task ended (in order of completion, whatever the order of delivery).
+    TaskFinished(&'a Outcome),
+    /// A worker process died and is being replaced.
+    WorkerLost {
+        /// The worker, counted from 0.
+        worker: u32,
+        /// How it ended: `killed by SIGKILL`.
+        reason: &'a str,
+    },
+    /// Nothing happened for a while (at most 100 ms): time to redraw.
+    Tick,
+}

@@ -1,0 +1,272 @@
+//! The imports of the guest contract (`wrun_abi`), version 1.
+//!
+//! A call with an impossible argument traps with a message that names the call and the values.
+
+use std::fs::File;
+
+use wasmtime::{Caller, Extern, Linker, Memory, Result, bail, format_err};
+use wrun_abi::import;
+
+use super::files::GuestInput;
+use super::limits::Usage;
+use super::state::State;
+use super::window::{self, FileRange, MapError, Recorded, WASM_PAGE};
+use crate::ipc::wire::{InputFault, InputFaultKind};
+use crate::sys::fixed_file;
+
+type Guest<'a> = Caller<'a, Box<State>>;
+
+/// An end of the task that is not the guest's own trap; the error type by which imports say so.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// More than allowed.
+    Limit(String),
+    /// The file behind an input changed or cannot be read.
+    Input(InputFault),
+}
+
+impl Stop {
+    /// The end of a task that wrote more result than allowed.
+    pub fn output_limit(limit_bytes: u64) -> Stop {
+        Stop::Limit(format!("its result is longer than the limit of {limit_bytes} bytes; raise it with --max-output"))
+    }
+}
+
+impl std::fmt::Display for Stop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Stop::Limit(message) => f.write_str(message),
+            Stop::Input(fault) => write!(f, "{fault:?}"),
+        }
+    }
+}
+
+impl std::error::Error for Stop {}
+
+/// What `input_map` gives for an empty range: an address that is no null pointer, with nothing behind it.
+const EMPTY_WINDOW: u32 = WASM_PAGE as u32;
+
+/// Defines all imports of the contract.
+pub(super) fn add_to_linker(linker: &mut Linker<Box<State>>) -> Result<()> {
+    let m = wrun_abi::MODULE;
+    linker.func_wrap(m, import::TASK_INDEX, |guest: Guest<'_>| guest.data().index)?;
+    linker.func_wrap(m, import::ARG_LEN, |guest: Guest<'_>| guest.data().argument.len() as u32)?;
+    linker.func_wrap(m, import::ARG_READ, arg_read)?;
+    linker.func_wrap(m, import::INPUT_COUNT, |guest: Guest<'_>| guest.data().input_count() as u32)?;
+    linker.func_wrap(m, import::INPUT_FIND, input_find)?;
+    linker.func_wrap(m, import::INPUT_LEN, input_len)?;
+    linker.func_wrap(m, import::INPUT_MAP, input_map)?;
+    linker.func_wrap(m, import::INPUT_UNMAP, input_unmap)?;
+    linker.func_wrap(m, import::OUTPUT_WRITE, output_write)?;
+    linker.func_wrap(m, import::OUTPUT_MAP, output_map)?;
+    linker.func_wrap(m, import::REGION_COUNT, |_: Guest<'_>| 0u32)?;
+    linker.func_wrap(m, import::REGION_LEN, |_: Guest<'_>, index: u32| -> Result<u64> {
+        bail!("region_len({index}): this job has no regions")
+    })?;
+    linker.func_wrap(m, import::REGION_MAP, |_: Guest<'_>, index: u32, offset: u64, len: u32| -> Result<u32> {
+        bail!("region_map({index}, {offset}, {len}): this job has no regions")
+    })?;
+    linker.func_wrap(m, import::FAIL, fail)?;
+    linker.func_wrap(m, import::LOG, log)?;
+    Ok(())
+}
+
+fn arg_read(mut guest: Guest<'_>, dst: u32) -> Result<()> {
+    let memory = memory(&mut guest, "arg_read")?;
+    let (bytes, state) = memory.data_and_store_mut(&mut guest);
+    let len = state.argument.len();
+    let Some(target) = range(bytes.len(), dst, len).map(|range| &mut bytes[range]) else {
+        bail!("arg_read({dst:#x}): {len} bytes there do not lie in memory")
+    };
+    target.copy_from_slice(&state.argument);
+    Ok(())
+}
+
+fn input_find(mut guest: Guest<'_>, name: u32, len: u32) -> Result<i32> {
+    let text = text(&mut guest, "input_find", name, len)?;
+    let state = guest.data();
+    let shared = state.job.spec.inputs.iter().position(|(name, _)| *name == text);
+    Ok(shared.map_or(wrun_abi::NOT_FOUND, |index| (state.own_inputs.len() + index) as i32))
+}
+
+fn input_len(guest: Guest<'_>, index: u32) -> Result<u64> {
+    match guest.data().input(index as usize) {
+        Some(input) => Ok(input.len),
+        None => bail!("input_len({index}): {}", no_such_input(guest.data())),
+    }
+}
+
+fn no_such_input(state: &State) -> String {
+    match state.input_count() {
+        0 => "this task has no inputs".into(),
+        count => format!("this task has {count} inputs, counted from 0"),
+    }
+}
+
+fn input_map(mut guest: Guest<'_>, index: u32, offset: u64, len: u32) -> Result<u32> {
+    let state = guest.data_mut();
+    let Some(input) = state.input(index as usize) else {
+        bail!("input_map({index}, {offset}, {len}): {}", no_such_input(state))
+    };
+    if offset.checked_add(u64::from(len)).is_none_or(|end| end > input.len) {
+        bail!("input_map({index}, {offset}, {len}): the input has {} bytes", input.len)
+    }
+    if len == 0 {
+        return Ok(EMPTY_WINDOW);
+    }
+    let GuestInput { file, offset: start, .. } = input.clone();
+    if let Some(address) = state.windows.find(index, offset, len as usize) {
+        return Ok(address as u32);
+    }
+    let range = FileRange { file: &file, offset: start + offset, len: len as usize, input: index, view_offset: offset };
+    let area = area(&mut guest, "input_map", range.area_len())?;
+    match guest.data_mut().windows.map(area, &range) {
+        Ok(address) => Ok(address as u32),
+        Err(MapError::Truncated) => Err(input_changed(index, &file)),
+        Err(MapError::Unreadable { offset }) => {
+            Err(Stop::Input(InputFault { input: index, kind: InputFaultKind::Unreadable { offset } }).into())
+        }
+        Err(MapError::System(error)) => Err(Stop::Limit(format!("cannot map {len} bytes of an input: {error}")).into()),
+    }
+}
+
+fn input_changed(input: u32, file: &File) -> wasmtime::Error {
+    let file_len = file.metadata().map_or(0, |metadata| metadata.len());
+    Stop::Input(InputFault { input, kind: InputFaultKind::Truncated { file_len } }).into()
+}
+
+/// Takes `len` bytes of linear memory out of the guest's use: from those that were in use before, or by growing it.
+fn area(guest: &mut Guest<'_>, call: &str, len: usize) -> Result<usize> {
+    let memory = memory(guest, call)?;
+    match guest.data_mut().windows.take_free(len).or_else(|| window::grow(guest, memory, len)) {
+        Some(index) => Ok(index),
+        None => Err(no_room(guest, memory, call, len).into()),
+    }
+}
+
+fn no_room(guest: &Guest<'_>, memory: Memory, call: &str, len: usize) -> Stop {
+    let size = memory.data_size(guest);
+    let declared = memory.ty(guest).maximum().map(|pages| pages * WASM_PAGE as u64);
+    Stop::Limit(match declared {
+        Some(maximum) if maximum < 1 << 32 => format!(
+            "{call}: no room for a window of {len} bytes: the module declares at most {maximum} bytes of memory and uses {size}; \
+             build it with a larger maximum, or map smaller ranges"
+        ),
+        _ => format!(
+            "{call}: no room for a window of {len} bytes: {size} bytes of the 4 GiB that 32-bit addresses reach are in use; \
+             map smaller ranges one after another"
+        ),
+    })
+}
+
+fn input_unmap(mut guest: Guest<'_>, address: u32) -> Result<()> {
+    if address != EMPTY_WINDOW && !guest.data_mut().windows.unmap(address as usize) {
+        bail!("input_unmap({address:#x}): no window begins there")
+    }
+    Ok(())
+}
+
+fn output_write(mut guest: Guest<'_>, address: u32, len: u32) -> Result<()> {
+    let memory = memory(&mut guest, "output_write")?;
+    let (bytes, state) = memory.data_and_store_mut(&mut guest);
+    let Some(source) = range(bytes.len(), address, len as usize).map(|range| &bytes[range]) else {
+        bail!("output_write({address:#x}, {len}): these bytes do not lie in memory")
+    };
+    if state.output_file.is_some() {
+        bail!("output_write({address:#x}, {len}): the result is what output_map gave; write it there")
+    }
+    if u64::from(len) > state.output_room() {
+        return Err(Stop::output_limit(state.job.spec.output_bytes).into());
+    }
+    state.output.extend_from_slice(source);
+    Ok(())
+}
+
+fn output_map(mut guest: Guest<'_>, len: u32) -> Result<u32> {
+    let state = guest.data();
+    if state.output_file.is_some() || !state.output.is_empty() {
+        bail!("output_map({len}): the task has a result already")
+    }
+    if u64::from(len) > state.output_room() {
+        return Err(Stop::output_limit(state.job.spec.output_bytes).into());
+    }
+    let refused = |error| Stop::Limit(format!("cannot make a result of {len} bytes: {error}"));
+    let file = fixed_file::create_output(u64::from(len)).map_err(refused)?;
+    let address = if len == 0 {
+        EMPTY_WINDOW as usize
+    } else {
+        let area = area(&mut guest, "output_map", (len as usize).next_multiple_of(WASM_PAGE))?;
+        guest.data_mut().windows.map_output(area, &file, len as usize).map_err(refused)?
+    };
+    guest.data_mut().output_file = Some((file, u64::from(len)));
+    Ok(address as u32)
+}
+
+fn fail(mut guest: Guest<'_>, address: u32, len: u32) -> Result<()> {
+    let limit = guest.data().job.spec.log_bytes;
+    let mut text = text(&mut guest, "fail", address, len)?;
+    text.truncate(text.floor_char_boundary(limit as usize));
+    guest.data_mut().failure = Some(text);
+    Ok(())
+}
+
+fn log(mut guest: Guest<'_>, level: u32, address: u32, len: u32) -> Result<()> {
+    if !(1..=5).contains(&level) {
+        bail!("log({level}, {address:#x}, {len}): levels are 1 (error) to 5 (trace)")
+    }
+    let limit = guest.data().job.spec.log_bytes;
+    let text = text(&mut guest, "log", address, len)?;
+    guest.data_mut().log.push(level as u8, &text, limit);
+    Ok(())
+}
+
+fn memory(guest: &mut Guest<'_>, call: &str) -> Result<Memory> {
+    if let Some(memory) = guest.data().memory {
+        return Ok(memory);
+    }
+    // A start function may call imports before the instance is known.
+    match guest.get_export(wrun_abi::MEMORY_EXPORT) {
+        Some(Extern::Memory(memory)) => {
+            guest.data_mut().memory = Some(memory);
+            Ok(memory)
+        }
+        _ => Err(format_err!("{call}: the module exports no memory named `memory`")),
+    }
+}
+
+fn text(guest: &mut Guest<'_>, call: &str, address: u32, len: u32) -> Result<String> {
+    let memory = memory(guest, call)?;
+    let bytes = memory.data(&*guest);
+    match range(bytes.len(), address, len as usize) {
+        Some(range) => Ok(String::from_utf8_lossy(&bytes[range]).into_owned()),
+        None => bail!("{call}({address:#x}, {len}): these bytes do not lie in memory"),
+    }
+}
+
+fn range(memory_len: usize, address: u32, len: usize) -> Option<std::ops::Range<usize>> {
+    let start = address as usize;
+    let end = start.checked_add(len)?;
+    (end <= memory_len).then_some(start..end)
+}
+
+/// The end that a recorded fault means for its task; `None` where it is the guest's own mistake, a trap.
+pub(super) fn fault_stop(state: &State, recorded: Recorded) -> Option<InputFault> {
+    let (input, kind) = match recorded {
+        Recorded::Unmapped { .. } => return None,
+        Recorded::Write { input, offset } => (input, InputFaultKind::Write { offset }),
+        Recorded::NoPage { input, offset } => {
+            let truncated = state.input(input as usize).and_then(|range| {
+                let file_len = range.file.metadata().ok()?.len();
+                (file_len < range.offset + range.len).then_some(InputFaultKind::Truncated { file_len })
+            });
+            (input, truncated.unwrap_or(InputFaultKind::Unreadable { offset }))
+        }
+    };
+    Some(InputFault { input, kind })
+}
+
+/// The text for a task that was refused memory; `None` where it was not.
+pub(super) fn memory_limit(usage: &Usage) -> Option<String> {
+    let (wanted, limit) = usage.refused()?;
+    Some(format!("it needs {wanted} bytes of memory, and the limit is {limit} bytes; raise it with --memory"))
+}

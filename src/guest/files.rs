@@ -1,0 +1,42 @@
+//! A worker's open input files, by the numbers that the pool gave them.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use crate::ipc::wire::InputRange;
+
+/// Open files by number.
+#[derive(Debug, Default)]
+pub(crate) struct FileTable(Vec<Option<Arc<File>>>);
+
+/// A range of an open file that a task may see.
+#[derive(Clone, Debug)]
+pub(crate) struct GuestInput {
+    /// The file.
+    pub file: Arc<File>,
+    /// First byte.
+    pub offset: u64,
+    /// Bytes.
+    pub len: u64,
+}
+
+impl FileTable {
+    /// Puts a file in; one that had the number is closed when no task uses it any more.
+    pub fn insert(&mut self, number: u32, file: File) {
+        let index = number as usize;
+        if self.0.len() <= index {
+            self.0.resize(index + 1, None);
+        }
+        self.0[index] = Some(Arc::new(file));
+    }
+
+    /// The range of the file with that number.
+    ///
+    /// # Panics
+    ///
+    /// Where there is none, which the pool's protocol excludes.
+    pub fn input(&self, range: &InputRange) -> GuestInput {
+        let file = self.0.get(range.file as usize).cloned().flatten();
+        GuestInput { file: file.expect("a task's files come before it"), offset: range.offset, len: range.len }
+    }
+}

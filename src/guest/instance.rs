@@ -1,0 +1,286 @@
+//! One task in one instance: from the descriptor to the result.
+
+use std::sync::Arc;
+
+use wasmtime::{Engine, Extern, Func, Instance, ModuleExport, Store, Trap, Val, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+use super::abi::{Stop, fault_stop, memory_limit};
+use super::engine;
+use super::files::FileTable;
+use super::job::{Callable, LoadedJob};
+use super::result::TaskResult;
+use super::scalar;
+use super::state::State;
+use super::wasi;
+use super::window;
+use crate::event::Status;
+use crate::ipc::wire::{InputRange, TaskSlot};
+use crate::sys::fault;
+
+/// Runs the tasks of a worker.
+pub(crate) struct Guest {
+    engine: Engine,
+    stack_bytes: u64,
+    job: Option<Arc<LoadedJob>>,
+    /// The data of the last fresh instance, for its buffers.
+    spare: Option<Box<State>>,
+    /// The instance that lives on, where instances are reused.
+    kept: Option<Live>,
+}
+
+/// An instance and its store, whose windows are given back whenever it goes (see `window.rs`).
+struct Live {
+    store: Store<Box<State>>,
+    instance: Option<Instance>,
+}
+
+/// How a call ended that did not trap.
+enum Returned {
+    /// The task function's code, 0 for success.
+    Code(i32),
+    /// The argument is not what the function takes.
+    BadArgument(String),
+}
+
+impl Guest {
+    /// Makes the engine, before any task is known.
+    pub fn new(stack_bytes: u64) -> wasmtime::Result<Guest> {
+        let engine = Engine::new(&engine::worker_config(stack_bytes as usize))?;
+        fault::handle_sigbus_like_sigsegv()?;
+        Ok(Guest { engine, stack_bytes, job: None, spare: None, kept: None })
+    }
+
+    /// The engine that this worker's jobs are loaded into, with this much stack for wasm frames.
+    pub fn engine(&mut self, stack_bytes: u64) -> wasmtime::Result<&Engine> {
+        self.forget_job();
+        if stack_bytes != self.stack_bytes {
+            *self = Guest::new(stack_bytes)?;
+        }
+        Ok(&self.engine)
+    }
+
+    /// Runs tasks of this job from now on.
+    pub fn set_job(&mut self, job: LoadedJob) {
+        self.job = Some(Arc::new(job));
+    }
+
+    fn forget_job(&mut self) {
+        self.kept = None;
+        self.spare = None;
+        self.job = None;
+    }
+
+    /// Runs one task; what became of it replaces what is in `result`.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no job, which the pool's protocol excludes.
+    pub fn run(&mut self, slot: &TaskSlot, payload: &[u8], files: &FileTable, result: &mut TaskResult) {
+        let job = self.job.clone().expect("a job comes before its tasks");
+        let function = &job.functions[slot.function as usize];
+        let mut live = self.kept.take().unwrap_or_else(|| self.new_store(&job));
+        prepare(live.store.data_mut(), slot, payload, files, function);
+        let ended = window::watch(&mut live.store, job.code.clone(), |store| {
+            let instance = match live.instance {
+                Some(instance) => instance,
+                None => instantiate(&job, store)?,
+            };
+            live.instance = Some(instance);
+            call(function, store, instance)
+        });
+        let unharmed = ended.is_ok();
+        result.clear();
+        conclude(ended, function, live.store.data_mut(), result);
+        if unharmed && !job.spec.fresh_instances {
+            live.store.data_mut().windows.free_all();
+            self.kept = Some(live);
+        } else {
+            self.spare = Some(live.into_state());
+        }
+    }
+
+    fn new_store(&mut self, job: &Arc<LoadedJob>) -> Live {
+        let state = self.spare.take().unwrap_or_else(|| Box::new(State::new(job.clone())));
+        let mut store = Store::new(&self.engine, state);
+        store.limiter(|state| &mut state.usage);
+        window::install_handler(&mut store);
+        Live { store, instance: None }
+    }
+}
+
+impl Live {
+    /// Ends the instance, and gives its data back for the next one.
+    fn into_state(mut self) -> Box<State> {
+        self.store.data_mut().windows.restore();
+        let mut state = self.store.into_data();
+        state.usage.reset();
+        state.memory = None;
+        state
+    }
+}
+
+fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable, function: &Callable) {
+    let (ranges, argument) = payload.split_at(slot.input_count as usize * InputRange::BYTES);
+    state.index = slot.index;
+    state.argument.clear();
+    state.argument.extend_from_slice(argument);
+    state.own_inputs.clear();
+    state.own_inputs.extend(ranges.chunks(InputRange::BYTES).map(|range| files.input(&InputRange::decode(range))));
+    state.failure = None;
+    state.output_file = None;
+    state.usage.start_task();
+    if state.job.uses_wasi {
+        let argv = argv(state, function);
+        state.wasi = Some(wasi::context(state, &argv));
+    }
+}
+
+/// The words that a WASI program sees: its name and, for a command, the item or the words with the item in them.
+fn argv(state: &State, function: &Callable) -> Vec<String> {
+    let spec = &state.job.spec;
+    let mut argv = vec![spec.module_name.clone()];
+    if let Callable::Command(_) = function {
+        let item = String::from_utf8_lossy(&state.argument);
+        match &spec.argv {
+            Some(words) => argv.extend(words.iter().map(|word| word.replace("{}", &item))),
+            None => argv.push(item.into_owned()),
+        }
+    }
+    argv
+}
+
+fn instantiate(job: &LoadedJob, store: &mut Store<Box<State>>) -> wasmtime::Result<Instance> {
+    let instance = job.pre.instantiate(&mut *store)?;
+    if let Some(export) = &job.memory {
+        store.data_mut().memory = instance.get_module_export(&mut *store, export).and_then(Extern::into_memory);
+    }
+    if let Some(export) = &job.initialize {
+        function(store, instance, export)?.typed::<(), ()>(&*store)?.call(&mut *store, ())?;
+    }
+    Ok(instance)
+}
+
+fn call(callable: &Callable, store: &mut Store<Box<State>>, instance: Instance) -> wasmtime::Result<Returned> {
+    match callable {
+        Callable::Task(export) => {
+            let code = function(store, instance, export)?.typed::<(), i32>(&*store)?.call(&mut *store, ())?;
+            Ok(Returned::Code(code))
+        }
+        Callable::Command(export) => {
+            function(store, instance, export)?.typed::<(), ()>(&*store)?.call(&mut *store, ())?;
+            Ok(Returned::Code(0))
+        }
+        Callable::Scalar(export, scalar) => {
+            let arguments = match scalar::parse(scalar, &store.data().argument) {
+                Ok(arguments) => arguments,
+                Err(message) => return Ok(Returned::BadArgument(message)),
+            };
+            let mut results = vec![Val::I32(0); scalar.results.len()];
+            function(store, instance, export)?.call(&mut *store, &arguments, &mut results)?;
+            scalar::print(&results, &mut store.data_mut().output);
+            Ok(Returned::Code(0))
+        }
+    }
+}
+
+fn function(store: &mut Store<Box<State>>, instance: Instance, export: &ModuleExport) -> wasmtime::Result<Func> {
+    let found = instance.get_module_export(store, export).and_then(Extern::into_func);
+    found.ok_or_else(|| wasmtime::format_err!("the export is no function"))
+}
+
+/// Decides what became of the task, and moves what it made to `result`.
+fn conclude(ended: wasmtime::Result<Returned>, function: &Callable, state: &mut State, result: &mut TaskResult) {
+    std::mem::swap(&mut state.output, &mut result.output);
+    std::mem::swap(&mut state.log, &mut result.log);
+    result.output_file = state.output_file.take();
+    let program = if let Callable::Command(_) = function { Program::Command } else { Program::Task };
+    let stderr = streams(program, state, result);
+    if let Err(error) = &ended {
+        result.backtrace = backtrace(error);
+    }
+    if let Some(recorded) = state.windows.recorded() {
+        match fault_stop(state, recorded) {
+            Some(fault) => result.fail(Status::InputFault, fault.encode()),
+            None => result.fail(Status::Trap, "it used memory outside of its windows, or a window that it gave back"),
+        }
+        return;
+    }
+    match ended {
+        Ok(Returned::Code(0)) => {}
+        Ok(Returned::Code(code)) => {
+            let message = state.failure.take().unwrap_or_else(|| format!("the task function returned {code}"));
+            result.fail(Status::Error, message);
+        }
+        Ok(Returned::BadArgument(message)) => result.fail(Status::Error, message),
+        Err(error) => stopped(&error, &stderr, state, result),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Program {
+    Task,
+    Command,
+}
+
+/// Sorts what went to standard output and error: a command's output is its result, everything else is log. Gives the text that
+/// a command wrote to standard error.
+fn streams(program: Program, state: &mut State, result: &mut TaskResult) -> String {
+    let Some(wasi) = state.wasi.take() else { return String::new() };
+    let (stdout, stderr) = (wasi.stdout.take(), wasi.stderr.take());
+    let limit = state.job.spec.log_bytes;
+    let mut log = |bytes: &[u8]| {
+        String::from_utf8_lossy(bytes).lines().for_each(|line| result.log.push(LEVEL_INFO, line, limit));
+    };
+    log(&stderr);
+    match program {
+        Program::Command => result.output = stdout,
+        Program::Task => log(&stdout),
+    }
+    String::from_utf8_lossy(&stderr).trim_end().to_owned()
+}
+
+const LEVEL_INFO: u8 = 3;
+
+/// What an error that ended the guest means for the task.
+fn stopped(error: &wasmtime::Error, stderr: &str, state: &mut State, result: &mut TaskResult) {
+    if let Some(&I32Exit(code)) = error.downcast_ref() {
+        result.backtrace.clear();
+        match code {
+            0 => {}
+            _ if stderr.is_empty() => result.fail(Status::Error, format!("exited with code {code}")),
+            _ => result.fail(Status::Error, stderr),
+        }
+        if state.job.spec.attached {
+            result.status = Status::Ok;
+            result.output = code.to_le_bytes().into();
+        }
+        return;
+    }
+    match error.downcast_ref::<Stop>() {
+        Some(Stop::Limit(message)) => return result.fail(Status::Limit, message.as_str()),
+        Some(Stop::Input(fault)) => return result.fail(Status::InputFault, fault.encode()),
+        None => {}
+    }
+    if let Some(message) = memory_limit(&state.usage) {
+        return result.fail(Status::Limit, message);
+    }
+    if let Some(Trap::StackOverflow) = error.downcast_ref() {
+        let limit = state.job.spec.stack_bytes;
+        let message = format!("it needs more stack than the limit of {limit} bytes; raise it with --stack");
+        return result.fail(Status::Limit, message);
+    }
+    let cause = error.root_cause().to_string();
+    let cause = cause.strip_prefix("wasm trap: ").unwrap_or(&cause);
+    // A panic's own text says more than the `unreachable` that follows it.
+    let first_words = state.failure.take().unwrap_or_else(|| stderr.to_owned());
+    let message = if first_words.is_empty() { cause.to_owned() } else { format!("{first_words} ({cause})") };
+    result.fail(Status::Trap, message);
+}
+
+fn backtrace(error: &wasmtime::Error) -> String {
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return String::new() };
+    // The first line only says that this is a backtrace.
+    let text = trace.to_string();
+    text.split_once('\n').map_or("", |(_, frames)| frames).trim_end().to_owned()
+}

@@ -1,0 +1,97 @@
+//! A job in a worker: its module loaded, its imports linked, its functions found.
+
+use std::fs::File;
+use std::ops::Range;
+use std::sync::Arc;
+
+use wasmtime::{Engine, InstancePre, Linker, Module, ModuleExport};
+
+use super::abi;
+use super::files::{FileTable, GuestInput};
+use super::state::State;
+use super::wasi;
+use crate::ipc::wire::JobSpec;
+use crate::module::{Entry, Scalar};
+
+/// A job whose tasks can be run.
+pub(crate) struct LoadedJob {
+    pub(super) spec: JobSpec,
+    /// The inputs that all tasks share.
+    pub(super) inputs: Vec<GuestInput>,
+    pub(super) pre: InstancePre<Box<State>>,
+    pub(super) functions: Vec<Callable>,
+    pub(super) initialize: Option<ModuleExport>,
+    pub(super) memory: Option<ModuleExport>,
+    pub(super) uses_wasi: bool,
+    /// Where the module's machine code lies.
+    pub(super) code: Range<usize>,
+    /// The descriptors of a program that is attached to them.
+    pub(super) stdio: Option<[Arc<File>; 3]>,
+}
+
+/// A task function.
+pub(super) enum Callable {
+    Task(ModuleExport),
+    Scalar(ModuleExport, Scalar),
+    Command(ModuleExport),
+}
+
+impl LoadedJob {
+    /// Loads the precompiled `code` and links it.
+    ///
+    /// # Errors
+    ///
+    /// A text for the user: the code does not fit this program, or an import is missing.
+    pub fn load(
+        engine: &Engine,
+        code: File,
+        spec: JobSpec,
+        files: &FileTable,
+        stdio: Option<[File; 3]>,
+    ) -> Result<LoadedJob, String> {
+        let module =
+            deserialize(engine, code).map_err(|error| format!("cannot load the compiled module: {error:#}"))?;
+        let mut linker = Linker::new(engine);
+        abi::add_to_linker(&mut linker).map_err(|error| format!("cannot link: {error:#}"))?;
+        let uses_wasi = module.imports().any(|import| import.module() == "wasi_snapshot_preview1");
+        if uses_wasi {
+            wasi::enter_runtime().map_err(|error| format!("cannot start the runtime of WASI: {error}"))?;
+            wasi::add_to_linker(&mut linker).map_err(|error| format!("cannot link: {error:#}"))?;
+        }
+        let export = |name: &str| {
+            module.get_export_index(name).ok_or_else(|| format!("the module has no export `{name}` (any more)"))
+        };
+        let functions = spec
+            .functions
+            .iter()
+            .map(|function| {
+                Ok(match function {
+                    Entry::Task(name) => Callable::Task(export(&format!("{}{name}", wrun_abi::TASK_EXPORT_PREFIX))?),
+                    Entry::Scalar(scalar) => Callable::Scalar(export(&scalar.name)?, scalar.clone()),
+                    Entry::Command => Callable::Command(export("_start")?),
+                })
+            })
+            .collect::<Result<_, String>>()?;
+        let image = module.image_range();
+        Ok(LoadedJob {
+            pre: linker.instantiate_pre(&module).map_err(|error| format!("cannot link the module: {error:#}"))?,
+            functions,
+            initialize: module.get_export_index(wrun_abi::INITIALIZE_EXPORT),
+            memory: module.get_export_index(wrun_abi::MEMORY_EXPORT),
+            uses_wasi,
+            code: image.start as usize..image.end as usize,
+            inputs: spec.inputs.iter().map(|(_, range)| files.input(range)).collect(),
+            stdio: stdio.map(|files| files.map(Arc::new)),
+            spec,
+        })
+    }
+}
+
+#[expect(unsafe_code, reason = "precompiled code is trusted code")]
+fn deserialize(engine: &Engine, code: File) -> wasmtime::Result<Module> {
+    // SAFETY: the file holds what this crate's compiler process wrote (kept in a cache directory that only this user can
+    // write, or in sealed memory), or a file that the user declared as trusted by `--allow-precompiled`. wasmtime
+    // checks that it was made by the same version with the same settings. Nobody changes the file afterwards: cache
+    // entries are replaced by renaming, never rewritten.
+    unsafe { Module::deserialize_open_file(engine, code) }
+}

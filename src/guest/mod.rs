@@ -1,0 +1,19 @@
+//! Everything that touches wasmtime at run time: a worker's engine, its jobs, instances, windows and imports.
+
+mod abi;
+pub(crate) mod describe;
+pub(crate) mod engine;
+mod files;
+mod instance;
+mod job;
+mod limits;
+mod result;
+mod scalar;
+mod state;
+mod wasi;
+mod window;
+
+pub(crate) use files::FileTable;
+pub(crate) use instance::Guest;
+pub(crate) use job::LoadedJob;
+pub(crate) use result::TaskResult;

@@ -1,0 +1,84 @@
+//! Exports that are called with numbers: arguments from text, results to text.
+
+use std::fmt::Write;
+
+use wasmtime::Val;
+
+use crate::module::{Number, Scalar};
+
+/// The arguments of `scalar` in `text`, separated by white space or commas.
+///
+/// # Errors
+///
+/// A text for the user: there are too few or too many, or one is not of its parameter's type.
+pub(super) fn parse(scalar: &Scalar, text: &[u8]) -> Result<Vec<Val>, String> {
+    let text = String::from_utf8_lossy(text);
+    let words: Vec<&str> = text.split([' ', '\t', ',', '\n']).filter(|word| !word.is_empty()).collect();
+    if words.len() != scalar.params.len() {
+        return Err(format!("`{}` takes {} numbers, not {}: {text:?}", scalar.name, scalar.params.len(), words.len()));
+    }
+    scalar.params.iter().zip(words).map(|(&ty, word)| value(ty, word)).collect()
+}
+
+fn value(ty: Number, word: &str) -> Result<Val, String> {
+    let wrong = || format!("{word:?} is no {ty}");
+    match ty {
+        // Unsigned numbers are taken as well: wasm's integers have no sign.
+        Number::I32 => match word.parse::<i64>().map_err(|_| wrong())? {
+            number @ -0x8000_0000..=0xffff_ffff => Ok(Val::I32(number as i32)),
+            _ => Err(wrong()),
+        },
+        Number::I64 => match word.parse::<i128>().map_err(|_| wrong())? {
+            number if number >= i64::MIN.into() && number <= u64::MAX.into() => Ok(Val::I64(number as i64)),
+            _ => Err(wrong()),
+        },
+        Number::F32 => word.parse::<f32>().map(Val::from).map_err(|_| wrong()),
+        Number::F64 => word.parse::<f64>().map(Val::from).map_err(|_| wrong()),
+    }
+}
+
+/// Appends the results, separated by spaces; floats in the shortest form that reads back as the same number.
+pub(super) fn print(results: &[Val], to: &mut Vec<u8>) {
+    let mut text = String::new();
+    for (index, value) in results.iter().enumerate() {
+        if index > 0 {
+            text.push(' ');
+        }
+        let written = match value {
+            Val::I32(number) => write!(text, "{number}"),
+            Val::I64(number) => write!(text, "{number}"),
+            Val::F32(bits) => write!(text, "{}", f32::from_bits(*bits)),
+            Val::F64(bits) => write!(text, "{}", f64::from_bits(*bits)),
+            other => write!(text, "{other:?}"),
+        };
+        debug_assert!(written.is_ok(), "writing to a string cannot fail");
+    }
+    to.extend_from_slice(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scalar(params: &[Number]) -> Scalar {
+        Scalar { name: "f".into(), params: params.into(), results: vec![] }
+    }
+
+    #[test]
+    fn arguments_are_parsed_by_type() {
+        let all = scalar(&[Number::I32, Number::I64, Number::F32, Number::F64]);
+        let values = parse(&all, b"4294967295, -1 2.5\t1e3").expect("four numbers");
+        let mut text = Vec::new();
+        print(&values, &mut text);
+        assert_eq!(text, b"-1 -1 2.5 1000");
+    }
+
+    #[test]
+    fn wrong_arguments_are_named() {
+        let one = scalar(&[Number::F64]);
+        assert_eq!(parse(&one, b"abc").expect_err("no number"), "\"abc\" is no f64");
+        assert_eq!(parse(&one, b"1 2").expect_err("too many"), "`f` takes 1 numbers, not 2: \"1 2\"");
+        assert!(parse(&scalar(&[Number::I32]), b"4294967296").is_err());
+        assert!(parse(&scalar(&[Number::I32]), b"1.5").is_err());
+    }
+}

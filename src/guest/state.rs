@@ -1,0 +1,71 @@
+//! What a store knows of the task that runs in it.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use wasmtime::Memory;
+
+use super::files::GuestInput;
+use super::job::LoadedJob;
+use super::limits::Usage;
+use super::result::Log;
+use super::wasi::Wasi;
+use super::window::Windows;
+
+/// The data of a store.
+pub(super) struct State {
+    pub job: Arc<LoadedJob>,
+    /// Position of the item in the job.
+    pub index: u64,
+    pub argument: Vec<u8>,
+    /// The inputs of this task alone, which come before the job's.
+    pub own_inputs: Vec<GuestInput>,
+    pub output: Vec<u8>,
+    pub output_file: Option<(File, u64)>,
+    /// The error message that the task set.
+    pub failure: Option<String>,
+    pub log: Log,
+    pub usage: Usage,
+    pub windows: Windows,
+    /// The memory exported as `memory`, once the instance exists.
+    pub memory: Option<Memory>,
+    pub wasi: Option<Wasi>,
+}
+
+impl State {
+    pub fn new(job: Arc<LoadedJob>) -> Self {
+        State {
+            index: 0,
+            argument: Vec::new(),
+            own_inputs: Vec::new(),
+            output: Vec::new(),
+            output_file: None,
+            failure: None,
+            log: Log::default(),
+            usage: Usage::new(job.spec.memory_bytes),
+            windows: Windows::new(),
+            memory: None,
+            wasi: None,
+            job,
+        }
+    }
+
+    /// All inputs that the task sees.
+    pub fn input_count(&self) -> usize {
+        self.own_inputs.len() + self.job.inputs.len()
+    }
+
+    /// The input with that index.
+    pub fn input(&self, index: usize) -> Option<&GuestInput> {
+        match index.checked_sub(self.own_inputs.len()) {
+            None => self.own_inputs.get(index),
+            Some(shared) => self.job.inputs.get(shared),
+        }
+    }
+
+    /// The bytes of result that the task may still write.
+    pub fn output_room(&self) -> u64 {
+        let written = self.output_file.as_ref().map_or(self.output.len() as u64, |(_, len)| *len);
+        self.job.spec.output_bytes.saturating_sub(written)
+    }
+}

@@ -1,0 +1,290 @@
+//! WASI preview 1 for tasks: no capability, a clock and random numbers that depend on the task alone, and standard streams that
+//! are part of the task (or, for an attached program, the caller's own).
+
+use std::cell::OnceCell;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::{Builder, EnterGuard, Runtime};
+use wasmtime::{Linker, Result, format_err};
+use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder};
+
+use super::abi::Stop;
+use super::files::GuestInput;
+use super::state::State;
+
+/// A task's WASI context and what it wrote.
+pub(super) struct Wasi {
+    pub ctx: WasiP1Ctx,
+    pub stdout: Capture,
+    pub stderr: Capture,
+}
+
+/// Defines WASI's imports.
+pub(super) fn add_to_linker(linker: &mut Linker<Box<State>>) -> Result<()> {
+    wasmtime_wasi::p1::add_to_linker_sync(linker, |state| {
+        &mut state.wasi.as_mut().expect("a module that imports WASI gets a context").ctx
+    })
+}
+
+/// Makes this thread able to make the calls of WASI that may wait, once and for as long as it lives.
+///
+/// wasmtime-wasi's synchronous calls run on the tokio runtime that the thread has entered. Its one other thread keeps time, for a
+/// guest that sleeps.
+pub(super) fn enter_runtime() -> io::Result<()> {
+    thread_local! {
+        static ENTERED: OnceCell<EnterGuard<'static>> = const { OnceCell::new() };
+    }
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    let runtime = match RUNTIME.get() {
+        Some(runtime) => runtime,
+        None => {
+            let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build()?;
+            RUNTIME.get_or_init(|| runtime)
+        }
+    };
+    ENTERED.with(|entered| {
+        entered.get_or_init(|| runtime.enter());
+    });
+    Ok(())
+}
+
+/// Makes the context of a task. A command's arguments are `argv`; its standard input is the task's first own input.
+pub(super) fn context(state: &State, argv: &[String]) -> Wasi {
+    let mut builder = WasiCtxBuilder::new();
+    let stdout = Capture::new(state.job.spec.output_bytes, OnFull::Stop);
+    let stderr = Capture::new(state.job.spec.log_bytes, OnFull::Drop);
+    match &state.job.stdio {
+        Some([stdin, out, err]) => {
+            builder.stdin(Attached(stdin.clone())).stdout(Attached(out.clone())).stderr(Attached(err.clone()));
+        }
+        None => {
+            builder.stdout(stdout.clone()).stderr(stderr.clone());
+            if let Some(input) = state.own_inputs.first() {
+                builder.stdin(InputReader { input: input.clone(), position: Arc::new(AtomicU64::new(0)) });
+            }
+        }
+    }
+    builder
+        .args(argv)
+        // Numbers that depend on the task's position alone: a deterministic task can have no secret ones.
+        .secure_random(SmallRng::seed_from_u64(state.index))
+        .insecure_random(SmallRng::seed_from_u64(!state.index))
+        .insecure_random_seed(u128::from(state.index))
+        .wall_clock(TaskClock::default())
+        .monotonic_clock(TaskClock::default())
+        .allow_blocking_current_thread(true);
+    Wasi { ctx: builder.build_p1(), stdout, stderr }
+}
+
+/// A clock that begins at 0 for each task and moves by a microsecond each time it is looked at.
+#[derive(Default)]
+struct TaskClock(AtomicU64);
+
+const TICK_NS: u64 = 1000;
+
+impl HostMonotonicClock for TaskClock {
+    fn resolution(&self) -> u64 {
+        TICK_NS
+    }
+
+    fn now(&self) -> u64 {
+        self.0.fetch_add(TICK_NS, Ordering::Relaxed)
+    }
+}
+
+impl HostWallClock for TaskClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_nanos(TICK_NS)
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_nanos(HostMonotonicClock::now(self))
+    }
+}
+
+/// A stream into memory.
+#[derive(Clone)]
+pub(super) struct Capture {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    limit_bytes: u64,
+    on_full: OnFull,
+}
+
+#[derive(Clone, Copy)]
+enum OnFull {
+    /// The task ends at its limit.
+    Stop,
+    /// What is too much is lost.
+    Drop,
+}
+
+impl Capture {
+    fn new(limit_bytes: u64, on_full: OnFull) -> Self {
+        Capture { bytes: Arc::default(), limit_bytes, on_full }
+    }
+
+    /// Takes what was written.
+    pub fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl OutputStream for Capture {
+    fn write(&mut self, new: Bytes) -> StreamResult<()> {
+        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = usize::try_from(self.limit_bytes).unwrap_or(usize::MAX).saturating_sub(bytes.len());
+        match self.on_full {
+            OnFull::Stop if new.len() > room => Err(StreamError::Trap(Stop::output_limit(self.limit_bytes).into())),
+            _ => {
+                bytes.extend_from_slice(&new[..new.len().min(room)]);
+                Ok(())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(WRITE_BYTES)
+    }
+}
+
+/// The most that a stream takes at once.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// A file that the caller of `wrun run` gave as a standard stream.
+#[derive(Clone)]
+struct Attached(Arc<File>);
+
+impl InputStream for Attached {
+    fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        let mut buffer = vec![0; size.min(WRITE_BYTES)];
+        read_result(self.0.as_ref().read(&mut buffer), buffer)
+    }
+}
+
+impl OutputStream for Attached {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.0.as_ref().write_all(&bytes).map_err(|_| StreamError::Closed)
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(WRITE_BYTES)
+    }
+}
+
+/// An input as standard input.
+#[derive(Clone)]
+struct InputReader {
+    input: GuestInput,
+    position: Arc<AtomicU64>,
+}
+
+impl InputStream for InputReader {
+    fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        let position = self.position.load(Ordering::Relaxed);
+        let left = self.input.len - position;
+        let mut buffer = vec![0; size.min(WRITE_BYTES).min(usize::try_from(left).unwrap_or(usize::MAX))];
+        let count = self.input.file.read_at(&mut buffer, self.input.offset + position);
+        if let Ok(count) = count {
+            self.position.store(position + count as u64, Ordering::Relaxed);
+        }
+        read_result(count, buffer)
+    }
+}
+
+fn read_result(count: io::Result<usize>, mut buffer: Vec<u8>) -> StreamResult<Bytes> {
+    match count {
+        Ok(0) => Err(StreamError::Closed),
+        Ok(count) => {
+            buffer.truncate(count);
+            Ok(buffer.into())
+        }
+        Err(error) => Err(StreamError::LastOperationFailed(format_err!("{error}"))),
+    }
+}
+
+/// Everything above is always ready: a read or a write that has to wait does so in the call, on the worker's one thread.
+macro_rules! always_ready {
+    ($($stream:ty)*) => { $(
+        #[wasmtime_wasi::async_trait]
+        impl Pollable for $stream {
+            async fn ready(&mut self) {}
+        }
+
+        impl IsTerminal for $stream {
+            fn is_terminal(&self) -> bool {
+                self.terminal()
+            }
+        }
+    )* };
+}
+always_ready!(Capture Attached InputReader);
+
+impl Capture {
+    fn terminal(&self) -> bool {
+        false
+    }
+}
+
+impl InputReader {
+    fn terminal(&self) -> bool {
+        false
+    }
+}
+
+impl Attached {
+    fn terminal(&self) -> bool {
+        std::io::IsTerminal::is_terminal(self.0.as_ref())
+    }
+}
+
+const PREVIEW_3_ONLY: &str = "WASI preview 1 asks for the streams of preview 2";
+
+macro_rules! standard_input {
+    ($($stream:ty)*) => { $(
+        impl StdinStream for $stream {
+            fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
+                unreachable!("{PREVIEW_3_ONLY}")
+            }
+
+            fn p2_stream(&self) -> Box<dyn InputStream> {
+                Box::new(self.clone())
+            }
+        }
+    )* };
+}
+standard_input!(Attached InputReader);
+
+macro_rules! standard_output {
+    ($($stream:ty)*) => { $(
+        impl StdoutStream for $stream {
+            fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+                unreachable!("{PREVIEW_3_ONLY}")
+            }
+
+            fn p2_stream(&self) -> Box<dyn OutputStream> {
+                Box::new(self.clone())
+            }
+        }
+    )* };
+}
+standard_output!(Capture Attached);

@@ -1,0 +1,435 @@
+//! Windows: ranges of files in a guest's linear memory.
+//!
+//! A window takes whole wasm pages (64 KiB) that the memory is grown by, so that no allocator of the guest thinks that
+//! they are its own:
+//!
+//! ```text
+//!              area: a multiple of 64 KiB
+//!  |-------------------------------------------------------|
+//!  | zeros, head | interior         | tail, zeros | zeros   |
+//!  |  a page     | the file's pages |  a page     | slack   |
+//!  |  (copied)   | (mapped)         |  (copied)   |         |
+//!  ^             ^
+//!  start         multiple of the page size, in memory and in the file
+//! ```
+//!
+//! Only whole pages of the range are mapped; the bytes of a partly covered page at either end are copied into a page of
+//! the memory's own, so that a task sees exactly its range. All of it is read-only.
+//!
+//! Before an instance's memory goes back to wasmtime's pool, every area has to be ordinary memory again: otherwise the
+//! next instance would see the file, or the pool would crash when it clears the pages. [`Windows`] does that when it is
+//! dropped, and wasmtime drops a store's data before it gives the store's memories back.
+//!
+//! # Faults
+//!
+//! A fault inside an area is recorded here by the signal handler, and decides the task's outcome whatever the guest does next. If wasm
+//! code caused it, wasmtime turns it into a trap. If host code caused it on the guest's behalf (`memory.fill`, a
+//! WASI call), that code cannot be unwound: it gets a private scratch page, to finish on.
+#![expect(unsafe_code, reason = "maps files over guest memory, and handles the faults that follow")]
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::fd::AsFd;
+
+use wasmtime::unix::StoreExt;
+use wasmtime::{Caller, Memory, Store};
+
+use super::state::State;
+use crate::sys::fault::{self, Fault, FaultKind};
+use crate::sys::window as memory;
+
+/// Bytes of a page of linear memory.
+pub(super) const WASM_PAGE: usize = 64 << 10;
+
+/// All windows of one linear memory.
+#[derive(Debug)]
+pub(super) struct Windows {
+    /// Where the linear memory begins in this process; 0 until it is known.
+    base: usize,
+    /// Memory taken for windows, in the order of addresses.
+    areas: Vec<Area>,
+    recorded: Cell<Option<Recorded>>,
+    /// Host addresses of scratch pages (of a wasm page's size), the oldest at `scratch_next`; 0 for none.
+    scratch: [Cell<usize>; SCRATCH_PAGES],
+    scratch_next: Cell<usize>,
+}
+
+/// Whole wasm pages taken out of the guest's own use.
+#[derive(Debug)]
+struct Area {
+    /// Offset in the linear memory.
+    start: usize,
+    len: usize,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// Nothing: every access faults. Reused for later windows.
+    Free,
+    /// A range of an input.
+    Window(Window),
+    /// The task's result, writable.
+    Output,
+}
+
+#[derive(Debug)]
+struct Window {
+    input: u32,
+    /// Offset in the task's view of the input.
+    offset: u64,
+    len: usize,
+    /// Offset of the first byte in the linear memory.
+    address: usize,
+    /// How often it was mapped less how often it was unmapped.
+    uses: u32,
+}
+
+/// A fault inside an area.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recorded {
+    /// A write to a window, at this offset of the task's view.
+    Write { input: u32, offset: u64 },
+    /// A page of the file is not there (any more).
+    NoPage { input: u32, offset: u64 },
+    /// An access to memory of a window that was given back.
+    Unmapped { address: u64 },
+}
+
+/// Why a range could not be mapped.
+#[derive(Debug)]
+pub(super) enum MapError {
+    /// The file ends before the range does.
+    Truncated,
+    /// The file could not be read at this offset of the task's view.
+    Unreadable { offset: u64 },
+    /// The system refused.
+    System(io::Error),
+}
+
+/// A range of a file, for a window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FileRange<'a> {
+    pub file: &'a File,
+    /// In the file.
+    pub offset: u64,
+    pub len: usize,
+    /// The input's index and the offset in the task's view, for messages and look-up.
+    pub input: u32,
+    pub view_offset: u64,
+}
+
+impl FileRange<'_> {
+    /// Bytes of linear memory that a window of this range takes.
+    pub fn area_len(&self) -> usize {
+        (self.skew() + self.len).next_multiple_of(WASM_PAGE)
+    }
+
+    /// Bytes between the start of a page and the range's first byte.
+    fn skew(&self) -> usize {
+        (self.offset % memory::page_size() as u64) as usize
+    }
+}
+
+/// A host call touches at most a few places at a time (both ends of a source and of a target).
+const SCRATCH_PAGES: usize = 8;
+
+impl Windows {
+    pub fn new() -> Self {
+        Windows {
+            base: 0,
+            areas: Vec::new(),
+            recorded: Cell::new(None),
+            scratch: Default::default(),
+            scratch_next: Cell::new(0),
+        }
+    }
+
+    /// The address of a window on the same range; counts one more use of it.
+    pub fn find(&mut self, input: u32, offset: u64, len: usize) -> Option<usize> {
+        self.areas.iter_mut().find_map(|area| match &mut area.content {
+            Content::Window(window) if (window.input, window.offset, window.len) == (input, offset, len) => {
+                window.uses += 1;
+                Some(window.address)
+            }
+            _ => None,
+        })
+    }
+
+    /// Takes `len` bytes (a multiple of [`WASM_PAGE`]) from the areas that are free. Gives the area's index.
+    pub fn take_free(&mut self, len: usize) -> Option<usize> {
+        let index = self.areas.iter().position(|area| matches!(area.content, Content::Free) && area.len >= len)?;
+        let area = &mut self.areas[index];
+        let rest = Area { start: area.start + len, len: area.len - len, content: Content::Free };
+        area.len = len;
+        if rest.len > 0 {
+            self.areas.insert(index + 1, rest);
+        }
+        let host = self.host(self.areas[index].start);
+        // SAFETY: the area is whole pages inside the linear memory, kept out of the guest's use; see `grow`.
+        unsafe { memory::map_zeros(host, len) }.ok()?;
+        Some(index)
+    }
+
+    /// Puts a range of a file over the area with that index, which is zeroed memory. Gives the address of its first byte.
+    pub fn map(&mut self, index: usize, range: &FileRange<'_>) -> Result<usize, MapError> {
+        let Area { start, len: area_len, .. } = self.areas[index];
+        let page = memory::page_size();
+        let skew = range.skew();
+        let end = skew + range.len;
+        // The whole pages of the range, and what stands before and behind them, relative to the area's start.
+        let interior_start = skew.next_multiple_of(page);
+        let interior_end = (end - end % page).max(interior_start);
+        let (head, tail) = if interior_start == interior_end {
+            (skew..end, end..end)
+        } else {
+            (skew..interior_start, interior_end..end)
+        };
+        for edge in [head, tail] {
+            self.copy_edge(start, skew, edge, range)?;
+        }
+        let host = self.host(start);
+        if interior_start < interior_end {
+            let file_offset = range.offset - skew as u64 + interior_start as u64;
+            // SAFETY: whole pages of this area, which is memory of a guest that is not running now.
+            unsafe {
+                memory::map_file(host.add(interior_start), interior_end - interior_start, range.file, file_offset)
+            }
+            .map_err(MapError::System)?;
+        }
+        let own = if interior_start == interior_end {
+            [0..area_len, area_len..area_len]
+        } else {
+            [0..interior_start, interior_end..area_len]
+        };
+        for own in own {
+            if !own.is_empty() {
+                // SAFETY: as above.
+                unsafe { memory::protect_read_only(host.add(own.start), own.len()) }.map_err(MapError::System)?;
+            }
+        }
+        let window =
+            Window { input: range.input, offset: range.view_offset, len: range.len, address: start + skew, uses: 1 };
+        self.areas[index].content = Content::Window(window);
+        Ok(start + skew)
+    }
+
+    /// Copies the file's bytes that belong at `edge` (relative to the area's start) there.
+    fn copy_edge(&self, start: usize, skew: usize, edge: Range<usize>, range: &FileRange<'_>) -> Result<(), MapError> {
+        let in_range = edge.start.saturating_sub(skew) as u64;
+        // SAFETY: fresh read-write memory of this area; the guest is not running now.
+        let count =
+            unsafe { memory::read_at(self.host(start + edge.start), edge.len(), range.file, range.offset + in_range) };
+        match count {
+            Ok(count) if count == edge.len() => Ok(()),
+            Ok(_) => Err(MapError::Truncated),
+            Err(_) => Err(MapError::Unreadable { offset: range.view_offset + in_range }),
+        }
+    }
+
+    /// Maps a memory file, writable, over the area with that index, as the task's result. Gives its address.
+    pub fn map_output(&mut self, index: usize, file: impl AsFd, len: usize) -> io::Result<usize> {
+        let Area { start, len: area_len, .. } = self.areas[index];
+        let host = self.host(start);
+        let mapped = len.next_multiple_of(memory::page_size());
+        // SAFETY: whole pages of this area, which is memory of a guest that is not running now.
+        unsafe { memory::map_file_writable(host, mapped, file)? };
+        if mapped < area_len {
+            // SAFETY: as above.
+            unsafe { memory::protect_read_only(host.add(mapped), area_len - mapped)? };
+        }
+        self.areas[index].content = Content::Output;
+        Ok(start)
+    }
+
+    /// Gives one use of the window at `address` back. `false`: there is none.
+    pub fn unmap(&mut self, address: usize) -> bool {
+        let found = self.areas.iter_mut().enumerate().find_map(|(index, area)| match &mut area.content {
+            Content::Window(window) if window.address == address => Some((index, window)),
+            _ => None,
+        });
+        let Some((index, window)) = found else { return false };
+        window.uses -= 1;
+        if window.uses == 0 {
+            self.free(index);
+        }
+        true
+    }
+
+    fn free(&mut self, index: usize) {
+        let Area { start, len, .. } = self.areas[index];
+        // SAFETY: a whole area of ours. Nothing may be there any more: not the file, and no memory that the limits do not count.
+        unsafe { memory::map_nothing(self.host(start), len) }.unwrap_or_else(|error| give_up(&error));
+        self.areas[index].content = Content::Free;
+        let followed_by_free =
+            |areas: &[Area], at: usize| matches!(areas.get(at), Some(Area { content: Content::Free, .. }));
+        let adjacent = |areas: &[Area], at: usize| areas[at].start + areas[at].len == areas[at + 1].start;
+        if followed_by_free(&self.areas, index + 1) && adjacent(&self.areas, index) {
+            self.areas[index].len += self.areas.remove(index + 1).len;
+        }
+        if index > 0 && followed_by_free(&self.areas, index - 1) && adjacent(&self.areas, index - 1) {
+            self.areas[index - 1].len += self.areas.remove(index).len;
+        }
+    }
+
+    /// Ends a task on an instance that lives on: nothing of the task's inputs or output is visible any more.
+    pub fn free_all(&mut self) {
+        self.recorded.set(None);
+        while let Some(index) = self.areas.iter().position(|area| !matches!(area.content, Content::Free)) {
+            self.free(index);
+        }
+        self.scratch.iter().for_each(|page| page.set(0));
+    }
+
+    /// Makes all areas ordinary zeroed memory again; they belong to the linear memory from now on.
+    pub fn restore(&mut self) {
+        let mut areas = self.areas.drain(..).map(|area| area.start..area.start + area.len);
+        let Some(mut run) = areas.next() else { return };
+        let restore = |run: Range<usize>| {
+            // SAFETY: whole areas of ours, next to each other.
+            unsafe { memory::map_zeros((self.base as *mut u8).add(run.start), run.len()) }
+                .unwrap_or_else(|error| give_up(&error));
+        };
+        for area in areas {
+            if area.start == run.end {
+                run.end = area.end;
+            } else {
+                restore(std::mem::replace(&mut run, area));
+            }
+        }
+        restore(run);
+        self.base = 0;
+        self.recorded.set(None);
+        self.scratch.iter().for_each(|page| page.set(0));
+    }
+
+    /// The first fault in an area since the task began.
+    pub fn recorded(&self) -> Option<Recorded> {
+        self.recorded.get()
+    }
+
+    fn host(&self, offset: usize) -> *mut u8 {
+        (self.base + offset) as *mut u8
+    }
+
+    /// Handles a fault on the thread that this memory's guest runs on. Says whether the access can be tried again.
+    /// Async-signal-safe: it reads plain data, sets cells, and maps memory.
+    fn handle(&self, fault: &Fault, code: &Range<usize>) -> bool {
+        let Some(offset) = fault.address.checked_sub(self.base) else { return false };
+        let within = |area: &&Area| (area.start..area.start + area.len).contains(&offset);
+        let Some(area) = self.areas.iter().find(within) else { return false };
+        if self.recorded.get().is_none() {
+            self.recorded.set(Some(match &area.content {
+                Content::Window(window) => {
+                    let in_view = window.offset + offset.saturating_sub(window.address) as u64;
+                    match fault.kind {
+                        FaultKind::Protection => Recorded::Write { input: window.input, offset: in_view },
+                        FaultKind::NoPage => Recorded::NoPage { input: window.input, offset: in_view },
+                    }
+                }
+                Content::Free | Content::Output => Recorded::Unmapped { address: offset as u64 },
+            }));
+        }
+        // In wasm code wasmtime raises a trap; host code has to finish.
+        !code.contains(&fault.instruction) && self.give_scratch(offset)
+    }
+
+    /// Puts private memory where host code writes or reads; the oldest such page goes, so that a `memory.fill` of 4 GiB
+    /// takes no more than a few.
+    fn give_scratch(&self, offset: usize) -> bool {
+        let next = self.scratch_next.get();
+        let oldest = self.scratch[next].get();
+        if oldest != 0 {
+            // SAFETY: a wasm page inside an area of ours; its contents are of no interest (the task has failed).
+            let _ = unsafe { memory::map_nothing(oldest as *mut u8, WASM_PAGE) };
+        }
+        // Areas are whole wasm pages, so the page that holds the offset is inside the area.
+        let page = self.host(offset - offset % WASM_PAGE);
+        self.scratch[next].set(page as usize);
+        self.scratch_next.set((next + 1) % SCRATCH_PAGES);
+        // SAFETY: as above.
+        unsafe { memory::map_zeros(page, WASM_PAGE) }.is_ok()
+    }
+}
+
+/// Grows `memory`, the exported one of the instance that calls, by an area of `len` bytes (a multiple of [`WASM_PAGE`]) of
+/// zeros. Gives the area's index; `None` where the memory cannot grow so much.
+pub(super) fn grow(guest: &mut Caller<'_, Box<State>>, memory: Memory, len: usize) -> Option<usize> {
+    // Address 0 is not for windows: to a guest it is a null pointer.
+    let unused = if memory.data_size(&*guest) == 0 { 1 } else { 0 };
+    guest.data_mut().usage.growing_for_window = true;
+    let grown = memory.grow(&mut *guest, (len / WASM_PAGE) as u64 + unused);
+    guest.data_mut().usage.growing_for_window = false;
+    let start = (grown.ok()? + unused) as usize * WASM_PAGE;
+    let base = memory.data_ptr(&*guest) as usize;
+    let windows = &mut guest.data_mut().windows;
+    debug_assert!(windows.base == 0 || windows.base == base, "memories do not move, and there is one");
+    windows.base = base;
+    windows.areas.push(Area { start, len, content: Content::Free });
+    Some(windows.areas.len() - 1)
+}
+
+impl Drop for Windows {
+    fn drop(&mut self) {
+        self.restore();
+    }
+}
+
+/// Ends the process: a memory that still shows a file must not reach another instance. The pool replaces the worker, and only the
+/// current task is lost.
+fn give_up(error: &io::Error) -> ! {
+    eprintln!("cannot take a window out of a guest's memory: {error}");
+    std::process::abort()
+}
+
+/// What the signal handler of this thread works on.
+struct Watched {
+    windows: *const Windows,
+    code: Range<usize>,
+}
+
+thread_local! {
+    static WATCHED: Cell<*const Watched> = const { Cell::new(std::ptr::null()) };
+}
+
+/// Makes faults in the windows of `store` go to [`Windows::handle`] first, whenever it runs under [`watch`].
+pub(super) fn install_handler(store: &mut Store<Box<State>>) {
+    // SAFETY: the handler is async-signal-safe: `decode` reads what the kernel gave, `on_fault` says so of itself. It captures nothing.
+    unsafe {
+        store.set_signal_handler(|signal, info, context| {
+            // SAFETY: wasmtime passes on what the kernel gave to its own handler.
+            fault::decode(signal, info, context).is_some_and(|fault| on_fault(&fault))
+        });
+    }
+}
+
+/// Lets faults in the windows of `store` be handled on this thread while `call` runs; `code` is where the guest's machine code lies.
+pub(super) fn watch<R>(
+    store: &mut Store<Box<State>>,
+    code: Range<usize>,
+    call: impl FnOnce(&mut Store<Box<State>>) -> R,
+) -> R {
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            WATCHED.set(std::ptr::null());
+        }
+    }
+    // The state is boxed, so its windows stay where they are.
+    let watched = Watched { windows: &raw const store.data().windows, code };
+    WATCHED.set(&raw const watched);
+    let _reset = Reset;
+    call(store)
+}
+
+fn on_fault(fault: &Fault) -> bool {
+    let watched = WATCHED.get();
+    if watched.is_null() {
+        return false;
+    }
+    // SAFETY: `watch` set it on this thread and has not returned, so both objects live. The host changes windows only
+    // inside imports, where it does not touch the memory of windows by itself; so no change is half done now.
+    unsafe { (*(*watched).windows).handle(fault, &(*watched).code) }
+}

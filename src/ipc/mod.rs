@@ -1,0 +1,8 @@
+//! How a pool and its workers talk; README.md beside this file explains the protocol.
+
+pub mod channel;
+pub mod ring;
+pub mod wire;
+
+/// The hidden argument that makes a program a worker.
+pub const WORKER_ROLE: &str = "worker";

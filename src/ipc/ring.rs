@@ -1,0 +1,547 @@
+//! The ring pair in shared memory. README.md beside this file explains the protocol; this module is its only user of
+//! shared words.
+//!
+//! All that is read from shared memory is copied to private memory once and then checked.
+
+use std::fs::File;
+use std::io;
+use std::sync::atomic::{Ordering, fence};
+
+use super::wire::{DoneSlot, Payload, SLOT_WORDS, Slot, TaskSlot};
+use crate::sys::fixed_file;
+use crate::sys::shared::SharedMemory;
+
+/// Slots of each direction, and so the most tasks that a worker holds.
+pub const SLOTS: usize = 256;
+
+/// The longest payload of a completion that travels in the ring; longer ones travel as files.
+pub const INLINE_MAX_BYTES: usize = 64 << 10;
+
+/// Bytes of the area for task payloads.
+const TASK_AREA_BYTES: usize = 512 << 10;
+/// Bytes of the area for completion payloads.
+const DONE_AREA_BYTES: usize = 1 << 20;
+
+// The header: words that different sides write stand in cache lines of their own (two lines apart, because processors
+// fetch lines in pairs).
+const TASK_TAIL: usize = 0;
+const TASK_HEAD: usize = 128;
+const DONE_TAIL: usize = 256;
+const DONE_HEAD: usize = 384;
+const WORKER_SLEEPS: usize = 512;
+const WAKE_AT: usize = 640;
+const CURRENT: usize = 768;
+const CURRENT_START: usize = 776;
+
+const STATES: usize = 4096;
+const TASK_SLOTS: usize = STATES + SLOTS * 4;
+const SLOT_BYTES: usize = SLOT_WORDS * 8;
+const DONE_SLOTS: usize = TASK_SLOTS + SLOTS * SLOT_BYTES;
+const TASK_AREA: usize = DONE_SLOTS + SLOTS * SLOT_BYTES;
+const DONE_AREA: usize = TASK_AREA + TASK_AREA_BYTES;
+
+/// Bytes of the whole memory.
+pub const RING_BYTES: usize = DONE_AREA + DONE_AREA_BYTES;
+
+/// A task in its slot that the worker has not begun.
+const READY: u32 = 1;
+/// A task that the worker has begun.
+const TAKEN: u32 = 2;
+/// A task that the pool took back.
+const REVOKED: u32 = 3;
+
+/// `wake_at` of a pool that is awake.
+const NEVER: u64 = u64::MAX;
+
+/// Something impossible that the other side wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Violation(pub &'static str);
+
+fn read_slot(memory: &SharedMemory, base: usize, position: u64) -> Slot {
+    let at = base + slot_index(position) * SLOT_BYTES;
+    std::array::from_fn(|word| memory.word(at + word * 8).load(Ordering::Relaxed))
+}
+
+fn write_slot(memory: &SharedMemory, base: usize, position: u64, slot: &Slot) {
+    let at = base + slot_index(position) * SLOT_BYTES;
+    for (word, &value) in slot.iter().enumerate() {
+        memory.word(at + word * 8).store(value, Ordering::Relaxed);
+    }
+}
+
+fn slot_index(position: u64) -> usize {
+    (position % SLOTS as u64) as usize
+}
+
+/// The producer's private record of which bytes of a payload area are in use.
+#[derive(Debug)]
+struct Area {
+    size: u64,
+    /// Where the next payload begins at the earliest.
+    tail: u64,
+    /// Everything below is free again.
+    free_below: u64,
+    /// Where the payload of each slot's position ends.
+    ends: [u64; SLOTS],
+}
+
+impl Area {
+    fn new(size: usize) -> Self {
+        Area { size: size as u64, tail: 0, free_below: 0, ends: [0; SLOTS] }
+    }
+
+    /// The position for `len` contiguous bytes, if they are free.
+    fn place(&self, len: usize) -> Option<u64> {
+        let len = len as u64;
+        let offset = self.tail % self.size;
+        let start = if offset + len > self.size { self.tail + self.size - offset } else { self.tail };
+        (start + len <= self.free_below + self.size).then_some(start)
+    }
+
+    /// Notes that slot `position` uses what [`Area::place`] gave.
+    fn take(&mut self, position: u64, start: u64, len: usize) {
+        self.tail = start + len as u64;
+        self.ends[slot_index(position)] = self.tail;
+    }
+
+    /// Notes that all slots below `position` are consumed.
+    fn free_until(&mut self, position: u64) {
+        if let Some(last) = position.checked_sub(1) {
+            self.free_below = self.ends[slot_index(last)];
+        }
+    }
+}
+
+/// The pool's side.
+#[derive(Debug)]
+pub struct PoolRing {
+    memory: std::sync::Arc<SharedMemory>,
+    /// Tasks written, published or not.
+    task_tail: u64,
+    /// Tasks that the worker has copied out, as last read.
+    task_head: u64,
+    area: Area,
+    /// Completions read.
+    done_head: u64,
+    /// Completions that were there when last looked.
+    done_tail: u64,
+}
+
+impl PoolRing {
+    /// Makes the memory of a new worker; the file goes to the worker.
+    pub fn new() -> io::Result<(File, PoolRing)> {
+        let file = fixed_file::create("wrun-ring", RING_BYTES as u64)?;
+        let memory = std::sync::Arc::new(SharedMemory::map(&file, RING_BYTES)?);
+        memory.word(WAKE_AT).store(NEVER, Ordering::Relaxed);
+        let ring = PoolRing {
+            memory,
+            task_tail: 0,
+            task_head: 0,
+            area: Area::new(TASK_AREA_BYTES),
+            done_head: 0,
+            done_tail: 0,
+        };
+        Ok((file, ring))
+    }
+
+    /// What the thread that enforces deadlines needs.
+    pub fn clock(&self) -> TaskClock {
+        TaskClock(self.memory.clone())
+    }
+
+    /// Whether a task with this many bytes of payload can be pushed now.
+    pub fn has_room(&mut self, payload_len: usize) -> Result<bool, Violation> {
+        if self.fits(payload_len) {
+            return Ok(true);
+        }
+        // Pairs with the release store in `WorkerRing::take`.
+        let head = self.memory.word(TASK_HEAD).load(Ordering::Acquire);
+        if head < self.task_head || head > self.task_tail {
+            return Err(Violation("it moved its task ring to an impossible place"));
+        }
+        self.task_head = head;
+        self.area.free_until(head);
+        Ok(self.fits(payload_len))
+    }
+
+    fn fits(&self, payload_len: usize) -> bool {
+        self.task_tail - self.task_head < SLOTS as u64 && self.area.place(payload_len).is_some()
+    }
+
+    /// Writes a task; `slot.payload` and `slot.payload_len` are filled in here. It becomes visible with
+    /// [`PoolRing::publish`]. Gives its position.
+    ///
+    /// # Panics
+    ///
+    /// Where [`PoolRing::has_room`] would have said no.
+    pub fn push(&mut self, mut slot: TaskSlot, payload: &[u8]) -> u64 {
+        let position = self.task_tail;
+        let start = self.area.place(payload.len()).expect("the caller asked for room");
+        self.memory.copy_in(TASK_AREA + (start % TASK_AREA_BYTES as u64) as usize, payload);
+        self.area.take(position, start, payload.len());
+        slot.payload = start;
+        slot.payload_len = payload.len() as u32;
+        write_slot(&self.memory, TASK_SLOTS, position, &slot.encode());
+        self.memory.half_word(STATES + slot_index(position) * 4).store(READY, Ordering::Relaxed);
+        self.task_tail += 1;
+        position
+    }
+
+    /// Lets the worker see all pushed tasks. Says whether the worker sleeps and has to be woken.
+    #[must_use]
+    pub fn publish(&self) -> bool {
+        // Pairs with the acquire load in `WorkerRing::take`.
+        self.memory.word(TASK_TAIL).store(self.task_tail, Ordering::Release);
+        // Pairs with the fence in `WorkerRing::fall_asleep`: either it sees the new tail, or we see that it sleeps.
+        fence(Ordering::SeqCst);
+        let sleeps = self.memory.half_word(WORKER_SLEEPS);
+        sleeps.load(Ordering::Relaxed) == 1 && sleeps.swap(0, Ordering::Relaxed) == 1
+    }
+
+    /// Takes a published task back. `false`: the worker has begun it.
+    pub fn revoke(&self, position: u64) -> bool {
+        // Pairs with the exchange in `WorkerRing::take`; no data depends on its order.
+        self.memory
+            .half_word(STATES + slot_index(position) * 4)
+            .compare_exchange(READY, REVOKED, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Reads the next completion; its payload, where it is in the ring, is appended to `payload`.
+    pub fn pop(&mut self, payload: &mut Vec<u8>) -> Result<Option<DoneSlot>, Violation> {
+        if self.done_head == self.done_tail {
+            // Pairs with the release store in `WorkerRing::finish`.
+            let tail = self.memory.word(DONE_TAIL).load(Ordering::Acquire);
+            if tail < self.done_head || tail - self.done_head > SLOTS as u64 {
+                return Err(Violation("it moved its completion ring to an impossible place"));
+            }
+            self.done_tail = tail;
+            if tail == self.done_head {
+                return Ok(None);
+            }
+        }
+        let slot = read_slot(&self.memory, DONE_SLOTS, self.done_head);
+        let done = DoneSlot::decode(&slot).ok_or(Violation("it wrote an impossible completion"))?;
+        let len = done.payload_len().ok_or(Violation("it wrote an impossible length"))?;
+        if let Payload::Ring(position) = done.payload {
+            let offset = position % DONE_AREA_BYTES as u64;
+            if len > INLINE_MAX_BYTES as u64 || offset + len > DONE_AREA_BYTES as u64 {
+                return Err(Violation("it wrote an impossible length"));
+            }
+            self.memory.copy_out(DONE_AREA + offset as usize, len as usize, payload);
+        }
+        self.done_head += 1;
+        Ok(Some(done))
+    }
+
+    /// Gives the slots and payload of all completions read so far back to the worker.
+    pub fn release(&self) {
+        // Pairs with the acquire load in `WorkerRing::place`.
+        self.memory.word(DONE_HEAD).store(self.done_head, Ordering::Release);
+    }
+
+    /// Asks to be woken when `count` more completions are there. `false`: some are there already, do not sleep.
+    #[must_use]
+    pub fn fall_asleep(&self, count: u64) -> bool {
+        self.memory.word(WAKE_AT).store(self.done_head + count.max(1), Ordering::Relaxed);
+        // Pairs with the fence in `WorkerRing::finish`: either it sees the wish, or we see its completion.
+        fence(Ordering::SeqCst);
+        self.memory.word(DONE_TAIL).load(Ordering::Relaxed) < self.done_head + count.max(1)
+    }
+
+    /// Takes the wish to be woken back.
+    pub fn awake(&self) {
+        self.memory.word(WAKE_AT).store(NEVER, Ordering::Relaxed);
+    }
+}
+
+/// Reads which task a worker runs and since when, from any thread.
+#[derive(Debug)]
+pub struct TaskClock(std::sync::Arc<SharedMemory>);
+
+impl TaskClock {
+    /// The ticket of the task that runs now and its start ([`crate::sys::process::monotonic_ns`]), as the worker says.
+    pub fn current(&self) -> Option<(u64, u64)> {
+        // Pairs with the stores in `WorkerRing::begin`: the same ticket before and after means that the start is its own.
+        let before = self.0.word(CURRENT).load(Ordering::Acquire);
+        let start = self.0.word(CURRENT_START).load(Ordering::Acquire);
+        let after = self.0.word(CURRENT).load(Ordering::Relaxed);
+        (before != 0 && before == after).then(|| (before - 1, start))
+    }
+}
+
+/// The worker's side. It trusts the pool.
+#[derive(Debug)]
+pub struct WorkerRing {
+    memory: SharedMemory,
+    task_head: u64,
+    done_tail: u64,
+    area: Area,
+}
+
+impl WorkerRing {
+    /// Maps the file that the pool sent.
+    pub fn map(file: &File) -> io::Result<WorkerRing> {
+        let memory = SharedMemory::map(file, RING_BYTES)?;
+        Ok(WorkerRing { memory, task_head: 0, done_tail: 0, area: Area::new(DONE_AREA_BYTES) })
+    }
+
+    /// Begins the next task: its payload replaces what is in `payload`. `None`: there is none.
+    pub fn take(&mut self, payload: &mut Vec<u8>) -> Option<TaskSlot> {
+        loop {
+            // Pairs with the release store in `PoolRing::publish`.
+            if self.memory.word(TASK_TAIL).load(Ordering::Acquire) == self.task_head {
+                return None;
+            }
+            let position = self.task_head;
+            self.task_head += 1;
+            let state = self.memory.half_word(STATES + slot_index(position) * 4);
+            // Pairs with the exchange in `PoolRing::revoke`.
+            let taken = state.compare_exchange(READY, TAKEN, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+            let slot = taken.then(|| TaskSlot::decode(&read_slot(&self.memory, TASK_SLOTS, position)));
+            if let Some(slot) = slot {
+                let offset = (slot.payload % TASK_AREA_BYTES as u64) as usize;
+                payload.clear();
+                self.memory.copy_out(TASK_AREA + offset, slot.payload_len as usize, payload);
+            }
+            // Pairs with the acquire load in `PoolRing::has_room`.
+            self.memory.word(TASK_HEAD).store(self.task_head, Ordering::Release);
+            if slot.is_some() {
+                return slot;
+            }
+        }
+    }
+
+    /// Says which task runs, since when.
+    pub fn begin(&self, ticket: u64, start_ns: u64) {
+        // Pairs with the loads in `TaskClock::current`.
+        self.memory.word(CURRENT).store(0, Ordering::Release);
+        self.memory.word(CURRENT_START).store(start_ns, Ordering::Release);
+        self.memory.word(CURRENT).store(ticket + 1, Ordering::Release);
+    }
+
+    /// Whether `len` bytes of payload can travel in the ring now.
+    pub fn has_room(&mut self, len: usize) -> bool {
+        len <= INLINE_MAX_BYTES && self.place(len).is_some()
+    }
+
+    fn place(&mut self, len: usize) -> Option<u64> {
+        // Pairs with the release store in `PoolRing::release`.
+        self.area.place(len).or_else(|| {
+            self.area.free_until(self.memory.word(DONE_HEAD).load(Ordering::Acquire));
+            self.area.place(len)
+        })
+    }
+
+    /// Writes and publishes a completion with its payload, the `parts` one after another; `done.payload` is filled in here. Says whether the
+    /// pool has to be woken.
+    ///
+    /// # Panics
+    ///
+    /// Where [`WorkerRing::has_room`] would have said no.
+    #[must_use]
+    pub fn finish(&mut self, mut done: DoneSlot, parts: &[&[u8]]) -> bool {
+        let len = parts.iter().map(|part| part.len()).sum();
+        let start = self.place(len).expect("the caller asked for room");
+        let mut at = DONE_AREA + (start % DONE_AREA_BYTES as u64) as usize;
+        for part in parts {
+            self.memory.copy_in(at, part);
+            at += part.len();
+        }
+        self.area.take(self.done_tail, start, len);
+        done.payload = Payload::Ring(start);
+        self.publish(&done)
+    }
+
+    /// Writes and publishes a completion whose payload went by the socket. Says whether the pool has to be woken.
+    #[must_use]
+    pub fn finish_with_file(&mut self, mut done: DoneSlot) -> bool {
+        self.area.take(self.done_tail, self.area.tail, 0);
+        done.payload = Payload::File;
+        self.publish(&done)
+    }
+
+    fn publish(&mut self, done: &DoneSlot) -> bool {
+        self.memory.word(CURRENT).store(0, Ordering::Release);
+        write_slot(&self.memory, DONE_SLOTS, self.done_tail, &done.encode());
+        self.done_tail += 1;
+        // Pairs with the acquire load in `PoolRing::pop`.
+        self.memory.word(DONE_TAIL).store(self.done_tail, Ordering::Release);
+        // Pairs with the fence in `PoolRing::fall_asleep`.
+        fence(Ordering::SeqCst);
+        self.wants_waking()
+    }
+
+    fn wants_waking(&self) -> bool {
+        let wake_at = self.memory.word(WAKE_AT);
+        let at = wake_at.load(Ordering::Relaxed);
+        at <= self.done_tail && wake_at.compare_exchange(at, NEVER, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Announces that this worker will sleep. `false`: a task has come, do not.
+    #[must_use]
+    pub fn fall_asleep(&self) -> bool {
+        self.memory.half_word(WORKER_SLEEPS).store(1, Ordering::Relaxed);
+        // Pairs with the fence in `PoolRing::publish`.
+        fence(Ordering::SeqCst);
+        self.memory.word(TASK_TAIL).load(Ordering::Relaxed) == self.task_head
+    }
+
+    /// Takes the announcement back.
+    pub fn awake(&self) {
+        self.memory.half_word(WORKER_SLEEPS).store(0, Ordering::Relaxed);
+    }
+
+    /// Before this worker sleeps: whether the pool waits for more completions than will come. It has then to be woken.
+    #[must_use]
+    pub fn pool_waits(&self) -> bool {
+        let wake_at = self.memory.word(WAKE_AT);
+        let at = wake_at.load(Ordering::Relaxed);
+        at != NEVER && wake_at.compare_exchange(at, NEVER, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Status;
+
+    fn pair() -> (PoolRing, WorkerRing) {
+        let (file, pool) = PoolRing::new().expect("memory for a ring");
+        (pool, WorkerRing::map(&file).expect("the same memory"))
+    }
+
+    fn task(ticket: u64) -> TaskSlot {
+        TaskSlot { ticket, index: ticket, payload: 0, payload_len: 0, input_count: 0, after: 0, function: 0 }
+    }
+
+    fn done(ticket: u64, output_len: u64) -> DoneSlot {
+        DoneSlot {
+            ticket,
+            status: Status::Ok,
+            payload: Payload::File,
+            output_len,
+            message_len: 0,
+            backtrace_len: 0,
+            log_len: 0,
+            start_ns: 0,
+            duration_ns: 0,
+        }
+    }
+
+    #[test]
+    fn tasks_and_completions_travel_in_order_around_the_ring_many_times() {
+        let (mut pool, mut worker) = pair();
+        let (mut sent, mut finished, mut received) = (0u64, 0u64, 0u64);
+        let mut payload = Vec::new();
+        while received < 5000 {
+            while sent < 5000 {
+                let bytes = vec![sent as u8; (sent as usize * 37) % 50_000];
+                if !pool.has_room(bytes.len()).expect("an honest worker") {
+                    break;
+                }
+                pool.push(task(sent), &bytes);
+                sent += 1;
+            }
+            let _ = pool.publish();
+            while let Some(slot) = worker.take(&mut payload) {
+                assert_eq!(slot.ticket, finished);
+                assert_eq!(payload.len(), (finished as usize * 37) % 50_000);
+                assert!(payload.iter().all(|&byte| byte == finished as u8));
+                worker.begin(slot.ticket, 1);
+                if worker.has_room(payload.len()) {
+                    let (a, b) = payload.split_at(payload.len() / 2);
+                    let _ = worker.finish(done(slot.ticket, payload.len() as u64), &[a, b]);
+                } else {
+                    let _ = worker.finish_with_file(done(slot.ticket, payload.len() as u64));
+                }
+                finished += 1;
+                if finished % 7 == 0 {
+                    break;
+                }
+            }
+            let mut output = Vec::new();
+            while let Some(slot) = pool.pop(&mut output).expect("an honest worker") {
+                assert_eq!(slot.ticket, received);
+                if slot.payload != Payload::File {
+                    assert_eq!(output.len(), (received as usize * 37) % 50_000);
+                    assert!(output.iter().all(|&byte| byte == received as u8));
+                }
+                output.clear();
+                received += 1;
+            }
+            pool.release();
+        }
+    }
+
+    #[test]
+    fn a_revoked_task_is_skipped_and_a_taken_one_cannot_be_revoked() {
+        let (mut pool, mut worker) = pair();
+        let positions: Vec<u64> = (0..3).map(|ticket| pool.push(task(ticket), b"")).collect();
+        let _ = pool.publish();
+        let mut payload = Vec::new();
+        assert_eq!(worker.take(&mut payload).expect("a task").ticket, 0);
+        assert!(!pool.revoke(positions[0]));
+        assert!(pool.revoke(positions[1]));
+        assert_eq!(worker.take(&mut payload).expect("a task").ticket, 2);
+        assert_eq!(worker.take(&mut payload), None);
+    }
+
+    #[test]
+    fn a_full_ring_takes_no_more_until_the_worker_took_some() {
+        let (mut pool, mut worker) = pair();
+        for ticket in 0..SLOTS as u64 {
+            assert!(pool.has_room(0).expect("honest"));
+            pool.push(task(ticket), b"");
+        }
+        assert!(!pool.has_room(0).expect("honest"));
+        let _ = pool.publish();
+        worker.take(&mut Vec::new()).expect("a task");
+        assert!(pool.has_room(0).expect("honest"));
+    }
+
+    #[test]
+    fn who_sleeps_is_woken_once() {
+        let (mut pool, mut worker) = pair();
+        assert!(worker.fall_asleep());
+        pool.push(task(0), b"");
+        assert!(pool.publish());
+        pool.push(task(1), b"");
+        assert!(!pool.publish(), "it was woken already");
+        assert!(!worker.fall_asleep(), "there are tasks");
+        worker.awake();
+
+        assert!(pool.fall_asleep(2));
+        assert!(!worker.finish(done(0, 0), &[]), "the pool waits for two");
+        assert!(worker.finish(done(1, 0), &[]));
+        assert!(!worker.finish(done(2, 0), &[]), "it was woken already");
+        assert!(!pool.fall_asleep(2), "two are there");
+        assert!(worker.pool_waits());
+        assert!(!worker.pool_waits());
+    }
+
+    #[test]
+    fn impossible_positions_are_violations() {
+        let (mut pool, worker) = pair();
+        worker.memory.word(DONE_TAIL).store(SLOTS as u64 + 1, Ordering::Release);
+        assert!(pool.pop(&mut Vec::new()).is_err());
+        let (mut pool, worker) = pair();
+        for ticket in 0..SLOTS as u64 {
+            pool.push(task(ticket), b"");
+        }
+        worker.memory.word(TASK_HEAD).store(SLOTS as u64 + 1, Ordering::Release);
+        assert!(pool.has_room(0).is_err());
+    }
+
+    #[test]
+    fn impossible_payloads_are_violations() {
+        for (status, position, len) in
+            [(200, 0, 0), (0, u64::MAX, 2), (0, 0, 1 << 40), (0, DONE_AREA_BYTES as u64 - 1, 2)]
+        {
+            let (mut pool, worker) = pair();
+            write_slot(&worker.memory, DONE_SLOTS, 0, &[0, status, position, len, 0, 0, 0, 0]);
+            worker.memory.word(DONE_TAIL).store(1, Ordering::Release);
+            assert!(pool.pop(&mut Vec::new()).is_err(), "{status} {position} {len}");
+        }
+    }
+}

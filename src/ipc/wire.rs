@@ -1,0 +1,352 @@
+//! The byte layouts of what a pool and a worker say to each other; the one place that knows them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Status;
+use crate::module::Entry;
+
+/// Changes whenever anything in this module or the ring changes; the two sides compare it first.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Words of a slot.
+pub const SLOT_WORDS: usize = 8;
+
+/// A slot's words.
+pub type Slot = [u64; SLOT_WORDS];
+
+/// A task, as its slot carries it. Its payload is `input_count` records of [`InputRange`], then the argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskSlot {
+    /// Names the task between this pool and this worker.
+    pub ticket: u64,
+    /// Position of the item in the job.
+    pub index: u64,
+    /// Where the payload begins.
+    pub payload: u64,
+    /// Bytes of the payload.
+    pub payload_len: u32,
+    /// Inputs of this task alone.
+    pub input_count: u32,
+    /// Control messages that must have been handled before.
+    pub after: u32,
+    /// Which of the job's functions to call.
+    pub function: u32,
+}
+
+impl TaskSlot {
+    pub fn encode(&self) -> Slot {
+        [
+            self.ticket,
+            self.index,
+            self.payload,
+            u64::from(self.payload_len) | u64::from(self.input_count) << 32,
+            u64::from(self.after) | u64::from(self.function) << 32,
+            0,
+            0,
+            0,
+        ]
+    }
+
+    pub fn decode(slot: &Slot) -> TaskSlot {
+        TaskSlot {
+            ticket: slot[0],
+            index: slot[1],
+            payload: slot[2],
+            payload_len: low(slot[3]),
+            input_count: high(slot[3]),
+            after: low(slot[4]),
+            function: high(slot[4]),
+        }
+    }
+}
+
+fn low(word: u64) -> u32 {
+    word as u32
+}
+
+fn high(word: u64) -> u32 {
+    (word >> 32) as u32
+}
+
+/// A range of a file in the worker's table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputRange {
+    /// The file's number in the table.
+    pub file: u32,
+    /// First byte.
+    pub offset: u64,
+    /// Bytes.
+    pub len: u64,
+}
+
+impl InputRange {
+    /// Bytes of one record in a task's payload.
+    pub const BYTES: usize = 24;
+
+    pub fn encode(&self, to: &mut Vec<u8>) {
+        for word in [u64::from(self.file), self.offset, self.len] {
+            to.extend_from_slice(&word.to_le_bytes());
+        }
+    }
+
+    /// Decodes the record at the start of `bytes`.
+    ///
+    /// # Panics
+    ///
+    /// Where there are fewer than [`InputRange::BYTES`].
+    pub fn decode(bytes: &[u8]) -> InputRange {
+        let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+        InputRange { file: low(word(0)), offset: word(8), len: word(16) }
+    }
+}
+
+/// Where a completion's payload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// In the ring's payload area, from this position.
+    Ring(u64),
+    /// In the next memfd that came by the socket.
+    File,
+}
+
+/// A finished task, as its slot carries it. Its payload is the output, the message, the backtrace and the log, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DoneSlot {
+    /// The task's ticket.
+    pub ticket: u64,
+    /// What became of it.
+    pub status: Status,
+    /// Where its bytes are.
+    pub payload: Payload,
+    /// Bytes of the result.
+    pub output_len: u64,
+    /// Bytes of the error message.
+    pub message_len: u32,
+    /// Bytes of the backtrace.
+    pub backtrace_len: u32,
+    /// Bytes of the log.
+    pub log_len: u32,
+    /// When it started, by [`crate::sys::process::monotonic_ns`].
+    pub start_ns: u64,
+    /// How long it ran.
+    pub duration_ns: u64,
+}
+
+const STATUSES: [Status; 9] = [
+    Status::Ok,
+    Status::Error,
+    Status::Trap,
+    Status::Timeout,
+    Status::Limit,
+    Status::Denied,
+    Status::InputFault,
+    Status::WorkerLost,
+    Status::Cancelled,
+];
+
+const PAYLOAD_IS_FILE: u64 = 1 << 8;
+
+impl DoneSlot {
+    pub fn encode(&self) -> Slot {
+        let status = STATUSES.iter().position(|&status| status == self.status).expect("all statuses are listed");
+        let (flag, position) = match self.payload {
+            Payload::Ring(position) => (0, position),
+            Payload::File => (PAYLOAD_IS_FILE, 0),
+        };
+        [
+            self.ticket,
+            status as u64 | flag | u64::from(self.log_len) << 32,
+            position,
+            self.output_len,
+            u64::from(self.message_len) | u64::from(self.backtrace_len) << 32,
+            self.start_ns,
+            self.duration_ns,
+            0,
+        ]
+    }
+
+    /// Reads a slot that an untrusted worker wrote; `None` where it says something impossible.
+    pub fn decode(slot: &Slot) -> Option<DoneSlot> {
+        Some(DoneSlot {
+            ticket: slot[0],
+            status: *STATUSES.get((slot[1] & 0xff) as usize)?,
+            payload: if slot[1] & PAYLOAD_IS_FILE == 0 { Payload::Ring(slot[2]) } else { Payload::File },
+            output_len: slot[3],
+            message_len: low(slot[4]),
+            backtrace_len: high(slot[4]),
+            log_len: high(slot[1]),
+            start_ns: slot[5],
+            duration_ns: slot[6],
+        })
+    }
+
+    /// Bytes of the whole payload; `None` where the sum is no number.
+    pub fn payload_len(&self) -> Option<u64> {
+        self.output_len
+            .checked_add(u64::from(self.message_len))?
+            .checked_add(u64::from(self.backtrace_len))?
+            .checked_add(u64::from(self.log_len))
+    }
+}
+
+/// What a worker says of a fault in an input, as the message of a completion with [`Status::InputFault`]; the pool,
+/// which knows the names, makes the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InputFault {
+    /// The input's index as the task sees it.
+    pub input: u32,
+    /// What happened.
+    pub kind: InputFaultKind,
+}
+
+/// See [`InputFault`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputFaultKind {
+    /// Something was written at this offset of the task's view.
+    Write { offset: u64 },
+    /// The file has only this many bytes now.
+    Truncated { file_len: u64 },
+    /// The file could not be read at this offset of the task's view: an error of the disk, say.
+    Unreadable { offset: u64 },
+}
+
+impl InputFault {
+    pub fn encode(&self) -> Vec<u8> {
+        let (kind, value) = match self.kind {
+            InputFaultKind::Write { offset } => (0u64, offset),
+            InputFaultKind::Truncated { file_len } => (1, file_len),
+            InputFaultKind::Unreadable { offset } => (2, offset),
+        };
+        [u64::from(self.input), kind, value].iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    /// Reads what an untrusted worker wrote.
+    pub fn decode(bytes: &[u8]) -> Option<InputFault> {
+        let word = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+        let kind = match (word(8)?, word(16)?) {
+            (0, offset) => InputFaultKind::Write { offset },
+            (1, file_len) => InputFaultKind::Truncated { file_len },
+            (2, offset) => InputFaultKind::Unreadable { offset },
+            _ => return None,
+        };
+        Some(InputFault { input: u32::try_from(word(0)?).ok()?, kind })
+    }
+}
+
+/// Appends one log line to a completion's log: level, length, text.
+pub fn encode_log_line(level: u8, text: &str, to: &mut Vec<u8>) {
+    to.push(level);
+    to.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    to.extend_from_slice(text.as_bytes());
+}
+
+/// Reads a completion's log, as far as it makes sense: (level, text).
+pub fn decode_log(mut bytes: &[u8]) -> Vec<(u8, String)> {
+    let mut lines = Vec::new();
+    while let [level, a, b, c, d, rest @ ..] = bytes {
+        let len = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+        let Some((text, rest)) = rest.split_at_checked(len) else { break };
+        lines.push((*level, String::from_utf8_lossy(text).into_owned()));
+        bytes = rest;
+    }
+    lines
+}
+
+/// What a worker has to know about a job before its first task.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// The module's name, which is argv\[0\] of a command.
+    pub module_name: String,
+    /// The functions that tasks call, by index.
+    pub functions: Vec<Entry>,
+    /// The inputs that all tasks share, in order, after a task's own.
+    pub inputs: Vec<(String, InputRange)>,
+    /// The words of a command line in which `{}` stands for the item.
+    pub argv: Option<Vec<String>>,
+    /// Whether a fresh instance is made for each task.
+    pub fresh_instances: bool,
+    /// Whether standard input, output and error of the tasks are the descriptors that follow in a message of their own.
+    pub attached: bool,
+    /// Bytes of memories and tables.
+    pub memory_bytes: u64,
+    /// Bytes of a result.
+    pub output_bytes: u64,
+    /// Bytes of stack for wasm frames.
+    pub stack_bytes: u64,
+    /// Bytes of log lines.
+    pub log_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_come_back_as_they_were() {
+        let task = TaskSlot {
+            ticket: 7,
+            index: u64::MAX - 1,
+            payload: 1 << 40,
+            payload_len: u32::MAX,
+            input_count: 3,
+            after: 9,
+            function: 1,
+        };
+        assert_eq!(TaskSlot::decode(&task.encode()), task);
+        for status in STATUSES {
+            for payload in [Payload::Ring(77), Payload::File] {
+                let done = DoneSlot {
+                    ticket: 1,
+                    status,
+                    payload,
+                    output_len: 5 << 32,
+                    message_len: 1,
+                    backtrace_len: u32::MAX,
+                    log_len: 17,
+                    start_ns: 3,
+                    duration_ns: 4,
+                };
+                assert_eq!(DoneSlot::decode(&done.encode()), Some(done));
+            }
+        }
+    }
+
+    #[test]
+    fn an_impossible_status_is_refused() {
+        assert_eq!(DoneSlot::decode(&[0, 200, 0, 0, 0, 0, 0, 0]), None);
+    }
+
+    #[test]
+    fn lengths_that_overflow_are_refused() {
+        let mut slot = [u64::MAX; 8];
+        slot[1] = 0;
+        assert_eq!(DoneSlot::decode(&slot).expect("a slot").payload_len(), None);
+    }
+
+    #[test]
+    fn faults_and_logs_come_back_as_they_were() {
+        for kind in [
+            InputFaultKind::Write { offset: 64 },
+            InputFaultKind::Truncated { file_len: 4096 },
+            InputFaultKind::Unreadable { offset: 1 },
+        ] {
+            let fault = InputFault { input: 2, kind };
+            assert_eq!(InputFault::decode(&fault.encode()), Some(fault));
+            assert_eq!(InputFault::decode(&fault.encode()[..20]), None);
+        }
+        let mut log = Vec::new();
+        encode_log_line(1, "bad", &mut log);
+        encode_log_line(5, "", &mut log);
+        assert_eq!(decode_log(&log), [(1, "bad".to_string()), (5, String::new())]);
+        assert_eq!(decode_log(&log[..7]), []);
+    }
+
+    #[test]
+    fn input_ranges_come_back_as_they_were() {
+        let range = InputRange { file: 5, offset: 1 << 50, len: 12 };
+        let mut bytes = Vec::new();
+        range.encode(&mut bytes);
+        assert_eq!(bytes.len(), InputRange::BYTES);
+        assert_eq!(InputRange::decode(&bytes), range);
+    }
+}

@@ -1,0 +1,176 @@
+//! What is to be run: a job, its tasks and its limits, as plain data.
+
+use std::time::Duration;
+
+use crate::{Input, Module};
+
+/// One item of a job: an argument, and the inputs that belong to this task alone.
+#[derive(Clone, Debug, Default)]
+pub struct Task {
+    /// The task's private bytes, copied to the guest; at most [`Task::MAX_ARGUMENT_BYTES`].
+    pub argument: Vec<u8>,
+    /// Inputs of this task alone; the guest sees them before those of the job, in this order.
+    pub inputs: Vec<Input>,
+    /// Set where the task cannot run at all (its file does not open, say): its outcome is an error with this text.
+    pub unrunnable: Option<String>,
+}
+
+impl Task {
+    /// The longest argument, in bytes, that a task may have.
+    pub const MAX_ARGUMENT_BYTES: usize = 64 << 10;
+
+    /// A task with an argument and no inputs of its own.
+    pub fn new(argument: impl Into<Vec<u8>>) -> Self {
+        Task { argument: argument.into(), ..Task::default() }
+    }
+
+    /// A task that fails with `message` instead of running, in its place among the others.
+    pub fn unrunnable(argument: impl Into<Vec<u8>>, message: impl Into<String>) -> Self {
+        Task { unrunnable: Some(message.into()), ..Task::new(argument) }
+    }
+
+    /// Adds an input that only this task sees.
+    #[must_use]
+    pub fn input(mut self, input: Input) -> Self {
+        self.inputs.push(input);
+        self
+    }
+}
+
+impl From<&str> for Task {
+    fn from(argument: &str) -> Self {
+        Task::new(argument)
+    }
+}
+
+impl From<String> for Task {
+    fn from(argument: String) -> Self {
+        Task::new(argument)
+    }
+}
+
+impl From<Vec<u8>> for Task {
+    fn from(argument: Vec<u8>) -> Self {
+        Task::new(argument)
+    }
+}
+
+/// A file or piece as the item: it becomes input 0, and its label (`path` or `path@offset+len`) the argument.
+impl From<Input> for Task {
+    fn from(input: Input) -> Self {
+        Task::new(input.label()).input(input)
+    }
+}
+
+macro_rules! task_from_number {
+    ($($number:ty)*) => { $(
+        /// The number's decimal text becomes the argument.
+        impl From<$number> for Task {
+            fn from(number: $number) -> Self {
+                Task::new(number.to_string())
+            }
+        }
+    )* };
+}
+task_from_number!(i32 i64 u32 u64 usize f32 f64);
+
+/// What a task may use before it is stopped.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The wall-clock time of one task, from its own start; `None` is no limit.
+    pub timeout: Option<Duration>,
+    /// Bytes of linear memory and tables together, without windows (256 MiB unless set).
+    pub memory_bytes: u64,
+    /// Bytes of a task's result (64 MiB unless set).
+    pub output_bytes: u64,
+    /// Bytes of stack for wasm frames (1 MiB unless set).
+    pub stack_bytes: u64,
+    /// Bytes of log lines and standard error that are kept of a task (64 KiB unless set); more is dropped and said so.
+    pub log_bytes: u64,
+}
+
+impl Limits {
+    /// The most that [`Limits::stack_bytes`] may be.
+    pub const MAX_STACK_BYTES: u64 = 64 << 20;
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            timeout: None,
+            memory_bytes: 256 << 20,
+            output_bytes: 64 << 20,
+            stack_bytes: 1 << 20,
+            log_bytes: 64 << 10,
+        }
+    }
+}
+
+/// Whether tasks get a fresh instance each or share one per worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Instances {
+    /// A fresh instance for every task: no state carries over.
+    #[default]
+    Fresh,
+    /// One instance per worker: far cheaper calls, but state may carry over from task to task.
+    Reused,
+}
+
+/// A module's function, and what every task of it shares.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The module that holds the task function.
+    pub module: Module,
+    /// The task function; `None` takes the only one there is.
+    pub call: Option<String>,
+    /// The arguments (argv without argv\[0\]) of a WASI command, in which `{}` stands for the item; `None` is the item alone.
+    pub argv: Option<Vec<String>>,
+    /// Inputs that all tasks share, by name, in order.
+    pub inputs: Vec<(String, Input)>,
+    /// What a task may use.
+    pub limits: Limits,
+    /// Fresh instances or reused ones.
+    pub instances: Instances,
+}
+
+impl Job {
+    /// A job that calls the only task function of `module`, with default limits.
+    pub fn new(module: &Module) -> Self {
+        Job {
+            module: module.clone(),
+            call: None,
+            argv: None,
+            inputs: Vec::new(),
+            limits: Limits::default(),
+            instances: Instances::Fresh,
+        }
+    }
+
+    /// Names the task function to call.
+    #[must_use]
+    pub fn call(mut self, name: impl Into<String>) -> Self {
+        self.call = Some(name.into());
+        self
+    }
+
+    /// Adds an input that all tasks see under `name`.
+    #[must_use]
+    pub fn input(mut self, name: impl Into<String>, input: Input) -> Self {
+        self.inputs.push((name.into(), input));
+        self
+    }
+
+    /// Sets what a task may use.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Keeps one instance per worker instead of a fresh one per task.
+    #[must_use]
+    pub fn reuse(mut self) -> Self {
+        self.instances = Instances::Reused;
+        self
+    }
+}

@@ -1,0 +1,45 @@
+//! Run WebAssembly tasks over large files, in parallel, sandboxed, without copying the data.
+//!
+//! The modules below stand in the order in which a task passes through them; ARCHITECTURE.md follows one task with
+//! file names.
+
+pub mod input;
+pub mod job;
+pub mod module;
+pub mod pool;
+
+mod error;
+mod event;
+pub mod exit_code;
+mod guest;
+mod ipc;
+mod source;
+mod sys;
+mod worker;
+
+pub use error::Error;
+pub use event::{Event, Outcome, Output, RunStats, Status, TaskError, TaskStats};
+pub use input::{Input, Pieces, SplitAt, SplitSize};
+pub use job::{Job, Limits, Task};
+pub use module::{Compiler, Description, Module};
+pub use pool::{Pool, PoolBuilder, Run, StopHandle};
+pub use source::{Source, Waker};
+
+/// A `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Makes this program able to be its own worker: call it first in `main`.
+///
+/// Where the program was started as a worker or as a compiler (by this crate, with hidden arguments), this does that
+/// part's work and does not return. Programs that do not call it name a `wrun` executable with
+/// [`PoolBuilder::worker_exe`] and [`Compiler::exe`].
+pub fn init() {
+    if sys::self_exe::is_started_again() {
+        match std::env::args().nth(2).as_deref() {
+            Some(module::HELPER_ROLE) => module::helper_main(),
+            Some(ipc::WORKER_ROLE) => std::process::exit(worker::main()),
+            _ => {}
+        }
+    }
+    sys::self_exe::mark_init();
+}

@@ -1,0 +1,14 @@
+//! The `wrun` command.
+
+mod cli;
+mod report;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wrun::init();
+    cli::run(std::env::args_os()).unwrap_or_else(|error| {
+        report::line_to_stderr(&format!("wrun: {error:#}"));
+        cli::exit_code_of(&error)
+    })
+}

@@ -1,0 +1,193 @@
+//! A compiled module as one file: wasmtime's code, and behind it what this crate needs to know about it.
+//!
+//! ```text
+//! | code: an ELF file as wasmtime writes it | JSON of `Meta` | footer, 56 bytes |
+//!                                                            | code length: u64 little-endian
+//!                                                            | JSON length: u64 little-endian
+//!                                                            | blake3 of the JSON and both lengths: 32 bytes
+//!                                                            | "wrunmod1": 8 bytes
+//! ```
+//!
+//! wasmtime ignores what stands behind the sections of its ELF file, so a worker loads the whole file as it is. The
+//! cache and `.cwasm` files have the same form. The code has no checksum: reading all of it would cost more than the
+//! load itself (its pages are mapped on demand); that an entry of the cache is whole is ensured when it is written.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::description::Description;
+use crate::sys::code_file;
+
+const MAGIC: &[u8; 8] = b"wrunmod1";
+const FOOTER_BYTES: u64 = 56;
+
+/// The longest JSON, in bytes, that is read or written: enough for some 100,000 exports.
+pub(super) const MAX_META_BYTES: u64 = 16 << 20;
+
+/// What is kept with compiled code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Meta {
+    /// The name of the module when it was compiled.
+    pub name: String,
+    /// The compiler's fingerprint, in hexadecimal digits; code of another one is not used.
+    pub compiler: String,
+    /// What the module offers and needs.
+    pub description: Description,
+}
+
+/// Writes the part behind the code, which takes up the first `code_len` bytes of `file`; its cursor must stand there.
+pub(super) fn write_trailer(file: &mut File, code_len: u64, meta: &Meta) -> io::Result<()> {
+    let json = serde_json::to_vec(meta)?;
+    if json.len() as u64 > MAX_META_BYTES {
+        return Err(io::Error::other("its imports and exports take up more than 16 MiB"));
+    }
+    let lengths = [code_len.to_le_bytes(), (json.len() as u64).to_le_bytes()].concat();
+    file.write_all(&[&json, &lengths, &checksum(&json, &lengths)[..], MAGIC].concat())
+}
+
+/// Reads what stands behind the code; `None` where the file has no such part or is not whole.
+pub(super) fn read_trailer(file: &File) -> io::Result<Option<Meta>> {
+    let file_len = file.metadata()?.len();
+    let Some(footer_at) = file_len.checked_sub(FOOTER_BYTES) else { return Ok(None) };
+    let mut footer = [0; FOOTER_BYTES as usize];
+    file.read_exact_at(&mut footer, footer_at)?;
+    let (lengths, rest) = footer.split_at(16);
+    let (sum, magic) = rest.split_at(32);
+    let (code_len, json_len) = lengths.split_at(8);
+    let code_len = u64::from_le_bytes(code_len.try_into().expect("8 bytes"));
+    let json_len = u64::from_le_bytes(json_len.try_into().expect("8 bytes"));
+    if magic != MAGIC || json_len > MAX_META_BYTES || code_len.checked_add(json_len) != Some(footer_at) {
+        return Ok(None);
+    }
+    let mut json = vec![0; usize::try_from(json_len).expect("at most MAX_META_BYTES")];
+    file.read_exact_at(&mut json, code_len)?;
+    if checksum(&json, lengths) != sum {
+        return Ok(None);
+    }
+    Ok(serde_json::from_slice(&json).ok())
+}
+
+/// Appends all of `from`, whatever its cursor, to `to`.
+pub(super) fn copy(from: &File, to: &mut File) -> io::Result<()> {
+    let mut chunk = vec![0; 1 << 20];
+    let mut offset = 0;
+    loop {
+        match from.read_at(&mut chunk, offset)? {
+            0 => return Ok(()),
+            read => {
+                to.write_all(&chunk[..read])?;
+                offset += read as u64;
+            }
+        }
+    }
+}
+
+/// A file with the same bytes from which a worker can load code: `artifact` itself, or a copy in memory where its file
+/// system is mounted noexec.
+pub(super) fn loadable(artifact: File) -> io::Result<File> {
+    if !code_file::is_noexec(&artifact)? {
+        return Ok(artifact);
+    }
+    let mut memory = code_file::growing("wrun-code")?;
+    copy(&artifact, &mut memory)?;
+    code_file::seal(&memory)?;
+    Ok(memory)
+}
+
+/// Writes `artifact` to a file of the user's choice. A regular file is replaced in one step; to anything else, such as
+/// `/dev/stdout`, the bytes are just written.
+pub(super) fn save(artifact: &File, path: &Path) -> io::Result<()> {
+    if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return copy(artifact, &mut File::options().write(true).open(path)?);
+    }
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A missing directory is reported as such, and not as a temporary file that cannot be made.
+    std::fs::metadata(dir)?;
+    // The mode that any other new file gets: temporary files are private otherwise.
+    let mode = std::fs::Permissions::from_mode(0o666);
+    let mut file =
+        tempfile::Builder::new().prefix(".wrun-").permissions(mode).tempfile_in(dir).map_err(without_path)?;
+    copy(artifact, file.as_file_mut())?;
+    file.persist(path).map_err(|error| without_path(error.error))?;
+    Ok(())
+}
+
+/// The same error without the name of a temporary file, which says nothing to a user.
+pub(super) fn without_path(error: io::Error) -> io::Error {
+    if error.raw_os_error().is_some() { error } else { error.kind().into() }
+}
+
+fn checksum(json: &[u8], lengths: &[u8]) -> [u8; 32] {
+    *blake3::Hasher::new().update(json).update(lengths).finalize().as_bytes()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A description of nothing.
+    pub(in crate::module) fn meta(name: &str) -> Meta {
+        let description = serde_json::json!({
+            "tasks": [], "scalars": [], "command": false, "initialize": false, "wasi": false,
+            "wrun_imports": [], "imports": [], "exports": [], "memory": null,
+        });
+        Meta { name: name.into(), compiler: "c".into(), description: serde_json::from_value(description).unwrap() }
+    }
+
+    #[test]
+    fn trailer_survives_a_round_trip() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"code").unwrap();
+        write_trailer(&mut file, 4, &meta("m.wasm")).unwrap();
+        assert_eq!(read_trailer(&file).unwrap(), Some(meta("m.wasm")));
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_has_no_trailer() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"code").unwrap();
+        write_trailer(&mut file, 4, &meta("m.wasm")).unwrap();
+        for len in 0..file.metadata().unwrap().len() {
+            let cut = tempfile::tempfile().unwrap();
+            copy(&file, &mut cut.try_clone().unwrap()).unwrap();
+            cut.set_len(len).unwrap();
+            assert_eq!(read_trailer(&cut).unwrap(), None, "cut to {len} bytes");
+        }
+    }
+
+    #[test]
+    fn code_on_a_file_system_without_execution_is_loaded_from_memory() {
+        let plain = tempfile::tempfile().unwrap();
+        let descriptor = std::os::fd::AsRawFd::as_raw_fd(&plain);
+        assert_eq!(std::os::fd::AsRawFd::as_raw_fd(&loadable(plain).unwrap()), descriptor, "copied for no reason");
+        // Every usual system mounts /proc so.
+        let copied = loadable(File::open("/proc/version").unwrap()).unwrap();
+        let mut text = String::new();
+        io::Read::read_to_string(&mut from_start(&copied), &mut text).unwrap();
+        assert_eq!(text, std::fs::read_to_string("/proc/version").unwrap());
+        assert!(copied.set_len(0).is_err(), "the copy is not sealed");
+    }
+
+    /// The file again with its cursor at the start.
+    fn from_start(file: &File) -> File {
+        io::Seek::rewind(&mut &*file).unwrap();
+        file.try_clone().unwrap()
+    }
+
+    #[test]
+    fn a_changed_byte_behind_the_code_is_noticed() {
+        let mut file = tempfile::tempfile().unwrap();
+        write_trailer(&mut file, 0, &meta("m.wasm")).unwrap();
+        for at in 0..file.metadata().unwrap().len() {
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, at).unwrap();
+            file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+            assert_eq!(read_trailer(&file).unwrap(), None, "byte {at} changed");
+            file.write_all_at(&byte, at).unwrap();
+        }
+    }
+}

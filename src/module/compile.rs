@@ -1,0 +1,160 @@
+//! Starting the compiler process, and checking all that comes back from it.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+
+use super::Compiler;
+use super::artifact::{self, Meta};
+use super::description::Description;
+use super::explain::one_line;
+use super::helper::{Answer, Order, Work};
+use super::source::Source;
+use crate::error::Kind;
+use crate::sys::{self, code_file, compiler_process, self_exe};
+use crate::{Error, Result};
+
+/// The most bytes of code that one module may become. A compiler that is tricked into writing without end is stopped
+/// there; honest code has some five times the size of its module.
+const MAX_CODE_BYTES: u64 = 2 << 30;
+
+/// Compiles a module. Gives code and trailer, in sealed memory, and what the trailer says.
+pub(super) fn compile(compiler: &Compiler, source: &Source, fingerprint: &str) -> Result<(File, Meta)> {
+    let hold = |error| Error::system("cannot hold a module in memory", error);
+    let mut module = sys::sealed_memfd(&source.bytes).map_err(hold)?;
+    module.rewind().map_err(hold)?;
+    let mut code = code_file::growing("wrun-code").map_err(hold)?;
+    let description = run(compiler, source, fingerprint, Work::Compile, &module, &code)?;
+    let finish = || {
+        let code_len = code.seek(SeekFrom::End(0))?;
+        if !(1..=MAX_CODE_BYTES).contains(&code_len) {
+            return Err(std::io::Error::other(format!("the compiler gave {code_len} bytes of code")));
+        }
+        let meta = Meta { name: source.name.clone(), compiler: fingerprint.to_owned(), description };
+        artifact::write_trailer(&mut code, code_len, &meta)?;
+        // From here on nobody can change the code, not even a process that the compiler process might have left.
+        code_file::seal(&code)?;
+        Ok(meta)
+    };
+    let meta = finish().map_err(hold)?;
+    Ok((code, meta))
+}
+
+/// Checks and describes precompiled code.
+pub(super) fn describe(compiler: &Compiler, source: &Source, fingerprint: &str, code: &File) -> Result<Description> {
+    let nothing =
+        code_file::growing("wrun-nothing").map_err(|error| Error::system("cannot make a memory file", error))?;
+    run(compiler, source, fingerprint, Work::Describe, code, &nothing)
+}
+
+/// The program that compiles.
+fn executable(compiler: &Compiler) -> Result<PathBuf> {
+    if self_exe::is_started_again() {
+        const NO_INIT: &str =
+            "this program was started as a compiler or worker, but its main does not begin with wrun::init()";
+        return Err(Kind::Workers(NO_INIT.into()).into());
+    }
+    compiler.exe.clone().or_else(self_exe::self_exe).ok_or_else(|| {
+        const NO_EXE: &str =
+            "no program to compile modules with: call wrun::init() first in main, or set Compiler::exe to a wrun executable";
+        Kind::Workers(NO_EXE.into()).into()
+    })
+}
+
+fn run(
+    compiler: &Compiler,
+    source: &Source,
+    fingerprint: &str,
+    work: Work,
+    module: &File,
+    code: &File,
+) -> Result<Description> {
+    let exe = executable(compiler)?;
+    let order = Order {
+        fingerprint: fingerprint.to_owned(),
+        parent: std::process::id(),
+        memory_bytes: compiler.memory_bytes,
+        output_bytes: MAX_CODE_BYTES,
+        work,
+    };
+    let system = |error| Error::system("cannot start the compiler process", error);
+    let answer = code_file::growing("wrun-answer").map_err(system)?;
+    let mut child = Command::new(&exe)
+        .args(order.to_args())
+        .env_clear()
+        .stdin(module.try_clone().map_err(system)?)
+        .stdout(code.try_clone().map_err(system)?)
+        .stderr(answer.try_clone().map_err(system)?)
+        // An interrupt from the terminal is this process's to handle; the other one ends with it.
+        .process_group(0)
+        .spawn()
+        .map_err(|source| Kind::File { what: "cannot start the compiler process", path: exe.clone(), source })?;
+    let ended = compiler_process::wait_or_kill(&mut child, compiler.timeout)
+        .map_err(|error| Error::system("cannot wait for the compiler process", error))?;
+    let Some(status) = ended else {
+        return Err(Error::module(format!(
+            "{} took longer to compile than {:?}: raise --compile-timeout (WRUN_COMPILE_TIMEOUT)",
+            source.label, compiler.timeout
+        )));
+    };
+    let text = read_answer(&answer).map_err(|error| Error::system("cannot read the compiler's answer", error))?;
+    match serde_json::from_slice(&text) {
+        Ok(Answer::Done(description)) if status.success() => Ok(description),
+        Ok(Answer::Refused(reason) | Answer::Unable(reason)) if is_out_of_memory(&reason) => {
+            Err(out_of_memory(compiler, source))
+        }
+        Ok(Answer::Refused(reason)) => Err(Error::module(format!("{} {}", source.label, one_line(&reason)))),
+        Ok(Answer::Unable(reason)) => {
+            let text = format!("the compiler process ({}) failed: {}", exe.display(), one_line(&reason));
+            Err(Kind::Workers(text).into())
+        }
+        Ok(Answer::Done(_)) | Err(_) => Err(crashed(compiler, source, status, &String::from_utf8_lossy(&text))),
+    }
+}
+
+/// The beginning of the answer; a whole one is never longer.
+fn read_answer(answer: &File) -> std::io::Result<Vec<u8>> {
+    let len = answer.metadata()?.len().min(artifact::MAX_META_BYTES);
+    let mut text = vec![0; usize::try_from(len).expect("at most MAX_META_BYTES")];
+    answer.read_exact_at(&mut text, 0)?;
+    Ok(text)
+}
+
+/// What to say when the process did not give an answer.
+fn crashed(compiler: &Compiler, source: &Source, status: ExitStatus, words: &str) -> Error {
+    let label = &source.label;
+    if is_out_of_memory(words) {
+        return out_of_memory(compiler, source);
+    }
+    Error::module(if status.signal() == Some(SIGKILL) {
+        format!("{label} was not compiled: the compiler process was killed (is the machine out of memory?)")
+    } else if words.len() as u64 >= artifact::MAX_META_BYTES {
+        format!("{label} has imports and exports of more than 16 MiB, which wrun does not take")
+    } else {
+        let words = one_line(words);
+        let words = if words.is_empty() { String::new() } else { format!(": {words}") };
+        format!("{label} was not compiled: the compiler process crashed ({status}){words}")
+    })
+}
+
+/// Whether these are the words of Rust's allocator, of mmap(2) or of thread creation where `RLIMIT_DATA` is reached.
+fn is_out_of_memory(words: &str) -> bool {
+    ["memory allocation of", "Cannot allocate memory", "ThreadPoolBuildError"].iter().any(|sign| words.contains(sign))
+}
+
+fn out_of_memory(compiler: &Compiler, source: &Source) -> Error {
+    let limit = match compiler.memory_bytes {
+        bytes if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
+        bytes => format!("{bytes} bytes"),
+    };
+    Error::module(format!(
+        "{} took more memory to compile than {limit}: raise --compile-memory (WRUN_COMPILE_MEMORY)",
+        source.label
+    ))
+}
+
+/// The number of the signal by which the kernel frees memory; it is the same on every system.
+const SIGKILL: i32 = 9;

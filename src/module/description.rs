@@ -1,0 +1,130 @@
+//! What a module offers and needs, as plain data.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What a module offers and needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// Names of the SDK tasks: exports `wrun:task/NAME`.
+    pub tasks: Vec<String>,
+    /// Exports with only numeric parameters and results.
+    pub scalars: Vec<Scalar>,
+    /// Whether it is a WASI command (exports `_start`).
+    pub command: bool,
+    /// Whether it exports `_initialize` (a WASI reactor), to be called once per instance.
+    pub initialize: bool,
+    /// Whether it imports from `wasi_snapshot_preview1`.
+    pub wasi: bool,
+    /// Names imported from `wrun_v1`.
+    pub wrun_imports: Vec<String>,
+    /// All imports.
+    pub imports: Vec<Extern>,
+    /// All exports.
+    pub exports: Vec<Extern>,
+    /// The memory exported as `memory`.
+    pub memory: Option<Memory>,
+}
+
+/// An export that can be called with numbers parsed from text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scalar {
+    /// The export's name.
+    pub name: String,
+    /// Parameter types, in order.
+    pub params: Vec<Number>,
+    /// Result types, in order.
+    pub results: Vec<Number>,
+}
+
+/// The signature: `sqrt(f64) -> f64`.
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |numbers: &[Number]| numbers.iter().map(Number::to_string).collect::<Vec<_>>().join(", ");
+        write!(f, "{}({})", self.name, list(&self.params))?;
+        match &*self.results {
+            [] => Ok(()),
+            [result] => write!(f, " -> {result}"),
+            results => write!(f, " -> ({})", list(results)),
+        }
+    }
+}
+
+/// A numeric wasm type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Number {
+    /// 32-bit integer.
+    I32,
+    /// 64-bit integer.
+    I64,
+    /// 32-bit float.
+    F32,
+    /// 64-bit float.
+    F64,
+}
+
+impl Number {
+    /// The type's name: `i32`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Number::I32 => "i32",
+            Number::I64 => "i64",
+            Number::F32 => "f32",
+            Number::F64 => "f64",
+        }
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// One import or export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extern {
+    /// The import's module; empty for exports.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub module: String,
+    /// Its name.
+    pub name: String,
+    /// Its type, as `func (i32 i32) -> (i64)`, `memory 17..`, `global`, `table`.
+    pub ty: String,
+}
+
+/// A linear memory's limits, in wasm pages of 64 KiB.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Pages at start.
+    pub minimum: u64,
+    /// The most it may grow to by its own declaration.
+    pub maximum: Option<u64>,
+    /// 64-bit addresses.
+    pub is_64: bool,
+    /// Shared between threads (such a memory cannot hold windows).
+    #[serde(default)]
+    pub shared: bool,
+}
+
+impl Memory {
+    /// The most pages that a 32-bit memory can have (4 GiB).
+    pub const MAX_PAGES: u64 = 1 << 16;
+
+    /// Pages that can be added to the memory as it is at start, for windows and for the guest's own allocations.
+    pub fn room_pages(&self) -> u64 {
+        self.maximum.unwrap_or(Self::MAX_PAGES).min(Self::MAX_PAGES).saturating_sub(self.minimum)
+    }
+}
+
+/// The text of a function's type in an [`Extern`]: `func (i32 i32) -> (i64)`.
+pub(crate) fn func_type<P: fmt::Display, R: fmt::Display>(
+    params: impl IntoIterator<Item = P>,
+    results: impl IntoIterator<Item = R>,
+) -> String {
+    let params = params.into_iter().map(|ty| ty.to_string()).collect::<Vec<_>>().join(" ");
+    let results = results.into_iter().map(|ty| ty.to_string()).collect::<Vec<_>>().join(" ");
+    format!("func ({params}) -> ({results})")
+}

@@ -1,0 +1,79 @@
+//! What compiled code depends on besides the module, as one number.
+
+use std::hash::{Hash, Hasher};
+use std::sync::OnceLock;
+
+use crate::guest::engine;
+use crate::{Error, Result};
+
+/// Counts the changes of what is kept with compiled code; see `artifact`.
+const FORMAT: u32 = 1;
+
+/// The fingerprint in hexadecimal digits: it covers wasmtime's version and settings, the features of this machine's CPU,
+/// this crate's version and the format in which modules are kept.
+///
+/// It needs an `Engine`, which is made once per process, without a pool of instances: which settings affect code is
+/// wasmtime's business, and the hash that wasmtime's own cache uses is the only complete account of them.
+pub(super) fn fingerprint() -> Result<&'static str> {
+    static FINGERPRINT: OnceLock<String> = OnceLock::new();
+    if let Some(fingerprint) = FINGERPRINT.get() {
+        return Ok(fingerprint);
+    }
+    let engine = wasmtime::Engine::new(&engine::config())
+        .map_err(|error| Error::module(format!("this machine cannot run compiled modules: {error:#}")))?;
+    Ok(FINGERPRINT.get_or_init(|| of_engine(&engine)))
+}
+
+/// The fingerprint of code that `engine` compiles.
+fn of_engine(engine: &wasmtime::Engine) -> String {
+    let mut hasher = Blake3(blake3::Hasher::new_derive_key("wrun compiled module"));
+    FORMAT.hash(&mut hasher);
+    env!("CARGO_PKG_VERSION").hash(&mut hasher);
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.0.finalize().to_hex().to_string()
+}
+
+/// The name under which the compiled form of `module` is kept.
+pub(super) fn cache_key(fingerprint: &str, module: &[u8]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(fingerprint.as_bytes()).update(module);
+    hasher.finalize().to_hex().to_string()
+}
+
+/// Lets blake3 take what implements `Hash`: the 64 bits of the usual hashers are too few to name code that is trusted.
+struct Blake3(blake3::Hasher);
+
+impl Hasher for Blake3 {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let hash = self.0.finalize();
+        u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("8 of 32 bytes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_has_the_same_fingerprint() {
+        let pooled = wasmtime::Engine::new(&engine::worker_config(1 << 20)).unwrap();
+        assert_eq!(fingerprint().unwrap(), of_engine(&pooled));
+    }
+
+    #[test]
+    fn compiler_settings_change_the_fingerprint() {
+        let mut config = engine::config();
+        config.cranelift_opt_level(wasmtime::OptLevel::None);
+        assert_ne!(fingerprint().unwrap(), of_engine(&wasmtime::Engine::new(&config).unwrap()));
+    }
+
+    #[test]
+    fn keys_depend_on_module_and_compiler() {
+        assert_ne!(cache_key("a", b"module"), cache_key("b", b"module"));
+        assert_ne!(cache_key("a", b"module"), cache_key("a", b"modulo"));
+    }
+}

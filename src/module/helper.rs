@@ -1,0 +1,170 @@
+//! The compiler process: it reads one module, compiles or describes it, and says what came of it.
+//!
+//! | descriptor | holds |
+//! |---|---|
+//! | 0 | the module, a file |
+//! | 1 | an empty file that takes up the code |
+//! | 2 | an empty file that takes up one [`Answer`] as JSON; or, where the process crashes, what the crash says |
+//!
+//! The arguments are those of [`Order::to_args`]. Everything that reads the module, text or binary, runs here, so that
+//! a module made to break a parser or a compiler breaks a process that holds nothing.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+
+use serde::{Deserialize, Serialize};
+
+use super::description::Description;
+use super::{explain, fingerprint};
+use crate::guest::{describe, engine};
+use crate::sys::{compiler_process, self_exe};
+
+/// The second of the hidden arguments: what tells this process from a worker.
+pub(crate) const ROLE: &str = "compile";
+
+/// Any size will do where nothing of a module runs.
+const STACK_BYTES: usize = 512 << 10;
+
+/// What the process is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Order {
+    /// The compiler's fingerprint; a program with another one refuses.
+    pub fingerprint: String,
+    /// The process that waits for the answer.
+    pub parent: u32,
+    /// Bytes of memory that may be used.
+    pub memory_bytes: u64,
+    /// The most bytes that may be written.
+    pub output_bytes: u64,
+    /// What is to be done with the module.
+    pub work: Work,
+}
+
+/// What is to be done with a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// Compile and describe a `.wasm` or `.wat`.
+    Compile,
+    /// Check and describe precompiled code. It is loaded, so it must be trusted.
+    Describe,
+}
+
+/// What came of it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Answer {
+    /// The code is written, or fits as it is; this is what it offers and needs.
+    Done(Description),
+    /// The module is at fault: the rest of a sentence that begins with its name, such as `is not valid: ...`.
+    Refused(String),
+    /// This program cannot do it.
+    Unable(String),
+}
+
+impl Order {
+    /// The arguments of the process.
+    pub fn to_args(&self) -> [String; 7] {
+        let work = match self.work {
+            Work::Compile => "code",
+            Work::Describe => "description",
+        };
+        [
+            self_exe::HIDDEN_ARGUMENT.to_owned(),
+            ROLE.to_owned(),
+            self.fingerprint.clone(),
+            self.parent.to_string(),
+            self.memory_bytes.to_string(),
+            self.output_bytes.to_string(),
+            work.to_owned(),
+        ]
+    }
+
+    /// Understands the arguments, without the program's name.
+    pub fn from_args(args: impl IntoIterator<Item = String>) -> Option<Self> {
+        let args: Vec<String> = args.into_iter().collect();
+        let [hidden, role, fingerprint, parent, memory_bytes, output_bytes, work] = args.try_into().ok()?;
+        if hidden != self_exe::HIDDEN_ARGUMENT || role != ROLE {
+            return None;
+        }
+        Some(Order {
+            fingerprint,
+            parent: parent.parse().ok()?,
+            memory_bytes: memory_bytes.parse().ok()?,
+            output_bytes: output_bytes.parse().ok()?,
+            work: match &*work {
+                "code" => Work::Compile,
+                "description" => Work::Describe,
+                _ => return None,
+            },
+        })
+    }
+}
+
+/// Runs the compiler process. Call it where the program was started with [`ROLE`] behind the hidden argument.
+pub(crate) fn helper_main() -> ! {
+    let answer = match Order::from_args(std::env::args().skip(1)) {
+        None => Answer::Unable("it does not understand its arguments; is it another version of wrun?".into()),
+        Some(order) => obey(&order).unwrap_or_else(|error| Answer::Unable(error.to_string())),
+    };
+    let answer = serde_json::to_vec(&answer).expect("strings and numbers are always JSON");
+    let written = io::stderr().write_all(&answer);
+    std::process::exit(if written.is_ok() { 0 } else { 1 })
+}
+
+fn obey(order: &Order) -> io::Result<Answer> {
+    compiler_process::confine(order.parent, order.memory_bytes, order.output_bytes)?;
+    if fingerprint::fingerprint().map_err(io::Error::other)? != order.fingerprint {
+        return Ok(Answer::Unable("it is another version of wrun than this one: use the same for both".into()));
+    }
+    // A worker's settings, pool included: a module that would not fit there is refused here. The stack's size has no part
+    // in that.
+    let engine = match wasmtime::Engine::new(&engine::worker_config(STACK_BYTES)) {
+        Ok(engine) => engine,
+        Err(error) => return Ok(Answer::Unable(explain::one_line(&format!("{error:#}")))),
+    };
+    match order.work {
+        Work::Compile => compile(&engine),
+        Work::Describe => Ok(load(&engine, io::stdin().as_fd().try_clone_to_owned()?.into())),
+    }
+}
+
+fn compile(engine: &wasmtime::Engine) -> io::Result<Answer> {
+    let mut bytes = Vec::new();
+    io::stdin().lock().read_to_end(&mut bytes)?;
+    let module = match wasmtime::Module::new(engine, &bytes) {
+        Ok(module) => module,
+        Err(error) => return Ok(Answer::Refused(explain::compile_error(&format!("{error:#}")))),
+    };
+    let code = module.serialize().map_err(|error| io::Error::other(format!("{error:#}")))?;
+    // Not through `stdout()`, which looks for line ends in what it writes.
+    File::from(io::stdout().as_fd().try_clone_to_owned()?).write_all(&code)?;
+    Ok(Answer::Done(describe::describe(&module)))
+}
+
+#[expect(unsafe_code, reason = "precompiled code is loaded on the user's word")]
+fn load(engine: &wasmtime::Engine, code: File) -> Answer {
+    // SAFETY: the code must be wasmtime's own and stay unchanged while it is loaded. The first is what a user says of it
+    // with `--allow-precompiled`; wasmtime checks its version and settings, and not one instruction of it runs here.
+    match unsafe { wasmtime::Module::deserialize_open_file(engine, code) } {
+        Ok(module) => Answer::Done(describe::describe(&module)),
+        Err(error) => Answer::Refused(format!(
+            "was precompiled for another wrun, wasmtime or CPU: compile it again with `wrun compile` ({})",
+            explain::one_line(&format!("{error:#}"))
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_survive_the_command_line() {
+        for work in [Work::Compile, Work::Describe] {
+            let order = Order { fingerprint: "f".into(), parent: 1, memory_bytes: u64::MAX, output_bytes: 2, work };
+            assert_eq!(Order::from_args(order.to_args()), Some(order));
+        }
+        assert_eq!(Order::from_args(["__wrun".into(), "compile".into()]), None);
+    }
+}

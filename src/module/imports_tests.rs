@@ -1,0 +1,92 @@
+//! Which imports are accepted, and what is said of others.
+
+use super::*;
+use crate::guest::describe::describe;
+
+fn module(text: &str) -> Description {
+    describe(&wasmtime::Module::new(&wasmtime::Engine::default(), text).unwrap())
+}
+
+fn problem(text: &str) -> String {
+    module(text).find_import_problem().unwrap()
+}
+
+const MAP: &str = r#"(import "wrun_v1" "input_map" (func (param i32 i64 i32) (result i32)))"#;
+
+#[test]
+fn the_whole_contract_and_wasi_are_given() {
+    let wrun: String = wrun_abi::IMPORTS
+        .iter()
+        .map(|import| {
+            let text =
+                |types: &[wrun_abi::ValueType]| format!("{types:?}").to_lowercase().replace(['[', ']', ','], " ");
+            let (params, results) = (text(import.params), text(import.results));
+            format!(r#"(import "wrun_v1" "{}" (func (param {params}) (result {results})))"#, import.name)
+        })
+        .collect();
+    let wasi = r#"(import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))"#;
+    let module = module(&format!(r#"(module {wrun} {wasi} (memory (export "memory") 1))"#));
+    assert_eq!(module.find_import_problem(), None);
+    assert_eq!((module.wrun_imports.len(), module.wasi), (wrun_abi::IMPORTS.len(), true));
+}
+
+#[test]
+fn unknown_imports_are_named_with_advice() {
+    for (import, says) in [
+        (
+            r#""wrun_v1" "input_steal" (func)"#,
+            "imports wrun_v1::input_steal, which wrun does not give: there is no such",
+        ),
+        (r#""wasi_snapshot_preview1" "fork" (func)"#, "imports wasi_snapshot_preview1::fork, which wrun does not give"),
+        (r#""env" "puts" (func)"#, "imports env::puts, which wrun does not give: link the library"),
+        (
+            r#""env" "memory" (memory 1)"#,
+            "imports env::memory, which wrun does not give: a module brings its own memory",
+        ),
+        (r#""x\1b[2J" "y" (func)"#, "imports x\\u{1b}[2J::y, which"),
+    ] {
+        let problem = problem(&format!("(module (import {import}))"));
+        assert!(problem.starts_with(says), "{problem}");
+    }
+}
+
+#[test]
+fn wrong_types_are_named_with_the_right_ones() {
+    assert_eq!(
+        problem(r#"(module (import "wrun_v1" "arg_len" (func (result i64))))"#),
+        "imports wrun_v1::arg_len as func () -> (i64), but it is func () -> (i32): correct the declaration, or build it \
+         with the current SDK"
+    );
+    assert!(problem(r#"(module (import "wrun_v1" "arg_len" (global i32)))"#).contains("as global, but it is func"));
+    assert!(
+        problem(r#"(module (import "wasi_snapshot_preview1" "fd_close" (func)))"#)
+            .contains("but it is func (i32) -> (i32)")
+    );
+}
+
+#[test]
+fn windows_need_an_exported_32_bit_memory_with_room() {
+    let with = |memory: &str| module(&format!("(module {MAP} {memory})")).find_import_problem().unwrap_or_default();
+    assert_eq!(with(r#"(memory (export "memory") 1)"#), "");
+    assert_eq!(with(r#"(memory (export "memory") 1 2)"#), "");
+    assert!(with(r#"(memory (export "memory") 2 2)"#).contains("raise the maximum (wasm-ld --max-memory=BYTES)"));
+    assert!(with(r#"(memory (export "memory") 65536)"#).contains("its maximum is 65536"));
+    assert!(with("(memory 1)").contains("exports no memory named \"memory\""));
+    assert!(with(r#"(memory (export "memory") i64 1)"#).contains("build it for wasm32"));
+}
+
+#[test]
+fn copies_need_a_memory_but_no_room() {
+    let import = r#"(import "wrun_v1" "output_write" (func (param i32 i32)))"#;
+    assert_eq!(module(&format!(r#"(module {import} (memory (export "memory") 1 1))"#)).find_import_problem(), None);
+    assert!(problem(&format!("(module {import})")).contains("exports no memory"));
+    let import = r#"(import "wrun_v1" "task_index" (func (result i64)))"#;
+    assert_eq!(module(&format!("(module {import})")).find_import_problem(), None);
+}
+
+#[test]
+fn grants_are_what_wasi_imports_could_use() {
+    let wasi = |name: &str| format!(r#"(import "wasi_snapshot_preview1" "{name}" (func))"#);
+    let module = module(&format!("(module {} {} {})", wasi("random_get"), wasi("path_open"), wasi("fd_write")));
+    assert_eq!(module.grants(), [Grant::Files, Grant::Random]);
+}

@@ -1,0 +1,225 @@
+//! Loading modules with a real compiler process, and with ones that misbehave.
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::Instant;
+
+use super::*;
+use crate::guest::engine;
+use crate::sys::self_exe::for_tests::compiler;
+
+const SQRT: &str = r#"(module (func (export "sqrt") (param f64) (result f64) (f64.sqrt (local.get 0))))"#;
+
+fn problem(result: Result<Module>) -> String {
+    let error = result.unwrap_err();
+    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    let text = format!("{error}{cause}");
+    assert!(!text.contains('\n') && !text.ends_with('.'), "not one line without a full stop: {text}");
+    text
+}
+
+/// A compiler process that is a shell script.
+fn script(dir: &tempfile::TempDir, text: &str) -> Compiler {
+    let exe = dir.path().join("compiler.sh");
+    std::fs::write(&exe, format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::set_permissions(&exe, PermissionsExt::from_mode(0o700)).unwrap();
+    Compiler { exe: Some(exe), ..compiler() }
+}
+
+/// Loads a module's code as a worker does.
+fn deserialize(module: &Module) -> wasmtime::Result<wasmtime::Module> {
+    let engine = wasmtime::Engine::new(&engine::worker_config(1 << 20)).unwrap();
+    let code = module.code().try_clone().unwrap();
+    // SAFETY: the code comes from this crate's compiler and does not change.
+    #[expect(unsafe_code, reason = "precompiled code")]
+    unsafe {
+        wasmtime::Module::deserialize_open_file(&engine, code)
+    }
+}
+
+#[test]
+fn module_is_compiled_once_and_then_found_in_the_cache() {
+    let dir = tempfile::tempdir().unwrap();
+    let compiler = Compiler { cache_dir: Some(dir.path().join("cache")), ..compiler() };
+    for origin in [Origin::Compiled, Origin::Cache, Origin::Cache] {
+        let module = compiler.load_bytes("sqrt.wat", SQRT.as_bytes()).unwrap();
+        assert_eq!((module.origin(), module.cache_problem()), (origin, None));
+        assert_eq!(module.name(), "sqrt.wat");
+        assert_eq!(module.description().scalars[0].to_string(), "sqrt(f64) -> f64");
+        assert_eq!(deserialize(&module).unwrap().exports().len(), 1);
+    }
+    let other = compiler.load_bytes("other.wat", format!(";; other\n{SQRT}").as_bytes()).unwrap();
+    assert_eq!(other.origin(), Origin::Compiled);
+    let list = Cache::open(dir.path().join("cache")).unwrap().unwrap().list().unwrap();
+    assert_eq!(list.iter().filter(|entry| entry.current).count(), 2);
+}
+
+#[test]
+fn code_in_memory_cannot_be_changed() {
+    let module = compiler().load_bytes("sqrt.wat", SQRT.as_bytes()).unwrap();
+    let code = module.code();
+    assert!(std::os::unix::fs::FileExt::write_at(code, b"x", 0).is_err() && code.set_len(0).is_err());
+}
+
+#[test]
+fn cache_that_cannot_be_used_is_no_error() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).unwrap();
+    let compiler = Compiler { cache_dir: Some(dir.path().into()), ..compiler() };
+    let module = compiler.load_bytes("sqrt.wat", SQRT.as_bytes()).unwrap();
+    assert_eq!(module.origin(), Origin::Compiled);
+    assert!(module.cache_problem().unwrap().contains("can be written by other users"));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    let compiler = Compiler { cache_dir: Some("/proc/none/modules".into()), ..compiler };
+    let module = compiler.load_bytes("sqrt.wat", SQRT.as_bytes()).unwrap();
+    assert!(module.cache_problem().unwrap().contains("cannot be used"), "{:?}", module.cache_problem());
+}
+
+#[test]
+fn invalid_modules_are_explained_in_one_line() {
+    let said = |bytes: &[u8]| problem(compiler().load_bytes("m", bytes));
+    assert_eq!(
+        said(b"(module\n (func (export \"f\") (result i32) i32.cosnt 1))"),
+        "m is not valid WebAssembly text: unknown operator or unexpected token (line 2, column 34)"
+    );
+    let truncated = said(b"\0asm\x01\0\0\0\x01\x7f");
+    assert!(truncated.starts_with("m is not a valid module: ") && truncated.contains("(at offset "), "{truncated}");
+    assert!(said(b"(component)").starts_with("m is a component, which wrun does not support yet"));
+    assert!(said(b"\0asm\x0d\0\x01\0").starts_with("m is a component, which wrun does not support yet"));
+    let memories = said(format!("(module {})", "(memory 0)".repeat(20)).as_bytes());
+    assert!(memories.starts_with("m cannot be compiled: "), "a module that no worker could run: {memories}");
+}
+
+#[test]
+fn compilation_that_takes_too_long_is_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let compiler = Compiler { timeout: Duration::from_millis(100), ..script(&dir, "exec /bin/sleep 60") };
+    let start = Instant::now();
+    assert_eq!(
+        problem(compiler.load_bytes("slow.wat", SQRT.as_bytes())),
+        "slow.wat took longer to compile than 100ms: raise --compile-timeout (WRUN_COMPILE_TIMEOUT)"
+    );
+    assert!(start.elapsed() < Duration::from_secs(20), "the process was waited for");
+}
+
+/// A module whose compilation takes some 100 ms and some 100 MiB for each 100,000 operations.
+fn large_module(operations: usize) -> String {
+    let body = "(i32.store (local.get 0) (i32.add (local.get 0) (i32.const 7)))".repeat(operations);
+    format!("(module (memory 1) (func (param i32) {body}))")
+}
+
+#[test]
+fn module_that_takes_too_long_to_compile_is_given_up() {
+    let compiler = Compiler { timeout: Duration::from_millis(20), ..compiler() };
+    let error = problem(compiler.load_bytes("large.wat", large_module(100_000).as_bytes()));
+    assert!(error.starts_with("large.wat took longer to compile than 20ms"), "{error}");
+}
+
+#[test]
+fn compiler_process_without_its_parent_does_nothing() {
+    let fingerprint = fingerprint::fingerprint().unwrap().to_owned();
+    let work = helper::Work::Compile;
+    // Process 1 is not the parent of what a test starts.
+    let order = helper::Order { fingerprint, parent: 1, memory_bytes: 1 << 30, output_bytes: 1 << 30, work };
+    let mut command = std::process::Command::new("/proc/self/exe");
+    let output = command.args(order.to_args()).env_clear().stdin(std::process::Stdio::null()).output().unwrap();
+    assert!(output.stdout.is_empty());
+    let answer = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(answer, r#"{"unable":"its parent process is gone"}"#);
+}
+
+#[test]
+fn compilation_that_takes_too_much_memory_is_stopped() {
+    let module = large_module(400_000);
+    // The first is too little for the module, the second for the compiler itself.
+    for mib in [192, 16] {
+        let compiler = Compiler { memory_bytes: mib << 20, ..compiler() };
+        assert_eq!(
+            problem(compiler.load_bytes("large.wat", module.as_bytes())),
+            format!(
+                "large.wat took more memory to compile than {mib} MiB: raise --compile-memory (WRUN_COMPILE_MEMORY)"
+            )
+        );
+    }
+    let compiler = Compiler { memory_bytes: 192 << 20, ..compiler() };
+    assert_eq!(compiler.load_bytes("small.wat", SQRT.as_bytes()).unwrap().origin(), Origin::Compiled);
+}
+
+#[test]
+fn compiler_process_that_misbehaves_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = |text: &str| problem(script(&dir, text).load_bytes("m.wat", SQRT.as_bytes()));
+    let crashed = said("echo oh no >&2; kill -s SEGV $$");
+    assert!(crashed.starts_with("m.wat was not compiled: the compiler process crashed (signal: 11"), "{crashed}");
+    assert!(crashed.ends_with(": oh no"), "{crashed}");
+    let killed = said("kill -s KILL $$");
+    assert!(killed.ends_with("the compiler process was killed (is the machine out of memory?)"), "{killed}");
+    let silent = said("exit 0");
+    assert!(silent.contains("crashed (exit status: 0)"), "{silent}");
+    let invented = said(r#"echo '{"done":{"tasks":7}}' >&2"#);
+    assert!(invented.contains("crashed (exit status: 0)"), "{invented}");
+    let refused = said(r#"printf '{"refused":"has \\u001b[2J in it\\nand more"}' >&2"#);
+    assert_eq!(refused, "m.wat has \\u{1b}[2J in it and more");
+    let endless = said("/usr/bin/head -c 20000000 /dev/zero >&2");
+    assert!(endless.contains("more than 16 MiB"), "{endless}");
+    let none = Compiler { exe: Some(dir.path().join("none")), ..compiler() };
+    assert!(problem(none.load_bytes("m.wat", SQRT.as_bytes())).starts_with("cannot start the compiler process"));
+}
+
+#[test]
+fn compiler_process_of_another_version_is_refused() {
+    let source = Source::from_bytes("m.wat", SQRT.as_bytes().to_vec(), None).unwrap();
+    let error = compile::compile(&compiler(), &source, "other").unwrap_err().to_string();
+    assert!(error.contains("it is another version of wrun than this one"), "{error}");
+}
+
+#[test]
+fn without_a_program_to_compile_with_the_message_says_how_to_get_one() {
+    // Unit tests never call `init`.
+    let error = problem(Compiler { exe: None, ..compiler() }.load_bytes("m.wat", SQRT.as_bytes()));
+    assert!(error.contains("call wrun::init() first in main, or set Compiler::exe"), "{error}");
+}
+
+#[test]
+fn precompiled_code_is_accepted_only_where_allowed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sqrt.cwasm");
+    compiler().load_bytes("sqrt.wat", SQRT.as_bytes()).unwrap().save(&path).unwrap();
+    let error = problem(compiler().load(&path));
+    assert!(error.contains("is precompiled code, which is trusted code: allow it with --allow-precompiled"), "{error}");
+
+    let trusting = Compiler { allow_precompiled: true, ..compiler() };
+    // Our own is not even looked at by another process.
+    let own = Compiler { exe: Some("/none".into()), ..trusting.clone() }.load(&path).unwrap();
+    assert_eq!((own.origin(), own.name()), (Origin::Precompiled, "sqrt.cwasm"));
+    assert_eq!(own.description().scalars.len(), 1);
+    assert_eq!(deserialize(&own).unwrap().exports().len(), 1);
+    let in_memory = trusting.load_bytes("sqrt", &std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(in_memory.description(), own.description());
+}
+
+#[test]
+fn precompiled_code_of_wasmtime_itself_is_described_and_checked() {
+    let trusting = Compiler { allow_precompiled: true, ..compiler() };
+    let precompile =
+        |config: &wasmtime::Config| wasmtime::Engine::new(config).unwrap().precompile_module(SQRT.as_bytes());
+    let fitting = trusting.load_bytes("fits", &precompile(&engine::config()).unwrap()).unwrap();
+    assert_eq!(fitting.description().scalars.len(), 1);
+    let mut config = engine::config();
+    config.epoch_interruption(true);
+    let error = problem(trusting.load_bytes("other", &precompile(&config).unwrap()));
+    assert!(error.starts_with("other was precompiled for another wrun, wasmtime or CPU: compile it again"), "{error}");
+}
+
+#[test]
+fn saved_file_gets_the_usual_mode_and_replaces_a_whole_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, usual) = (dir.path().join("m.cwasm"), dir.path().join("usual"));
+    std::fs::write(&usual, "").unwrap();
+    let module = compiler().load_bytes("sqrt.wat", SQRT.as_bytes()).unwrap();
+    module.save(&path).unwrap();
+    module.save(&path).unwrap();
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode();
+    assert_eq!(mode(&path), mode(&usual));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    assert!(module.save(dir.path().join("none/m.cwasm")).unwrap_err().to_string().starts_with("cannot write"));
+}

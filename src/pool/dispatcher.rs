@@ -1,0 +1,569 @@
+//! Gives tasks to workers, takes them back, reads what became of them, and replaces workers that die: the only owner of
+//! a run's state.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::held::{Ended, Pending};
+use super::prepare::Prepared;
+use super::stop::{Stop, StopHandle};
+use super::worker::{News, Worker};
+use super::{Pool, WAKER};
+use crate::error::Kind;
+use crate::event::{Event, Output, Status, TaskError, TaskStats};
+use crate::ipc::ring::{SLOTS, Violation};
+use crate::ipc::wire::{DoneSlot, InputFault, InputFaultKind, decode_log};
+use crate::sys::fixed_file;
+use crate::sys::process::monotonic_ns;
+use crate::{Error, Input, Result, Task};
+
+/// The dispatcher of one run.
+pub(super) struct Dispatcher<'pool> {
+    pool: &'pool mut Pool,
+    job: Arc<Prepared>,
+    spec: Option<Input>,
+    /// Tasks that wait for a worker: merges, and those whose worker was lost before it began them.
+    waiting: VecDeque<Pending>,
+    /// Tasks with an outcome, in the order of their ends.
+    ended: VecDeque<Ended>,
+    /// How many tasks a worker may hold.
+    depth: usize,
+    /// The mean duration of the last tasks, roughly; 0 before the first end.
+    mean_ns: u64,
+    /// Workers that died in a row before they began a task.
+    still_births: u32,
+    /// What ended the run early.
+    error: Option<Error>,
+    stop: StopHandle,
+    /// How far the run has been stopped already.
+    stopped: Stop,
+    /// The Unix time of the monotonic clock's zero.
+    clock_zero: Duration,
+    payload: Vec<u8>,
+    /// Workers with something at their socket, or gone.
+    ready: Vec<usize>,
+    lost: Vec<(u32, String)>,
+}
+
+/// As much work as this is given to a worker ahead of time.
+const AHEAD_NS: u64 = 2_000_000;
+/// A worker always holds a task beside the one it runs, so that it does not wait for the next.
+const MIN_DEPTH: usize = 2;
+/// The longest time for which completions may wait to be looked at together.
+const MAX_WAIT: Duration = Duration::from_millis(2);
+/// Workers that die in a row before they begin a task until the run gives up.
+const MAX_STILL_BIRTHS: u32 = 3;
+
+impl<'pool> Dispatcher<'pool> {
+    pub fn new(pool: &'pool mut Pool, job: Prepared) -> Self {
+        pool.job += 1;
+        pool.keeper.set_timeout(job.limits.timeout);
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Dispatcher {
+            stop: StopHandle::new(pool.waker.clone()),
+            pool,
+            job: Arc::new(job),
+            spec: None,
+            waiting: VecDeque::new(),
+            ended: VecDeque::new(),
+            depth: MIN_DEPTH,
+            mean_ns: 0,
+            still_births: 0,
+            error: None,
+            stopped: Stop::No,
+            clock_zero: unix.saturating_sub(Duration::from_nanos(monotonic_ns())),
+            payload: Vec::new(),
+            ready: Vec::new(),
+            lost: Vec::new(),
+        }
+    }
+
+    /// Lets tasks call the merge function `name`; before the first task.
+    pub fn add_reduce(&mut self, name: &str) -> Result<()> {
+        let job = Arc::get_mut(&mut self.job).expect("no worker has the job before the first task");
+        job.add_reduce(name)
+    }
+
+    pub fn stop_handle(&self) -> StopHandle {
+        self.stop.clone()
+    }
+
+    pub fn waker(&self) -> crate::Waker {
+        self.pool.waker.clone()
+    }
+
+    /// Takes what ended the run early.
+    pub fn take_error(&mut self) -> Option<Error> {
+        self.error.take()
+    }
+
+    /// Whether the run takes no more tasks.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped != Stop::No || self.error.is_some()
+    }
+
+    /// Whether a task that is submitted now goes to a worker at once.
+    pub fn has_room(&self) -> bool {
+        !self.is_stopped()
+            && self.waiting.is_empty()
+            && self
+                .pool
+                .workers
+                .iter()
+                .any(|worker| worker.as_ref().is_none_or(|worker| worker.held.len() < self.depth))
+    }
+
+    /// Whether no task is under way.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty()
+            && self.ended.is_empty()
+            && self.pool.workers.iter().flatten().all(|worker| worker.held.is_empty())
+    }
+
+    /// Takes a task over. It goes to a worker now, or as soon as one has room.
+    pub fn submit(&mut self, pending: Pending) {
+        let too_long = pending.task.argument.len() > Task::MAX_ARGUMENT_BYTES;
+        if let Some(message) = pending.task.unrunnable.clone() {
+            self.ended.push_back(pending.fail(Status::Error, message, 0));
+        } else if too_long {
+            let message = format!(
+                "its argument has {} bytes, and {} are possible; pass it as an input",
+                pending.task.argument.len(),
+                Task::MAX_ARGUMENT_BYTES
+            );
+            self.ended.push_back(pending.fail(Status::Limit, message, 0));
+        } else if self.is_stopped() {
+            self.cancel(pending);
+        } else {
+            self.waiting.push_back(pending);
+            self.place_waiting();
+        }
+    }
+
+    /// The next task that has an outcome.
+    pub fn next_ended(&mut self) -> Option<Ended> {
+        self.ended.pop_front()
+    }
+
+    /// The next worker that was lost: its number and how it ended.
+    pub fn next_lost(&mut self) -> Option<(u32, String)> {
+        self.lost.pop()
+    }
+
+    fn cancel(&mut self, pending: Pending) {
+        self.ended.push_back(pending.fail(Status::Cancelled, "the run was stopped before it began".into(), 0));
+    }
+
+    fn place_waiting(&mut self) {
+        while let Some(pending) = self.waiting.pop_front() {
+            match self.worker_for(&pending.task) {
+                Some(index) => {
+                    let ticket = self.pool.ticket;
+                    self.pool.ticket += 1;
+                    if let Some(worker) = &mut self.pool.workers[index] {
+                        worker.push(ticket, pending, &mut self.payload);
+                    }
+                }
+                None => return self.waiting.push_front(pending),
+            }
+        }
+    }
+
+    /// The worker that gets the next task: the one that holds the fewest, or a new one where all have something to do.
+    fn worker_for(&mut self, task: &Task) -> Option<usize> {
+        let workers = self.pool.workers.iter().enumerate();
+        let (index, held) = workers
+            .map(|(index, worker)| (index, worker.as_ref().map(|worker| worker.held.len())))
+            .min_by_key(|&(_, held)| match held {
+                Some(0) => 0,
+                None => 1,
+                Some(held) => held + 1,
+            })?;
+        if held.is_some_and(|held| held >= self.depth) {
+            return None;
+        }
+        if self.pool.workers[index].is_none() {
+            self.start_worker(index)?;
+        }
+        let job = self.pool.job;
+        let worker = self.pool.workers[index].as_mut()?;
+        if worker.job != job {
+            let begun = match &self.spec {
+                Some(spec) => worker.begin_job(job, &self.job, spec),
+                None => {
+                    let spec = self.job.spec_file();
+                    match spec {
+                        Ok(spec) => worker.begin_job(job, &self.job, self.spec.insert(spec)),
+                        Err(error) => return self.give_up(error),
+                    }
+                }
+            };
+            if let Err(error) = begun {
+                return self.give_up(Error::system("cannot hand a job to a worker", error));
+            }
+        }
+        match self.pool.workers[index].as_mut()?.has_room(task) {
+            Ok(room) => room.then_some(index),
+            Err(violation) => {
+                self.condemn(index, Some(violation));
+                None
+            }
+        }
+    }
+
+    fn start_worker(&mut self, index: usize) -> Option<()> {
+        // Tickets and workers' numbers are never used again, so one counter serves both.
+        let id = self.pool.ticket;
+        self.pool.ticket += 1;
+        let started = Worker::start(id, &self.pool.keeper)
+            .and_then(|worker| self.pool.poll.add(&worker, index as u64).map(|()| worker));
+        match started {
+            Ok(worker) => {
+                self.pool.workers[index] = Some(worker);
+                Some(())
+            }
+            // A pool that has workers goes on with those.
+            Err(_) if self.pool.workers.iter().any(Option::is_some) => None,
+            Err(error) => self.give_up(Error::system("cannot start a worker", error)),
+        }
+    }
+
+    fn give_up<T>(&mut self, error: Error) -> Option<T> {
+        self.error.get_or_insert(error);
+        None
+    }
+
+    /// Does all that can be done without waiting; then, unless there is something to deliver, waits for something to happen, with
+    /// `tick` no longer than a tenth of a second.
+    pub fn turn(&mut self, tick: bool) {
+        self.read_completions();
+        self.heed_stop();
+        self.place_waiting();
+        self.take_back_for_idle();
+        for worker in self.pool.workers.iter_mut().flatten() {
+            worker.send_unsent();
+            worker.publish();
+        }
+        if self.ended.is_empty() && self.lost.is_empty() && self.error.is_none() {
+            self.sleep(tick);
+        }
+        for index in std::mem::take(&mut self.ready) {
+            self.read_socket(index);
+        }
+    }
+
+    fn read_completions(&mut self) {
+        for index in 0..self.pool.workers.len() {
+            let Some(worker) = &mut self.pool.workers[index] else { continue };
+            let mut payload = std::mem::take(&mut self.payload);
+            let mut read = 0u32;
+            let violation = loop {
+                match worker.next_done(&mut payload) {
+                    Ok(None) => break None,
+                    Err(violation) => break Some(violation),
+                    Ok(Some((done, pending, file))) => {
+                        read += 1;
+                        let ended = complete(&self.job, index as u32, &done, pending, &payload, file, self.clock_zero);
+                        self.mean_ns = match self.mean_ns {
+                            0 => done.duration_ns.max(1),
+                            mean => (mean / 8 * 7).saturating_add(done.duration_ns / 8).max(1),
+                        };
+                        match ended {
+                            Ok(ended) => self.ended.push_back(ended),
+                            Err((violation, pending)) => {
+                                self.waiting.push_front(pending);
+                                break Some(violation);
+                            }
+                        }
+                    }
+                }
+            };
+            self.payload = payload;
+            if read > 0 {
+                self.still_births = 0;
+                if let Some(worker) = &self.pool.workers[index] {
+                    worker.free_done();
+                }
+                let ahead = usize::try_from(AHEAD_NS / self.mean_ns).unwrap_or(SLOTS);
+                self.depth = (1 + ahead).clamp(MIN_DEPTH, SLOTS - 1);
+            }
+            if violation.is_some() {
+                self.condemn(index, violation);
+            }
+        }
+    }
+
+    /// Gives workers that have nothing to do what others hold and have not begun.
+    fn take_back_for_idle(&mut self) {
+        let is_idle = |worker: &Option<Worker>| worker.as_ref().is_none_or(|worker| worker.held.is_empty());
+        if self.is_stopped() || !self.pool.workers.iter().any(is_idle) {
+            return;
+        }
+        let workers = self.pool.workers.iter().enumerate();
+        let busiest = workers.max_by_key(|(_, worker)| worker.as_ref().map_or(0, |worker| worker.held.len()));
+        let Some(index) = busiest.map(|(index, _)| index) else { return };
+        let Some(worker) = &mut self.pool.workers[index] else { return };
+        // The one that it runs is not for others, and of the rest it keeps half.
+        let spare = worker.held.len().saturating_sub(1).div_ceil(2);
+        let mut taken = VecDeque::new();
+        for _ in 0..spare {
+            match worker.take_back() {
+                Some(pending) => taken.push_front(pending),
+                None => break,
+            }
+        }
+        if !taken.is_empty() {
+            self.waiting.append(&mut taken);
+            self.place_waiting();
+        }
+    }
+
+    fn heed_stop(&mut self) {
+        let level = if self.error.is_some() { Stop::Now } else { self.stop.level() };
+        if level <= self.stopped {
+            return;
+        }
+        self.stopped = level;
+        let mut begun_none: Vec<Pending> = self.waiting.drain(..).collect();
+        for worker in self.pool.workers.iter_mut().flatten() {
+            while let Some(pending) = worker.take_back() {
+                begun_none.push(pending);
+            }
+        }
+        begun_none.into_iter().for_each(|pending| self.cancel(pending));
+        if level == Stop::Now {
+            for index in 0..self.pool.workers.len() {
+                if self.pool.workers[index].as_ref().is_some_and(|worker| !worker.held.is_empty()) {
+                    self.condemn(index, None);
+                }
+            }
+        }
+    }
+
+    fn sleep(&mut self, tick: bool) {
+        let mut timeout = tick.then_some(Duration::from_millis(100));
+        let mut shorten = |to: Duration| timeout = Some(timeout.map_or(to, |timeout| timeout.min(to)));
+        let mut nothing_there = true;
+        for worker in self.pool.workers.iter().flatten() {
+            // Of many short tasks half may end before it is worth a look.
+            let count = (worker.held.len() / 2).max(1) as u64;
+            if worker.held.len() > MIN_DEPTH {
+                shorten(MAX_WAIT);
+            }
+            if worker.has_unsent() {
+                shorten(Duration::from_millis(1));
+            }
+            nothing_there &= worker.held.is_empty() || worker.fall_asleep(count);
+        }
+        let ready = &mut self.ready;
+        let waited = self.pool.poll.wait(if nothing_there { timeout } else { Some(Duration::ZERO) }, |key| {
+            if key == WAKER {
+                self.pool.waker.clear();
+            } else {
+                ready.push(key as usize);
+            }
+        });
+        self.pool.workers.iter().flatten().for_each(Worker::awake);
+        if let Err(error) = waited {
+            self.error.get_or_insert(Error::system("cannot wait for workers", error));
+        }
+    }
+
+    fn read_socket(&mut self, index: usize) {
+        let Some(worker) = &mut self.pool.workers[index] else { return };
+        match worker.read_socket() {
+            News::None => {}
+            News::JobRefused(reason) => {
+                self.error.get_or_insert(Error::module(format!("module {}: {reason}", self.job.module.name())));
+            }
+            News::Gone(violation) => {
+                // What it finished before its end counts.
+                self.read_completions();
+                self.condemn(index, violation);
+            }
+        }
+    }
+
+    /// Ends a worker that is gone, or that is not to be trusted any more, and decides what becomes of its tasks.
+    fn condemn(&mut self, index: usize, violation: Option<Violation>) {
+        let Some(mut worker) = self.pool.workers[index].take() else { return };
+        // Closing takes it out of the poll set as well; an error means that it is out.
+        let _ = self.pool.poll.remove(&worker);
+        self.pool.keeper.forget(worker.id);
+        let end = self.end_of(&mut worker);
+        let reason = violation.map_or(end, |Violation(what)| format!("did what no worker does: {what}"));
+        let killed_for = worker.killed_for.ticket();
+        let mut begun = 0;
+        while !worker.held.is_empty() {
+            match worker.take_back_first() {
+                Some(pending) => self.waiting.push_back(pending),
+                None => {
+                    let Some(held) = worker.held.pop_front() else { break };
+                    begun += 1;
+                    let ticket = held.ticket;
+                    let mut pending = worker.release(held);
+                    pending.attempts += 1;
+                    let ended = if killed_for == Some(ticket) {
+                        let limit = self.job.limits.timeout.unwrap_or_default();
+                        timed_out(pending, limit, index as u32)
+                    } else if killed_for.is_some() {
+                        // Its time was not over: the one before it had just ended when the worker was killed.
+                        pending.attempts -= 1;
+                        self.waiting.push_back(pending);
+                        continue;
+                    } else if self.stopped == Stop::Now {
+                        pending.fail(Status::Cancelled, "the run was stopped while it ran".into(), index as u32)
+                    } else {
+                        pending.fail(Status::WorkerLost, format!("its worker {reason}"), index as u32)
+                    };
+                    self.ended.push_back(ended);
+                }
+            }
+        }
+        if self.stopped == Stop::Now || killed_for.is_some() {
+            return;
+        }
+        if begun == 0 {
+            self.still_births += 1;
+            if self.still_births >= MAX_STILL_BIRTHS {
+                let message = format!("workers do not start: the last one {reason}");
+                self.error.get_or_insert(Kind::Workers(message).into());
+            }
+        }
+        self.lost.push((index as u32, reason));
+    }
+
+    /// Kills a worker's process and says how it ended.
+    fn end_of(&mut self, worker: &mut Worker) -> String {
+        while worker.process.is_none() {
+            match self.pool.keeper.next_started(true) {
+                None => return "could not be started".into(),
+                Some((id, Err(error))) if id == worker.id => return format!("could not be started: {error}"),
+                Some((id, Ok(process))) if id == worker.id => worker.process = Some(process),
+                Some((id, process)) => {
+                    if let (Some(other), Ok(process)) =
+                        (self.pool.workers.iter_mut().flatten().find(|other| other.id == id), process)
+                    {
+                        other.process = Some(process);
+                    }
+                }
+            }
+        }
+        worker.process.take().map_or_else(String::new, |process| {
+            process.kill();
+            process.wait()
+        })
+    }
+}
+
+impl Drop for Dispatcher<'_> {
+    /// Cancels what is under way: tasks not begun are taken back, workers that run one are killed.
+    fn drop(&mut self) {
+        self.pool.keeper.set_timeout(None);
+        self.stop.stop_now();
+        self.heed_stop();
+        self.pool.waker.clear();
+    }
+}
+
+fn timed_out(pending: Pending, limit: Duration, worker: u32) -> Ended {
+    let mut ended =
+        pending.fail(Status::Timeout, format!("timed out after {}", humantime::format_duration(limit)), worker);
+    ended.outcome.stats.duration = limit;
+    ended.outcome.stats.start = ended.outcome.stats.start.checked_sub(limit).unwrap_or(UNIX_EPOCH);
+    ended
+}
+
+/// Reads a completion of an untrusted worker. Where it lies, the task is given back.
+fn complete(
+    job: &Prepared,
+    worker: u32,
+    done: &DoneSlot,
+    mut pending: Pending,
+    payload: &[u8],
+    file: Option<File>,
+    clock_zero: Duration,
+) -> Result<Ended, (Violation, Pending)> {
+    pending.attempts += 1;
+    let stats = TaskStats {
+        start: UNIX_EPOCH + clock_zero.saturating_add(Duration::from_nanos(done.start_ns)).min(MAX_TIME),
+        duration: Duration::from_nanos(done.duration_ns),
+        worker,
+        attempts: pending.attempts,
+    };
+    let rest_len = u64::from(done.message_len) + u64::from(done.backtrace_len) + u64::from(done.log_len);
+    let (output, rest) = match file {
+        None => {
+            let (output, rest) = payload.split_at(done.output_len as usize);
+            (Ok(Output::from(output.to_vec())), rest.to_vec())
+        }
+        Some(file) => match read_file(&file, done.output_len, rest_len) {
+            Ok(rest) => (Output::from_sealed(file, done.output_len), rest),
+            Err(violation) => return Err((violation, pending)),
+        },
+    };
+    let (message, rest) = rest.split_at(done.message_len as usize);
+    let (backtrace, log) = rest.split_at(done.backtrace_len as usize);
+    let result = match (done.status, output) {
+        (Status::Ok, Ok(output)) => Ok(output),
+        (Status::Ok, Err(error)) => Err(TaskError {
+            status: Status::Limit,
+            message: format!("its result of {} bytes cannot be mapped: {error}", done.output_len),
+            backtrace: None,
+        }),
+        (Status::InputFault, _) => match InputFault::decode(message) {
+            Some(fault) => Err(TaskError {
+                status: Status::InputFault,
+                message: fault_message(job, &pending.task, &fault),
+                backtrace: text(backtrace),
+            }),
+            None => return Err((Violation("it reported a fault that makes no sense"), pending)),
+        },
+        (status, _) => Err(TaskError {
+            status,
+            message: text(message).unwrap_or_else(|| "failed without a message".into()),
+            backtrace: text(backtrace),
+        }),
+    };
+    Ok(pending.end(result, decode_log(log), stats))
+}
+
+/// The latest start that is believed: the year 2554.
+const MAX_TIME: Duration = Duration::from_secs(u64::MAX / 1_000_000_000);
+
+/// The bytes behind the output in a completion's file, which must be immutable and as long as announced.
+fn read_file(file: &File, output_len: u64, rest_len: u64) -> Result<Vec<u8>, Violation> {
+    let lie = |_| Violation("it sent a result that is no memory file");
+    if !fixed_file::is_immutable(file).map_err(lie)? {
+        return Err(Violation("it sent a result that it can still change"));
+    }
+    if file.metadata().map_err(lie)?.len() < output_len.saturating_add(rest_len) {
+        return Err(Violation("it sent a result that is shorter than announced"));
+    }
+    let mut rest = vec![0; rest_len as usize];
+    file.read_exact_at(&mut rest, output_len).map_err(lie)?;
+    Ok(rest)
+}
+
+fn text(bytes: &[u8]) -> Option<String> {
+    (!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes).into_owned())
+}
+
+fn fault_message(job: &Prepared, task: &Task, fault: &InputFault) -> String {
+    let name = job.input_name(&task.inputs, fault.input as usize);
+    match fault.kind {
+        InputFaultKind::Write { offset } => format!("wrote to read-only input {name:?} at offset {offset:#x}"),
+        InputFaultKind::Truncated { file_len } => {
+            format!("input {name:?} was truncated to {file_len} bytes while mapped")
+        }
+        InputFaultKind::Unreadable { offset } => format!("input {name:?} cannot be read at offset {offset:#x}"),
+    }
+}
+
+/// An event of a lost worker.
+pub(super) fn lost_event(lost: &(u32, String)) -> Event<'_> {
+    Event::WorkerLost { worker: lost.0, reason: &lost.1 }
+}

@@ -1,0 +1,109 @@
+//! Which of a worker's file numbers stand for which open file.
+
+use std::collections::HashMap;
+
+use crate::Input;
+
+/// The numbers of one worker. The job's shared inputs have the lowest ones for as long as the job lasts; the others go
+/// to files of single tasks and are used again for the next file when no task under way refers to them.
+#[derive(Debug, Default)]
+pub(super) struct FileNumbers {
+    slots: Vec<FileSlot>,
+    by_file: HashMap<u64, u32>,
+    /// Numbers that no task refers to, oldest first; some are out of date.
+    idle: std::collections::VecDeque<u32>,
+    pinned: u32,
+}
+
+#[derive(Debug)]
+struct FileSlot {
+    /// The file's number in this process ([`Input::file`]).
+    file: u64,
+    /// Tasks under way that refer to it.
+    uses: u32,
+    /// Whether it stands in `idle`.
+    listed: bool,
+}
+
+/// Open files of its own tasks that a worker may keep beyond those that are under way.
+const KEPT: usize = 64;
+
+impl FileNumbers {
+    /// Begins a job whose shared files are numbered 0 to `pinned`.
+    pub fn begin_job(&mut self, pinned: u32) {
+        *self = FileNumbers { pinned, ..FileNumbers::default() };
+    }
+
+    /// The number for an input of a task that is to be sent, and whether the worker has to be given the file first.
+    pub fn take(&mut self, input: &Input) -> (u32, bool) {
+        let (_, file) = input.file();
+        if let Some(&number) = self.by_file.get(&file) {
+            self.slots[number as usize].uses += 1;
+            return (self.pinned + number, false);
+        }
+        let number = match self.reusable() {
+            Some(number) => {
+                let slot = &mut self.slots[number as usize];
+                self.by_file.remove(&slot.file);
+                (slot.file, slot.uses) = (file, 1);
+                number
+            }
+            None => {
+                self.slots.push(FileSlot { file, uses: 1, listed: false });
+                self.slots.len() as u32 - 1
+            }
+        };
+        self.by_file.insert(file, number);
+        (self.pinned + number, true)
+    }
+
+    /// Notes that a task which referred to `input` is not under way any more.
+    pub fn give_back(&mut self, input: &Input) {
+        let (_, file) = input.file();
+        if let Some(&number) = self.by_file.get(&file) {
+            let slot = &mut self.slots[number as usize];
+            slot.uses -= 1;
+            if slot.uses == 0 && !slot.listed {
+                slot.listed = true;
+                self.idle.push_back(number);
+            }
+        }
+    }
+
+    fn reusable(&mut self) -> Option<u32> {
+        while self.idle.len() > KEPT {
+            let number = self.idle.pop_front()?;
+            let slot = &mut self.slots[number as usize];
+            slot.listed = false;
+            if slot.uses == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_keeps_its_number_and_numbers_are_used_again() {
+        let mut numbers = FileNumbers::default();
+        numbers.begin_job(3);
+        let inputs: Vec<Input> = (0..200).map(|n| Input::from_bytes(&n.to_string(), b"x").expect("memory")).collect();
+        assert_eq!(numbers.take(&inputs[0]), (3, true));
+        assert_eq!(numbers.take(&inputs[0].slice(0..1).expect("a range")), (3, false), "the same file");
+        assert_eq!(numbers.take(&inputs[1]), (4, true));
+        numbers.give_back(&inputs[1]);
+        let mut highest = 0;
+        for input in &inputs[2..] {
+            let (number, new) = numbers.take(input);
+            assert!(new);
+            assert_ne!(number, 3, "its file is in use");
+            highest = highest.max(number);
+            numbers.give_back(input);
+        }
+        assert!(highest <= 3 + 2 + KEPT as u32, "{highest}");
+    }
+}

@@ -1,0 +1,49 @@
+//! A task on its way: with a worker, or waiting for one.
+
+use std::time::SystemTime;
+
+use crate::event::{Outcome, Status, TaskError, TaskStats};
+use crate::job::Task;
+
+/// A task that was taken from the source and has no outcome yet.
+#[derive(Debug)]
+pub(super) struct Pending {
+    /// What the run calls it; comes back with its end.
+    pub tag: u64,
+    /// Its position in the job, as the guest sees it.
+    pub index: u64,
+    /// Which of the job's functions it calls.
+    pub function: u32,
+    pub task: Task,
+    pub attempts: u32,
+}
+
+/// A task that a worker holds.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub ticket: u64,
+    /// Its place in the worker's ring.
+    pub position: u64,
+    pub pending: Pending,
+}
+
+/// A task that has an outcome.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub tag: u64,
+    pub outcome: Outcome,
+}
+
+impl Pending {
+    /// Ends the task without a completion of its own.
+    pub fn fail(self, status: Status, message: String, worker: u32) -> Ended {
+        let stats =
+            TaskStats { start: SystemTime::now(), duration: Default::default(), worker, attempts: self.attempts };
+        self.end(Err(TaskError { status, message, backtrace: None }), Vec::new(), stats)
+    }
+
+    /// Ends the task.
+    pub fn end(self, result: Result<crate::Output, TaskError>, log: Vec<(u8, String)>, stats: TaskStats) -> Ended {
+        Ended { tag: self.tag, outcome: Outcome { index: self.index, task: self.task, result, log, stats } }
+    }
+}

@@ -1,0 +1,172 @@
+//! Worker processes and the runs that feed them.
+//!
+//! ```text
+//! Run (run.rs, reduce.rs)   pulls tasks from the source, puts outcomes in order
+//!   Dispatcher (dispatcher.rs)   gives tasks to workers, takes them back, reads completions, replaces the dead
+//!     Worker (worker.rs)   one process: its ring, its socket, the tasks that it holds
+//!     Keeper (keeper.rs)   a thread that starts processes and enforces deadlines
+//! ```
+//!
+//! The thread that asks a run for its next outcome drives all of it; nothing happens behind its back but the keeper's
+//! work, so there are no locks, and a slow consumer slows the source down.
+
+mod dispatcher;
+mod files;
+mod held;
+mod keeper;
+mod prepare;
+mod reduce;
+mod run;
+mod stop;
+mod worker;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use crate::event::{Outcome, Status, TaskError};
+use crate::sys::poll::PollSet;
+use crate::sys::self_exe::self_exe;
+use crate::{Error, Job, Result, Source, Task, Waker};
+
+use dispatcher::Dispatcher;
+use keeper::Keeper;
+use prepare::{Prepared, Stdio};
+pub use run::Run;
+pub use stop::StopHandle;
+use worker::Worker;
+
+/// Worker processes that live across runs.
+///
+/// ```no_run
+/// use wrun::{Job, Module, Pool};
+///
+/// wrun::init();
+/// let module = Module::from_file("sqrt.wat")?;
+/// let mut pool = Pool::builder().build()?;
+/// for outcome in pool.map(&Job::new(&module), 0..10)? {
+///     println!("{}", String::from_utf8_lossy(&outcome.result?));
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Pool {
+    /// By number; `None` where none was started yet or the last one died.
+    workers: Vec<Option<Worker>>,
+    keeper: Keeper,
+    poll: PollSet,
+    waker: Waker,
+    /// The last job's number.
+    job: u64,
+    /// The next task's ticket.
+    ticket: u64,
+}
+
+/// The waker's number in the poll set; workers have their own.
+const WAKER: u64 = u64::MAX;
+
+/// Settings of a [`Pool`].
+#[derive(Clone, Debug, Default)]
+pub struct PoolBuilder {
+    workers: Option<NonZeroUsize>,
+    worker_exe: Option<PathBuf>,
+}
+
+impl PoolBuilder {
+    /// Sets the number of worker processes; unless set, the CPUs that this process may use (by its affinity and its
+    /// control group's quota).
+    #[must_use]
+    pub fn workers(mut self, workers: NonZeroUsize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// Names a `wrun` executable that workers run, for programs that do not call [`crate::init`].
+    #[must_use]
+    pub fn worker_exe(mut self, path: impl Into<PathBuf>) -> Self {
+        self.worker_exe = Some(path.into());
+        self
+    }
+
+    /// Makes the pool. Workers start when there is work for them.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no executable for workers, or the system refuses what a pool needs.
+    pub fn build(self) -> Result<Pool> {
+        let exe = self.worker_exe.or_else(self_exe).ok_or_else(|| {
+            Error::request(
+                "no executable for workers: call wrun::init() first in main, or set PoolBuilder::worker_exe to a wrun executable",
+            )
+        })?;
+        let refused = |error| Error::system("cannot make a pool", error);
+        let workers = match self.workers {
+            Some(workers) => workers,
+            None => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        };
+        let waker = Waker::new().map_err(refused)?;
+        let poll = PollSet::new().map_err(refused)?;
+        poll.add(&waker, WAKER).map_err(refused)?;
+        Ok(Pool {
+            workers: (0..workers.get()).map(|_| None).collect(),
+            keeper: Keeper::start(exe).map_err(refused)?,
+            poll,
+            waker,
+            job: 0,
+            ticket: 0,
+        })
+    }
+}
+
+impl Pool {
+    /// Settings of a new pool.
+    pub fn builder() -> PoolBuilder {
+        PoolBuilder::default()
+    }
+
+    /// Checks the job and starts a run of it over `tasks`: any iterator of things that are [`Into<Task>`], or another
+    /// [`Source`]. The run is lazy: it takes tasks as it has workers for them, when it is asked for outcomes.
+    ///
+    /// # Errors
+    ///
+    /// Where the job cannot run: its module has no such function or needs what is not given.
+    pub fn map<S: Source>(&mut self, job: &Job, tasks: S) -> Result<Run<'_, S>> {
+        let prepared = Prepared::new(job, Stdio::Captured)?;
+        Ok(Run::new(Dispatcher::new(self, prepared), tasks))
+    }
+
+    /// Runs a single task.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Pool::map`], and where no worker can be started.
+    pub fn run(&mut self, job: &Job, task: impl Into<Task>) -> Result<Outcome> {
+        let mut run = self.map(job, std::iter::once(task.into()))?;
+        let outcome = run.next();
+        run.finish()?;
+        outcome.ok_or_else(|| Error::request("the run was stopped before its task ran"))
+    }
+
+    /// Runs a WASI command as a program, with `argv` behind its name, and with this process's standard input, output and
+    /// error. Gives its exit code, or why it failed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Pool::run`], and where the module is no WASI command.
+    pub fn run_attached(&mut self, job: &Job, argv: &[String]) -> Result<Result<u8, TaskError>> {
+        let job = Job { argv: Some(argv.to_vec()), ..job.clone() };
+        let prepared = Prepared::new(&job, Stdio::Attached)?;
+        let mut run = Run::new(Dispatcher::new(self, prepared), std::iter::once(Task::default()));
+        let outcome = run.next();
+        run.finish()?;
+        let result = outcome.map(|outcome| outcome.result);
+        Ok(match result {
+            Some(Ok(output)) => Ok(output.first().copied().unwrap_or(0)),
+            Some(Err(error)) => Err(error),
+            None => Err(TaskError {
+                status: Status::Cancelled,
+                message: "the run was stopped before it".into(),
+                backtrace: None,
+            }),
+        })
+    }
+}

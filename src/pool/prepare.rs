@@ -1,0 +1,132 @@
+//! A job checked and made ready for workers: what can be wrong with it is said here, before any task runs.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+
+use crate::ipc::wire::{InputRange, JobSpec};
+use crate::job::Instances;
+use crate::module::Entry;
+use crate::{Error, Input, Job, Limits, Module, Result};
+
+/// A job as workers get it.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub module: Module,
+    pub limits: Limits,
+    /// The files of the shared inputs, by their number in a worker's table.
+    pub files: Vec<Input>,
+    /// Standard input, output and error for an attached program.
+    pub stdio: Option<[File; 3]>,
+    spec: JobSpec,
+}
+
+/// Where the standard streams of a WASI program go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stdio {
+    /// Into the outcome.
+    Captured,
+    /// To this process's own.
+    Attached,
+}
+
+/// The function of map tasks, by its index in the job.
+pub(super) const MAP: u32 = 0;
+/// The function of merge tasks.
+pub(super) const REDUCE: u32 = 1;
+
+impl Prepared {
+    /// Checks everything about the job that does not depend on its tasks.
+    pub fn new(job: &Job, stdio: Stdio) -> Result<Prepared> {
+        let entry = job.module.entry(job.call.as_deref(), None)?;
+        if job.argv.is_some() && entry != Entry::Command {
+            return Err(Error::request(format!("argv is for WASI commands, which {} is not", job.module.name())));
+        }
+        if job.limits.stack_bytes == 0 || job.limits.stack_bytes > Limits::MAX_STACK_BYTES {
+            return Err(Error::request(format!(
+                "a stack of {} bytes is not possible: give at least 1 and at most {}",
+                job.limits.stack_bytes,
+                Limits::MAX_STACK_BYTES
+            )));
+        }
+        let (files, inputs) = shared_inputs(job)?;
+        let stdio = match stdio {
+            Stdio::Captured => None,
+            Stdio::Attached => Some(own_stdio()?),
+        };
+        let limits = job.limits.clone();
+        let spec = JobSpec {
+            module_name: job.module.name().to_owned(),
+            functions: vec![entry],
+            inputs,
+            argv: job.argv.clone(),
+            fresh_instances: job.instances == Instances::Fresh,
+            attached: stdio.is_some(),
+            memory_bytes: limits.memory_bytes,
+            output_bytes: limits.output_bytes,
+            stack_bytes: limits.stack_bytes,
+            log_bytes: limits.log_bytes,
+        };
+        Ok(Prepared { module: job.module.clone(), limits, files, stdio, spec })
+    }
+
+    /// Lets tasks call the merge function `name` as [`REDUCE`].
+    pub fn add_reduce(&mut self, name: &str) -> Result<()> {
+        match self.module.entry(Some(name), None)? {
+            entry @ Entry::Task(_) => {
+                self.spec.functions.truncate(REDUCE as usize);
+                self.spec.functions.push(entry);
+                Ok(())
+            }
+            _ => Err(Error::request(format!(
+                "{name:?} cannot merge: only a task (an export `wrun:task/NAME`) can read the results as its inputs"
+            ))),
+        }
+    }
+
+    /// The description that workers get, in memory that nobody can change.
+    pub fn spec_file(&self) -> Result<Input> {
+        let bytes = postcard::to_stdvec(&self.spec)
+            .map_err(|error| Error::request(format!("the job cannot be described: {error}")))?;
+        Input::from_bytes("job", &bytes)
+    }
+
+    /// The name of the input that a task sees at `index`.
+    pub fn input_name(&self, own: &[Input], index: usize) -> String {
+        match index.checked_sub(own.len()) {
+            None => own[index].label(),
+            Some(shared) => self.spec.inputs.get(shared).map_or_else(|| format!("#{index}"), |(name, _)| name.clone()),
+        }
+    }
+}
+
+/// The job's inputs by name, as ranges of the files that each worker gets.
+type NamedRanges = Vec<(String, InputRange)>;
+
+fn shared_inputs(job: &Job) -> Result<(Vec<Input>, NamedRanges)> {
+    let mut files: Vec<Input> = Vec::new();
+    let mut inputs: Vec<(String, InputRange)> = Vec::new();
+    for (name, input) in &job.inputs {
+        if inputs.iter().any(|(other, _)| other == name) {
+            return Err(Error::request(format!("there are two inputs named {name:?}")));
+        }
+        let (_, id) = input.file();
+        let known = files.iter().position(|file| file.file().1 == id);
+        let number = known.unwrap_or_else(|| {
+            files.push(input.clone());
+            files.len() - 1
+        });
+        inputs.push((name.clone(), InputRange { file: number as u32, offset: input.offset(), len: input.len() }));
+    }
+    Ok((files, inputs))
+}
+
+/// Copies of this process's standard streams.
+fn own_stdio() -> Result<[File; 3]> {
+    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    let copy = |fd: std::os::fd::BorrowedFd<'_>| {
+        fd.try_clone_to_owned()
+            .map(File::from)
+            .map_err(|error| Error::system("cannot hand over a standard stream", error))
+    };
+    Ok([copy(stdin.as_fd())?, copy(stdout.as_fd())?, copy(stderr.as_fd())?])
+}

@@ -1,0 +1,214 @@
+//! A run: takes tasks from a source and gives outcomes, in item order or as they come.
+
+use std::collections::VecDeque;
+use std::task::Poll;
+
+use super::dispatcher::{Dispatcher, lost_event};
+use super::held::{Ended, Pending};
+use super::prepare::MAP;
+use super::stop::StopHandle;
+use crate::event::{Event, Outcome, RunStats, Status};
+use crate::{Result, Source};
+
+/// What a run's observer is called with.
+type Observer<'pool> = Box<dyn FnMut(&Event<'_>, &RunStats) + 'pool>;
+
+/// A run: a lazy iterator of outcomes, in item order unless [`Run::unordered`]. Dropping it cancels what is left.
+///
+/// It takes tasks from its source only as workers have room for them, and never more than a bounded number ahead of the
+/// outcome that is next to be delivered; so memory does not grow with the number of tasks, and a slow consumer slows
+/// the source down. Tasks run on in their workers while nobody asks for an outcome, but no new ones are started.
+pub struct Run<'pool, S> {
+    pub(super) feed: Feed<'pool, S>,
+    order: Order,
+}
+
+/// Taking tasks from the source, and counting.
+pub(super) struct Feed<'pool, S> {
+    pub dispatcher: Dispatcher<'pool>,
+    source: S,
+    /// The source has no more tasks.
+    exhausted: bool,
+    /// The source has nothing for now.
+    pending: bool,
+    pub stats: RunStats,
+    observer: Option<Observer<'pool>>,
+}
+
+/// Outcomes that wait for their turn.
+enum Order {
+    AsTheyEnd,
+    ByItem {
+        /// The outcome of item `next` and those after it, as far as they are there.
+        waiting: VecDeque<Option<Outcome>>,
+        /// The item whose outcome is next.
+        next: u64,
+        /// Bytes of the results that wait.
+        bytes: u64,
+    },
+}
+
+/// Outcomes that may wait for an earlier one.
+const MAX_WAITING: u64 = 16 << 10;
+/// Bytes of results that may wait for an earlier one.
+const MAX_WAITING_BYTES: u64 = 32 << 20;
+
+impl<'pool, S: Source> Run<'pool, S> {
+    pub(super) fn new(dispatcher: Dispatcher<'pool>, mut source: S) -> Self {
+        source.attach(dispatcher.waker());
+        let feed =
+            Feed { dispatcher, source, exhausted: false, pending: false, stats: RunStats::default(), observer: None };
+        Run { feed, order: Order::ByItem { waiting: VecDeque::new(), next: 0, bytes: 0 } }
+    }
+
+    /// Gives outcomes as tasks end instead of in item order.
+    #[must_use]
+    pub fn unordered(mut self) -> Self {
+        self.order = Order::AsTheyEnd;
+        self
+    }
+
+    /// Lets `observer` see every event, on the thread that drives the run.
+    #[must_use]
+    pub fn observe(mut self, observer: impl FnMut(&Event<'_>, &RunStats) + 'pool) -> Self {
+        self.feed.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Counts so far.
+    pub fn stats(&self) -> RunStats {
+        self.feed.stats
+    }
+
+    /// A handle that stops this run.
+    pub fn stop_handle(&self) -> StopHandle {
+        self.feed.dispatcher.stop_handle()
+    }
+
+    /// Ends the run, cancelling what is left, and says how it went.
+    ///
+    /// # Errors
+    ///
+    /// What ended it before its last task: workers cannot be started, the module cannot be loaded.
+    pub fn finish(mut self) -> Result<RunStats> {
+        self.feed.dispatcher.take_error().map_or(Ok(self.feed.stats), Err)
+    }
+}
+
+impl<S: Source> Iterator for Run<'_, S> {
+    type Item = Outcome;
+
+    fn next(&mut self) -> Option<Outcome> {
+        loop {
+            if let Some(outcome) = self.order.deliverable() {
+                return Some(outcome);
+            }
+            if let Some(ended) = self.feed.dispatcher.next_ended() {
+                self.feed.count(&ended.outcome);
+                if let Some(outcome) = self.order.put(ended) {
+                    return Some(outcome);
+                }
+                continue;
+            }
+            while self.order.has_room(self.feed.stats.taken) && self.feed.take_one() {}
+            if self.feed.is_over() {
+                return None;
+            }
+            self.feed.turn();
+        }
+    }
+}
+
+impl Order {
+    /// Takes an outcome in; gives it back where its turn is now.
+    fn put(&mut self, ended: Ended) -> Option<Outcome> {
+        let Order::ByItem { waiting, next, bytes } = self else { return Some(ended.outcome) };
+        let place = usize::try_from(ended.tag - *next).expect("waiting outcomes are bounded");
+        if place == 0 && waiting.is_empty() {
+            *next += 1;
+            return Some(ended.outcome);
+        }
+        if waiting.len() <= place {
+            waiting.resize_with(place + 1, || None);
+        }
+        *bytes += size(&ended.outcome);
+        waiting[place] = Some(ended.outcome);
+        None
+    }
+
+    /// The next outcome, if it is there.
+    fn deliverable(&mut self) -> Option<Outcome> {
+        let Order::ByItem { waiting, next, bytes } = self else { return None };
+        let outcome = waiting.front_mut()?.take()?;
+        waiting.pop_front();
+        *next += 1;
+        *bytes -= size(&outcome);
+        Some(outcome)
+    }
+
+    /// Whether an item may be taken when `taken` were.
+    fn has_room(&self, taken: u64) -> bool {
+        match self {
+            Order::AsTheyEnd => true,
+            Order::ByItem { next, bytes, .. } => taken - next < MAX_WAITING && *bytes < MAX_WAITING_BYTES,
+        }
+    }
+}
+
+/// The bytes that an outcome keeps in memory.
+fn size(outcome: &Outcome) -> u64 {
+    outcome.result.as_ref().map_or(0, |output| output.len() as u64)
+}
+
+impl<S: Source> Feed<'_, S> {
+    /// Takes a task from the source where a worker has room for it. Says whether it is worth trying again.
+    pub fn take_one(&mut self) -> bool {
+        if self.exhausted || self.pending || !self.dispatcher.has_room() {
+            return false;
+        }
+        match self.source.poll_task() {
+            Poll::Pending => self.pending = true,
+            Poll::Ready(None) => self.exhausted = true,
+            Poll::Ready(Some(task)) => {
+                let index = self.stats.taken;
+                self.stats.taken += 1;
+                self.dispatcher.submit(Pending { tag: index, index, function: MAP, task, attempts: 0 });
+            }
+        }
+        true
+    }
+
+    /// Whether the source has no more tasks.
+    pub fn is_exhausted(&self) -> bool {
+        self.exhausted || self.dispatcher.is_stopped()
+    }
+
+    /// Whether all tasks taken have come to their end, and no more will be taken.
+    pub fn is_over(&self) -> bool {
+        self.is_exhausted() && self.dispatcher.is_idle()
+    }
+
+    /// Lets something happen.
+    pub fn turn(&mut self) {
+        // A source that had nothing may have something after any wake-up.
+        self.pending = false;
+        self.dispatcher.turn(self.observer.is_some());
+        while let Some(lost) = self.dispatcher.next_lost() {
+            self.tell(&lost_event(&lost));
+        }
+        self.tell(&Event::Tick);
+    }
+
+    /// Counts a map task's outcome and tells the observer.
+    pub fn count(&mut self, outcome: &Outcome) {
+        self.stats.done += 1;
+        self.stats.failed += u64::from(outcome.status() != Status::Ok);
+        self.tell(&Event::TaskFinished(outcome));
+    }
+
+    fn tell(&mut self, event: &Event<'_>) {
+        if let Some(observer) = &mut self.observer {
+            observer(event, &self.stats);
+        }
+    }
+}

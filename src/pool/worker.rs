@@ -1,0 +1,265 @@
+//! The pool's side of one worker process.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use super::files::FileNumbers;
+use super::held::{Held, Pending};
+use super::keeper::{Keeper, KilledFor};
+use super::prepare::Prepared;
+use crate::ipc::channel::{ToPool, ToWorker};
+use crate::ipc::ring::{PoolRing, Violation};
+use crate::ipc::wire::{DoneSlot, InputRange, PROTOCOL_VERSION, Payload, TaskSlot};
+use crate::sys::process::Process;
+use crate::sys::socket::{Socket, Wait};
+use crate::{Input, Task};
+
+/// A worker process, from the moment it is ordered: it can hold tasks before it runs.
+#[derive(Debug)]
+pub(super) struct Worker {
+    /// Unique in the pool; its number may go to a successor.
+    pub id: u64,
+    ring: PoolRing,
+    socket: Socket,
+    /// Arrives from the keeper.
+    pub process: Option<Process>,
+    pub killed_for: KilledFor,
+    /// The tasks that it holds, in the order in which it runs them.
+    pub held: VecDeque<Held>,
+    /// Control messages sent or waiting to be, wake-ups not counted.
+    messages: u32,
+    unsent: VecDeque<Message>,
+    files: FileNumbers,
+    /// Payloads that came by the socket, for completions to come.
+    payloads: VecDeque<File>,
+    /// The number of the job that it was given last.
+    pub job: u64,
+    /// Tasks were pushed and not published.
+    unpublished: bool,
+}
+
+/// A control message that waits for room in the socket.
+#[derive(Debug)]
+enum Message {
+    Hello(File),
+    File(u32, Input),
+    Stdio([File; 3]),
+    Job(Arc<Prepared>, Input),
+}
+
+/// What is at the socket.
+pub(super) enum News {
+    /// Nothing more for now.
+    None,
+    /// The job cannot be run, and why.
+    JobRefused(String),
+    /// The process is gone, or says what no worker of ours says.
+    Gone(Option<Violation>),
+}
+
+impl Worker {
+    /// Orders a process.
+    pub fn start(id: u64, keeper: &Keeper) -> io::Result<Worker> {
+        let (memory, ring) = PoolRing::new()?;
+        let (ours, theirs) = Socket::pair()?;
+        let killed_for = keeper.start_process(id, theirs, ring.clock());
+        let mut worker = Worker {
+            id,
+            ring,
+            socket: ours,
+            process: None,
+            killed_for,
+            held: VecDeque::new(),
+            messages: 0,
+            unsent: VecDeque::new(),
+            files: FileNumbers::default(),
+            payloads: VecDeque::new(),
+            job: 0,
+            unpublished: false,
+        };
+        worker.send(Message::Hello(memory));
+        // The greeting does not count: it is no part of what tasks wait for.
+        worker.messages = 0;
+        Ok(worker)
+    }
+
+    /// Gives it a job; tasks pushed from now on are the job's.
+    pub fn begin_job(&mut self, number: u64, job: &Arc<Prepared>, spec: &Input) -> io::Result<()> {
+        self.job = number;
+        self.files.begin_job(job.files.len() as u32);
+        for (number, file) in job.files.iter().enumerate() {
+            self.send(Message::File(number as u32, file.clone()));
+        }
+        if let Some([a, b, c]) = &job.stdio {
+            self.send(Message::Stdio([a.try_clone()?, b.try_clone()?, c.try_clone()?]));
+        }
+        self.send(Message::Job(job.clone(), spec.clone()));
+        Ok(())
+    }
+
+    fn send(&mut self, message: Message) {
+        self.messages += 1;
+        self.unsent.push_back(message);
+        self.send_unsent();
+    }
+
+    /// Sends what did not fit into the socket before. A worker that is gone is noticed elsewhere.
+    pub fn send_unsent(&mut self) {
+        while let Some(message) = self.unsent.front() {
+            if message.send(&self.socket).is_err() {
+                return;
+            }
+            self.unsent.pop_front();
+        }
+    }
+
+    pub fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Whether the ring takes a task now. The caller bounds how many tasks are held.
+    pub fn has_room(&mut self, task: &Task) -> Result<bool, Violation> {
+        self.ring.has_room(task.inputs.len() * InputRange::BYTES + task.argument.len())
+    }
+
+    /// Gives it a task for which there is room. `payload` is scratch space.
+    pub fn push(&mut self, ticket: u64, pending: Pending, payload: &mut Vec<u8>) {
+        payload.clear();
+        for input in &pending.task.inputs {
+            let (file, new) = self.files.take(input);
+            if new {
+                self.send(Message::File(file, input.clone()));
+            }
+            InputRange { file, offset: input.offset(), len: input.len() }.encode(payload);
+        }
+        payload.extend_from_slice(&pending.task.argument);
+        let slot = TaskSlot {
+            ticket,
+            index: pending.index,
+            payload: 0,
+            payload_len: 0,
+            input_count: pending.task.inputs.len() as u32,
+            after: self.messages,
+            function: pending.function,
+        };
+        let position = self.ring.push(slot, payload);
+        self.held.push_back(Held { ticket, position, pending });
+        self.unpublished = true;
+    }
+
+    /// Lets it see the tasks that it was given.
+    pub fn publish(&mut self) {
+        if std::mem::take(&mut self.unpublished) && self.ring.publish() {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        // A full socket has messages that wake it as well; one that is closed is noticed elsewhere.
+        let _ = ToWorker::<BorrowedFd<'_>>::Wake.send(&self.socket, Wait::Never);
+    }
+
+    /// Takes back the last task, if it has not begun it.
+    pub fn take_back(&mut self) -> Option<Pending> {
+        let last = self.held.back()?;
+        self.ring.revoke(last.position).then(|| self.held.pop_back().map(|held| self.release(held)))?
+    }
+
+    /// Takes back the first task, if it has not begun it: for a worker that is gone.
+    pub fn take_back_first(&mut self) -> Option<Pending> {
+        let first = self.held.front()?;
+        self.ring.revoke(first.position).then(|| self.held.pop_front().map(|held| self.release(held)))?
+    }
+
+    /// Ends the worker's part in a task.
+    pub fn release(&mut self, held: Held) -> Pending {
+        held.pending.task.inputs.iter().for_each(|input| self.files.give_back(input));
+        held.pending
+    }
+
+    /// The next completion, with the task that it ends; its payload, where it came by the ring, replaces what is in `payload`.
+    pub fn next_done(&mut self, payload: &mut Vec<u8>) -> Result<Option<(DoneSlot, Pending, Option<File>)>, Violation> {
+        payload.clear();
+        let Some(done) = self.ring.pop(payload)? else { return Ok(None) };
+        // Tasks are run in the order in which they were given.
+        let held = match self.held.pop_front() {
+            Some(held) if held.ticket == done.ticket => held,
+            _ => return Err(Violation("it finished a task that it did not have")),
+        };
+        let file = match done.payload {
+            Payload::Ring(_) => None,
+            Payload::File => {
+                if self.payloads.is_empty()
+                    && let News::Gone(Some(violation)) = self.read_socket()
+                {
+                    return Err(violation);
+                }
+                Some(self.payloads.pop_front().ok_or(Violation("it did not send a result that it announced"))?)
+            }
+        };
+        Ok(Some((done, self.release(held), file)))
+    }
+
+    /// Gives the ring's space of all completions read so far back to it.
+    pub fn free_done(&self) {
+        self.ring.release();
+    }
+
+    /// Asks to be woken when `count` more completions are there. `false`: some are there already.
+    pub fn fall_asleep(&self, count: u64) -> bool {
+        self.ring.fall_asleep(count)
+    }
+
+    /// Takes that wish back.
+    pub fn awake(&self) {
+        self.ring.awake();
+    }
+
+    /// Reads the messages that are there.
+    pub fn read_socket(&mut self) -> News {
+        loop {
+            match ToPool::receive(&self.socket) {
+                Ok(Some(ToPool::Wake)) => {}
+                Ok(Some(ToPool::Payload { file })) if self.payloads.len() < self.held.len() => {
+                    self.payloads.push_back(file);
+                }
+                Ok(Some(ToPool::Payload { .. })) => {
+                    return News::Gone(Some(Violation("it sent more results than it has tasks")));
+                }
+                Ok(Some(ToPool::JobRefused { reason })) => return News::JobRefused(reason),
+                Ok(None) => return News::Gone(None),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return News::None,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return News::Gone(None),
+                Err(_) => return News::Gone(Some(Violation("it sent a message that makes no sense"))),
+            }
+        }
+    }
+}
+
+impl AsFd for Worker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Message {
+    fn send(&self, socket: &Socket) -> io::Result<()> {
+        match self {
+            Message::Hello(ring) => {
+                ToWorker::Hello { version: PROTOCOL_VERSION, ring: ring.as_fd() }.send(socket, Wait::Never)
+            }
+            Message::File(number, input) => {
+                ToWorker::File { number: *number, file: input.file().0.as_fd() }.send(socket, Wait::Never)
+            }
+            Message::Stdio(files) => {
+                ToWorker::Stdio { fds: files.each_ref().map(AsFd::as_fd) }.send(socket, Wait::Never)
+            }
+            Message::Job(job, spec) => {
+                ToWorker::Job { code: job.module.code().as_fd(), spec: spec.file().0.as_fd() }.send(socket, Wait::Never)
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! A run as text for people.
+
+use indicatif::ProgressStyle;
+use wrun::{Outcome, TaskError};
+
+use super::text;
+use super::{Screen, Snapshot, Tally, Watcher};
+
+/// Names of the log levels 1 to 5 as they stand in a line; lines of level 3 have none.
+const LEVELS: [&str; 5] = [" error", " warning", "", " debug", " trace"];
+
+/// Writes lines, perhaps above a bar.
+pub struct Human {
+    screen: Screen,
+    /// Whether progress is told in lines.
+    lines: bool,
+    /// What the bar looks like now: whether it knows the total.
+    style: Option<bool>,
+}
+
+impl Human {
+    pub fn new(screen: Screen, lines: bool) -> Human {
+        Human { screen, lines, style: None }
+    }
+
+    fn style(known_total: bool) -> ProgressStyle {
+        let template = if known_total {
+            "{elapsed_precise} [{wide_bar}] {human_pos}/{human_len} {per_sec} remaining {eta}{msg}"
+        } else {
+            "{elapsed_precise} {spinner} {human_pos} done {per_sec}{msg}"
+        };
+        ProgressStyle::with_template(template).expect("the template is right").progress_chars("=> ")
+    }
+}
+
+impl Watcher for Human {
+    fn progress(&mut self, now: &Snapshot) {
+        if let Screen::Bar(bar) = &self.screen {
+            if let Some(total) = now.total {
+                bar.set_length(total);
+            }
+            if self.style != Some(now.total.is_some()) {
+                self.style = Some(now.total.is_some());
+                bar.set_style(Human::style(now.total.is_some()));
+            }
+            if now.failed > 0 {
+                bar.set_message(format!(" | {} failed", now.failed));
+            }
+            bar.set_position(now.done);
+            bar.tick();
+        } else if self.lines {
+            self.screen.line(&progress_line(now));
+        }
+    }
+
+    fn ended(&mut self, outcome: &Outcome) {
+        let name = text::task_name(outcome.index, &outcome.task.argument);
+        let (status, stats) = (outcome.status(), &outcome.stats);
+        let duration = text::duration(stats.duration);
+        self.screen.line(&format!("{name}: {status} in {duration} on worker {}", stats.worker));
+    }
+
+    fn failed(&mut self, outcome: &Outcome, error: &TaskError) {
+        let name = text::task_name(outcome.index, &outcome.task.argument);
+        self.screen.line(&format!("{name} failed: {}", text::describe(error)));
+    }
+
+    fn logged(&mut self, outcome: &Outcome, level: u8, line: &str) {
+        let name = text::task_name(outcome.index, &outcome.task.argument);
+        let level = LEVELS.get(usize::from(level).wrapping_sub(1)).unwrap_or(&" trace");
+        let line = text::message(line);
+        self.screen.line(&format!("{name}{level}: {line}"));
+    }
+
+    fn worker_lost(&mut self, worker: u32, reason: &str) {
+        self.screen.notice(&format!("worker {worker} was {reason}, and is being replaced"));
+    }
+
+    fn finished(&mut self, now: &Snapshot, tally: &Tally) {
+        if self.lines {
+            self.screen.line(&progress_line(now));
+        }
+        if let Some(summary) = summary(tally) {
+            self.screen.notice(&summary);
+        }
+    }
+}
+
+/// `done 120 of 1000 | elapsed 2.1s | remaining 15.3s | 3 failed`, as far as it is known.
+fn progress_line(now: &Snapshot) -> String {
+    let mut line = format!("done {}", now.done);
+    if let Some(total) = now.total {
+        line += &format!(" of {total}");
+    }
+    line += &format!(" | elapsed {}", text::duration(now.elapsed));
+    if let Some(remaining) = now.remaining() {
+        line += &format!(" | remaining {}", text::duration(remaining));
+    }
+    if now.failed > 0 {
+        line += &format!(" | {} failed", now.failed);
+    }
+    line
+}
+
+/// What is to be said at the end, where not all is well.
+fn summary(tally: &Tally) -> Option<String> {
+    match tally {
+        Tally { failed: 0, cancelled: 0, .. } => None,
+        Tally { tasks, failed, cancelled: 0 } => Some(format!("{failed} of {tasks} tasks failed")),
+        Tally { tasks, failed, cancelled } => {
+            let done = tasks - cancelled;
+            Some(format!("stopped early: {done} tasks are done, {failed} of them failed, {cancelled} were cancelled"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn progress_lines_tell_what_is_known() {
+        let mut now = Snapshot { done: 120, total: None, failed: 0, elapsed: Duration::from_millis(2100) };
+        assert_eq!(progress_line(&now), "done 120 | elapsed 2.1s");
+        now.total = Some(1000);
+        now.failed = 3;
+        assert_eq!(progress_line(&now), "done 120 of 1000 | elapsed 2.1s | remaining 15.4s | 3 failed");
+        now.done = 0;
+        assert_eq!(progress_line(&now), "done 0 of 1000 | elapsed 2.1s | 3 failed");
+    }
+
+    #[test]
+    fn a_summary_stands_only_where_something_is_wrong() {
+        assert_eq!(summary(&Tally { tasks: 20, failed: 0, cancelled: 0 }), None);
+        assert_eq!(summary(&Tally { tasks: 20, failed: 2, cancelled: 0 }).unwrap(), "2 of 20 tasks failed");
+        assert_eq!(
+            summary(&Tally { tasks: 20, failed: 2, cancelled: 5 }).unwrap(),
+            "stopped early: 15 tasks are done, 2 of them failed, 5 were cancelled"
+        );
+    }
+
+    #[test]
+    fn bar_templates_are_right() {
+        Human::style(true);
+        Human::style(false);
+    }
+}

@@ -1,0 +1,100 @@
+//! A run as JSON objects, one a line, for programs that watch it.
+//!
+//! Each object has an `event`: `progress`, `ended`, `failed`, `log`, `worker-lost`, `notice` (see [`Screen`]), `finished`.
+
+use serde_json::{Value, json};
+use wrun::{Outcome, TaskError};
+
+use super::{Screen, Snapshot, Tally, Watcher};
+
+/// Writes events to standard error.
+#[derive(Debug, Default)]
+pub struct JsonEvents;
+
+fn write(event: &Value) {
+    Screen::Json.line(&event.to_string());
+}
+
+fn item(outcome: &Outcome) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(&outcome.task.argument)
+}
+
+fn progress_event(now: &Snapshot) -> Value {
+    json!({
+        "event": "progress",
+        "done": now.done,
+        "total": now.total,
+        "failed": now.failed,
+        "elapsed_seconds": now.elapsed.as_secs_f64(),
+        "remaining_seconds": now.remaining().map(|remaining| remaining.as_secs_f64()),
+    })
+}
+
+impl Watcher for JsonEvents {
+    fn progress(&mut self, now: &Snapshot) {
+        write(&progress_event(now));
+    }
+
+    fn ended(&mut self, outcome: &Outcome) {
+        write(&json!({
+            "event": "ended",
+            "index": outcome.index,
+            "item": item(outcome),
+            "status": outcome.status().as_str(),
+            "seconds": outcome.stats.duration.as_secs_f64(),
+            "worker": outcome.stats.worker,
+        }));
+    }
+
+    fn failed(&mut self, outcome: &Outcome, error: &TaskError) {
+        write(&json!({
+            "event": "failed",
+            "index": outcome.index,
+            "item": item(outcome),
+            "status": error.status.as_str(),
+            "error": error.message,
+            "backtrace": error.backtrace,
+        }));
+    }
+
+    fn logged(&mut self, outcome: &Outcome, level: u8, line: &str) {
+        write(&json!({
+            "event": "log",
+            "index": outcome.index,
+            "item": item(outcome),
+            "level": level,
+            "message": line,
+        }));
+    }
+
+    fn worker_lost(&mut self, worker: u32, reason: &str) {
+        write(&json!({ "event": "worker-lost", "worker": worker, "reason": reason }));
+    }
+
+    fn finished(&mut self, now: &Snapshot, tally: &Tally) {
+        write(&json!({
+            "event": "finished",
+            "tasks": tally.tasks,
+            "failed": tally.failed,
+            "cancelled": tally.cancelled,
+            "elapsed_seconds": now.elapsed.as_secs_f64(),
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn progress_has_nulls_for_what_is_unknown() {
+        let now = Snapshot { done: 1, total: None, failed: 0, elapsed: Duration::from_secs(2) };
+        let event = progress_event(&now);
+        assert_eq!(event["total"], Value::Null);
+        assert_eq!(event["remaining_seconds"], Value::Null);
+        let event = progress_event(&Snapshot { total: Some(3), ..now });
+        assert_eq!(event["remaining_seconds"], json!(4.0));
+    }
+}

@@ -1,0 +1,283 @@
+//! What users see of a run: results on standard output; failures, logs and progress on standard error.
+//!
+//! ```text
+//! Event ────▶ Report ──▶ Watcher: Human (bar or lines) or JsonEvents ──▶ standard error
+//! Outcome ──▶        ──▶ Results (raw bytes, tagged lines or JSON) ────▶ standard output
+//! ```
+//!
+//! Nothing here changes what a run does, except that a reader who has closed standard output ends it.
+
+mod human;
+mod json_events;
+mod pace;
+mod results;
+mod screen;
+mod task_object;
+mod text;
+
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use wrun::pool::StopHandle;
+use wrun::{Event, Outcome, RunStats, Status, TaskError};
+
+use human::Human;
+use json_events::JsonEvents;
+use pace::Pace;
+pub use results::{Form, Results};
+pub use screen::{Screen, line_to_stderr};
+pub use text::{describe, message};
+
+/// How often the bar is drawn and results are flushed to a pipe.
+const REFRESH: Duration = Duration::from_millis(100);
+
+/// How often progress is told where each time adds a line.
+const LINE_EVERY: Duration = Duration::from_secs(1);
+
+/// Log lines up to this level (3 is info) are shown; each `-v` shows one level more.
+const SHOWN_LOG_LEVEL: u8 = 3;
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ProgressMode {
+    /// A bar where standard error is a terminal, nothing elsewhere
+    Auto,
+    /// A bar with rate and remaining time (lines where standard error is no terminal)
+    Bar,
+    /// A line of text about each second
+    Lines,
+    /// A JSON object a line for progress, failures and logs
+    Json,
+    /// Nothing
+    None,
+}
+
+/// What to show, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How results are printed.
+    pub form: Form,
+    /// How progress is shown.
+    pub progress: ProgressMode,
+    /// How often `-v` was given.
+    pub verbose: u8,
+}
+
+/// Outcomes by what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Tasks with an outcome, whatever it was.
+    pub tasks: u64,
+    /// Tasks that failed of their own.
+    pub failed: u64,
+    /// Tasks that the end of the run cut off.
+    pub cancelled: u64,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug)]
+struct Snapshot {
+    done: u64,
+    total: Option<u64>,
+    failed: u64,
+    elapsed: Duration,
+}
+
+impl Snapshot {
+    /// The time that the rest takes if it goes on as before.
+    fn remaining(&self) -> Option<Duration> {
+        let total = self.total.filter(|_| self.done > 0)?;
+        let rest = total.saturating_sub(self.done) as f64 / self.done as f64;
+        Duration::try_from_secs_f64(self.elapsed.as_secs_f64() * rest).ok()
+    }
+}
+
+/// Shows what happens; each method is one kind of news.
+trait Watcher {
+    /// The run is so far; called at a pace that suits the eye.
+    fn progress(&mut self, now: &Snapshot);
+    /// A task ended, well or not (only with `-v`).
+    fn ended(&mut self, outcome: &Outcome);
+    /// A failed task's outcome is delivered.
+    fn failed(&mut self, outcome: &Outcome, error: &TaskError);
+    /// A task logged a line.
+    fn logged(&mut self, outcome: &Outcome, level: u8, line: &str);
+    /// A worker process died (only with `-v`: the task that it ran says so, too).
+    fn worker_lost(&mut self, worker: u32, reason: &str);
+    /// The run is over.
+    fn finished(&mut self, now: &Snapshot, tally: &Tally);
+}
+
+/// Shows one run to the user.
+pub struct Report {
+    results: Results,
+    screen: Screen,
+    watcher: Box<dyn Watcher>,
+    verbose: u8,
+    /// Paces progress; `None` where none is shown.
+    progress: Option<Pace>,
+    /// Paces the flushing of results; `None` where each is flushed at once.
+    flushing: Option<Pace>,
+    started: Instant,
+    total: Rc<Cell<Option<u64>>>,
+    stats: RunStats,
+    tally: Tally,
+    stop: StopHandle,
+    /// Why results could not be written at a moment when nobody could be told.
+    flush_error: Option<io::Error>,
+}
+
+impl Report {
+    /// Begins to show the run that `stop` stops; `total` is the number of its tasks as far as it is known.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no standard output.
+    pub fn new(settings: &Settings, total: Rc<Cell<Option<u64>>>, stop: StopHandle) -> io::Result<Report> {
+        let (screen, lines) = Screen::choose(settings.progress);
+        let results = Results::to_stdout(settings.form, &screen)?;
+        let period = match &screen {
+            Screen::Bar(_) => Some(REFRESH),
+            Screen::Json => Some(LINE_EVERY),
+            Screen::Plain => lines.then_some(LINE_EVERY),
+        };
+        let watcher: Box<dyn Watcher> = match &screen {
+            Screen::Json => Box::new(JsonEvents::default()),
+            screen => Box::new(Human::new(screen.clone(), lines)),
+        };
+        // On a terminal each result appears at once, unless a bar would have to be drawn anew around each.
+        let flushing = (!results.is_terminal() || matches!(screen, Screen::Bar(_))).then(|| Pace::every(REFRESH));
+        Ok(Report {
+            results,
+            screen,
+            watcher,
+            verbose: settings.verbose,
+            progress: period.map(Pace::every),
+            flushing,
+            started: Instant::now(),
+            total,
+            stats: RunStats::default(),
+            tally: Tally::default(),
+            stop,
+            flush_error: None,
+        })
+    }
+
+    /// Where other lines for the user go.
+    pub fn screen(&self) -> Screen {
+        self.screen.clone()
+    }
+
+    /// Takes in an event, in the run's own order.
+    pub fn observe(&mut self, event: &Event<'_>, stats: &RunStats) {
+        self.stats = *stats;
+        match event {
+            Event::TaskFinished(outcome) => {
+                if self.verbose > 0 {
+                    self.watcher.ended(outcome);
+                }
+                // Its result may have to wait for an earlier item's, but those before must not.
+                self.flush_when_due();
+            }
+            Event::WorkerLost { worker, reason } if self.verbose > 0 => self.watcher.worker_lost(*worker, reason),
+            Event::Tick => {
+                // Nothing else is going on, so it costs nothing to be up to date.
+                self.flush_quietly();
+                if let Some(pace) = &mut self.progress {
+                    pace.look_now();
+                }
+            }
+            _ => {}
+        }
+        if self.progress.as_mut().is_some_and(Pace::is_due) {
+            self.watcher.progress(&self.snapshot());
+        }
+    }
+
+    /// Prints a task's result, or tells of its failure.
+    ///
+    /// # Errors
+    ///
+    /// Where standard output takes no more; of kind `BrokenPipe` where its reader wants no more.
+    pub fn deliver(&mut self, outcome: &Outcome) -> io::Result<()> {
+        self.tell(outcome);
+        self.results.print(outcome)?;
+        self.flush_unless_early()
+    }
+
+    /// Prints the result that the tasks' results were merged to, or tells why there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`deliver`](Self::deliver).
+    pub fn deliver_merged(&mut self, outcome: &Outcome) -> io::Result<()> {
+        if let Err(error) = &outcome.result
+            && (error.status != Status::Cancelled || self.tally.failed == 0)
+        {
+            self.screen.notice(&format!("merge failed: {}", describe(error)));
+        }
+        self.results.print_merged(outcome)?;
+        self.flush_unless_early()
+    }
+
+    /// Ends the display with a summary where something failed.
+    ///
+    /// # Errors
+    ///
+    /// As [`deliver`](Self::deliver).
+    pub fn finish(&mut self) -> io::Result<Tally> {
+        let flushed = self.flush_error.take().map_or_else(|| self.results.flush(), Err);
+        self.screen.clear();
+        flushed?;
+        // Of merged tasks only those that failed were delivered.
+        self.tally.tasks = self.tally.tasks.max(self.stats.done);
+        self.watcher.finished(&self.snapshot(), &self.tally);
+        Ok(self.tally)
+    }
+
+    /// Counts an outcome and tells of its logs and failure.
+    fn tell(&mut self, outcome: &Outcome) {
+        self.tally.tasks += 1;
+        for (level, line) in &outcome.log {
+            if *level <= SHOWN_LOG_LEVEL.saturating_add(self.verbose) {
+                self.watcher.logged(outcome, *level, line);
+            }
+        }
+        let Err(error) = &outcome.result else { return };
+        if error.status == Status::Cancelled {
+            // After an interruption there may be many of them, and the summary counts them.
+            self.tally.cancelled += 1;
+        } else {
+            self.tally.failed += 1;
+            self.watcher.failed(outcome, error);
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let RunStats { done, failed, .. } = self.stats;
+        Snapshot { done, total: self.total.get(), failed, elapsed: self.started.elapsed() }
+    }
+
+    fn flush_unless_early(&mut self) -> io::Result<()> {
+        if let Some(error) = self.flush_error.take() {
+            return Err(error);
+        }
+        if self.flushing.as_mut().is_none_or(Pace::is_due) { self.results.flush() } else { Ok(()) }
+    }
+
+    fn flush_when_due(&mut self) {
+        if self.flushing.as_mut().is_some_and(Pace::is_due) {
+            self.flush_quietly();
+        }
+    }
+
+    /// Flushes from inside the run, which can then only be asked to stop.
+    fn flush_quietly(&mut self) {
+        if let Err(error) = self.results.flush() {
+            self.flush_error.get_or_insert(error);
+            self.stop.stop_now();
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Results on standard output.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::fd::AsFd;
+
+use wrun::{Outcome, Output};
+
+use super::Screen;
+use super::task_object::TaskObject;
+use super::text::{Keep, escape};
+
+/// Bytes of results that are gathered before they are written.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As they are.
+    Text {
+        /// The item and a tab come before each line.
+        tag: bool,
+        /// No newline is added to a result that does not end in one.
+        raw: bool,
+    },
+    /// As a JSON object a line, for failed tasks as well.
+    Json,
+}
+
+/// Prints results, through a buffer, to standard output (or, in tests, elsewhere).
+pub struct Results<W: Write = Stdout> {
+    form: Form,
+    out: BufWriter<W>,
+}
+
+/// Standard output without the line buffering of [`io::Stdout`].
+pub struct Stdout {
+    file: File,
+    /// What has to step aside while something is written: set where both go to terminals.
+    screen: Option<Screen>,
+    terminal: bool,
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &self.screen {
+            Some(screen) => screen.around(|| self.file.write(bytes)),
+            None => self.file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Results {
+    /// Prints to standard output.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none.
+    pub fn to_stdout(form: Form, screen: &Screen) -> io::Result<Results> {
+        let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let terminal = file.is_terminal();
+        let screen = (terminal && matches!(screen, Screen::Bar(_))).then(|| screen.clone());
+        Ok(Results { form, out: BufWriter::with_capacity(BUFFER_BYTES, Stdout { file, screen, terminal }) })
+    }
+
+    /// Whether somebody watches the results as they come.
+    pub fn is_terminal(&self) -> bool {
+        self.out.get_ref().terminal
+    }
+}
+
+impl<W: Write> Results<W> {
+    /// Prints a task's result, if it has one; in JSON, its failure as well.
+    pub fn print(&mut self, outcome: &Outcome) -> io::Result<()> {
+        match (self.form, &outcome.result) {
+            (Form::Json, _) => self.object(&TaskObject::of_task(outcome)),
+            (Form::Text { tag, raw }, Ok(output)) => self.text(tag.then_some(&outcome.task.argument), raw, output),
+            (Form::Text { .. }, Err(_)) => Ok(()),
+        }
+    }
+
+    /// Prints the result that the tasks' results were merged to; in JSON, its object has neither index nor item.
+    pub fn print_merged(&mut self, outcome: &Outcome) -> io::Result<()> {
+        match (self.form, &outcome.result) {
+            (Form::Json, _) => self.object(&TaskObject::of_merge(outcome)),
+            (Form::Text { raw, .. }, Ok(output)) => self.text(None, raw, output),
+            (Form::Text { .. }, Err(_)) => Ok(()),
+        }
+    }
+
+    /// Hands everything over that was printed so far.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    /// An empty result prints nothing at all, not even a newline: a program that says nothing leaves no trace.
+    fn text(&mut self, item: Option<&Vec<u8>>, raw: bool, output: &Output) -> io::Result<()> {
+        match item {
+            None => self.out.write_all(output)?,
+            Some(item) => {
+                // One line stays one line, and the first tab ends the tag.
+                let tag = escape_tag(item);
+                for line in output.split_inclusive(|byte| *byte == b'\n') {
+                    self.out.write_all(&tag)?;
+                    self.out.write_all(b"\t")?;
+                    self.out.write_all(line)?;
+                }
+            }
+        }
+        match output.last() {
+            None | Some(b'\n') => Ok(()),
+            Some(_) if raw => Ok(()),
+            Some(_) => self.out.write_all(b"\n"),
+        }
+    }
+
+    fn object(&mut self, object: &TaskObject<'_>) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, object)?;
+        self.out.write_all(b"\n")
+    }
+}
+
+/// The item's own bytes, unless there are control characters among them.
+fn escape_tag(item: &[u8]) -> std::borrow::Cow<'_, [u8]> {
+    if item.iter().any(u8::is_ascii_control) { escape(item, Keep::Nothing).into_bytes().into() } else { item.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::task_object::tests::outcome;
+    use super::*;
+
+    fn printed(form: Form, items: &[(&str, &str)]) -> String {
+        let mut results = Results { form, out: BufWriter::new(Vec::new()) };
+        for (item, output) in items {
+            results.print(&outcome(item.as_bytes(), Ok(output.as_bytes()))).unwrap();
+        }
+        results.print(&outcome(b"bad", Err("broken"))).unwrap();
+        String::from_utf8(results.out.into_inner().unwrap()).unwrap()
+    }
+
+    const ITEMS: [(&str, &str); 4] = [("a", "1"), ("b", "2\n"), ("c", ""), ("d\t", "3\n\n4")];
+
+    #[test]
+    fn results_end_in_a_newline_unless_raw_or_empty() {
+        assert_eq!(printed(Form::Text { tag: false, raw: false }, &ITEMS), "1\n2\n3\n\n4\n");
+        assert_eq!(printed(Form::Text { tag: false, raw: true }, &ITEMS), "12\n3\n\n4");
+    }
+
+    #[test]
+    fn a_tag_stands_before_every_line() {
+        assert_eq!(printed(Form::Text { tag: true, raw: false }, &ITEMS), "a\t1\nb\t2\nd\\t\t3\nd\\t\t\nd\\t\t4\n");
+    }
+
+    #[test]
+    fn json_prints_failures_too() {
+        let text = printed(Form::Json, &ITEMS[..1]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].starts_with(r#"{"index":3,"item":"a","status":"ok","output":"1","start":"#), "{text}");
+        assert!(lines[1].starts_with(r#"{"index":3,"item":"bad","status":"error","error":"broken","#), "{text}");
+    }
+}

@@ -1,0 +1,71 @@
+//! Standard error as a place for whole lines, which a progress bar does not garble.
+
+use std::io::{self, IsTerminal, Write};
+
+use indicatif::{ProgressBar, ProgressDrawTarget};
+
+use super::ProgressMode;
+
+/// Bars drawn per second at most.
+const BAR_HZ: u8 = 10;
+
+/// Where lines for the user go. Clones, also on other threads, write to the same place.
+#[derive(Clone, Debug)]
+pub enum Screen {
+    /// Lines of text, one after the other.
+    Plain,
+    /// Lines of text above a progress bar.
+    Bar(ProgressBar),
+    /// JSON objects, one a line.
+    Json,
+}
+
+impl Screen {
+    /// The screen for a way to show progress, and whether progress is shown as lines of text.
+    pub fn choose(mode: ProgressMode) -> (Screen, bool) {
+        let terminal = io::stderr().is_terminal();
+        let bar = || Screen::Bar(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(BAR_HZ)));
+        match mode {
+            ProgressMode::Auto | ProgressMode::Bar if terminal => (bar(), false),
+            ProgressMode::Bar | ProgressMode::Lines => (Screen::Plain, true),
+            ProgressMode::Auto | ProgressMode::None => (Screen::Plain, false),
+            ProgressMode::Json => (Screen::Json, false),
+        }
+    }
+
+    /// Writes a line (or several) as it is.
+    pub fn line(&self, line: &str) {
+        self.around(|| line_to_stderr(line));
+    }
+
+    /// Tells something about the run as a whole: as `wrun: ...`, or as an object with the event `notice`.
+    pub fn notice(&self, message: &str) {
+        match self {
+            Screen::Json => {
+                self.line(&serde_json::json!({ "event": "notice", "message": message }).to_string());
+            }
+            _ => self.line(&format!("wrun: {message}")),
+        }
+    }
+
+    /// Does something that writes to the terminal, with the bar out of the way.
+    pub fn around<R>(&self, act: impl FnOnce() -> R) -> R {
+        match self {
+            Screen::Bar(bar) => bar.suspend(act),
+            Screen::Plain | Screen::Json => act(),
+        }
+    }
+
+    /// Takes the bar away for good.
+    pub fn clear(&self) {
+        if let Screen::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Writes a line to standard error; that nobody reads it is no reason to fail.
+pub fn line_to_stderr(line: &str) {
+    let mut stderr = io::stderr().lock();
+    let _ = stderr.write_all(format!("{line}\n").as_bytes());
+}

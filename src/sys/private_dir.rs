@@ -1,0 +1,89 @@
+//! A directory that only this user can write.
+//!
+//! Sources: open(2), proc(5) `/proc/self/fd`.
+
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// Permission bits by which somebody else could write.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// An open directory that was found to belong to this user and to be writable by nobody else.
+///
+/// Paths from [`PrivateDir::join`] go through the open descriptor. What was checked is therefore what is used, even when
+/// somebody who may write a parent directory puts another one in its place.
+#[derive(Debug)]
+pub struct PrivateDir {
+    dir: File,
+    shown: PathBuf,
+}
+
+/// Why a directory cannot be used.
+#[derive(Debug)]
+pub enum Unusable {
+    /// There is none.
+    Missing,
+    /// It exists, but somebody else could write it; the text says who and what to do.
+    Unsafe(String),
+    /// It cannot be opened or made.
+    System(io::Error),
+}
+
+impl PrivateDir {
+    /// Opens and checks a directory.
+    pub fn open(path: &Path) -> Result<Self, Unusable> {
+        let open = || {
+            let dir = File::open(path)?;
+            let metadata = dir.metadata()?;
+            Ok((dir, metadata))
+        };
+        let (dir, metadata) = open().map_err(|error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => Unusable::Missing,
+            _ => Unusable::System(error),
+        })?;
+        if !metadata.is_dir() {
+            return Err(Unusable::System(io::ErrorKind::NotADirectory.into()));
+        }
+        if !owned_by_us(&metadata) {
+            return Err(Unusable::Unsafe(format!("belongs to another user (uid {})", metadata.uid())));
+        }
+        if metadata.mode() & WRITABLE_BY_OTHERS != 0 {
+            let mode = metadata.mode() & 0o7777;
+            return Err(Unusable::Unsafe(format!("can be written by other users (mode {mode:04o}); make it 0700")));
+        }
+        Ok(PrivateDir { dir, shown: path.to_path_buf() })
+    }
+
+    /// Opens and checks a directory, and makes it with mode 0700, and its parents, where it is missing.
+    pub fn open_or_create(path: &Path) -> Result<Self, Unusable> {
+        match Self::open(path) {
+            Err(Unusable::Missing) => {}
+            done => return done,
+        }
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(Unusable::System)?;
+        Self::open(path)
+    }
+
+    /// The path as it was given, for messages.
+    pub fn path(&self) -> &Path {
+        &self.shown
+    }
+
+    /// A path to an entry of this directory, whatever becomes of the directory's name.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.through_descriptor().join(name)
+    }
+
+    /// A path to this very directory.
+    pub fn through_descriptor(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.dir.as_raw_fd()))
+    }
+}
+
+/// Whether a file or directory belongs to the user that this process acts as.
+pub fn owned_by_us(metadata: &std::fs::Metadata) -> bool {
+    metadata.uid() == rustix::process::geteuid().as_raw()
+}

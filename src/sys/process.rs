@@ -1,0 +1,119 @@
+//! Starting worker processes, noticing their end, and what a worker does to itself first.
+//!
+//! Sources: pidfd_open(2), prctl(2) `PR_SET_PDEATHSIG`, close_range(2).
+#![expect(unsafe_code, reason = "close_range(2) and dup2(2)")]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::fixed_file;
+use super::socket::Socket;
+
+/// Bytes of a worker's standard error that are kept: enough for a panic message.
+const STDERR_BYTES: u64 = 16 << 10;
+
+/// A running child process.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    pidfd: OwnedFd,
+    stderr: File,
+}
+
+impl Process {
+    /// Starts `exe` with `args`, an empty environment, `socket` as standard input, nothing as standard output, a
+    /// bounded memory file as standard error, and a process group of its own.
+    pub fn start(exe: &Path, args: &[&str], socket: Socket) -> io::Result<Process> {
+        let stderr = fixed_file::create("wrun-stderr", STDERR_BYTES)?;
+        let child = Command::new(exe)
+            .args(args)
+            .env_clear()
+            .stdin(socket.into_fd())
+            .stdout(Stdio::null())
+            .stderr(stderr.try_clone()?)
+            .process_group(0)
+            .spawn()?;
+        let pid = Pid::from_child(&child);
+        let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+        Ok(Process { child, pidfd, stderr })
+    }
+
+    /// A second handle by which another thread may kill it.
+    pub fn killer(&self) -> io::Result<Killer> {
+        Ok(Killer(self.pidfd.as_fd().try_clone_to_owned()?))
+    }
+
+    /// Sends SIGKILL. That the process is gone already is no error.
+    pub fn kill(&self) {
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    /// Waits for the process's end and says how it ended: `killed by SIGKILL`, `exited with code 3: last words`.
+    pub fn wait(mut self) -> String {
+        let end = match self.child.wait() {
+            Err(error) => format!("cannot be waited for: {error}"),
+            Ok(status) => match (status.signal(), status.code()) {
+                (Some(signal), _) => format!("killed by {}", signal_name(signal)),
+                (None, code) => format!("exited with code {}", code.unwrap_or_default()),
+            },
+        };
+        match fixed_file::text(&self.stderr) {
+            words if words.is_empty() => end,
+            words => format!("{end}: {words}"),
+        }
+    }
+}
+
+/// Kills a process, without the danger of hitting a later one with the same number.
+#[derive(Debug)]
+pub struct Killer(OwnedFd);
+
+impl Killer {
+    /// Sends SIGKILL. That the process is gone already is no error.
+    pub fn kill(&self) {
+        let _ = pidfd_send_signal(&self.0, Signal::KILL);
+    }
+}
+
+fn signal_name(signal: i32) -> String {
+    match signal {
+        libc::SIGKILL => "SIGKILL (out of memory?)".into(),
+        libc::SIGSEGV => "SIGSEGV".into(),
+        libc::SIGBUS => "SIGBUS".into(),
+        libc::SIGABRT => "SIGABRT".into(),
+        libc::SIGILL => "SIGILL".into(),
+        libc::SIGFPE => "SIGFPE".into(),
+        libc::SIGTERM => "SIGTERM".into(),
+        libc::SIGSYS => "SIGSYS (a forbidden system call)".into(),
+        other => format!("signal {other}"),
+    }
+}
+
+/// The first thing a worker does: it dies with its parent, holds no descriptor but 0, 1 and 2, and takes over descriptor 0 as its
+/// socket (`/dev/null` stands there afterwards).
+pub fn become_worker() -> io::Result<Socket> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    // SAFETY: this is the start of the process: no object of ours owns a descriptor above 2 yet.
+    if unsafe { libc::close_range(3, libc::c_uint::MAX, 0) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let socket = io::stdin().as_fd().try_clone_to_owned()?;
+    let null = File::open("/dev/null")?;
+    // SAFETY: both are open descriptors, and nothing reads standard input as a Rust object.
+    if unsafe { libc::dup2(null.as_raw_fd(), 0) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(Socket::from_fd(socket))
+}
+
+/// Nanoseconds of the clock that all processes of this machine share (`CLOCK_MONOTONIC`).
+pub fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}

@@ -1,0 +1,41 @@
+//! Memory files that nobody can change any more, as slices.
+#![expect(unsafe_code, reason = "a map of a file as a slice is sound only if the file cannot change")]
+
+use std::fs::File;
+use std::io;
+
+use memmap2::{Mmap, MmapOptions};
+
+use super::fixed_file;
+
+/// The start of an immutable memory file.
+#[derive(Debug)]
+pub struct ReadOnlyMap(Option<Mmap>);
+
+impl ReadOnlyMap {
+    /// Maps the first `len` bytes.
+    ///
+    /// # Errors
+    ///
+    /// Where the file is not sealed against every change or shorter than `len`, or the system has no room for the map.
+    pub fn of_sealed(file: &File, len: u64) -> io::Result<ReadOnlyMap> {
+        if !fixed_file::is_immutable(file)? || file.metadata()?.len() < len {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "not an immutable file of that length"));
+        }
+        let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        if len == 0 {
+            return Ok(ReadOnlyMap(None));
+        }
+        // SAFETY: the seals, checked above, keep every process from writing to or shrinking the file, for good.
+        let map = unsafe { MmapOptions::new().len(len).map(file)? };
+        Ok(ReadOnlyMap(Some(map)))
+    }
+}
+
+impl std::ops::Deref for ReadOnlyMap {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}

@@ -1,0 +1,55 @@
+//! Whether, and as what file, this program can start itself again as a worker or compiler.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The first of the hidden arguments with which this crate starts a program again.
+pub const HIDDEN_ARGUMENT: &str = "__wrun";
+
+static INITIALIZED: OnceLock<()> = OnceLock::new();
+
+/// Remembers that this program's `main` begins with [`crate::init`], so that starting it again gives a worker and not
+/// a second run of the program.
+pub fn mark_init() {
+    // A second call changes nothing.
+    let _ = INITIALIZED.set(());
+}
+
+/// The file to start this program again, where it is known to begin with [`crate::init`].
+///
+/// The kernel's link is used rather than the path behind it: it stays right when the file is replaced or deleted while
+/// the program runs.
+pub fn self_exe() -> Option<PathBuf> {
+    INITIALIZED.get().map(|()| Path::new("/proc/self/exe").to_path_buf())
+}
+
+/// Whether this process was itself started with the hidden arguments.
+///
+/// Such a process must never start another one: a program that is named as the worker's executable but does not call
+/// [`crate::init`] would go on for ever.
+pub fn is_started_again() -> bool {
+    std::env::args_os().nth(1).is_some_and(|argument| argument == HIDDEN_ARGUMENT)
+}
+
+/// Makes the unit tests' program able to be started again, although its `main` is not ours.
+#[cfg(test)]
+#[expect(unsafe_code, reason = "a function that runs before main")]
+pub(crate) mod for_tests {
+    /// Becomes a worker or compiler where the program was started as one.
+    extern "C" fn before_main() {
+        if super::is_started_again() {
+            crate::init();
+        }
+    }
+
+    // SAFETY: the section holds pointers to functions that the C library calls before `main`, and this is one. The
+    // standard library only needs its own, earlier, entry there.
+    #[used]
+    #[unsafe(link_section = ".init_array")]
+    static BEFORE_MAIN: extern "C" fn() = before_main;
+
+    /// A compiler that needs no `wrun` executable and keeps nothing.
+    pub(crate) fn compiler() -> crate::Compiler {
+        crate::Compiler { exe: Some("/proc/self/exe".into()), cache_dir: None, ..crate::Compiler::default() }
+    }
+}

@@ -1,0 +1,35 @@
+//! A file descriptor that wakes a thread which waits for several things.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::event::{EventfdFlags, eventfd};
+
+/// Wakes the thread that drives a run. Clones wake the same thread.
+///
+/// Source: eventfd(2).
+#[derive(Clone, Debug)]
+pub struct Waker(Arc<OwnedFd>);
+
+impl Waker {
+    pub(crate) fn new() -> std::io::Result<Self> {
+        Ok(Waker(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)))
+    }
+
+    /// Wakes the thread now, or as soon as it waits.
+    pub fn wake(&self) {
+        // The only possible error is a full counter (EAGAIN), and then the thread is awake already.
+        let _ = rustix::io::write(&*self.0, &1u64.to_ne_bytes());
+    }
+
+    /// Forgets all wake-ups so far.
+    pub(crate) fn clear(&self) {
+        let _ = rustix::io::read(&*self.0, &mut [0u8; 8]);
+    }
+}
+
+impl AsFd for Waker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

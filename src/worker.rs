@@ -1,0 +1,218 @@
+//! A worker process: receives jobs and tasks, runs them, sends what became of them, until its pool is gone.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+
+use crate::event::Status;
+use crate::guest::{FileTable, Guest, LoadedJob, TaskResult};
+use crate::ipc::channel::{ToPool, ToWorker};
+use crate::ipc::ring::WorkerRing;
+use crate::ipc::wire::{DoneSlot, JobSpec, PROTOCOL_VERSION, Payload, TaskSlot};
+use crate::job::Limits;
+use crate::sys::fixed_file;
+use crate::sys::process::{become_worker, monotonic_ns};
+use crate::sys::socket::{Socket, Wait};
+
+/// The stack of the thread that runs guests: the most that [`Limits::stack_bytes`] may be, and room for the host's own calls.
+const STACK_BYTES: usize = Limits::MAX_STACK_BYTES as usize + (4 << 20);
+
+/// Runs this process as a worker. Gives its exit code when the pool is gone.
+pub(crate) fn main() -> i32 {
+    // Of its own, because the main thread's stack is as large as the user's shell says.
+    let thread = std::thread::Builder::new().name("guest".into()).stack_size(STACK_BYTES);
+    let ended = thread.spawn(|| Worker::start().and_then(Worker::run)).map(|thread| thread.join());
+    match ended {
+        Ok(Ok(Ok(()))) => 0,
+        Ok(Ok(Err(error))) | Err(error) => {
+            // The pool shows these words with the news of this process's end.
+            let _ = writeln!(io::stderr(), "{error}");
+            1
+        }
+        // The panic has been printed.
+        Ok(Err(_)) => 1,
+    }
+}
+
+struct Worker {
+    socket: Socket,
+    ring: WorkerRing,
+    /// Control messages handled so far, wake-ups not counted.
+    handled: u32,
+    files: FileTable,
+    stdio: Option<[File; 3]>,
+    guest: Guest,
+    /// Why the current job cannot be run.
+    refused: bool,
+}
+
+/// Whether the pool is still there.
+enum Pool {
+    There,
+    Gone,
+}
+
+impl Worker {
+    fn start() -> io::Result<Worker> {
+        let socket = become_worker()?;
+        let Some(ToWorker::Hello { version, ring }) = ToWorker::receive(&socket, Wait::Block)? else {
+            return Err(io::Error::other("the first message was no greeting"));
+        };
+        if version != PROTOCOL_VERSION {
+            return Err(io::Error::other(format!(
+                "this worker speaks version {PROTOCOL_VERSION} of the protocol, and its pool version {version}: \
+                 use the same version of wrun for both"
+            )));
+        }
+        Ok(Worker {
+            socket,
+            ring: WorkerRing::map(&File::from(ring))?,
+            handled: 0,
+            files: FileTable::default(),
+            stdio: None,
+            guest: Guest::new(Limits::default().stack_bytes).map_err(io::Error::other)?,
+            refused: false,
+        })
+    }
+
+    fn run(mut self) -> io::Result<()> {
+        let mut payload = Vec::new();
+        let mut result = TaskResult::new();
+        loop {
+            let Some(task) = self.next_task(&mut payload)? else { return Ok(()) };
+            while self.handled < task.after {
+                if let Pool::Gone = self.handle_message()? {
+                    return Ok(());
+                }
+            }
+            // A refused job ends the run; its tasks are not run and not answered.
+            if !self.refused {
+                self.run_task(&task, &payload, &mut result)?;
+            }
+        }
+    }
+
+    /// Waits for a task; `None` when the pool is gone.
+    fn next_task(&mut self, payload: &mut Vec<u8>) -> io::Result<Option<TaskSlot>> {
+        loop {
+            for _ in 0..SPINS {
+                if let Some(task) = self.ring.take(payload) {
+                    return Ok(Some(task));
+                }
+                std::hint::spin_loop();
+            }
+            if self.ring.pool_waits() {
+                ToPool::<File>::Wake.send(&self.socket)?;
+            }
+            if self.ring.fall_asleep()
+                && let Pool::Gone = self.handle_message()?
+            {
+                return Ok(None);
+            }
+            self.ring.awake();
+        }
+    }
+
+    fn handle_message(&mut self) -> io::Result<Pool> {
+        match ToWorker::receive(&self.socket, Wait::Block)? {
+            None => return Ok(Pool::Gone),
+            Some(ToWorker::Wake) => return Ok(Pool::There),
+            Some(ToWorker::Hello { .. }) => return Err(io::Error::other("a second greeting")),
+            Some(ToWorker::File { number, file }) => self.files.insert(number, File::from(file)),
+            Some(ToWorker::Stdio { fds }) => self.stdio = Some(fds.map(File::from)),
+            Some(ToWorker::Job { code, spec }) => {
+                let loaded = self.load_job(File::from(code), File::from(spec));
+                self.refused = loaded.is_err();
+                if let Err(reason) = loaded {
+                    ToPool::<File>::JobRefused { reason }.send(&self.socket)?;
+                }
+            }
+        }
+        self.handled += 1;
+        Ok(Pool::There)
+    }
+
+    fn load_job(&mut self, code: File, spec: File) -> Result<(), String> {
+        let mut bytes = vec![0; spec.metadata().map_err(|error| error.to_string())?.len() as usize];
+        spec.read_exact_at(&mut bytes, 0).map_err(|error| format!("cannot read the job: {error}"))?;
+        let spec: JobSpec = postcard::from_bytes(&bytes).map_err(|error| format!("cannot read the job: {error}"))?;
+        let engine =
+            self.guest.engine(spec.stack_bytes).map_err(|error| format!("cannot set wasmtime up: {error:#}"))?;
+        let job = LoadedJob::load(engine, code, spec, &self.files, self.stdio.take())?;
+        self.guest.set_job(job);
+        Ok(())
+    }
+
+    fn run_task(&mut self, task: &TaskSlot, payload: &[u8], result: &mut TaskResult) -> io::Result<()> {
+        let start_ns = monotonic_ns();
+        self.ring.begin(task.ticket, start_ns);
+        self.guest.run(task, payload, &self.files, result);
+        let done = DoneSlot {
+            ticket: task.ticket,
+            status: result.status,
+            payload: Payload::File,
+            output_len: result.output_file.as_ref().map_or(result.output.len() as u64, |(_, len)| *len),
+            message_len: result.message.len() as u32,
+            backtrace_len: result.backtrace.len() as u32,
+            log_len: result.log.finish().len() as u32,
+            start_ns,
+            duration_ns: monotonic_ns() - start_ns,
+        };
+        if self.send(done, result)? {
+            ToPool::<File>::Wake.send(&self.socket)?;
+        }
+        Ok(())
+    }
+
+    /// Sends a completion; says whether the pool has to be woken.
+    fn send(&mut self, done: DoneSlot, result: &mut TaskResult) -> io::Result<bool> {
+        let parts = [&result.output, &result.message, result.backtrace.as_bytes(), result.log.finish()];
+        let len = parts.iter().map(|part| part.len()).sum();
+        if result.output_file.is_none() && self.ring.has_room(len) {
+            return Ok(self.ring.finish(done, &parts));
+        }
+        let sent = payload_file(result).and_then(|file| ToPool::Payload { file: file.as_fd() }.send(&self.socket));
+        match sent {
+            Ok(()) => Ok(self.ring.finish_with_file(done)),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(error),
+            Err(error) => {
+                let message = format!("its result of {} bytes cannot be handed over: {error}", done.output_len);
+                let failed = DoneSlot {
+                    status: Status::Limit,
+                    output_len: 0,
+                    message_len: message.len() as u32,
+                    backtrace_len: 0,
+                    log_len: 0,
+                    ..done
+                };
+                while !self.ring.has_room(message.len()) {
+                    // The pool reads completions whenever its caller asks for outcomes.
+                    std::thread::yield_now();
+                }
+                Ok(self.ring.finish(failed, &[message.as_bytes()]))
+            }
+        }
+    }
+}
+
+/// A memory file with all of a completion's payload, immutable.
+fn payload_file(result: &mut TaskResult) -> io::Result<File> {
+    let (file, mut at) = match result.output_file.take() {
+        Some(mapped) => mapped,
+        None => {
+            let file = fixed_file::create_output(0)?;
+            file.write_all_at(&result.output, 0)?;
+            (file, result.output.len() as u64)
+        }
+    };
+    for part in [&result.message, result.backtrace.as_bytes(), result.log.finish()] {
+        file.write_all_at(part, at)?;
+        at += part.len() as u64;
+    }
+    fixed_file::seal(&file)?;
+    Ok(file)
+}
+
+/// How often the ring is looked at before the worker goes to sleep: about as long as waking it would take.
+const SPINS: u32 = 200;

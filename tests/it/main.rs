@@ -1,0 +1,3 @@
+//! Tests of the library and of the real binary; one file per area.
+
+mod support;
