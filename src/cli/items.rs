@@ -21,7 +21,7 @@ use super::{parse, usage};
 #[command(next_help_heading = "Items")]
 pub struct ItemArgs {
     /// Run one task for each ITEM, which is its argument; without any, for each line of standard input
-    #[arg(value_name = "ITEM", allow_negative_numbers = true)]
+    #[arg(value_name = "ITEM", allow_negative_numbers = true, help_heading = None)]
     words: Vec<OsString>,
 
     /// Take the items from the lines of FILE (`-` is standard input)

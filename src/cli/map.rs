@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 
@@ -10,17 +11,20 @@ use wrun::module::Entry;
 use wrun::{Job, Module, Run, exit_code};
 
 use super::arguments::check_numbers;
+use super::compiler::CompilerArgs;
 use super::interrupt::Interrupted;
 use super::items::{ItemArgs, Items};
-use super::options::{self, LimitArgs, ModuleArgs, TaskArgs, WorkerArgs};
+use super::options::{self, LimitArgs, TaskArgs, WorkerArgs};
 use super::usage;
 use crate::report::{Form, ProgressMode, Report, Settings, Tally};
 
 /// Run one task per item, in parallel; print the results in item order
 #[derive(Debug, clap::Args)]
 pub struct MapArgs {
-    #[command(flatten)]
-    module: ModuleArgs,
+    /// Run this module: a .wasm or .wat file, or a .cwasm file with --allow-precompiled
+    #[arg(value_name = "MODULE")]
+    module: PathBuf,
+
     #[command(flatten)]
     items: ItemArgs,
     #[command(flatten)]
@@ -35,8 +39,11 @@ pub struct MapArgs {
     watching: WatchArgs,
 
     /// Run a WASI command with these words as its arguments; `{}` in them stands for the item
-    #[arg(last = true, value_name = "WORD", help_heading = "Task")]
+    #[arg(last = true, value_name = "WORD", help_heading = None)]
     words: Option<Vec<String>>,
+
+    #[command(flatten)]
+    compiler: CompilerArgs,
 }
 
 /// What is printed of the results.
@@ -72,7 +79,7 @@ struct WatchArgs {
     #[arg(long, value_name = "HOW", value_enum, default_value_t = ProgressMode::Auto)]
     progress: ProgressMode,
 
-    /// Tell of each task as it ends; twice (-vv, WRUN_VERBOSE=2), also show debug lines that tasks log
+    /// Tell of each task as it ends, and show debug lines that it logs; twice (-vv, WRUN_VERBOSE=2), trace lines too
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -92,7 +99,7 @@ impl MapArgs {
         // Whatever is quickly checked comes before a compilation that may take a while.
         let inputs = self.task.open_inputs()?;
         let items = self.items.open()?;
-        let module = self.module.load()?;
+        let module = options::load_module(&self.module, &self.compiler)?;
         let entry = module.entry(self.task.call.as_deref(), self.results.reduce.as_deref())?;
         check_entry(&module, &entry, self.words.is_some(), &items)?;
 
@@ -152,7 +159,7 @@ fn check_entry(module: &Module, entry: &Entry, has_words: bool, items: &Items) -
 
 /// Prints each outcome; gives as the inner result whether they could be printed.
 fn map(mut run: Run<'_, Items>, report: &RefCell<Report>) -> anyhow::Result<io::Result<()>> {
-    while let Some(outcome) = run.next() {
+    for outcome in &mut run {
         let printed = report.borrow_mut().deliver(&outcome);
         if printed.is_err() {
             // The run is dropped here, which cancels what is left of it.

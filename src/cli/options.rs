@@ -35,12 +35,17 @@ impl ModuleArgs {
 
     /// Reads the module, compiling it unless that was done before.
     pub fn load(&self) -> wrun::Result<Module> {
-        let module = self.compiler.compiler().load(&self.module)?;
-        if let Some(problem) = module.cache_problem() {
-            line_to_stderr(&format!("wrun: warning: compiled code is not kept: {problem}"));
-        }
-        Ok(module)
+        load_module(&self.module, &self.compiler)
     }
+}
+
+/// Reads a module, compiling it unless that was done before.
+pub fn load_module(path: &Path, compiler: &CompilerArgs) -> wrun::Result<Module> {
+    let module = compiler.compiler().load(path)?;
+    if let Some(problem) = module.cache_problem() {
+        line_to_stderr(&format!("wrun: warning: compiled code is not kept: {problem}"));
+    }
+    Ok(module)
 }
 
 /// Which function to call, and what every task of it reads.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -11,15 +12,17 @@ use wrun::module::Entry;
 use wrun::{Job, Outcome, Pool, Task, TaskError, exit_code};
 
 use super::arguments::check_numbers;
-use super::options::{self, LimitArgs, ModuleArgs, TaskArgs};
+use super::compiler::CompilerArgs;
+use super::options::{self, LimitArgs, TaskArgs};
 use super::usage;
 use crate::report::{self, Form, Results, Screen, line_to_stderr};
 
 /// Run one task; a WASI command runs like a program, with these arguments and this terminal
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
-    #[command(flatten)]
-    module: ModuleArgs,
+    /// Run this module: a .wasm or .wat file, or a .cwasm file with --allow-precompiled
+    #[arg(value_name = "MODULE")]
+    module: PathBuf,
 
     /// Give these words to a WASI command as its arguments; joined by spaces, they are any other task's argument
     #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
@@ -38,13 +41,16 @@ pub struct RunArgs {
 
     #[command(flatten)]
     limits: LimitArgs,
+
+    #[command(flatten)]
+    compiler: CompilerArgs,
 }
 
 impl RunArgs {
     /// Runs the task; gives the program's own exit code, or the documented one.
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let inputs = self.task.open_inputs()?;
-        let module = self.module.load()?;
+        let module = options::load_module(&self.module, &self.compiler)?;
         let entry = module.entry(self.task.call.as_deref(), None)?;
         let argument = self.words.join(" ".as_ref());
         if let Entry::Scalar(function) = &entry {

@@ -33,7 +33,9 @@ pub(super) struct Dispatcher<'pool> {
     depth: usize,
     /// The mean duration of the last tasks, roughly; 0 before the first end.
     mean_ns: u64,
-    /// Workers that died in a row before they began a task.
+    /// No more workers could be started.
+    full: bool,
+    /// Workers that died in a row before they ended a task.
     still_births: u32,
     /// What ended the run early.
     error: Option<Error>,
@@ -54,7 +56,7 @@ const AHEAD_NS: u64 = 2_000_000;
 const MIN_DEPTH: usize = 2;
 /// The longest time for which completions may wait to be looked at together.
 const MAX_WAIT: Duration = Duration::from_millis(2);
-/// Workers that die in a row before they begin a task until the run gives up.
+/// Workers that die in a row before they begin a task, until the run gives up.
 const MAX_STILL_BIRTHS: u32 = 3;
 
 impl<'pool> Dispatcher<'pool> {
@@ -71,6 +73,7 @@ impl<'pool> Dispatcher<'pool> {
             ended: VecDeque::new(),
             depth: MIN_DEPTH,
             mean_ns: 0,
+            full: false,
             still_births: 0,
             error: None,
             stopped: Stop::No,
@@ -93,6 +96,10 @@ impl<'pool> Dispatcher<'pool> {
 
     pub fn waker(&self) -> crate::Waker {
         self.pool.waker.clone()
+    }
+
+    pub fn worker_pids(&mut self) -> Vec<u32> {
+        self.pool.worker_pids()
     }
 
     /// Takes what ended the run early.
@@ -161,8 +168,7 @@ impl<'pool> Dispatcher<'pool> {
         while let Some(pending) = self.waiting.pop_front() {
             match self.worker_for(&pending.task) {
                 Some(index) => {
-                    let ticket = self.pool.ticket;
-                    self.pool.ticket += 1;
+                    let ticket = self.pool.next_ticket();
                     if let Some(worker) = &mut self.pool.workers[index] {
                         worker.push(ticket, pending, &mut self.payload);
                     }
@@ -174,36 +180,19 @@ impl<'pool> Dispatcher<'pool> {
 
     /// The worker that gets the next task: the one that holds the fewest, or a new one where all have something to do.
     fn worker_for(&mut self, task: &Task) -> Option<usize> {
-        let workers = self.pool.workers.iter().enumerate();
-        let (index, held) = workers
-            .map(|(index, worker)| (index, worker.as_ref().map(|worker| worker.held.len())))
-            .min_by_key(|&(_, held)| match held {
-                Some(0) => 0,
-                None => 1,
-                Some(held) => held + 1,
-            })?;
-        if held.is_some_and(|held| held >= self.depth) {
-            return None;
-        }
-        if self.pool.workers[index].is_none() {
-            self.start_worker(index)?;
-        }
-        let job = self.pool.job;
-        let worker = self.pool.workers[index].as_mut()?;
-        if worker.job != job {
-            let begun = match &self.spec {
-                Some(spec) => worker.begin_job(job, &self.job, spec),
-                None => {
-                    let spec = self.job.spec_file();
-                    match spec {
-                        Ok(spec) => worker.begin_job(job, &self.job, self.spec.insert(spec)),
-                        Err(error) => return self.give_up(error),
-                    }
-                }
-            };
-            if let Err(error) = begun {
-                return self.give_up(Error::system("cannot hand a job to a worker", error));
-            }
+        let started =
+            |(index, worker): (usize, &Option<Worker>)| worker.as_ref().map(|worker| (worker.held.len(), index));
+        let least = self.pool.workers.iter().enumerate().filter_map(started).min();
+        let index = match least {
+            Some((0, index)) => index,
+            _ => match (self.start_worker(), least) {
+                (Some(index), _) => index,
+                (None, Some((held, index))) if held < self.depth => index,
+                (None, _) => return None,
+            },
+        };
+        if let Err(error) = self.hand_job(index) {
+            return self.give_up(error);
         }
         match self.pool.workers[index].as_mut()?.has_room(task) {
             Ok(room) => room.then_some(index),
@@ -214,20 +203,43 @@ impl<'pool> Dispatcher<'pool> {
         }
     }
 
-    fn start_worker(&mut self, index: usize) -> Option<()> {
+    /// Gives the worker this run's job, if it does not have it.
+    fn hand_job(&mut self, index: usize) -> Result<()> {
+        let number = self.pool.job;
+        match &mut self.pool.workers[index] {
+            Some(worker) if worker.job != number => {
+                let spec = match self.spec.take() {
+                    Some(spec) => spec,
+                    None => self.job.spec_file()?,
+                };
+                let spec = self.spec.insert(spec);
+                let handed = worker.begin_job(number, &self.job, spec);
+                handed.map_err(|error| Error::system("cannot hand a job to a worker", error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Starts a worker, where there are fewer than there may be.
+    fn start_worker(&mut self) -> Option<usize> {
+        let index = self.pool.workers.iter().position(Option::is_none).filter(|_| !self.full)?;
         // Tickets and workers' numbers are never used again, so one counter serves both.
-        let id = self.pool.ticket;
-        self.pool.ticket += 1;
+        let id = self.pool.next_ticket();
         let started = Worker::start(id, &self.pool.keeper)
             .and_then(|worker| self.pool.poll.add(&worker, index as u64).map(|()| worker));
         match started {
             Ok(worker) => {
                 self.pool.workers[index] = Some(worker);
-                Some(())
+                Some(index)
             }
-            // A pool that has workers goes on with those.
-            Err(_) if self.pool.workers.iter().any(Option::is_some) => None,
-            Err(error) => self.give_up(Error::system("cannot start a worker", error)),
+            Err(error) => {
+                // A pool that has workers goes on with those.
+                self.full = true;
+                if self.pool.workers.iter().all(Option::is_none) {
+                    self.give_up::<()>(Error::system("cannot start a worker", error));
+                }
+                None
+            }
         }
     }
 
@@ -284,7 +296,8 @@ impl<'pool> Dispatcher<'pool> {
             self.payload = payload;
             if read > 0 {
                 self.still_births = 0;
-                if let Some(worker) = &self.pool.workers[index] {
+                if let Some(worker) = &mut self.pool.workers[index] {
+                    worker.proven = true;
                     worker.free_done();
                 }
                 let ahead = usize::try_from(AHEAD_NS / self.mean_ns).unwrap_or(SLOTS);
@@ -298,22 +311,20 @@ impl<'pool> Dispatcher<'pool> {
 
     /// Gives workers that have nothing to do what others hold and have not begun.
     fn take_back_for_idle(&mut self) {
-        let is_idle = |worker: &Option<Worker>| worker.as_ref().is_none_or(|worker| worker.held.is_empty());
-        if self.is_stopped() || !self.pool.workers.iter().any(is_idle) {
+        let idle = |worker: &Option<Worker>| worker.as_ref().map_or(!self.full, |worker| worker.held.is_empty());
+        if self.is_stopped() || !self.pool.workers.iter().any(idle) {
             return;
         }
-        let workers = self.pool.workers.iter().enumerate();
-        let busiest = workers.max_by_key(|(_, worker)| worker.as_ref().map_or(0, |worker| worker.held.len()));
-        let Some(index) = busiest.map(|(index, _)| index) else { return };
-        let Some(worker) = &mut self.pool.workers[index] else { return };
-        // The one that it runs is not for others, and of the rest it keeps half.
-        let spare = worker.held.len().saturating_sub(1).div_ceil(2);
+        let Some(busiest) = self.pool.workers.iter_mut().flatten().max_by_key(|worker| worker.held.len()) else {
+            return;
+        };
+        // The task that it runs is not for others, and of the rest it keeps half.
+        let spare = busiest.held.len().saturating_sub(1).div_ceil(2);
         let mut taken = VecDeque::new();
-        for _ in 0..spare {
-            match worker.take_back() {
-                Some(pending) => taken.push_front(pending),
-                None => break,
-            }
+        while taken.len() < spare
+            && let Some(pending) = busiest.take_back()
+        {
+            taken.push_front(pending);
         }
         if !taken.is_empty() {
             self.waiting.append(&mut taken);
@@ -393,7 +404,7 @@ impl<'pool> Dispatcher<'pool> {
         // Closing takes it out of the poll set as well; an error means that it is out.
         let _ = self.pool.poll.remove(&worker);
         self.pool.keeper.forget(worker.id);
-        let end = self.end_of(&mut worker);
+        let end = self.pool.end_process(&mut worker);
         let reason = violation.map_or(end, |Violation(what)| format!("did what no worker does: {what}"));
         let killed_for = worker.killed_for.ticket();
         let mut begun = 0;
@@ -426,7 +437,7 @@ impl<'pool> Dispatcher<'pool> {
         if self.stopped == Stop::Now || killed_for.is_some() {
             return;
         }
-        if begun == 0 {
+        if begun == 0 && !worker.proven {
             self.still_births += 1;
             if self.still_births >= MAX_STILL_BIRTHS {
                 let message = format!("workers do not start: the last one {reason}");
@@ -434,28 +445,6 @@ impl<'pool> Dispatcher<'pool> {
             }
         }
         self.lost.push((index as u32, reason));
-    }
-
-    /// Kills a worker's process and says how it ended.
-    fn end_of(&mut self, worker: &mut Worker) -> String {
-        while worker.process.is_none() {
-            match self.pool.keeper.next_started(true) {
-                None => return "could not be started".into(),
-                Some((id, Err(error))) if id == worker.id => return format!("could not be started: {error}"),
-                Some((id, Ok(process))) if id == worker.id => worker.process = Some(process),
-                Some((id, process)) => {
-                    if let (Some(other), Ok(process)) =
-                        (self.pool.workers.iter_mut().flatten().find(|other| other.id == id), process)
-                    {
-                        other.process = Some(process);
-                    }
-                }
-            }
-        }
-        worker.process.take().map_or_else(String::new, |process| {
-            process.kill();
-            process.wait()
-        })
     }
 }
 

@@ -16,7 +16,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use crate::ipc::ring::TaskClock;
 use crate::sys::process::{Killer, Process, monotonic_ns};
 use crate::sys::self_exe::HIDDEN_ARGUMENT;
-use crate::sys::socket::Socket;
+use crate::sys::socket::{Socket, Wait};
 
 /// The pool's end of the keeper.
 #[derive(Debug)]
@@ -72,8 +72,11 @@ impl Keeper {
     }
 
     /// The next process that was started, or why it could not be.
-    pub fn next_started(&self, wait: bool) -> Option<(u64, io::Result<Process>)> {
-        if wait { self.started.recv().ok() } else { self.started.try_recv().ok() }
+    pub fn next_started(&self, wait: Wait) -> Option<(u64, io::Result<Process>)> {
+        match wait {
+            Wait::Block => self.started.recv().ok(),
+            Wait::Never => self.started.try_recv().ok(),
+        }
     }
 
     fn order(&self, order: Order) {

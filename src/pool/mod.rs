@@ -25,7 +25,9 @@ use std::path::PathBuf;
 
 use crate::event::{Outcome, Status, TaskError};
 use crate::sys::poll::PollSet;
+use crate::sys::process::Process;
 use crate::sys::self_exe::self_exe;
+use crate::sys::socket::Wait;
 use crate::{Error, Job, Result, Source, Task, Waker};
 
 use dispatcher::Dispatcher;
@@ -123,6 +125,14 @@ impl Pool {
         PoolBuilder::default()
     }
 
+    /// The process ids of the workers that have been started and not been lost, for watching them: to look at their memory, say.
+    pub fn worker_pids(&mut self) -> Vec<u32> {
+        while let Some((id, process)) = self.keeper.next_started(Wait::Never) {
+            self.process_started(id, process.ok());
+        }
+        self.workers.iter().flatten().filter_map(|worker| worker.process.as_ref().map(Process::pid)).collect()
+    }
+
     /// Checks the job and starts a run of it over `tasks`: any iterator of things that are [`Into<Task>`], or another
     /// [`Source`]. The run is lazy: it takes tasks as it has workers for them, when it is asked for outcomes.
     ///
@@ -168,5 +178,46 @@ impl Pool {
                 backtrace: None,
             }),
         })
+    }
+}
+
+impl Pool {
+    fn next_ticket(&mut self) -> u64 {
+        self.ticket += 1;
+        self.ticket
+    }
+
+    /// Kills a worker's process, waits for its end and says how it ended.
+    fn end_process(&mut self, worker: &mut Worker) -> String {
+        while worker.process.is_none() {
+            match self.keeper.next_started(Wait::Block) {
+                None => return "could not be started".into(),
+                Some((id, Err(error))) if id == worker.id => return format!("could not be started: {error}"),
+                Some((id, Ok(process))) if id == worker.id => worker.process = Some(process),
+                Some((id, process)) => self.process_started(id, process.ok()),
+            }
+        }
+        worker.process.take().map_or_else(String::new, |process| {
+            process.kill();
+            process.wait()
+        })
+    }
+
+    fn process_started(&mut self, id: u64, process: Option<Process>) {
+        if let Some(worker) = self.workers.iter_mut().flatten().find(|worker| worker.id == id) {
+            worker.process = process;
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // All are told before the first is waited for.
+        self.workers.iter().flatten().for_each(|worker| worker.process.iter().for_each(Process::kill));
+        for index in 0..self.workers.len() {
+            if let Some(mut worker) = self.workers[index].take() {
+                self.end_process(&mut worker);
+            }
+        }
     }
 }

@@ -38,6 +38,7 @@ impl Prepared {
     /// Checks everything about the job that does not depend on its tasks.
     pub fn new(job: &Job, stdio: Stdio) -> Result<Prepared> {
         let entry = job.module.entry(job.call.as_deref(), None)?;
+        job.module.check_imports()?;
         if job.argv.is_some() && entry != Entry::Command {
             return Err(Error::request(format!("argv is for WASI commands, which {} is not", job.module.name())));
         }

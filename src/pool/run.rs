@@ -85,6 +85,11 @@ impl<'pool, S: Source> Run<'pool, S> {
         self.feed.dispatcher.stop_handle()
     }
 
+    /// As [`Pool::worker_pids`](crate::Pool::worker_pids).
+    pub fn worker_pids(&mut self) -> Vec<u32> {
+        self.feed.dispatcher.worker_pids()
+    }
+
     /// Ends the run, cancelling what is left, and says how it went.
     ///
     /// # Errors

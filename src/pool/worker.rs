@@ -37,6 +37,8 @@ pub(super) struct Worker {
     payloads: VecDeque<File>,
     /// The number of the job that it was given last.
     pub job: u64,
+    /// It has ended a task.
+    pub proven: bool,
     /// Tasks were pushed and not published.
     unpublished: bool,
 }
@@ -78,6 +80,7 @@ impl Worker {
             files: FileNumbers::default(),
             payloads: VecDeque::new(),
             job: 0,
+            proven: false,
             unpublished: false,
         };
         worker.send(Message::Hello(memory));

@@ -56,8 +56,10 @@ impl Watcher for Human {
     fn ended(&mut self, outcome: &Outcome) {
         let name = text::task_name(outcome.index, &outcome.task.argument);
         let (status, stats) = (outcome.status(), &outcome.stats);
-        let duration = text::duration(stats.duration);
-        self.screen.line(&format!("{name}: {status} in {duration} on worker {}", stats.worker));
+        self.screen.line(&match stats.attempts {
+            0 => format!("{name}: {status} before it started"),
+            _ => format!("{name}: {status} in {} on worker {}", text::duration(stats.duration), stats.worker),
+        });
     }
 
     fn failed(&mut self, outcome: &Outcome, error: &TaskError) {
@@ -109,7 +111,7 @@ fn summary(tally: &Tally) -> Option<String> {
         Tally { tasks, failed, cancelled: 0 } => Some(format!("{failed} of {tasks} tasks failed")),
         Tally { tasks, failed, cancelled } => {
             let done = tasks - cancelled;
-            Some(format!("stopped early: {done} tasks are done, {failed} of them failed, {cancelled} were cancelled"))
+            Some(format!("stopped early; tasks done: {done}, of which failed: {failed}, cancelled: {cancelled}"))
         }
     }
 }
@@ -127,6 +129,8 @@ mod tests {
         now.total = Some(1000);
         now.failed = 3;
         assert_eq!(progress_line(&now), "done 120 of 1000 | elapsed 2.1s | remaining 15.4s | 3 failed");
+        now.done = 1000;
+        assert_eq!(progress_line(&now), "done 1000 of 1000 | elapsed 2.1s | 3 failed");
         now.done = 0;
         assert_eq!(progress_line(&now), "done 0 of 1000 | elapsed 2.1s | 3 failed");
     }
@@ -137,7 +141,7 @@ mod tests {
         assert_eq!(summary(&Tally { tasks: 20, failed: 2, cancelled: 0 }).unwrap(), "2 of 20 tasks failed");
         assert_eq!(
             summary(&Tally { tasks: 20, failed: 2, cancelled: 5 }).unwrap(),
-            "stopped early: 15 tasks are done, 2 of them failed, 5 were cancelled"
+            "stopped early; tasks done: 15, of which failed: 2, cancelled: 5"
         );
     }
 

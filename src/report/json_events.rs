@@ -8,7 +8,7 @@ use wrun::{Outcome, TaskError};
 use super::{Screen, Snapshot, Tally, Watcher};
 
 /// Writes events to standard error.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct JsonEvents;
 
 fn write(event: &Value) {

@@ -30,7 +30,10 @@ pub use results::{Form, Results};
 pub use screen::{Screen, line_to_stderr};
 pub use text::{describe, message};
 
-/// How often the bar is drawn and results are flushed to a pipe.
+/// How long results wait at most before they are handed to whoever reads them.
+const FLUSH_EVERY: Duration = Duration::from_millis(50);
+
+/// How often the bar is drawn.
 const REFRESH: Duration = Duration::from_millis(100);
 
 /// How often progress is told where each time adds a line.
@@ -86,9 +89,9 @@ struct Snapshot {
 }
 
 impl Snapshot {
-    /// The time that the rest takes if it goes on as before.
+    /// The time that the rest takes if it goes on as before; `None` where that is not known or there is no rest.
     fn remaining(&self) -> Option<Duration> {
-        let total = self.total.filter(|_| self.done > 0)?;
+        let total = self.total.filter(|total| (1..*total).contains(&self.done))?;
         let rest = total.saturating_sub(self.done) as f64 / self.done as f64;
         Duration::try_from_secs_f64(self.elapsed.as_secs_f64() * rest).ok()
     }
@@ -144,11 +147,11 @@ impl Report {
             Screen::Plain => lines.then_some(LINE_EVERY),
         };
         let watcher: Box<dyn Watcher> = match &screen {
-            Screen::Json => Box::new(JsonEvents::default()),
+            Screen::Json => Box::new(JsonEvents),
             screen => Box::new(Human::new(screen.clone(), lines)),
         };
         // On a terminal each result appears at once, unless a bar would have to be drawn anew around each.
-        let flushing = (!results.is_terminal() || matches!(screen, Screen::Bar(_))).then(|| Pace::every(REFRESH));
+        let flushing = (!results.is_terminal() || matches!(screen, Screen::Bar(_))).then(|| Pace::every(FLUSH_EVERY));
         Ok(Report {
             results,
             screen,
@@ -174,22 +177,15 @@ impl Report {
     pub fn observe(&mut self, event: &Event<'_>, stats: &RunStats) {
         self.stats = *stats;
         match event {
-            Event::TaskFinished(outcome) => {
-                if self.verbose > 0 {
-                    self.watcher.ended(outcome);
-                }
-                // Its result may have to wait for an earlier item's, but those before must not.
-                self.flush_when_due();
-            }
+            Event::TaskFinished(outcome) if self.verbose > 0 => self.watcher.ended(outcome),
             Event::WorkerLost { worker, reason } if self.verbose > 0 => self.watcher.worker_lost(*worker, reason),
-            Event::Tick => {
-                // Nothing else is going on, so it costs nothing to be up to date.
-                self.flush_quietly();
-                if let Some(pace) = &mut self.progress {
-                    pace.look_now();
-                }
-            }
+            // The run has just waited, if only for a moment: the last look at the clock may be long ago.
+            Event::Tick => self.progress.iter_mut().chain(&mut self.flushing).for_each(Pace::look_now),
             _ => {}
+        }
+        // The task's own result may have to wait for an earlier item's, but results before it must not wait for that.
+        if self.flushing.as_mut().is_some_and(Pace::is_due) {
+            self.flush_quietly();
         }
         if self.progress.as_mut().is_some_and(Pace::is_due) {
             self.watcher.progress(&self.snapshot());
@@ -264,13 +260,9 @@ impl Report {
         if let Some(error) = self.flush_error.take() {
             return Err(error);
         }
-        if self.flushing.as_mut().is_none_or(Pace::is_due) { self.results.flush() } else { Ok(()) }
-    }
-
-    fn flush_when_due(&mut self) {
-        if self.flushing.as_mut().is_some_and(Pace::is_due) {
-            self.flush_quietly();
-        }
+        // Where no other task is under way, the next result may be a long time coming.
+        let waits = self.tally.tasks == self.stats.taken;
+        if waits || self.flushing.as_mut().is_none_or(Pace::is_due) { self.results.flush() } else { Ok(()) }
     }
 
     /// Flushes from inside the run, which can then only be asked to stop.

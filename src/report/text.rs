@@ -31,9 +31,9 @@ pub fn describe(error: &TaskError) -> String {
         status if text.is_empty() => status.to_string(),
         _ => text,
     };
-    if let Some(backtrace) = &error.backtrace {
+    for frame in error.backtrace.iter().flat_map(|backtrace| backtrace.lines()) {
         text += "\n    ";
-        text += &message(backtrace);
+        text += &escape(frame.trim().as_bytes(), Keep::Nothing);
     }
     text
 }
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(describe(&error(Status::Error, "", None)), "error");
         assert_eq!(describe(&error(Status::Timeout, "timed out after 2 s", None)), "timed out after 2 s");
         assert_eq!(
-            describe(&error(Status::Trap, "integer divide by zero", Some("0: divide (a.rs:3)\n1: main\n"))),
+            describe(&error(Status::Trap, "integer divide by zero", Some("  0: divide (a.rs:3)\n  1: main\n"))),
             "trapped: integer divide by zero\n    0: divide (a.rs:3)\n    1: main"
         );
     }

@@ -44,6 +44,11 @@ impl Process {
         Ok(Process { child, pidfd, stderr })
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A second handle by which another thread may kill it.
     pub fn killer(&self) -> io::Result<Killer> {
         Ok(Killer(self.pidfd.as_fd().try_clone_to_owned()?))
