@@ -238,3 +238,80 @@ impl Source for Items {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        items: ItemArgs,
+    }
+
+    fn open(words: &[&str]) -> anyhow::Result<Items> {
+        Line::try_parse_from(["wrun"].iter().chain(words))?.items.open()
+    }
+
+    /// The arguments of all tasks, which come without waiting.
+    fn arguments(items: &mut Items) -> Vec<String> {
+        let mut arguments = Vec::new();
+        while let Poll::Ready(Some(task)) = items.poll_task() {
+            assert_eq!(task.unrunnable, None);
+            arguments.push(String::from_utf8(task.argument).unwrap());
+        }
+        arguments
+    }
+
+    #[test]
+    fn words_are_arguments_and_can_be_negative_numbers() {
+        let mut items = open(&["a b", "", "-2"]).unwrap();
+        assert_eq!(items.total().get(), Some(3));
+        assert_eq!(items.known_arguments(), ["a b", "", "-2"]);
+        assert_eq!(arguments(&mut items), ["a b", "", "-2"]);
+    }
+
+    #[test]
+    fn files_are_split_one_after_the_other_and_empty_ones_give_no_task() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str, text: &str| {
+            let path = directory.path().join(name).to_str().unwrap().to_owned();
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let (one, none, two) = (path("one", "1\n2\n3\n"), path("none", ""), path("two", "4\n"));
+        let mut items = open(&["--split", "2", &one, &none, &two]).unwrap();
+        assert_eq!(items.total().get(), Some(4));
+        let pieces = [format!("{one}@0+2"), format!("{one}@2+2"), format!("{one}@4+2"), two.clone()];
+        assert_eq!(arguments(&mut items), pieces);
+        assert_eq!(arguments(&mut open(&["--files", &one, &none]).unwrap()), [one, none]);
+
+        // The estimate counts targets, some of which a long line leaves no place for; the end sets it right.
+        let long = path("long", "12345678\n9\n");
+        let mut items = open(&["--split", "2", &long]).unwrap();
+        assert_eq!(items.total().get(), Some(6));
+        assert_eq!(arguments(&mut items).len(), 2);
+        assert_eq!(items.total().get(), Some(2));
+    }
+
+    #[test]
+    fn a_file_that_goes_away_fails_its_own_task() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut items = open(&["--files", file.path().to_str().unwrap()]).unwrap();
+        drop(file);
+        let Poll::Ready(Some(task)) = items.poll_task() else { panic!("no task") };
+        assert!(task.unrunnable.unwrap().ends_with("no such file; check the path"));
+    }
+
+    #[test]
+    fn words_that_cannot_be_tasks_are_refused_at_once() {
+        let refused = |words: &[&str]| open(words).err().unwrap().to_string();
+        assert!(refused(&["--files", "/nowhere/x"]).starts_with(r#"cannot use input "/nowhere/x""#));
+        assert!(refused(&[&"a".repeat(Task::MAX_ARGUMENT_BYTES + 1)]).starts_with("item is longer than 65536 bytes"));
+        assert!(refused(&["--split-at", "bytes", "x"]).starts_with("--split-at says where to cut"));
+        assert!(refused(&["--items", "list", "x"]).contains("cannot be used with"));
+        assert!(refused(&["--split", "1", "--split-into", "2", "x"]).contains("cannot be used with"));
+    }
+}

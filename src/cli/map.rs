@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use wrun::module::Entry;
 use wrun::{Job, Module, Run, exit_code};
 
@@ -166,7 +166,9 @@ fn map(mut run: Run<'_, Items>, report: &RefCell<Report>) -> anyhow::Result<io::
             return Ok(printed);
         }
     }
-    run.finish()?;
+    let (taken, told) = (run.finish()?.taken, report.borrow().tally().tasks);
+    // Results that are missing must never pass for results that are not there.
+    ensure!(told == taken, "{told} outcomes were given for {taken} tasks, which is a defect of wrun; please report it");
     Ok(Ok(()))
 }
 

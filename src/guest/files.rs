@@ -30,6 +30,11 @@ impl FileTable {
         self.0[index] = Some(Arc::new(file));
     }
 
+    /// Closes all files but the first `count`: those of the last job's tasks.
+    pub fn truncate(&mut self, count: u32) {
+        self.0.truncate(count as usize);
+    }
+
     /// The range of the file with that number.
     ///
     /// # Panics

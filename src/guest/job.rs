@@ -95,3 +95,30 @@ fn deserialize(engine: &Engine, code: File) -> wasmtime::Result<Module> {
     // entries are replaced by renaming, never rewritten.
     unsafe { Module::deserialize_open_file(engine, code) }
 }
+
+#[cfg(test)]
+pub(super) mod for_tests {
+    use super::*;
+
+    /// A job of an empty module.
+    pub fn empty(engine: &Engine) -> LoadedJob {
+        let module = Module::new(engine, "(module)").expect("a valid module");
+        let code = module.serialize().expect("code");
+        let path = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(&path, code).expect("written");
+        let spec = JobSpec {
+            module_name: "empty".into(),
+            file_count: 0,
+            functions: vec![],
+            inputs: vec![],
+            argv: None,
+            fresh_instances: true,
+            attached: false,
+            memory_bytes: 1 << 30,
+            output_bytes: 1 << 20,
+            stack_bytes: 1 << 20,
+            log_bytes: 1 << 10,
+        };
+        LoadedJob::load(engine, File::open(&path).expect("the file"), spec, &FileTable::default(), None).expect("a job")
+    }
+}

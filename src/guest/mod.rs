@@ -1,6 +1,8 @@
 //! Everything that touches wasmtime at run time: a worker's engine, its jobs, instances, windows and imports.
 
 mod abi;
+#[cfg(test)]
+mod atomics_tests;
 pub(crate) mod describe;
 pub(crate) mod engine;
 mod files;

@@ -257,6 +257,8 @@ pub fn decode_log(mut bytes: &[u8]) -> Vec<(u8, String)> {
 pub struct JobSpec {
     /// The module's name, which is argv\[0\] of a command.
     pub module_name: String,
+    /// Files in the worker's table that belong to the job; all others are closed.
+    pub file_count: u32,
     /// The functions that tasks call, by index.
     pub functions: Vec<Entry>,
     /// The inputs that all tasks share, in order, after a task's own.

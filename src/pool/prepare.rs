@@ -57,6 +57,7 @@ impl Prepared {
         let limits = job.limits.clone();
         let spec = JobSpec {
             module_name: job.module.name().to_owned(),
+            file_count: files.len() as u32,
             functions: vec![entry],
             inputs,
             argv: job.argv.clone(),

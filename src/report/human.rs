@@ -1,6 +1,8 @@
 //! A run as text for people.
 
-use indicatif::ProgressStyle;
+use std::fmt;
+
+use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 use wrun::{Outcome, TaskError};
 
 use super::text;
@@ -14,40 +16,53 @@ pub struct Human {
     screen: Screen,
     /// Whether progress is told in lines.
     lines: bool,
-    /// What the bar looks like now: whether it knows the total.
-    style: Option<bool>,
+    /// What the bar looks like now: whether it knows the total, and how many tasks failed.
+    shown: Option<(bool, u64)>,
 }
 
 impl Human {
     pub fn new(screen: Screen, lines: bool) -> Human {
-        Human { screen, lines, style: None }
+        Human { screen, lines, shown: None }
     }
 
     fn style(known_total: bool) -> ProgressStyle {
         let template = if known_total {
-            "{elapsed_precise} [{wide_bar}] {human_pos}/{human_len} {per_sec} remaining {eta}{msg}"
+            "{elapsed_precise} [{wide_bar}] {human_pos}/{human_len} {rate} remaining {eta}{msg}"
         } else {
-            "{elapsed_precise} {spinner} {human_pos} done {per_sec}{msg}"
+            "{elapsed_precise} {spinner} {human_pos} done {rate}{msg}"
         };
-        ProgressStyle::with_template(template).expect("the template is right").progress_chars("=> ")
+        let rate = |state: &ProgressState, to: &mut dyn fmt::Write| {
+            let rate = state.per_sec();
+            // A bar that lacks its rate for a moment is not worth a failure.
+            let _ = if rate < 10.0 { write!(to, "{rate:.1}/s") } else { write!(to, "{}/s", HumanCount(rate as u64)) };
+        };
+        let style = ProgressStyle::with_template(template).expect("the template is right");
+        style.with_key("rate", rate).progress_chars("=> ")
+    }
+
+    /// Draws the bar, once.
+    fn draw(&mut self, bar: &ProgressBar, now: &Snapshot) {
+        let show = Some((now.total.is_some(), now.failed));
+        if self.shown != show {
+            bar.set_style(Human::style(now.total.is_some()));
+            if now.failed > 0 {
+                bar.set_message(format!(" | {} failed", now.failed));
+            }
+            self.shown = show;
+        }
+        bar.update(|state| {
+            state.set_pos(now.done);
+            if let Some(total) = now.total {
+                state.set_len(total);
+            }
+        });
     }
 }
 
 impl Watcher for Human {
     fn progress(&mut self, now: &Snapshot) {
-        if let Screen::Bar(bar) = &self.screen {
-            if let Some(total) = now.total {
-                bar.set_length(total);
-            }
-            if self.style != Some(now.total.is_some()) {
-                self.style = Some(now.total.is_some());
-                bar.set_style(Human::style(now.total.is_some()));
-            }
-            if now.failed > 0 {
-                bar.set_message(format!(" | {} failed", now.failed));
-            }
-            bar.set_position(now.done);
-            bar.tick();
+        if let Screen::Bar(bar) = self.screen.clone() {
+            self.draw(&bar, now);
         } else if self.lines {
             self.screen.line(&progress_line(now));
         }
@@ -75,7 +90,7 @@ impl Watcher for Human {
     }
 
     fn worker_lost(&mut self, worker: u32, reason: &str) {
-        self.screen.notice(&format!("worker {worker} was {reason}, and is being replaced"));
+        self.screen.notice(&format!("worker {worker} {reason}; another takes its place"));
     }
 
     fn finished(&mut self, now: &Snapshot, tally: &Tally) {

@@ -173,6 +173,11 @@ impl Report {
         self.screen.clone()
     }
 
+    /// What was delivered so far.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
     /// Takes in an event, in the run's own order.
     pub fn observe(&mut self, event: &Event<'_>, stats: &RunStats) {
         self.stats = *stats;
@@ -271,5 +276,12 @@ impl Report {
             self.flush_error.get_or_insert(error);
             self.stop.stop_now();
         }
+    }
+}
+
+/// A run that ends by an error leaves no bar behind.
+impl Drop for Report {
+    fn drop(&mut self) {
+        self.screen.clear();
     }
 }
