@@ -202,9 +202,11 @@ pub enum Event<'a> {
     WorkerLost {
         /// The worker, counted from 0.
         worker: u32,
-        /// How it ended: `killed by SIGKILL`.
+        /// What it did, to follow "worker 3": `killed by SIGKILL`, `could not be started: ...`.
         reason: &'a str,
     },
-    /// Nothing happened for a while (at most 100 ms): time to redraw.
+    /// All outcomes so far have been delivered, and the run is about to wait for more: time to flush.
+    Waiting,
+    /// The run has waited, for at most 100 ms: time to redraw.
     Tick,
 }

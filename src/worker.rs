@@ -137,6 +137,7 @@ impl Worker {
         let mut bytes = vec![0; spec.metadata().map_err(|error| error.to_string())?.len() as usize];
         spec.read_exact_at(&mut bytes, 0).map_err(|error| format!("cannot read the job: {error}"))?;
         let spec: JobSpec = postcard::from_bytes(&bytes).map_err(|error| format!("cannot read the job: {error}"))?;
+        self.files.truncate(spec.file_count);
         let engine =
             self.guest.engine(spec.stack_bytes).map_err(|error| format!("cannot set wasmtime up: {error:#}"))?;
         let job = LoadedJob::load(engine, code, spec, &self.files, self.stdio.take())?;

@@ -197,6 +197,7 @@ impl<S: Source> Feed<'_, S> {
     pub fn turn(&mut self) {
         // A source that had nothing may have something after any wake-up.
         self.pending = false;
+        self.tell(&Event::Waiting);
         self.dispatcher.turn(self.observer.is_some());
         while let Some(lost) = self.dispatcher.next_lost() {
             self.tell(&lost_event(&lost));

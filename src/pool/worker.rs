@@ -11,7 +11,7 @@ use super::held::{Held, Pending};
 use super::keeper::{Keeper, KilledFor};
 use super::prepare::Prepared;
 use crate::ipc::channel::{ToPool, ToWorker};
-use crate::ipc::ring::{PoolRing, Violation};
+use crate::ipc::ring::{PoolRing, SLOTS, Violation};
 use crate::ipc::wire::{DoneSlot, InputRange, PROTOCOL_VERSION, Payload, TaskSlot};
 use crate::sys::process::Process;
 use crate::sys::socket::{Socket, Wait};
@@ -187,11 +187,10 @@ impl Worker {
     pub fn next_done(&mut self, payload: &mut Vec<u8>) -> Result<Option<(DoneSlot, Pending, Option<File>)>, Violation> {
         payload.clear();
         let Some(done) = self.ring.pop(payload)? else { return Ok(None) };
-        // Tasks are run in the order in which they were given.
-        let held = match self.held.pop_front() {
-            Some(held) if held.ticket == done.ticket => held,
-            _ => return Err(Violation("it finished a task that it did not have")),
-        };
+        // Tasks are run in the order in which they were given. One that the worker lies about stays with it, for its end.
+        if self.held.front().is_none_or(|held| held.ticket != done.ticket) {
+            return Err(Violation("it finished a task that it did not have"));
+        }
         let file = match done.payload {
             Payload::Ring(_) => None,
             Payload::File => {
@@ -203,7 +202,8 @@ impl Worker {
                 Some(self.payloads.pop_front().ok_or(Violation("it did not send a result that it announced"))?)
             }
         };
-        Ok(Some((done, self.release(held), file)))
+        let held = self.held.pop_front().map(|held| self.release(held));
+        Ok(held.map(|pending| (done, pending, file)))
     }
 
     /// Gives the ring's space of all completions read so far back to it.
@@ -226,11 +226,11 @@ impl Worker {
         loop {
             match ToPool::receive(&self.socket) {
                 Ok(Some(ToPool::Wake)) => {}
-                Ok(Some(ToPool::Payload { file })) if self.payloads.len() < self.held.len() => {
+                Ok(Some(ToPool::Payload { file })) if self.payloads.len() < SLOTS => {
                     self.payloads.push_back(file);
                 }
                 Ok(Some(ToPool::Payload { .. })) => {
-                    return News::Gone(Some(Violation("it sent more results than it has tasks")));
+                    return News::Gone(Some(Violation("it sent more results than it can have tasks")));
                 }
                 Ok(Some(ToPool::JobRefused { reason })) => return News::JobRefused(reason),
                 Ok(None) => return News::Gone(None),

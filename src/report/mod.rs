@@ -30,9 +30,6 @@ pub use results::{Form, Results};
 pub use screen::{Screen, line_to_stderr};
 pub use text::{describe, message};
 
-/// How long results wait at most before they are handed to whoever reads them.
-const FLUSH_EVERY: Duration = Duration::from_millis(50);
-
 /// How often the bar is drawn.
 const REFRESH: Duration = Duration::from_millis(100);
 
@@ -121,8 +118,8 @@ pub struct Report {
     verbose: u8,
     /// Paces progress; `None` where none is shown.
     progress: Option<Pace>,
-    /// Paces the flushing of results; `None` where each is flushed at once.
-    flushing: Option<Pace>,
+    /// Whether each result is flushed at once, and not only when the run would wait.
+    flush_each: bool,
     started: Instant,
     total: Rc<Cell<Option<u64>>>,
     stats: RunStats,
@@ -151,14 +148,14 @@ impl Report {
             screen => Box::new(Human::new(screen.clone(), lines)),
         };
         // On a terminal each result appears at once, unless a bar would have to be drawn anew around each.
-        let flushing = (!results.is_terminal() || matches!(screen, Screen::Bar(_))).then(|| Pace::every(FLUSH_EVERY));
+        let flush_each = results.is_terminal() && !matches!(screen, Screen::Bar(_));
         Ok(Report {
             results,
             screen,
             watcher,
             verbose: settings.verbose,
             progress: period.map(Pace::every),
-            flushing,
+            flush_each,
             started: Instant::now(),
             total,
             stats: RunStats::default(),
@@ -184,13 +181,11 @@ impl Report {
         match event {
             Event::TaskFinished(outcome) if self.verbose > 0 => self.watcher.ended(outcome),
             Event::WorkerLost { worker, reason } if self.verbose > 0 => self.watcher.worker_lost(*worker, reason),
+            // Nobody knows how long it will be until the next result.
+            Event::Waiting => self.flush_quietly(),
             // The run has just waited, if only for a moment: the last look at the clock may be long ago.
-            Event::Tick => self.progress.iter_mut().chain(&mut self.flushing).for_each(Pace::look_now),
+            Event::Tick => self.progress.iter_mut().for_each(Pace::look_now),
             _ => {}
-        }
-        // The task's own result may have to wait for an earlier item's, but results before it must not wait for that.
-        if self.flushing.as_mut().is_some_and(Pace::is_due) {
-            self.flush_quietly();
         }
         if self.progress.as_mut().is_some_and(Pace::is_due) {
             self.watcher.progress(&self.snapshot());
@@ -205,7 +200,7 @@ impl Report {
     pub fn deliver(&mut self, outcome: &Outcome) -> io::Result<()> {
         self.tell(outcome);
         self.results.print(outcome)?;
-        self.flush_unless_early()
+        self.flush_if_wanted()
     }
 
     /// Prints the result that the tasks' results were merged to, or tells why there is none.
@@ -220,7 +215,7 @@ impl Report {
             self.screen.notice(&format!("merge failed: {}", describe(error)));
         }
         self.results.print_merged(outcome)?;
-        self.flush_unless_early()
+        self.flush_if_wanted()
     }
 
     /// Ends the display with a summary where something failed.
@@ -261,13 +256,11 @@ impl Report {
         Snapshot { done, total: self.total.get(), failed, elapsed: self.started.elapsed() }
     }
 
-    fn flush_unless_early(&mut self) -> io::Result<()> {
+    fn flush_if_wanted(&mut self) -> io::Result<()> {
         if let Some(error) = self.flush_error.take() {
             return Err(error);
         }
-        // Where no other task is under way, the next result may be a long time coming.
-        let waits = self.tally.tasks == self.stats.taken;
-        if waits || self.flushing.as_mut().is_none_or(Pace::is_due) { self.results.flush() } else { Ok(()) }
+        if self.flush_each { self.results.flush() } else { Ok(()) }
     }
 
     /// Flushes from inside the run, which can then only be asked to stop.

@@ -1,0 +1,108 @@
+//! What workers say of finished tasks, checked and put into words.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::held::{Ended, Pending};
+use super::prepare::Prepared;
+use crate::Task;
+use crate::event::{Output, Status, TaskError, TaskStats};
+use crate::ipc::ring::Violation;
+use crate::ipc::wire::{DoneSlot, InputFault, InputFaultKind, decode_log};
+use crate::sys::fixed_file;
+
+/// The end of a task that was killed for its time.
+pub(super) fn timed_out(pending: Pending, limit: Duration, worker: u32) -> Ended {
+    let mut ended =
+        pending.fail(Status::Timeout, format!("timed out after {}", humantime::format_duration(limit)), worker);
+    ended.outcome.stats.duration = limit;
+    ended.outcome.stats.start = ended.outcome.stats.start.checked_sub(limit).unwrap_or(UNIX_EPOCH);
+    ended
+}
+
+/// Reads a completion of an untrusted worker. Where it lies, the task is given back.
+pub(super) fn complete(
+    job: &Prepared,
+    worker: u32,
+    done: &DoneSlot,
+    mut pending: Pending,
+    payload: &[u8],
+    file: Option<File>,
+    clock_zero: Duration,
+) -> Result<Ended, (Violation, Pending)> {
+    pending.attempts += 1;
+    let stats = TaskStats {
+        start: UNIX_EPOCH + clock_zero.saturating_add(Duration::from_nanos(done.start_ns)).min(MAX_TIME),
+        duration: Duration::from_nanos(done.duration_ns),
+        worker,
+        attempts: pending.attempts,
+    };
+    let rest_len = u64::from(done.message_len) + u64::from(done.backtrace_len) + u64::from(done.log_len);
+    let (output, rest) = match file {
+        None => {
+            let (output, rest) = payload.split_at(done.output_len as usize);
+            (Ok(Output::from(output.to_vec())), rest.to_vec())
+        }
+        Some(file) => match read_file(&file, done.output_len, rest_len) {
+            Ok(rest) => (Output::from_sealed(file, done.output_len), rest),
+            Err(violation) => return Err((violation, pending)),
+        },
+    };
+    let (message, rest) = rest.split_at(done.message_len as usize);
+    let (backtrace, log) = rest.split_at(done.backtrace_len as usize);
+    let result = match (done.status, output) {
+        (Status::Ok, Ok(output)) => Ok(output),
+        (Status::Ok, Err(error)) => Err(TaskError {
+            status: Status::Limit,
+            message: format!("its result of {} bytes cannot be mapped: {error}", done.output_len),
+            backtrace: None,
+        }),
+        (Status::InputFault, _) => match InputFault::decode(message) {
+            Some(fault) => Err(TaskError {
+                status: Status::InputFault,
+                message: fault_message(job, &pending.task, &fault),
+                backtrace: text(backtrace),
+            }),
+            None => return Err((Violation("it reported a fault that makes no sense"), pending)),
+        },
+        (status, _) => Err(TaskError {
+            status,
+            message: text(message).unwrap_or_else(|| "failed without a message".into()),
+            backtrace: text(backtrace),
+        }),
+    };
+    Ok(pending.end(result, decode_log(log), stats))
+}
+
+/// The latest start that is believed: the year 2554.
+const MAX_TIME: Duration = Duration::from_secs(u64::MAX / 1_000_000_000);
+
+/// The bytes behind the output in a completion's file, which must be immutable and as long as announced.
+fn read_file(file: &File, output_len: u64, rest_len: u64) -> Result<Vec<u8>, Violation> {
+    let lie = |_| Violation("it sent a result that is no memory file");
+    if !fixed_file::is_immutable(file).map_err(lie)? {
+        return Err(Violation("it sent a result that it can still change"));
+    }
+    if file.metadata().map_err(lie)?.len() < output_len.saturating_add(rest_len) {
+        return Err(Violation("it sent a result that is shorter than announced"));
+    }
+    let mut rest = vec![0; rest_len as usize];
+    file.read_exact_at(&mut rest, output_len).map_err(lie)?;
+    Ok(rest)
+}
+
+fn text(bytes: &[u8]) -> Option<String> {
+    (!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes).into_owned())
+}
+
+fn fault_message(job: &Prepared, task: &Task, fault: &InputFault) -> String {
+    let name = job.input_name(&task.inputs, fault.input as usize);
+    match fault.kind {
+        InputFaultKind::Write { offset } => format!("wrote to read-only input {name:?} at offset {offset:#x}"),
+        InputFaultKind::Truncated { file_len } => {
+            format!("input {name:?} was truncated to {file_len} bytes while mapped")
+        }
+        InputFaultKind::Unreadable { offset } => format!("input {name:?} cannot be read at offset {offset:#x}"),
+    }
+}
