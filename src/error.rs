@@ -1,11 +1,26 @@
 //! The library's error: what stops a request before or besides its tasks. A failing task is a value, not an `Error`.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 
 /// Why a request could not be carried out.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error(transparent)]
 pub struct Error(#[from] Kind);
+
+/// What `main` prints of an error that it returns: the message and its causes, on one line.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
 
 /// The kinds behind [`Error`]; private, so that they can grow.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +40,20 @@ pub(crate) enum Kind {
     /// Workers cannot be started or keep dying.
     #[error("{0}")]
     Workers(String),
+}
+
+impl Kind {
+    /// A file that could not be used; says what to do where the system's words do not.
+    pub(crate) fn file(what: &'static str, path: &Path, source: io::Error) -> Self {
+        let source = match source.kind() {
+            ErrorKind::NotFound => io::Error::new(ErrorKind::NotFound, "no such file; check the path"),
+            ErrorKind::PermissionDenied => {
+                io::Error::new(ErrorKind::PermissionDenied, "permission denied; make it readable for this user")
+            }
+            _ => source,
+        };
+        Kind::File { what, path: path.to_owned(), source }
+    }
 }
 
 impl Error {

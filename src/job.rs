@@ -62,6 +62,16 @@ impl From<Input> for Task {
     }
 }
 
+/// A piece that could not be cut off is a task that fails.
+impl From<std::io::Result<Input>> for Task {
+    fn from(input: std::io::Result<Input>) -> Self {
+        match input {
+            Ok(input) => input.into(),
+            Err(error) => Task::unrunnable("", format!("cannot read the input: {error}")),
+        }
+    }
+}
+
 macro_rules! task_from_number {
     ($($number:ty)*) => { $(
         /// The number's decimal text becomes the argument.

@@ -37,7 +37,10 @@ pub fn init() {
     if sys::self_exe::is_started_again() {
         match std::env::args().nth(2).as_deref() {
             Some(module::HELPER_ROLE) => module::helper_main(),
-            Some(ipc::WORKER_ROLE) => std::process::exit(worker::main()),
+            Some(ipc::WORKER_ROLE) => {
+                let parent = std::env::args().nth(3).and_then(|pid| pid.parse().ok());
+                std::process::exit(worker::main(parent.unwrap_or_default()))
+            }
             _ => {}
         }
     }

@@ -18,11 +18,11 @@ use crate::sys::socket::{Socket, Wait};
 /// The stack of the thread that runs guests: the most that [`Limits::stack_bytes`] may be, and room for the host's own calls.
 const STACK_BYTES: usize = Limits::MAX_STACK_BYTES as usize + (4 << 20);
 
-/// Runs this process as a worker. Gives its exit code when the pool is gone.
-pub(crate) fn main() -> i32 {
+/// Runs this process as a worker of the process `parent`. Gives its exit code when the pool is gone.
+pub(crate) fn main(parent: u32) -> i32 {
     // Of its own, because the main thread's stack is as large as the user's shell says.
     let thread = std::thread::Builder::new().name("guest".into()).stack_size(STACK_BYTES);
-    let ended = thread.spawn(|| Worker::start().and_then(Worker::run)).map(|thread| thread.join());
+    let ended = thread.spawn(move || Worker::start(parent).and_then(Worker::run)).map(|thread| thread.join());
     match ended {
         Ok(Ok(Ok(()))) => 0,
         Ok(Ok(Err(error))) | Err(error) => {
@@ -54,8 +54,8 @@ enum Pool {
 }
 
 impl Worker {
-    fn start() -> io::Result<Worker> {
-        let socket = become_worker()?;
+    fn start(parent: u32) -> io::Result<Worker> {
+        let socket = become_worker(parent)?;
         let Some(ToWorker::Hello { version, ring }) = ToWorker::receive(&socket, Wait::Block)? else {
             return Err(io::Error::other("the first message was no greeting"));
         };

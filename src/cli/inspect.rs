@@ -157,14 +157,17 @@ fn write_exports(out: &mut String, exports: &[Extern]) -> fmt::Result {
 /// A command line for the function that is called by default, or for each where none is.
 fn write_how_to_run(out: &mut String, description: &Description, entry: Option<Entry>, path: &str) -> fmt::Result {
     writeln!(out, "\nRun it with:")?;
+    // A task that reads inputs is most often given files.
+    let maps = description.wrun_imports.iter().any(|import| import == wrun_abi::import::INPUT_MAP);
+    let items = if maps { "--files FILE..." } else { "ITEM..." };
     match entry {
-        Some(Entry::Task(_)) => writeln!(out, "  wrun map {path} ITEM..."),
+        Some(Entry::Task(_)) => writeln!(out, "  wrun map {path} {items}"),
         Some(Entry::Scalar(scalar)) => writeln!(out, "  wrun map {path} {}...", item_of(&scalar)),
         Some(Entry::Command) => writeln!(out, "  wrun run {path} [ARG]..."),
         None if !description.tasks.is_empty() => description
             .tasks
             .iter()
-            .try_for_each(|task| writeln!(out, "  wrun map {path} --call {} ITEM...", name(task))),
+            .try_for_each(|task| writeln!(out, "  wrun map {path} --call {} {items}", name(task))),
         None => description.scalars.iter().try_for_each(|scalar| {
             writeln!(out, "  wrun map {path} --call {} {}...", name(&scalar.name), item_of(scalar))
         }),

@@ -40,7 +40,7 @@ pub struct MapArgs {
 
     /// Run a WASI command with these words as its arguments; `{}` in them stands for the item
     #[arg(last = true, value_name = "WORD", help_heading = None)]
-    words: Option<Vec<String>>,
+    argv: Option<Vec<String>>,
 
     #[command(flatten)]
     compiler: CompilerArgs,
@@ -100,11 +100,15 @@ impl MapArgs {
         let inputs = self.task.open_inputs()?;
         let items = self.items.open()?;
         let module = options::load_module(&self.module, &self.compiler)?;
+        module.check_imports()?;
+        if let Some(function) = &self.results.reduce {
+            module.entry(Some(function), None)?;
+        }
         let entry = module.entry(self.task.call.as_deref(), self.results.reduce.as_deref())?;
-        check_entry(&module, &entry, self.words.is_some(), &items)?;
+        check_entry(&module, &entry, self.argv.is_some(), &items)?;
 
         let mut job = Job::new(&module).call(options::call_name(entry)).limits(self.limits.limits());
-        job.argv = self.words;
+        job.argv = self.argv;
         job.inputs = inputs;
         job.instances = self.workers.instances();
         let settings =

@@ -19,7 +19,7 @@ use crate::report::line_to_stderr;
 /// The module to run.
 #[derive(Debug, clap::Args)]
 pub struct ModuleArgs {
-    /// Run this module: a .wasm or .wat file, or a .cwasm file with --allow-precompiled
+    /// Take this module: a .wasm or .wat file, or a .cwasm file with --allow-precompiled
     #[arg(value_name = "MODULE")]
     module: PathBuf,
 

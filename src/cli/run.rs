@@ -51,6 +51,7 @@ impl RunArgs {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let inputs = self.task.open_inputs()?;
         let module = options::load_module(&self.module, &self.compiler)?;
+        module.check_imports()?;
         let entry = module.entry(self.task.call.as_deref(), None)?;
         let argument = self.words.join(" ".as_ref());
         if let Entry::Scalar(function) = &entry {

@@ -69,7 +69,7 @@ impl Input {
             must_be_regular(&metadata)?;
             Ok((file, metadata.len()))
         };
-        let (file, len) = open().map_err(|error| cannot_use(path, error))?;
+        let (file, len) = open().map_err(|error| Kind::file("cannot use input", path, error))?;
         Ok(Input::whole(file, path.display().to_string(), len))
     }
 
@@ -185,18 +185,6 @@ fn must_be_regular(metadata: &Metadata) -> io::Result<()> {
         (ErrorKind::InvalidInput, "it is a device, which cannot be mapped; save its contents to a file first")
     };
     Err(io::Error::new(error, what))
-}
-
-/// Names the file, and puts what to do in the place of the system's words where that helps.
-fn cannot_use(path: &Path, error: io::Error) -> Error {
-    let source = match error.kind() {
-        ErrorKind::NotFound => io::Error::new(ErrorKind::NotFound, "no such file; check the path"),
-        ErrorKind::PermissionDenied => {
-            io::Error::new(ErrorKind::PermissionDenied, "permission denied; make it readable for this user")
-        }
-        _ => error,
-    };
-    Kind::File { what: "cannot use input", path: path.to_owned(), source }.into()
 }
 
 #[cfg(test)]

@@ -4,5 +4,5 @@ pub mod channel;
 pub mod ring;
 pub mod wire;
 
-/// The hidden argument that makes a program a worker.
+/// The hidden argument that makes a program a worker; the number of the pool's process follows it.
 pub const WORKER_ROLE: &str = "worker";

@@ -85,7 +85,8 @@ impl Description {
                         one_line(name)
                     )
                 }
-                _ => self.offers(),
+                Some(name) => format!("has nothing to call besides {:?}: {}", one_line(name), self.offers()),
+                None => self.offers(),
             }),
         }
     }

@@ -41,7 +41,7 @@ impl Source {
     /// Reads a file (or a pipe).
     pub fn read(path: &Path) -> Result<Self> {
         let label = path.display().to_string();
-        let failed = |source| Kind::File { what: "cannot read module", path: path.to_path_buf(), source };
+        let failed = |source| Kind::file("cannot read module", path, source);
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if metadata.is_dir() {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
+use crate::ipc::WORKER_ROLE;
 use crate::ipc::ring::TaskClock;
 use crate::sys::process::{Killer, Process, monotonic_ns};
 use crate::sys::self_exe::HIDDEN_ARGUMENT;
@@ -139,7 +140,8 @@ fn keep(exe: &std::path::Path, orders: &Receiver<Order>, started: &Sender<(u64, 
                 guarded.remove(&id);
             }
             Ok(Order::Start { id, socket, clock, killed_for }) => {
-                let process = Process::start(exe, &[HIDDEN_ARGUMENT, crate::ipc::WORKER_ROLE], socket);
+                let process =
+                    Process::start(exe, &[HIDDEN_ARGUMENT, WORKER_ROLE, &std::process::id().to_string()], socket);
                 let killer = process.as_ref().ok().map(Process::killer);
                 if let Some(Ok(killer)) = killer {
                     guarded.insert(id, Guarded { killer, clock, killed_for });

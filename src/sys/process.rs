@@ -102,8 +102,12 @@ fn signal_name(signal: i32) -> String {
 
 /// The first thing a worker does: it dies with its parent, holds no descriptor but 0, 1 and 2, and takes over descriptor 0 as its
 /// socket (`/dev/null` stands there afterwards).
-pub fn become_worker() -> io::Result<Socket> {
+pub fn become_worker(parent: u32) -> io::Result<Socket> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    // A parent that died before that call sends no signal any more.
+    if rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get()) != i32::try_from(parent).ok() {
+        return Err(io::Error::other("the process that started this worker is gone"));
+    }
     // SAFETY: this is the start of the process: no object of ours owns a descriptor above 2 yet.
     if unsafe { libc::close_range(3, libc::c_uint::MAX, 0) } != 0 {
         return Err(io::Error::last_os_error());

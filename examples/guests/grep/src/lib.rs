@@ -1,4 +1,4 @@
-//! Prints the lines of files that match a regular expression, as `grep -n` does.
+//! Prints the lines of files that match a regular expression, as `grep -n` does, without a carriage return at their end.
 //!
 //! ```text
 //! wrun map grep.wasm --call grep --input pattern=pattern.txt --files src/*.rs
