@@ -51,6 +51,8 @@ pub(super) struct Dispatcher<'pool> {
 const AHEAD_NS: u64 = 2_000_000;
 /// A worker always holds a task beside the one it runs, so that it does not wait for the next.
 const MIN_DEPTH: usize = 2;
+/// Tasks whose outcomes may wait to be looked at while more are taken: some never go to a worker, and take no room there.
+const MAX_ENDED: usize = 1024;
 /// The longest time for which completions may wait to be looked at together.
 const MAX_WAIT: Duration = Duration::from_millis(2);
 /// Workers that die in a row before they begin a task, until the run gives up.
@@ -111,13 +113,12 @@ impl<'pool> Dispatcher<'pool> {
 
     /// Whether a task that is submitted now goes to a worker at once.
     pub fn has_room(&self) -> bool {
-        !self.is_stopped()
-            && self.waiting.is_empty()
-            && self
-                .pool
-                .workers
-                .iter()
-                .any(|worker| worker.as_ref().is_none_or(|worker| worker.held.len() < self.depth))
+        let room = |worker: &Option<Worker>| match worker {
+            Some(worker) => worker.held.len() < self.depth,
+            None => !self.full,
+        };
+        let can_take = !self.is_stopped() && self.waiting.is_empty() && self.ended.len() < MAX_ENDED;
+        can_take && self.pool.workers.iter().any(room)
     }
 
     /// Whether no task is under way.
@@ -162,6 +163,10 @@ impl<'pool> Dispatcher<'pool> {
     }
 
     fn place_waiting(&mut self) {
+        if self.is_stopped() {
+            let waiting = std::mem::take(&mut self.waiting);
+            return waiting.into_iter().for_each(|pending| self.cancel(pending));
+        }
         while let Some(pending) = self.waiting.pop_front() {
             match self.worker_for(&pending.task) {
                 Some(index) => {
