@@ -1,4 +1,5 @@
-//! Ctrl-C: the first ends the run when the tasks that are running are done, the second stops them, too.
+//! Ctrl-C: the first ends the run when the tasks that are running are done, the second stops them, too. SIGTERM, which
+//! service managers and timeout(1) send once, stops them at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +15,14 @@ use crate::report::Screen;
 #[derive(Clone, Debug, Default)]
 pub struct Interrupted(Arc<AtomicBool>);
 
+/// How far the run is being stopped.
+#[derive(Clone, Copy)]
+enum Stopping {
+    No,
+    Soon,
+    Now,
+}
+
 impl Interrupted {
     /// Stops a run on SIGINT and SIGTERM from now on.
     ///
@@ -25,25 +34,25 @@ impl Interrupted {
         let interrupted = Interrupted::default();
         let seen = interrupted.clone();
         std::thread::spawn(move || {
-            for count in 0.. {
-                if signals.forever().next().is_none() {
-                    return;
-                }
+            let mut stopping = Stopping::No;
+            while let Some(signal) = signals.forever().next() {
                 // Pairs with the load in `get`; the run's own end orders everything else.
                 seen.0.store(true, Ordering::Release);
-                match count {
-                    0 => {
-                        screen
-                            .notice("interrupted: finishing the tasks that are running; interrupt again to stop them");
+                stopping = match (stopping, signal) {
+                    (Stopping::No, SIGINT) => {
+                        let what = "interrupted: finishing the tasks that are running; interrupt again to stop them";
+                        screen.notice(what);
                         stop.stop_soon();
+                        Stopping::Soon
                     }
-                    1 => {
-                        screen.notice("interrupted again: stopping the tasks that are running");
+                    (Stopping::No | Stopping::Soon, _) => {
+                        screen.notice("stopping the tasks that are running");
                         stop.stop_now();
+                        Stopping::Now
                     }
                     // The run may be waiting for whoever reads its results. Workers die with this process.
-                    _ => std::process::exit(exit_code::INTERRUPTED.into()),
-                }
+                    (Stopping::Now, _) => std::process::exit(exit_code::INTERRUPTED.into()),
+                };
             }
         });
         Ok(interrupted)
