@@ -188,6 +188,8 @@ pub struct RunStats {
     pub done: u64,
     /// Of those, the ones that failed.
     pub failed: u64,
+    /// Of those that are done, the ones that were cancelled.
+    pub cancelled: u64,
     /// Merge tasks of a reduction that have an outcome (not part of `done`).
     pub merged: u64,
 }
@@ -202,7 +204,7 @@ pub enum Event<'a> {
     WorkerLost {
         /// The worker, counted from 0.
         worker: u32,
-        /// What it did, to follow "worker 3": `killed by SIGKILL`, `could not be started: ...`.
+        /// What it did, to follow "worker 3": `was killed by SIGKILL`, `could not be started: ...`.
         reason: &'a str,
     },
     /// All outcomes so far have been delivered, and the run is about to wait for more: time to flush.

@@ -19,6 +19,9 @@ impl Task {
     /// The longest argument, in bytes, that a task may have.
     pub const MAX_ARGUMENT_BYTES: usize = 64 << 10;
 
+    /// The most inputs of its own that a task may have.
+    pub const MAX_INPUTS: usize = 4096;
+
     /// A task with an argument and no inputs of its own.
     pub fn new(argument: impl Into<Vec<u8>>) -> Self {
         Task { argument: argument.into(), ..Task::default() }

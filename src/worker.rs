@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use crate::event::Status;
 use crate::guest::{FileTable, Guest, LoadedJob, TaskResult};
 use crate::ipc::channel::{ToPool, ToWorker};
-use crate::ipc::ring::WorkerRing;
+use crate::ipc::ring::{INLINE_MAX_BYTES, WorkerRing};
 use crate::ipc::wire::{DoneSlot, JobSpec, PROTOCOL_VERSION, Payload, TaskSlot};
 use crate::job::Limits;
 use crate::sys::fixed_file;
@@ -38,13 +38,15 @@ pub(crate) fn main(parent: u32) -> i32 {
 struct Worker {
     socket: Socket,
     ring: WorkerRing,
-    /// Control messages handled so far, wake-ups not counted.
+    /// Control messages handled so far, without the greeting and wake-ups.
     handled: u32,
     files: FileTable,
     stdio: Option<[File; 3]>,
     guest: Guest,
-    /// Why the current job cannot be run.
+    /// The current job cannot be run.
     refused: bool,
+    /// Bytes of log that a task of the current job may have.
+    log_bytes: u64,
 }
 
 /// Whether the pool is still there.
@@ -73,6 +75,7 @@ impl Worker {
             stdio: None,
             guest: Guest::new(Limits::default().stack_bytes).map_err(io::Error::other)?,
             refused: false,
+            log_bytes: 0,
         })
     }
 
@@ -122,10 +125,12 @@ impl Worker {
             Some(ToWorker::File { number, file }) => self.files.insert(number, File::from(file)),
             Some(ToWorker::Stdio { fds }) => self.stdio = Some(fds.map(File::from)),
             Some(ToWorker::Job { code, spec }) => {
-                let loaded = self.load_job(File::from(code), File::from(spec));
+                let spec = read_spec(&File::from(spec)).map_err(io::Error::other)?;
+                let job = spec.number;
+                let loaded = self.load_job(File::from(code), spec);
                 self.refused = loaded.is_err();
                 if let Err(reason) = loaded {
-                    ToPool::<File>::JobRefused { reason }.send(&self.socket)?;
+                    ToPool::<File>::JobRefused { job, reason }.send(&self.socket)?;
                 }
             }
         }
@@ -133,10 +138,8 @@ impl Worker {
         Ok(Pool::There)
     }
 
-    fn load_job(&mut self, code: File, spec: File) -> Result<(), String> {
-        let mut bytes = vec![0; spec.metadata().map_err(|error| error.to_string())?.len() as usize];
-        spec.read_exact_at(&mut bytes, 0).map_err(|error| format!("cannot read the job: {error}"))?;
-        let spec: JobSpec = postcard::from_bytes(&bytes).map_err(|error| format!("cannot read the job: {error}"))?;
+    fn load_job(&mut self, code: File, spec: JobSpec) -> Result<(), String> {
+        self.log_bytes = spec.log_bytes;
         self.files.truncate(spec.file_count);
         let engine =
             self.guest.engine(spec.stack_bytes).map_err(|error| format!("cannot set wasmtime up: {error:#}"))?;
@@ -149,6 +152,12 @@ impl Worker {
         let start_ns = monotonic_ns();
         self.ring.begin(task.ticket, start_ns);
         self.guest.run(task, payload, &self.files, result);
+        if let Some((file, len)) = result.output_file.take_if(|(_, len)| *len <= INLINE_MAX_BYTES as u64) {
+            // A small one is cheaper to copy than to hand over.
+            result.output.resize(len as usize, 0);
+            file.read_exact_at(&mut result.output, 0)?;
+        }
+        result.bound(self.log_bytes);
         let done = DoneSlot {
             ticket: task.ticket,
             status: result.status,
@@ -195,6 +204,12 @@ impl Worker {
             }
         }
     }
+}
+
+fn read_spec(file: &File) -> Result<JobSpec, String> {
+    let mut bytes = vec![0; file.metadata().map_err(|error| error.to_string())?.len() as usize];
+    file.read_exact_at(&mut bytes, 0).map_err(|error| format!("cannot read the job: {error}"))?;
+    postcard::from_bytes(&bytes).map_err(|error| format!("cannot read the job: {error}"))
 }
 
 /// A memory file with all of a completion's payload, immutable.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::task::{Poll, ready};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use wrun::{Input, Pieces, Source, SplitAt, SplitSize, Task, Waker};
 
 use super::lines::Lines;
@@ -129,8 +129,15 @@ fn open_list(path: Option<&Path>) -> anyhow::Result<(File, String)> {
     match path {
         Some(path) if path.as_os_str() != "-" => {
             let name = format!("items file {:?}", path.display().to_string());
-            let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
-            Ok((file, name))
+            let opened = File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata.is_dir())));
+            match opened {
+                Ok((_, true)) => bail!("cannot use {name}: it is a directory; name the file that lists the items"),
+                Ok((file, false)) => Ok((file, name)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    bail!("cannot open {name}: no such file; check the path")
+                }
+                Err(error) => Err(error).with_context(|| format!("cannot open {name}")),
+            }
         }
         None if io::stdin().is_terminal() => {
             Err(usage("no items; give them as words, with --items FILE, or as lines on standard input"))

@@ -20,7 +20,8 @@ use std::process::ExitCode;
 
 use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
-use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Id, Parser, Subcommand};
 use wrun::exit_code;
 
 const AFTER_HELP: &str = "\
@@ -53,10 +54,17 @@ enum Command {
 ///
 /// Where the command line is wrong, or something fails that is not a task's own failure.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode> {
-    let parsed = command().try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches));
+    let words = with_null(words.into_iter().collect());
+    // Once without variables, to see what the command line itself says: that goes before what they say.
+    let said = match Cli::command().after_help_everywhere().try_get_matches_from(&words) {
+        Ok(said) => said,
+        Err(error) => return help_or_usage(&error),
+    };
+    let with_variables = command_with_variables(&said);
+    let parsed = with_variables.try_get_matches_from(&words).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
-        Err(error) => return help_or_usage(&error),
+        Err(error) => return Err(usage(name_variables(&one_line(&error.render().to_string())))),
     };
     match cli.command {
         Command::Run(args) => args.execute(),
@@ -70,13 +78,69 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode
 
 /// The command line's definition.
 pub fn command() -> clap::Command {
-    Cli::command().mut_subcommands(|subcommand| subcommand.mut_args(with_variable).after_help(AFTER_HELP))
+    Cli::command().after_help_everywhere().mut_subcommands(|subcommand| subcommand.mut_args(with_variable))
+}
+
+/// The definition with the variables of all options but those that exclude an option which was `said`.
+fn command_with_variables(said: &ArgMatches) -> clap::Command {
+    let Some((name, said)) = said.subcommand() else { return command() };
+    Cli::command().after_help_everywhere().mut_subcommand(name, |subcommand| {
+        let from_words = |id: &Id| said.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+        let excludes = |a: &clap::Arg, b: &clap::Arg| {
+            subcommand.get_arg_conflicts_with(a).iter().any(|other| other.get_id() == b.get_id())
+        };
+        let args = || subcommand.get_arguments();
+        let excluded: Vec<Id> = args()
+            .filter(|arg| {
+                let mut spoken = args().filter(|other| from_words(other.get_id()));
+                spoken.any(|other| excludes(arg, other) || excludes(other, arg))
+            })
+            .map(|arg| arg.get_id().clone())
+            .collect();
+        subcommand.mut_args(|arg| if excluded.contains(arg.get_id()) { arg } else { with_variable(arg) })
+    })
+}
+
+/// Adds what all help texts end with.
+trait AfterHelp {
+    fn after_help_everywhere(self) -> Self;
+}
+
+impl AfterHelp for clap::Command {
+    fn after_help_everywhere(self) -> Self {
+        self.mut_subcommands(|subcommand| subcommand.after_help(AFTER_HELP))
+    }
+}
+
+/// Spells `-0` out: between items, which may be negative numbers, it would be taken for one.
+fn with_null(words: Vec<OsString>) -> Vec<OsString> {
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let is_map = words.get(1).is_some_and(|word| word == "map");
+    let spell = |(at, word): (usize, OsString)| if is_map && at < end && word == "-0" { "--null".into() } else { word };
+    words.into_iter().enumerate().map(spell).collect()
+}
+
+/// Names the variables in the place of their options, which nobody wrote.
+fn name_variables(message: &str) -> String {
+    let mut parts = message.split("'--");
+    let mut said = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (option, rest) = part.split_once('\'').unwrap_or((part, ""));
+        let name = option.split([' ', '=', '[']).next().unwrap_or(option);
+        said.push_str(&variable(name));
+        said.push_str(rest);
+    }
+    said
+}
+
+fn variable(option: &str) -> String {
+    format!("WRUN_{}", option.to_uppercase().replace('-', "_"))
 }
 
 /// Lets an option be given by the environment variable `WRUN_<NAME>`. The help says so once, not at every option.
 fn with_variable(arg: clap::Arg) -> clap::Arg {
     let Some(name) = arg.get_long() else { return arg };
-    let variable = format!("WRUN_{}", name.to_uppercase().replace('-', "_"));
+    let variable = variable(name);
     let arg = arg.env(variable).hide_env(true);
     match arg.get_action() {
         // Empty, 0, false, no and off are false; whatever else the variable holds is true.
@@ -142,6 +206,14 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         command().debug_assert();
+        // clap looks at this in debug builds only.
+        for subcommand in command().get_subcommands() {
+            let mut ids: Vec<_> = subcommand.get_arguments().map(|arg| arg.get_id()).collect();
+            let count = ids.len();
+            ids.sort();
+            ids.dedup();
+            assert_eq!(ids.len(), count, "two arguments of {} have one id", subcommand.get_name());
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use wrun::{Input, SplitAt};
+use wrun::{Input, PoolBuilder, SplitAt};
 
 /// A number of bytes: `4096`, `64K`, `1.5M`, `2GiB`; all units are powers of 1024.
 pub fn size(text: &str) -> Result<u64, String> {
@@ -39,9 +39,15 @@ pub fn jobs(text: &str) -> Result<NonZeroUsize, String> {
     count_jobs(jobs, cpus)
 }
 
+/// The most workers that a pool may have.
+const MAX_JOBS: i64 = PoolBuilder::MAX_WORKERS as i64;
+
 fn count_jobs(jobs: i64, cpus: NonZeroUsize) -> Result<NonZeroUsize, String> {
     if jobs == 0 {
         return Err("0 jobs would run nothing; give 1 or more, or -1 for one job per CPU".to_owned());
+    }
+    if jobs > MAX_JOBS {
+        return Err(format!("more than {MAX_JOBS} jobs are not possible"));
     }
     let count = usize::try_from(jobs.unsigned_abs()).unwrap_or(usize::MAX);
     let count = if jobs > 0 { count } else { (cpus.get() + 1).saturating_sub(count) };

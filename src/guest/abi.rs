@@ -43,8 +43,12 @@ impl std::fmt::Display for Stop {
 
 impl std::error::Error for Stop {}
 
-/// What `input_map` gives for an empty range: an address that is no null pointer, with nothing behind it.
-const EMPTY_WINDOW: u32 = WASM_PAGE as u32;
+/// Windows that a task may have at a time.
+const MAX_WINDOWS: usize = 4096;
+
+/// What `input_map` gives for an empty range: an address that is no null pointer, with nothing behind it. No window
+/// begins there: they begin in the first 4 KiB of a wasm page, and never in the first wasm page.
+const EMPTY_WINDOW: u32 = 4096;
 
 /// Defines all imports of the contract.
 pub(super) fn add_to_linker(linker: &mut Linker<Box<State>>) -> Result<()> {
@@ -83,9 +87,11 @@ fn arg_read(mut guest: Guest<'_>, dst: u32) -> Result<()> {
 }
 
 fn input_find(mut guest: Guest<'_>, name: u32, len: u32) -> Result<i32> {
-    let text = text(&mut guest, "input_find", name, len)?;
+    // One byte more than the longest name is enough to differ from all.
+    let longest = guest.data().job.spec.inputs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let wanted = copy(&mut guest, "input_find", name, len, longest + 1)?;
     let state = guest.data();
-    let shared = state.job.spec.inputs.iter().position(|(name, _)| *name == text);
+    let shared = state.job.spec.inputs.iter().position(|(name, _)| name.as_bytes() == wanted);
     Ok(shared.map_or(wrun_abi::NOT_FOUND, |index| (state.own_inputs.len() + index) as i32))
 }
 
@@ -119,6 +125,14 @@ fn input_map(mut guest: Guest<'_>, index: u32, offset: u64, len: u32) -> Result<
         return Ok(address as u32);
     }
     let range = FileRange { file: &file, offset: start + offset, len: len as usize, input: index, view_offset: offset };
+    if guest.data().windows.count() >= MAX_WINDOWS {
+        let message = format!("it has {MAX_WINDOWS} windows at a time, which is the limit; give some back");
+        return Err(Stop::Limit(message).into());
+    }
+    if !guest.data_mut().usage.add_window(range.private_bytes()) {
+        let message = memory_limit(&guest.data().usage).unwrap_or_default();
+        return Err(Stop::Limit(message).into());
+    }
     let area = area(&mut guest, "input_map", range.area_len())?;
     match guest.data_mut().windows.map(area, &range) {
         Ok(address) => Ok(address as u32),
@@ -128,6 +142,14 @@ fn input_map(mut guest: Guest<'_>, index: u32, offset: u64, len: u32) -> Result<
         }
         Err(MapError::System(error)) => Err(Stop::Limit(format!("cannot map {len} bytes of an input: {error}")).into()),
     }
+}
+
+/// The fault of an input whose file is too short now for a range that the task has seen up to `end` of its view. Behind the end of a file,
+/// but in its last page, a mapping reads as zeros without any fault.
+pub(super) fn truncated(state: &State, (input, end): (u32, u64)) -> Option<InputFault> {
+    let range = state.input(input as usize)?;
+    let file_len = range.file.metadata().map_or(0, |metadata| metadata.len());
+    (file_len < range.offset + end).then_some(InputFault { input, kind: InputFaultKind::Truncated { file_len } })
 }
 
 fn input_changed(input: u32, file: &File) -> wasmtime::Error {
@@ -160,9 +182,18 @@ fn no_room(guest: &Guest<'_>, memory: Memory, call: &str, len: usize) -> Stop {
 }
 
 fn input_unmap(mut guest: Guest<'_>, address: u32) -> Result<()> {
-    if address != EMPTY_WINDOW && !guest.data_mut().windows.unmap(address as usize) {
-        bail!("input_unmap({address:#x}): no window begins there")
+    if address == EMPTY_WINDOW {
+        return Ok(());
     }
+    let state = guest.data_mut();
+    let Some(end) = state.windows.end_of(address as usize) else {
+        bail!("input_unmap({address:#x}): no window begins there")
+    };
+    if let Some(fault) = truncated(state, end) {
+        return Err(Stop::Input(fault).into());
+    }
+    let private_bytes = state.windows.unmap(address as usize).unwrap_or(0);
+    state.usage.remove_window(private_bytes);
     Ok(())
 }
 
@@ -204,9 +235,8 @@ fn output_map(mut guest: Guest<'_>, len: u32) -> Result<u32> {
 
 fn fail(mut guest: Guest<'_>, address: u32, len: u32) -> Result<()> {
     let limit = guest.data().job.spec.log_bytes;
-    let mut text = text(&mut guest, "fail", address, len)?;
-    text.truncate(text.floor_char_boundary(limit as usize));
-    guest.data_mut().failure = Some(text);
+    let text = copy(&mut guest, "fail", address, len, limit as usize)?;
+    guest.data_mut().failure = Some(String::from_utf8_lossy(&text).into_owned());
     Ok(())
 }
 
@@ -215,8 +245,8 @@ fn log(mut guest: Guest<'_>, level: u32, address: u32, len: u32) -> Result<()> {
         bail!("log({level}, {address:#x}, {len}): levels are 1 (error) to 5 (trace)")
     }
     let limit = guest.data().job.spec.log_bytes;
-    let text = text(&mut guest, "log", address, len)?;
-    guest.data_mut().log.push(level as u8, &text, limit);
+    let text = copy(&mut guest, "log", address, len, limit as usize + 1)?;
+    guest.data_mut().log.push(level as u8, &String::from_utf8_lossy(&text), limit);
     Ok(())
 }
 
@@ -234,11 +264,13 @@ fn memory(guest: &mut Guest<'_>, call: &str) -> Result<Memory> {
     }
 }
 
-fn text(guest: &mut Guest<'_>, call: &str, address: u32, len: u32) -> Result<String> {
+/// Copies at most `most` of the `len` bytes at `address`, all of which must lie in memory. They may lie in a window of a
+/// file that changes meanwhile, so nothing is concluded from them before they are copied.
+fn copy(guest: &mut Guest<'_>, call: &str, address: u32, len: u32, most: usize) -> Result<Vec<u8>> {
     let memory = memory(guest, call)?;
     let bytes = memory.data(&*guest);
     match range(bytes.len(), address, len as usize) {
-        Some(range) => Ok(String::from_utf8_lossy(&bytes[range]).into_owned()),
+        Some(range) => Ok(bytes[range][..most.min(len as usize)].to_vec()),
         None => bail!("{call}({address:#x}, {len}): these bytes do not lie in memory"),
     }
 }
@@ -252,7 +284,7 @@ fn range(memory_len: usize, address: u32, len: usize) -> Option<std::ops::Range<
 /// The end that a recorded fault means for its task; `None` where it is the guest's own mistake, a trap.
 pub(super) fn fault_stop(state: &State, recorded: Recorded) -> Option<InputFault> {
     let (input, kind) = match recorded {
-        Recorded::Unmapped { .. } => return None,
+        Recorded::Unmapped { .. } | Recorded::NoMemory => return None,
         Recorded::Write { input, offset } => (input, InputFaultKind::Write { offset }),
         Recorded::NoPage { input, offset } => {
             let truncated = state.input(input as usize).and_then(|range| {

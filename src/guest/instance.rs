@@ -5,18 +5,18 @@ use std::sync::Arc;
 use wasmtime::{Engine, Extern, Func, Instance, ModuleExport, Store, Trap, Val, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use super::abi::{Stop, fault_stop, memory_limit};
+use super::abi::{Stop, fault_stop, memory_limit, truncated};
 use super::engine;
+use super::fault;
 use super::files::FileTable;
 use super::job::{Callable, LoadedJob};
 use super::result::TaskResult;
 use super::scalar;
 use super::state::State;
 use super::wasi;
-use super::window;
+use super::window::Recorded;
 use crate::event::Status;
 use crate::ipc::wire::{InputRange, TaskSlot};
-use crate::sys::fault;
 
 /// Runs the tasks of a worker.
 pub(crate) struct Guest {
@@ -46,8 +46,7 @@ enum Returned {
 impl Guest {
     /// Makes the engine, before any task is known.
     pub fn new(stack_bytes: u64) -> wasmtime::Result<Guest> {
-        let engine = Engine::new(&engine::worker_config(stack_bytes as usize))?;
-        fault::handle_sigbus_like_sigsegv()?;
+        let engine = fault::with_handlers(|| Engine::new(&engine::worker_config(stack_bytes as usize)))?;
         Ok(Guest { engine, stack_bytes, job: None, spare: None, kept: None })
     }
 
@@ -81,7 +80,7 @@ impl Guest {
         let function = &job.functions[slot.function as usize];
         let mut live = self.kept.take().unwrap_or_else(|| self.new_store(&job));
         prepare(live.store.data_mut(), slot, payload, files, function);
-        let ended = window::watch(&mut live.store, job.code.clone(), |store| {
+        let ended = fault::watch(&mut live.store, job.code.clone(), |store| {
             let instance = match live.instance {
                 Some(instance) => instance,
                 None => instantiate(&job, store)?,
@@ -89,7 +88,7 @@ impl Guest {
             live.instance = Some(instance);
             call(function, store, instance)
         });
-        let unharmed = ended.is_ok();
+        let unharmed = ended.is_ok() && live.store.data().windows.recorded().is_none();
         result.clear();
         conclude(ended, function, live.store.data_mut(), result);
         if unharmed && !job.spec.fresh_instances {
@@ -104,7 +103,7 @@ impl Guest {
         let state = self.spare.take().unwrap_or_else(|| Box::new(State::new(job.clone())));
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.usage);
-        window::install_handler(&mut store);
+        fault::install_handler(&mut store);
         Live { store, instance: None }
     }
 }
@@ -199,12 +198,29 @@ fn conclude(ended: wasmtime::Result<Returned>, function: &Callable, state: &mut 
     if let Err(error) = &ended {
         result.backtrace = backtrace(error);
     }
+    decide(ended, &stderr, state, result);
+    // Of a command that failed it is the message.
+    if program == Program::Command && result.status == Status::Ok {
+        let limit = state.job.spec.log_bytes;
+        stderr.lines().for_each(|line| result.log.push(LEVEL_INFO, line, limit));
+    }
+}
+
+/// What became of the task, by the first of these that speaks: a fault in an input, a file that is too short now, the
+/// guest's own end.
+fn decide(ended: wasmtime::Result<Returned>, stderr: &str, state: &mut State, result: &mut TaskResult) {
     if let Some(recorded) = state.windows.recorded() {
         match fault_stop(state, recorded) {
             Some(fault) => result.fail(Status::InputFault, fault.encode()),
+            None if recorded == Recorded::NoMemory => {
+                result.fail(Status::Limit, "there is no memory left for its result")
+            }
             None => result.fail(Status::Trap, "it used memory outside of its windows, or a window that it gave back"),
         }
         return;
+    }
+    if let Some(fault) = state.windows.ends().find_map(|end| truncated(state, end)) {
+        return result.fail(Status::InputFault, fault.encode());
     }
     match ended {
         Ok(Returned::Code(0)) => {}
@@ -213,7 +229,7 @@ fn conclude(ended: wasmtime::Result<Returned>, function: &Callable, state: &mut 
             result.fail(Status::Error, message);
         }
         Ok(Returned::BadArgument(message)) => result.fail(Status::Error, message),
-        Err(error) => stopped(&error, &stderr, state, result),
+        Err(error) => stopped(&error, stderr, state, result),
     }
 }
 
@@ -232,10 +248,13 @@ fn streams(program: Program, state: &mut State, result: &mut TaskResult) -> Stri
     let mut log = |bytes: &[u8]| {
         String::from_utf8_lossy(bytes).lines().for_each(|line| result.log.push(LEVEL_INFO, line, limit));
     };
-    log(&stderr);
     match program {
-        Program::Command => result.output = stdout,
-        Program::Task => log(&stdout),
+        Program::Command if result.output_file.is_none() => result.output = stdout,
+        Program::Command => log(&stdout),
+        Program::Task => {
+            log(&stderr);
+            log(&stdout);
+        }
     }
     String::from_utf8_lossy(&stderr).trim_end().to_owned()
 }
@@ -262,7 +281,12 @@ fn stopped(error: &wasmtime::Error, stderr: &str, state: &mut State, result: &mu
         Some(Stop::Input(fault)) => return result.fail(Status::InputFault, fault.encode()),
         None => {}
     }
-    if let Some(message) = memory_limit(&state.usage) {
+    // A guest that cannot cope with a refused allocation ends itself by `unreachable`, or uses what it did not get; another
+    // trap is its own affair.
+    let gave_up = error
+        .downcast_ref::<Trap>()
+        .is_none_or(|trap| matches!(trap, Trap::UnreachableCodeReached | Trap::MemoryOutOfBounds));
+    if gave_up && let Some(message) = memory_limit(&state.usage) {
         return result.fail(Status::Limit, message);
     }
     if let Some(Trap::StackOverflow) = error.downcast_ref() {

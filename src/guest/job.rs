@@ -107,6 +107,7 @@ pub(super) mod for_tests {
         let path = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(&path, code).expect("written");
         let spec = JobSpec {
+            number: 0,
             module_name: "empty".into(),
             file_count: 0,
             functions: vec![],

@@ -2,12 +2,15 @@
 
 use wasmtime::ResourceLimiter;
 
-/// Counts the bytes of all memories and tables of a task; windows are counted apart.
+/// Counts the bytes of all memories and tables of a task. The mapped pages of windows are no memory of the task's own
+/// and do not count; the few bytes beside them that are copied do.
 #[derive(Debug)]
 pub(super) struct Usage {
     limit_bytes: u64,
+    /// Memories and tables. What wasmtime could not give after it was allowed stays counted, to be safe.
     used_bytes: u64,
-    last_growth_bytes: u64,
+    /// Private pages of windows.
+    window_bytes: u64,
     /// The total that was asked for when something was refused.
     refused_bytes: Option<u64>,
     /// Set while the host itself grows a memory to put a window there.
@@ -19,12 +22,13 @@ const TABLE_ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
 
 impl Usage {
     pub fn new(limit_bytes: u64) -> Self {
-        Usage { limit_bytes, used_bytes: 0, last_growth_bytes: 0, refused_bytes: None, growing_for_window: false }
+        Usage { limit_bytes, used_bytes: 0, window_bytes: 0, refused_bytes: None, growing_for_window: false }
     }
 
-    /// Forgets refusals, for the next task of a reused instance.
+    /// Forgets refusals and windows, for the next task of a reused instance.
     pub fn start_task(&mut self) {
         self.refused_bytes = None;
+        self.window_bytes = 0;
     }
 
     /// Forgets everything, for a fresh instance.
@@ -32,41 +36,54 @@ impl Usage {
         *self = Usage::new(self.limit_bytes);
     }
 
-    /// The limit, where the task was refused memory.
+    /// What the task was refused and the limit, in bytes, where it was refused memory.
     pub fn refused(&self) -> Option<(u64, u64)> {
         self.refused_bytes.map(|wanted| (wanted, self.limit_bytes))
     }
 
-    fn grow(&mut self, bytes: u64) -> bool {
-        let wanted = self.used_bytes.saturating_add(bytes);
-        let allowed = wanted <= self.limit_bytes;
+    /// Counts the private pages of a window. Says whether they are allowed.
+    pub fn add_window(&mut self, bytes: u64) -> bool {
+        let allowed = self.allows(bytes);
         if allowed {
-            self.used_bytes = wanted;
-            self.last_growth_bytes = bytes;
-        } else {
+            self.window_bytes += bytes;
+        }
+        allowed
+    }
+
+    /// Takes the private pages of a window that was given back off the count.
+    pub fn remove_window(&mut self, bytes: u64) {
+        self.window_bytes = self.window_bytes.saturating_sub(bytes);
+    }
+
+    fn allows(&mut self, bytes: u64) -> bool {
+        let wanted = self.used_bytes.saturating_add(self.window_bytes).saturating_add(bytes);
+        let allowed = wanted <= self.limit_bytes;
+        if !allowed {
             self.refused_bytes = Some(wanted);
+        }
+        allowed
+    }
+
+    fn grow(&mut self, current: usize, desired: usize, maximum: Option<usize>, unit_bytes: u64) -> bool {
+        // What the module's own declaration forbids is not refused by this limit.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return false;
+        }
+        let bytes = (desired.saturating_sub(current) as u64).saturating_mul(unit_bytes);
+        let allowed = self.allows(bytes);
+        if allowed {
+            self.used_bytes += bytes;
         }
         allowed
     }
 }
 
 impl ResourceLimiter for Usage {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        self.last_growth_bytes = 0;
-        Ok(self.growing_for_window || self.grow((desired - current) as u64))
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.growing_for_window || self.grow(current, desired, maximum, 1))
     }
 
-    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.used_bytes -= std::mem::take(&mut self.last_growth_bytes);
-        Ok(())
-    }
-
-    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(self.grow((desired - current) as u64 * TABLE_ELEMENT_BYTES))
-    }
-
-    fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.used_bytes -= std::mem::take(&mut self.last_growth_bytes);
-        Ok(())
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.grow(current, desired, maximum, TABLE_ELEMENT_BYTES))
     }
 }

@@ -5,6 +5,7 @@ mod abi;
 mod atomics_tests;
 pub(crate) mod describe;
 pub(crate) mod engine;
+mod fault;
 mod files;
 mod instance;
 mod job;

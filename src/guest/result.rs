@@ -3,7 +3,10 @@
 use std::fs::File;
 
 use crate::event::Status;
-use crate::ipc::wire::encode_log_line;
+use crate::ipc::wire::{MAX_BACKTRACE_BYTES, encode_log_line, max_text_bytes};
+
+/// Bytes of buffers that are kept for the next task.
+const KEPT_BYTES: usize = 1 << 20;
 
 /// The result of one task. The buffers are used again for the next one.
 #[derive(Debug)]
@@ -39,6 +42,16 @@ impl TaskResult {
         self.message.clear();
         self.backtrace.clear();
         self.log.clear();
+    }
+
+    /// Keeps texts within what the pool accepts, and buffers within what a worker may keep.
+    pub fn bound(&mut self, log_bytes: u64) {
+        self.message.truncate(max_text_bytes(log_bytes));
+        let end = self.backtrace.floor_char_boundary(MAX_BACKTRACE_BYTES);
+        self.backtrace.truncate(end);
+        if self.output.len() <= KEPT_BYTES && self.output.capacity() > KEPT_BYTES {
+            self.output.shrink_to(KEPT_BYTES);
+        }
     }
 
     /// Notes a failure; the result's bytes are dropped.

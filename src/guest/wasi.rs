@@ -23,6 +23,7 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder};
 use super::abi::Stop;
 use super::files::GuestInput;
 use super::state::State;
+use crate::ipc::wire::{InputFault, InputFaultKind};
 
 /// A task's WASI context and what it wrote.
 pub(super) struct Wasi {
@@ -203,11 +204,19 @@ impl InputStream for InputReader {
         let position = self.position.load(Ordering::Relaxed);
         let left = self.input.len - position;
         let mut buffer = vec![0; size.min(WRITE_BYTES).min(usize::try_from(left).unwrap_or(usize::MAX))];
-        let count = self.input.file.read_at(&mut buffer, self.input.offset + position);
-        if let Ok(count) = count {
-            self.position.store(position + count as u64, Ordering::Relaxed);
+        // It is the task's first input.
+        let fault = |kind| StreamError::Trap(Stop::Input(InputFault { input: 0, kind }).into());
+        match self.input.file.read_at(&mut buffer, self.input.offset + position) {
+            Ok(0) if left > 0 => {
+                let file_len = self.input.file.metadata().map_or(0, |metadata| metadata.len());
+                Err(fault(InputFaultKind::Truncated { file_len }))
+            }
+            Err(_) => Err(fault(InputFaultKind::Unreadable { offset: position })),
+            Ok(count) => {
+                self.position.store(position + count as u64, Ordering::Relaxed);
+                read_result(Ok(count), buffer)
+            }
         }
-        read_result(count, buffer)
     }
 }
 

@@ -14,7 +14,8 @@
 //! ```
 //!
 //! Only whole pages of the range are mapped; the bytes of a partly covered page at either end are copied into a page of
-//! the memory's own, so that a task sees exactly its range. All of it is read-only.
+//! the memory's own, so that a task sees exactly its range. All of it is read-only. The area of a mapped result is
+//! the only one that can be written.
 //!
 //! Before an instance's memory goes back to wasmtime's pool, every area has to be ordinary memory again: otherwise the
 //! next instance would see the file, or the pool would crash when it clears the pages. [`Windows`] does that when it is
@@ -25,7 +26,7 @@
 //! A fault inside an area is recorded here by the signal handler, and decides the task's outcome whatever the guest does next. If wasm
 //! code caused it, wasmtime turns it into a trap. If host code caused it on the guest's behalf (`memory.fill`, a
 //! WASI call), that code cannot be unwound: it gets a private scratch page, to finish on.
-#![expect(unsafe_code, reason = "maps files over guest memory, and handles the faults that follow")]
+#![expect(unsafe_code, reason = "maps files over guest memory")]
 
 use std::cell::Cell;
 use std::fs::File;
@@ -33,11 +34,10 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
 
-use wasmtime::unix::StoreExt;
-use wasmtime::{Caller, Memory, Store};
+use wasmtime::{Caller, Memory};
 
 use super::state::State;
-use crate::sys::fault::{self, Fault, FaultKind};
+use crate::sys::fault::{Fault, FaultKind};
 use crate::sys::window as memory;
 
 /// Bytes of a page of linear memory.
@@ -85,6 +85,8 @@ struct Window {
     address: usize,
     /// How often it was mapped less how often it was unmapped.
     uses: u32,
+    /// Bytes of its area that are memory of the task's own.
+    private_bytes: u64,
 }
 
 /// A fault inside an area.
@@ -94,6 +96,8 @@ pub(super) enum Recorded {
     Write { input: u32, offset: u64 },
     /// A page of the file is not there (any more).
     NoPage { input: u32, offset: u64 },
+    /// The system had no memory for a page of the result.
+    NoMemory,
     /// An access to memory of a window that was given back.
     Unmapped { address: u64 },
 }
@@ -125,6 +129,14 @@ impl FileRange<'_> {
     /// Bytes of linear memory that a window of this range takes.
     pub fn area_len(&self) -> usize {
         (self.skew() + self.len).next_multiple_of(WASM_PAGE)
+    }
+
+    /// Bytes of a window's area that are no pages of the file: those that are copied.
+    pub fn private_bytes(&self) -> u64 {
+        let page = memory::page_size();
+        let end = self.skew() + self.len;
+        let mapped = (end - end % page).saturating_sub(self.skew().next_multiple_of(page));
+        (end.next_multiple_of(page) - mapped) as u64
     }
 
     /// Bytes between the start of a page and the range's first byte.
@@ -210,8 +222,14 @@ impl Windows {
                 unsafe { memory::protect_read_only(host.add(own.start), own.len()) }.map_err(MapError::System)?;
             }
         }
-        let window =
-            Window { input: range.input, offset: range.view_offset, len: range.len, address: start + skew, uses: 1 };
+        let window = Window {
+            input: range.input,
+            offset: range.view_offset,
+            len: range.len,
+            address: start + skew,
+            uses: 1,
+            private_bytes: range.private_bytes(),
+        };
         self.areas[index].content = Content::Window(window);
         Ok(start + skew)
     }
@@ -244,18 +262,26 @@ impl Windows {
         Ok(start)
     }
 
-    /// Gives one use of the window at `address` back. `false`: there is none.
-    pub fn unmap(&mut self, address: usize) -> bool {
+    /// How many windows there are.
+    pub fn count(&self) -> usize {
+        self.areas.iter().filter(|area| matches!(area.content, Content::Window(_))).count()
+    }
+
+    /// Gives one use of the window at `address` back, and the bytes of its own memory that are free now. `None`: there
+    /// is no such window.
+    pub fn unmap(&mut self, address: usize) -> Option<u64> {
         let found = self.areas.iter_mut().enumerate().find_map(|(index, area)| match &mut area.content {
             Content::Window(window) if window.address == address => Some((index, window)),
             _ => None,
         });
-        let Some((index, window)) = found else { return false };
+        let (index, window) = found?;
         window.uses -= 1;
-        if window.uses == 0 {
-            self.free(index);
+        if window.uses > 0 {
+            return Some(0);
         }
-        true
+        let private_bytes = window.private_bytes;
+        self.free(index);
+        Some(private_bytes)
     }
 
     fn free(&mut self, index: usize) {
@@ -314,9 +340,9 @@ impl Windows {
         (self.base + offset) as *mut u8
     }
 
-    /// Handles a fault on the thread that this memory's guest runs on. Says whether the access can be tried again.
-    /// Async-signal-safe: it reads plain data, sets cells, and maps memory.
-    fn handle(&self, fault: &Fault, code: &Range<usize>) -> bool {
+    /// Notes a fault, if it is in an area. The first one decides the task's outcome. Async-signal-safe: it reads plain data
+    /// and sets a cell.
+    pub(super) fn note(&self, fault: &Fault) -> bool {
         let Some(offset) = fault.address.checked_sub(self.base) else { return false };
         let within = |area: &&Area| (area.start..area.start + area.len).contains(&offset);
         let Some(area) = self.areas.iter().find(within) else { return false };
@@ -329,28 +355,47 @@ impl Windows {
                         FaultKind::NoPage => Recorded::NoPage { input: window.input, offset: in_view },
                     }
                 }
+                Content::Output if fault.kind == FaultKind::NoPage => Recorded::NoMemory,
                 Content::Free | Content::Output => Recorded::Unmapped { address: offset as u64 },
             }));
         }
-        // In wasm code wasmtime raises a trap; host code has to finish.
-        !code.contains(&fault.instruction) && self.give_scratch(offset)
+        true
     }
 
-    /// Puts private memory where host code writes or reads; the oldest such page goes, so that a `memory.fill` of 4 GiB
-    /// takes no more than a few.
-    fn give_scratch(&self, offset: usize) -> bool {
+    /// Puts private memory where a fault in an area was, so that the access can be tried again; the oldest such page
+    /// goes, so that a `memory.fill` of 4 GiB takes no more than a few. Async-signal-safe: it sets cells and maps memory.
+    pub(super) fn scratch(&self, fault: &Fault) -> bool {
         let next = self.scratch_next.get();
         let oldest = self.scratch[next].get();
         if oldest != 0 {
             // SAFETY: a wasm page inside an area of ours; its contents are of no interest (the task has failed).
             let _ = unsafe { memory::map_nothing(oldest as *mut u8, WASM_PAGE) };
         }
-        // Areas are whole wasm pages, so the page that holds the offset is inside the area.
+        // Areas are whole wasm pages, so the page that holds the address is inside the area.
+        let offset = fault.address - self.base;
         let page = self.host(offset - offset % WASM_PAGE);
         self.scratch[next].set(page as usize);
         self.scratch_next.set((next + 1) % SCRATCH_PAGES);
         // SAFETY: as above.
         unsafe { memory::map_zeros(page, WASM_PAGE) }.is_ok()
+    }
+
+    /// For each window, its input and the end of its range in the task's view.
+    pub fn ends(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.areas.iter().filter_map(|area| match &area.content {
+            Content::Window(window) => Some((window.input, window.offset + window.len as u64)),
+            _ => None,
+        })
+    }
+
+    /// The input and the end of the range of the window at `address`.
+    pub fn end_of(&self, address: usize) -> Option<(u32, u64)> {
+        self.areas.iter().find_map(|area| match &area.content {
+            Content::Window(window) if window.address == address => {
+                Some((window.input, window.offset + window.len as u64))
+            }
+            _ => None,
+        })
     }
 }
 
@@ -358,16 +403,35 @@ impl Windows {
 /// zeros. Gives the area's index; `None` where the memory cannot grow so much.
 pub(super) fn grow(guest: &mut Caller<'_, Box<State>>, memory: Memory, len: usize) -> Option<usize> {
     // Address 0 is not for windows: to a guest it is a null pointer.
-    let unused = if memory.data_size(&*guest) == 0 { 1 } else { 0 };
+    let size = memory.data_size(&*guest);
+    let unused = if size == 0 { 1 } else { 0 };
     guest.data_mut().usage.growing_for_window = true;
-    let grown = memory.grow(&mut *guest, (len / WASM_PAGE) as u64 + unused);
+    // A free area at the end of the memory is made longer.
+    let last = guest
+        .data_mut()
+        .windows
+        .areas
+        .pop_if(|area| matches!(area.content, Content::Free) && area.start + area.len == size && area.len < len);
+    let missing = len - last.as_ref().map_or(0, |area| area.len);
+    let grown = memory.grow(&mut *guest, (missing / WASM_PAGE) as u64 + unused);
     guest.data_mut().usage.growing_for_window = false;
-    let start = (grown.ok()? + unused) as usize * WASM_PAGE;
     let base = memory.data_ptr(&*guest) as usize;
     let windows = &mut guest.data_mut().windows;
+    let Ok(old_pages) = grown else {
+        windows.areas.extend(last);
+        return None;
+    };
     debug_assert!(windows.base == 0 || windows.base == base, "memories do not move, and there is one");
     windows.base = base;
+    let start = match &last {
+        Some(area) => area.start,
+        None => (old_pages + unused) as usize * WASM_PAGE,
+    };
     windows.areas.push(Area { start, len, content: Content::Free });
+    if last.is_some() {
+        // SAFETY: whole wasm pages of ours; what was free before faults on every access until now.
+        unsafe { memory::map_zeros(windows.host(start), len) }.unwrap_or_else(|error| give_up(&error));
+    }
     Some(windows.areas.len() - 1)
 }
 
@@ -382,54 +446,4 @@ impl Drop for Windows {
 fn give_up(error: &io::Error) -> ! {
     eprintln!("cannot take a window out of a guest's memory: {error}");
     std::process::abort()
-}
-
-/// What the signal handler of this thread works on.
-struct Watched {
-    windows: *const Windows,
-    code: Range<usize>,
-}
-
-thread_local! {
-    static WATCHED: Cell<*const Watched> = const { Cell::new(std::ptr::null()) };
-}
-
-/// Makes faults in the windows of `store` go to [`Windows::handle`] first, whenever it runs under [`watch`].
-pub(super) fn install_handler(store: &mut Store<Box<State>>) {
-    // SAFETY: the handler is async-signal-safe: `decode` reads what the kernel gave, `on_fault` says so of itself. It captures nothing.
-    unsafe {
-        store.set_signal_handler(|signal, info, context| {
-            // SAFETY: wasmtime passes on what the kernel gave to its own handler.
-            fault::decode(signal, info, context).is_some_and(|fault| on_fault(&fault))
-        });
-    }
-}
-
-/// Lets faults in the windows of `store` be handled on this thread while `call` runs; `code` is where the guest's machine code lies.
-pub(super) fn watch<R>(
-    store: &mut Store<Box<State>>,
-    code: Range<usize>,
-    call: impl FnOnce(&mut Store<Box<State>>) -> R,
-) -> R {
-    struct Reset;
-    impl Drop for Reset {
-        fn drop(&mut self) {
-            WATCHED.set(std::ptr::null());
-        }
-    }
-    // The state is boxed, so its windows stay where they are.
-    let watched = Watched { windows: &raw const store.data().windows, code };
-    WATCHED.set(&raw const watched);
-    let _reset = Reset;
-    call(store)
-}
-
-fn on_fault(fault: &Fault) -> bool {
-    let watched = WATCHED.get();
-    if watched.is_null() {
-        return false;
-    }
-    // SAFETY: `watch` set it on this thread and has not returned, so both objects live. The host changes windows only
-    // inside imports, where it does not touch the memory of windows by itself; so no change is half done now.
-    unsafe { (*(*watched).windows).handle(fault, &(*watched).code) }
 }

@@ -30,7 +30,7 @@ pub enum ToPool<Fd> {
     /// The payload of a completion that follows in the ring.
     Payload { file: Fd },
     /// The job cannot be set up, and why.
-    JobRefused { reason: String },
+    JobRefused { job: u64, reason: String },
     /// Look at the ring.
     Wake,
 }
@@ -82,9 +82,10 @@ impl<Fd: AsFd> ToPool<Fd> {
     pub fn send(&self, socket: &Socket) -> io::Result<()> {
         match self {
             ToPool::Payload { file } => send(socket, PAYLOAD, &[], &[file.as_fd()], Wait::Block),
-            ToPool::JobRefused { reason } => {
-                let end = reason.floor_char_boundary(MAX_BYTES - 1);
-                send(socket, JOB_REFUSED, &reason.as_bytes()[..end], &[], Wait::Block)
+            ToPool::JobRefused { job, reason } => {
+                let end = reason.floor_char_boundary(MAX_BYTES - 9);
+                let body = [&job.to_le_bytes()[..], &reason.as_bytes()[..end]].concat();
+                send(socket, JOB_REFUSED, &body, &[], Wait::Block)
             }
             ToPool::Wake => send(socket, WAKE, &[], &[], Wait::Block),
         }
@@ -99,7 +100,13 @@ impl ToPool<File> {
         let Some((&kind, body)) = buffer[..len].split_first() else { return Ok(None) };
         Ok(Some(match kind {
             PAYLOAD => ToPool::Payload { file: File::from(one(fds)?) },
-            JOB_REFUSED => ToPool::JobRefused { reason: String::from_utf8_lossy(body).into_owned() },
+            JOB_REFUSED => {
+                let (job, reason) = body.split_first_chunk().ok_or_else(invalid)?;
+                ToPool::JobRefused {
+                    job: u64::from_le_bytes(*job),
+                    reason: String::from_utf8_lossy(reason).into_owned(),
+                }
+            }
             WAKE => ToPool::Wake,
             _ => return Err(invalid()),
         }))
@@ -137,10 +144,10 @@ mod tests {
         ToWorker::File { number: 7, file: worker.as_fd() }.send(&pool, Wait::Never).expect("sent");
         let received = ToWorker::receive(&worker, Wait::Block).expect("valid").expect("open");
         assert!(matches!(received, ToWorker::File { number: 7, .. }));
-        let refusal = ToPool::<OwnedFd>::JobRefused { reason: "ä".repeat(2000) };
+        let refusal = ToPool::<OwnedFd>::JobRefused { job: 3, reason: "ä".repeat(2000) };
         refusal.send(&worker).expect("sent");
         match ToPool::receive(&pool).expect("valid").expect("open") {
-            ToPool::JobRefused { reason } => assert_eq!(reason, "ä".repeat((MAX_BYTES - 1) / 2)),
+            ToPool::JobRefused { job, reason } => assert_eq!((job, reason), (3, "ä".repeat((MAX_BYTES - 9) / 2))),
             other => panic!("{other:?}"),
         }
         drop((received, worker));

@@ -19,6 +19,9 @@ pub const INLINE_MAX_BYTES: usize = 64 << 10;
 
 /// Bytes of the area for task payloads.
 const TASK_AREA_BYTES: usize = 512 << 10;
+
+/// The longest payload of a task. Payloads are contiguous, so twice as much always fits into an empty area.
+pub const MAX_TASK_PAYLOAD_BYTES: usize = TASK_AREA_BYTES / 2;
 /// Bytes of the area for completion payloads.
 const DONE_AREA_BYTES: usize = 1 << 20;
 
@@ -162,6 +165,11 @@ impl PoolRing {
         self.task_head = head;
         self.area.free_until(head);
         Ok(self.fits(payload_len))
+    }
+
+    /// The position of the next task that is pushed.
+    pub fn next_position(&self) -> u64 {
+        self.task_tail
     }
 
     fn fits(&self, payload_len: usize) -> bool {

@@ -146,6 +146,14 @@ const STATUSES: [Status; 9] = [
 
 const PAYLOAD_IS_FILE: u64 = 1 << 8;
 
+/// The longest backtrace, in bytes.
+pub const MAX_BACKTRACE_BYTES: usize = 64 << 10;
+
+/// The longest message or log of a task whose log may have `log_bytes`: what wasmtime and the worker say comes on top.
+pub fn max_text_bytes(log_bytes: u64) -> usize {
+    usize::try_from(log_bytes).unwrap_or(usize::MAX).saturating_add(64 << 10)
+}
+
 impl DoneSlot {
     pub fn encode(&self) -> Slot {
         let status = STATUSES.iter().position(|&status| status == self.status).expect("all statuses are listed");
@@ -257,6 +265,8 @@ pub fn decode_log(mut bytes: &[u8]) -> Vec<(u8, String)> {
 pub struct JobSpec {
     /// The module's name, which is argv\[0\] of a command.
     pub module_name: String,
+    /// The job's number in its pool, for refusing it.
+    pub number: u64,
     /// Files in the worker's table that belong to the job; all others are closed.
     pub file_count: u32,
     /// The functions that tasks call, by index.

@@ -5,46 +5,45 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::completion::{complete, timed_out};
+use super::completion::complete;
 use super::held::{Ended, Pending};
 use super::prepare::Prepared;
 use super::stop::{Stop, StopHandle};
 use super::worker::{News, Worker};
 use super::{Pool, WAKER};
-use crate::error::Kind;
 use crate::event::{Event, Status};
-use crate::ipc::ring::{SLOTS, Violation};
+use crate::ipc::ring::SLOTS;
 use crate::sys::process::monotonic_ns;
 use crate::{Error, Input, Result, Task};
 
 /// The dispatcher of one run.
 pub(super) struct Dispatcher<'pool> {
-    pool: &'pool mut Pool,
-    job: Arc<Prepared>,
+    pub(super) pool: &'pool mut Pool,
+    pub(super) job: Arc<Prepared>,
     spec: Option<Input>,
     /// Tasks that wait for a worker: merges, and those whose worker was lost before it began them.
-    waiting: VecDeque<Pending>,
+    pub(super) waiting: VecDeque<Pending>,
     /// Tasks with an outcome, in the order of their ends.
-    ended: VecDeque<Ended>,
+    pub(super) ended: VecDeque<Ended>,
     /// How many tasks a worker may hold.
     depth: usize,
     /// The mean duration of the last tasks, roughly; 0 before the first end.
     mean_ns: u64,
     /// No more workers could be started.
-    full: bool,
+    pub(super) full: bool,
     /// Workers that died in a row before they ended a task.
-    still_births: u32,
+    pub(super) still_births: u32,
     /// What ended the run early.
-    error: Option<Error>,
+    pub(super) error: Option<Error>,
     stop: StopHandle,
     /// How far the run has been stopped already.
-    stopped: Stop,
+    pub(super) stopped: Stop,
     /// The Unix time of the monotonic clock's zero.
     clock_zero: Duration,
     payload: Vec<u8>,
     /// Workers with something at their socket, or gone.
     ready: Vec<usize>,
-    lost: Vec<(u32, String)>,
+    pub(super) lost: Vec<(u32, String)>,
 }
 
 /// As much work as this is given to a worker ahead of time.
@@ -55,9 +54,6 @@ const MIN_DEPTH: usize = 2;
 const MAX_ENDED: usize = 1024;
 /// The longest time for which completions may wait to be looked at together.
 const MAX_WAIT: Duration = Duration::from_millis(2);
-/// Workers that die in a row before they begin a task, until the run gives up.
-const MAX_STILL_BIRTHS: u32 = 3;
-
 impl<'pool> Dispatcher<'pool> {
     pub fn new(pool: &'pool mut Pool, job: Prepared) -> Self {
         pool.job += 1;
@@ -140,6 +136,11 @@ impl<'pool> Dispatcher<'pool> {
                 Task::MAX_ARGUMENT_BYTES
             );
             self.ended.push_back(pending.fail(Status::Limit, message, 0));
+        } else if pending.task.inputs.len() > Task::MAX_INPUTS {
+            let (count, most) = (pending.task.inputs.len(), Task::MAX_INPUTS);
+            let message =
+                format!("it has {count} inputs of its own, and {most} are possible; join them in fewer files");
+            self.ended.push_back(pending.fail(Status::Limit, message, 0));
         } else if self.is_stopped() {
             self.cancel(pending);
         } else {
@@ -159,7 +160,11 @@ impl<'pool> Dispatcher<'pool> {
     }
 
     fn cancel(&mut self, pending: Pending) {
-        self.ended.push_back(pending.fail(Status::Cancelled, "the run was stopped before it began".into(), 0));
+        let message = match &self.error {
+            Some(error) => format!("the run ended before it began: {error:?}"),
+            None => "the run was stopped before it began".into(),
+        };
+        self.ended.push_back(pending.fail(Status::Cancelled, message, 0));
     }
 
     fn place_waiting(&mut self) {
@@ -180,27 +185,32 @@ impl<'pool> Dispatcher<'pool> {
         }
     }
 
-    /// The worker that gets the next task: the one that holds the fewest, or a new one where all have something to do.
+    /// The worker that gets the next task: the one that holds the fewest and has room, or a new one where all have
+    /// something to do.
     fn worker_for(&mut self, task: &Task) -> Option<usize> {
-        let started =
-            |(index, worker): (usize, &Option<Worker>)| worker.as_ref().map(|worker| (worker.held.len(), index));
-        let least = self.pool.workers.iter().enumerate().filter_map(started).min();
-        let index = match least {
-            Some((0, index)) => index,
-            _ => match (self.start_worker(), least) {
-                (Some(index), _) => index,
-                (None, Some((held, index))) if held < self.depth => index,
-                (None, _) => return None,
-            },
-        };
-        if let Err(error) = self.hand_job(index) {
-            return self.give_up(error);
-        }
-        match self.pool.workers[index].as_mut()?.has_room(task) {
-            Ok(room) => room.then_some(index),
-            Err(violation) => {
-                self.condemn(index, Some(violation));
-                None
+        // Where the first one has no room (for a long payload, say), others may have.
+        let mut tried = (0, 0);
+        loop {
+            let held =
+                |(index, worker): (usize, &Option<Worker>)| worker.as_ref().map(|worker| (worker.held.len(), index));
+            let candidates = self.pool.workers.iter().enumerate().filter_map(held);
+            let best = candidates.filter(|candidate| *candidate >= tried).min();
+            let index = match best {
+                Some((0, index)) => index,
+                _ => match (self.start_worker(), best) {
+                    (Some(index), _) => index,
+                    (None, Some((held, index))) if held < self.depth => index,
+                    (None, _) => return None,
+                },
+            };
+            if let Err(error) = self.hand_job(index) {
+                return self.give_up(error);
+            }
+            let worker = self.pool.workers[index].as_mut()?;
+            match worker.has_room(task) {
+                Ok(true) => return Some(index),
+                Ok(false) => tried = (worker.held.len(), index + 1),
+                Err(violation) => self.condemn(index, Some(violation)),
             }
         }
     }
@@ -212,7 +222,7 @@ impl<'pool> Dispatcher<'pool> {
             Some(worker) if worker.job != number => {
                 let spec = match self.spec.take() {
                     Some(spec) => spec,
-                    None => self.job.spec_file()?,
+                    None => self.job.spec_file(number)?,
                 };
                 let spec = self.spec.insert(spec);
                 let handed = worker.begin_job(number, &self.job, spec);
@@ -288,7 +298,8 @@ impl<'pool> Dispatcher<'pool> {
                         match ended {
                             Ok(ended) => self.ended.push_back(ended),
                             Err((violation, pending)) => {
-                                self.waiting.push_front(pending);
+                                let message = format!("its worker did what no worker does: {}", violation.0);
+                                self.ended.push_back(pending.fail(Status::WorkerLost, message, index as u32));
                                 break Some(violation);
                             }
                         }
@@ -366,7 +377,8 @@ impl<'pool> Dispatcher<'pool> {
             if worker.held.len() > MIN_DEPTH {
                 shorten(MAX_WAIT);
             }
-            if worker.has_unsent() {
+            // A worker wakes nobody when there is room in its socket again, or in its ring for a task that waits.
+            if worker.has_unsent() || !self.waiting.is_empty() {
                 shorten(Duration::from_millis(1));
             }
             nothing_there &= worker.held.is_empty() || worker.fall_asleep(count);
@@ -389,7 +401,9 @@ impl<'pool> Dispatcher<'pool> {
         let Some(worker) = &mut self.pool.workers[index] else { return };
         match worker.read_socket() {
             News::None => {}
-            News::JobRefused(reason) => {
+            // One of an earlier run may come late.
+            News::JobRefused(job, _) if job != self.pool.job => {}
+            News::JobRefused(_, reason) => {
                 self.error.get_or_insert(Error::module(format!("module {}: {reason}", self.job.module.name())));
             }
             News::Gone(violation) => {
@@ -399,55 +413,6 @@ impl<'pool> Dispatcher<'pool> {
             }
         }
     }
-
-    /// Ends a worker that is gone, or that is not to be trusted any more, and decides what becomes of its tasks.
-    fn condemn(&mut self, index: usize, violation: Option<Violation>) {
-        let Some(mut worker) = self.pool.workers[index].take() else { return };
-        // Closing takes it out of the poll set as well; an error means that it is out.
-        let _ = self.pool.poll.remove(&worker);
-        self.pool.keeper.forget(worker.id);
-        let end = self.pool.end_process(&mut worker);
-        let reason = violation.map_or(end, |Violation(what)| format!("did what no worker does: {what}"));
-        let killed_for = worker.killed_for.ticket();
-        let mut begun = 0;
-        while !worker.held.is_empty() {
-            match worker.take_back_first() {
-                Some(pending) => self.waiting.push_back(pending),
-                None => {
-                    let Some(held) = worker.held.pop_front() else { break };
-                    begun += 1;
-                    let ticket = held.ticket;
-                    let mut pending = worker.release(held);
-                    pending.attempts += 1;
-                    let ended = if killed_for == Some(ticket) {
-                        let limit = self.job.limits.timeout.unwrap_or_default();
-                        timed_out(pending, limit, index as u32)
-                    } else if killed_for.is_some() {
-                        // Its time was not over: the one before it had just ended when the worker was killed.
-                        pending.attempts -= 1;
-                        self.waiting.push_back(pending);
-                        continue;
-                    } else if self.stopped == Stop::Now {
-                        pending.fail(Status::Cancelled, "the run was stopped while it ran".into(), index as u32)
-                    } else {
-                        pending.fail(Status::WorkerLost, format!("its worker {reason}"), index as u32)
-                    };
-                    self.ended.push_back(ended);
-                }
-            }
-        }
-        if self.stopped == Stop::Now || killed_for.is_some() {
-            return;
-        }
-        if begun == 0 && !worker.proven {
-            self.still_births += 1;
-            if self.still_births >= MAX_STILL_BIRTHS {
-                let message = format!("workers do not start: the last one {reason}");
-                self.error.get_or_insert(Kind::Workers(message).into());
-            }
-        }
-        self.lost.push((index as u32, reason));
-    }
 }
 
 impl Drop for Dispatcher<'_> {
@@ -456,6 +421,11 @@ impl Drop for Dispatcher<'_> {
         self.pool.keeper.set_timeout(None);
         self.stop.stop_now();
         self.heed_stop();
+        for index in 0..self.pool.workers.len() {
+            if self.pool.workers[index].as_ref().is_some_and(|worker| !worker.held.is_empty()) {
+                self.condemn(index, None);
+            }
+        }
         self.pool.waker.clear();
     }
 }

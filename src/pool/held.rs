@@ -16,6 +16,8 @@ pub(super) struct Pending {
     pub function: u32,
     pub task: Task,
     pub attempts: u32,
+    /// How often a worker died, or was killed, that should have been about to begin it.
+    pub returned: u32,
 }
 
 /// A task that a worker holds.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
+use super::worker::Start;
 use crate::ipc::WORKER_ROLE;
 use crate::ipc::ring::TaskClock;
 use crate::sys::process::{Killer, Process, monotonic_ns};
@@ -23,7 +24,7 @@ use crate::sys::socket::{Socket, Wait};
 #[derive(Debug)]
 pub(super) struct Keeper {
     orders: Option<Sender<Order>>,
-    started: Receiver<(u64, io::Result<Process>)>,
+    started: Receiver<(u64, Start)>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -73,7 +74,7 @@ impl Keeper {
     }
 
     /// The next process that was started, or why it could not be.
-    pub fn next_started(&self, wait: Wait) -> Option<(u64, io::Result<Process>)> {
+    pub fn next_started(&self, wait: Wait) -> Option<(u64, Start)> {
         match wait {
             Wait::Block => self.started.recv().ok(),
             Wait::Never => self.started.try_recv().ok(),
@@ -119,7 +120,7 @@ impl Guarded {
     }
 }
 
-fn keep(exe: &std::path::Path, orders: &Receiver<Order>, started: &Sender<(u64, io::Result<Process>)>) {
+fn keep(exe: &std::path::Path, orders: &Receiver<Order>, started: &Sender<(u64, Start)>) {
     let mut guarded: HashMap<u64, Guarded> = HashMap::new();
     let mut timeout_ns = None;
     let mut look_at = u64::MAX;
@@ -142,12 +143,15 @@ fn keep(exe: &std::path::Path, orders: &Receiver<Order>, started: &Sender<(u64, 
             Ok(Order::Start { id, socket, clock, killed_for }) => {
                 let process =
                     Process::start(exe, &[HIDDEN_ARGUMENT, WORKER_ROLE, &std::process::id().to_string()], socket);
-                let killer = process.as_ref().ok().map(Process::killer);
-                if let Some(Ok(killer)) = killer {
-                    guarded.insert(id, Guarded { killer, clock, killed_for });
-                }
-                // The pool may be gone already; then the process has seen its socket close.
-                let _ = started.send((id, process));
+                let start = match process.and_then(|process| Ok((process.killer()?, process))) {
+                    Ok((killer, process)) => {
+                        guarded.insert(id, Guarded { killer, clock, killed_for });
+                        Start::Running(process)
+                    }
+                    Err(error) => Start::Failed(error.to_string()),
+                };
+                // The pool waits for its processes before it lets the keeper go.
+                let _ = started.send((id, start));
             }
         }
         if let Some(timeout_ns) = timeout_ns {

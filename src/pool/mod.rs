@@ -15,6 +15,7 @@ mod dispatcher;
 mod files;
 mod held;
 mod keeper;
+mod lost;
 mod prepare;
 mod reduce;
 mod run;
@@ -36,7 +37,7 @@ use keeper::Keeper;
 use prepare::{Prepared, Stdio};
 pub use run::Run;
 pub use stop::StopHandle;
-use worker::Worker;
+use worker::{Start, Worker};
 
 /// Worker processes that live across runs.
 ///
@@ -75,6 +76,9 @@ pub struct PoolBuilder {
 }
 
 impl PoolBuilder {
+    /// The most workers that a pool may have.
+    pub const MAX_WORKERS: usize = 4096;
+
     /// Sets the number of worker processes; unless set, the CPUs that this process may use (by its affinity and its
     /// control group's quota).
     #[must_use]
@@ -106,6 +110,9 @@ impl PoolBuilder {
             Some(workers) => workers,
             None => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
         };
+        if workers.get() > Self::MAX_WORKERS {
+            return Err(Error::request(format!("{workers} workers are too many: {} are possible", Self::MAX_WORKERS)));
+        }
         let waker = Waker::new().map_err(refused)?;
         let poll = PollSet::new().map_err(refused)?;
         poll.add(&waker, WAKER).map_err(refused)?;
@@ -129,9 +136,9 @@ impl Pool {
     /// The process ids of the workers that have been started and not been lost, for watching them: to look at their memory, say.
     pub fn worker_pids(&mut self) -> Vec<u32> {
         while let Some((id, process)) = self.keeper.next_started(Wait::Never) {
-            self.process_started(id, process.ok());
+            self.note_started(id, process);
         }
-        self.workers.iter().flatten().filter_map(|worker| worker.process.as_ref().map(Process::pid)).collect()
+        self.workers.iter().flatten().filter_map(Worker::process).map(Process::pid).collect()
     }
 
     /// Checks the job and starts a run of it over `tasks`: any iterator of things that are [`Into<Task>`], or another
@@ -190,23 +197,26 @@ impl Pool {
 
     /// Kills a worker's process, waits for its end and says how it ended.
     fn end_process(&mut self, worker: &mut Worker) -> String {
-        while worker.process.is_none() {
+        while let Start::Ordered = worker.process {
             match self.keeper.next_started(Wait::Block) {
+                Some((id, started)) if id == worker.id => worker.process = started,
+                Some((id, started)) => self.note_started(id, started),
                 None => return "could not be started".into(),
-                Some((id, Err(error))) if id == worker.id => return format!("could not be started: {error}"),
-                Some((id, Ok(process))) if id == worker.id => worker.process = Some(process),
-                Some((id, process)) => self.process_started(id, process.ok()),
             }
         }
-        worker.process.take().map_or_else(String::new, |process| {
-            process.kill();
-            process.wait()
-        })
+        match std::mem::replace(&mut worker.process, Start::Ordered) {
+            Start::Ordered => String::new(),
+            Start::Failed(reason) => format!("could not be started: {reason}"),
+            Start::Running(process) => {
+                process.kill();
+                process.wait()
+            }
+        }
     }
 
-    fn process_started(&mut self, id: u64, process: Option<Process>) {
+    fn note_started(&mut self, id: u64, started: Start) {
         if let Some(worker) = self.workers.iter_mut().flatten().find(|worker| worker.id == id) {
-            worker.process = process;
+            worker.process = started;
         }
     }
 }
@@ -214,7 +224,7 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         // All are told before the first is waited for.
-        self.workers.iter().flatten().for_each(|worker| worker.process.iter().for_each(Process::kill));
+        self.workers.iter().flatten().filter_map(Worker::process).for_each(Process::kill);
         for index in 0..self.workers.len() {
             if let Some(mut worker) = self.workers[index].take() {
                 self.end_process(&mut worker);

@@ -56,6 +56,7 @@ impl Prepared {
         };
         let limits = job.limits.clone();
         let spec = JobSpec {
+            number: 0,
             module_name: job.module.name().to_owned(),
             file_count: files.len() as u32,
             functions: vec![entry],
@@ -85,9 +86,9 @@ impl Prepared {
         }
     }
 
-    /// The description that workers get, in memory that nobody can change.
-    pub fn spec_file(&self) -> Result<Input> {
-        let bytes = postcard::to_stdvec(&self.spec)
+    /// The description that workers get of the job with this number, in memory that nobody can change.
+    pub fn spec_file(&self, number: u64) -> Result<Input> {
+        let bytes = postcard::to_stdvec(&JobSpec { number, ..self.spec.clone() })
             .map_err(|error| Error::request(format!("the job cannot be described: {error}")))?;
         Input::from_bytes("job", &bytes)
     }

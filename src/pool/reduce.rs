@@ -18,7 +18,7 @@ use super::held::{Ended, Pending};
 use super::prepare::REDUCE;
 use super::run::Run;
 use crate::event::{Outcome, Output, Status, TaskStats};
-use crate::{Input, Result, Source, Task};
+use crate::{Error, Input, Result, Source, Task};
 
 /// Results that one merge task gets.
 const FAN_IN: u64 = 8;
@@ -38,6 +38,9 @@ impl<S: Source> Run<'_, S> {
     /// Where the module has no such task, or the run ends early.
     pub fn reduce(mut self, function: &str, mut on_failed: impl FnMut(Outcome)) -> Result<Outcome> {
         let feed = &mut self.feed;
+        if feed.stats.taken > 0 {
+            return Err(Error::request("a run whose outcomes have been asked for can no longer be reduced"));
+        }
         feed.dispatcher.add_reduce(function)?;
         let mut tree = Tree::default();
         let mut failed_merge = None;
@@ -50,11 +53,17 @@ impl<S: Source> Run<'_, S> {
                     feed.stats.merged += 1;
                 }
                 match &outcome.result {
+                    Ok(_) if feed.stats.failed > 0 => {}
                     Ok(output) => tree.put(place, output.clone()),
-                    Err(_) if place.level == 0 => on_failed(outcome),
+                    Err(_) if place.level == 0 => {
+                        // There will be nothing to merge, so nothing is kept for it.
+                        tree = Tree::default();
+                        on_failed(outcome);
+                    }
                     Err(_) => failed_merge = Some(outcome),
                 }
             }
+            while tree.waiting < MAX_WAITING && feed.take_one() {}
             if feed.is_exhausted() && feed.stats.done == feed.stats.taken {
                 if feed.stats.failed > 0 || feed.dispatcher.is_stopped() {
                     break;
@@ -69,9 +78,8 @@ impl<S: Source> Run<'_, S> {
             {
                 let task = Task { inputs: as_inputs(&outputs)?, ..Task::default() };
                 let (tag, index) = (place.tag(), place.position);
-                feed.dispatcher.submit(Pending { tag, index, function: REDUCE, task, attempts: 0 });
+                feed.dispatcher.submit(Pending { tag, index, function: REDUCE, task, attempts: 0, returned: 0 });
             }
-            while tree.waiting < MAX_WAITING && feed.take_one() {}
             feed.turn();
         }
         let outcome = match (tree.root, failed_merge) {
@@ -89,7 +97,7 @@ impl<S: Source> Run<'_, S> {
 
 /// The outcome of the whole reduction.
 fn merged(result: Result<Output, String>) -> Outcome {
-    let pending = Pending { tag: 0, index: 0, function: REDUCE, task: Task::default(), attempts: 1 };
+    let pending = Pending { tag: 0, index: 0, function: REDUCE, task: Task::default(), attempts: 1, returned: 0 };
     let stats = TaskStats { start: SystemTime::now(), duration: Default::default(), worker: 0, attempts: 1 };
     match result {
         Ok(output) => pending.end(Ok(output), Vec::new(), stats).outcome,

@@ -15,8 +15,8 @@ type Observer<'pool> = Box<dyn FnMut(&Event<'_>, &RunStats) + 'pool>;
 
 /// A run: a lazy iterator of outcomes, in item order unless [`Run::unordered`]. Dropping it cancels what is left.
 ///
-/// It takes tasks from its source only as workers have room for them, and never more than a bounded number ahead of the
-/// outcome that is next to be delivered; so memory does not grow with the number of tasks, and a slow consumer slows
+/// It takes tasks from its source only as workers have room for them and, where outcomes come in item order, never more
+/// than a bounded number ahead of the one that is next to be delivered; so memory does not grow with the number of tasks, and a slow consumer slows
 /// the source down. Tasks run on in their workers while nobody asks for an outcome, but no new ones are started.
 pub struct Run<'pool, S> {
     pub(super) feed: Feed<'pool, S>,
@@ -45,11 +45,15 @@ enum Order {
         next: u64,
         /// Bytes of the results that wait.
         bytes: u64,
+        /// Results that wait and hold a descriptor each.
+        mapped: usize,
     },
 }
 
 /// Outcomes that may wait for an earlier one.
 const MAX_WAITING: u64 = 16 << 10;
+/// Results that may wait for an earlier one and hold a descriptor each.
+const MAX_WAITING_MAPPED: usize = 256;
 /// Bytes of results that may wait for an earlier one.
 const MAX_WAITING_BYTES: u64 = 32 << 20;
 
@@ -58,7 +62,7 @@ impl<'pool, S: Source> Run<'pool, S> {
         source.attach(dispatcher.waker());
         let feed =
             Feed { dispatcher, source, exhausted: false, pending: false, stats: RunStats::default(), observer: None };
-        Run { feed, order: Order::ByItem { waiting: VecDeque::new(), next: 0, bytes: 0 } }
+        Run { feed, order: Order::ByItem { waiting: VecDeque::new(), next: 0, bytes: 0, mapped: 0 } }
     }
 
     /// Gives outcomes as tasks end instead of in item order.
@@ -127,7 +131,7 @@ impl<S: Source> Iterator for Run<'_, S> {
 impl Order {
     /// Takes an outcome in; gives it back where its turn is now.
     fn put(&mut self, ended: Ended) -> Option<Outcome> {
-        let Order::ByItem { waiting, next, bytes } = self else { return Some(ended.outcome) };
+        let Order::ByItem { waiting, next, bytes, mapped } = self else { return Some(ended.outcome) };
         let place = usize::try_from(ended.tag - *next).expect("waiting outcomes are bounded");
         if place == 0 && waiting.is_empty() {
             *next += 1;
@@ -137,17 +141,19 @@ impl Order {
             waiting.resize_with(place + 1, || None);
         }
         *bytes += size(&ended.outcome);
+        *mapped += usize::from(is_mapped(&ended.outcome));
         waiting[place] = Some(ended.outcome);
         None
     }
 
     /// The next outcome, if it is there.
     fn deliverable(&mut self) -> Option<Outcome> {
-        let Order::ByItem { waiting, next, bytes } = self else { return None };
+        let Order::ByItem { waiting, next, bytes, mapped } = self else { return None };
         let outcome = waiting.front_mut()?.take()?;
         waiting.pop_front();
         *next += 1;
         *bytes -= size(&outcome);
+        *mapped -= usize::from(is_mapped(&outcome));
         Some(outcome)
     }
 
@@ -155,7 +161,9 @@ impl Order {
     fn has_room(&self, taken: u64) -> bool {
         match self {
             Order::AsTheyEnd => true,
-            Order::ByItem { next, bytes, .. } => taken - next < MAX_WAITING && *bytes < MAX_WAITING_BYTES,
+            Order::ByItem { next, bytes, mapped, .. } => {
+                taken - next < MAX_WAITING && *bytes < MAX_WAITING_BYTES && *mapped < MAX_WAITING_MAPPED
+            }
         }
     }
 }
@@ -163,6 +171,10 @@ impl Order {
 /// The bytes that an outcome keeps in memory.
 fn size(outcome: &Outcome) -> u64 {
     outcome.result.as_ref().map_or(0, |output| output.len() as u64)
+}
+
+fn is_mapped(outcome: &Outcome) -> bool {
+    outcome.result.as_ref().is_ok_and(|output| output.as_input().is_some())
 }
 
 impl<S: Source> Feed<'_, S> {
@@ -177,7 +189,7 @@ impl<S: Source> Feed<'_, S> {
             Poll::Ready(Some(task)) => {
                 let index = self.stats.taken;
                 self.stats.taken += 1;
-                self.dispatcher.submit(Pending { tag: index, index, function: MAP, task, attempts: 0 });
+                self.dispatcher.submit(Pending { tag: index, index, function: MAP, task, attempts: 0, returned: 0 });
             }
         }
         true
@@ -208,7 +220,11 @@ impl<S: Source> Feed<'_, S> {
     /// Counts a map task's outcome and tells the observer.
     pub fn count(&mut self, outcome: &Outcome) {
         self.stats.done += 1;
-        self.stats.failed += u64::from(outcome.status() != Status::Ok);
+        match outcome.status() {
+            Status::Ok => {}
+            Status::Cancelled => self.stats.cancelled += 1,
+            _ => self.stats.failed += 1,
+        }
         self.tell(&Event::TaskFinished(outcome));
     }
 

@@ -11,8 +11,9 @@ use super::held::{Held, Pending};
 use super::keeper::{Keeper, KilledFor};
 use super::prepare::Prepared;
 use crate::ipc::channel::{ToPool, ToWorker};
-use crate::ipc::ring::{PoolRing, SLOTS, Violation};
+use crate::ipc::ring::{MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, Violation};
 use crate::ipc::wire::{DoneSlot, InputRange, PROTOCOL_VERSION, Payload, TaskSlot};
+use crate::sys::fixed_file;
 use crate::sys::process::Process;
 use crate::sys::socket::{Socket, Wait};
 use crate::{Input, Task};
@@ -24,8 +25,7 @@ pub(super) struct Worker {
     pub id: u64,
     ring: PoolRing,
     socket: Socket,
-    /// Arrives from the keeper.
-    pub process: Option<Process>,
+    pub process: Start,
     pub killed_for: KilledFor,
     /// The tasks that it holds, in the order in which it runs them.
     pub held: VecDeque<Held>,
@@ -43,6 +43,21 @@ pub(super) struct Worker {
     unpublished: bool,
 }
 
+const _: () = assert!(
+    Task::MAX_INPUTS * InputRange::BYTES + Task::MAX_ARGUMENT_BYTES <= MAX_TASK_PAYLOAD_BYTES,
+    "every task that is accepted fits into an empty ring"
+);
+
+/// How far a worker's process has come.
+#[derive(Debug)]
+pub(super) enum Start {
+    /// The keeper has not started it yet.
+    Ordered,
+    Running(Process),
+    /// It could not be started, and why.
+    Failed(String),
+}
+
 /// A control message that waits for room in the socket.
 #[derive(Debug)]
 enum Message {
@@ -56,8 +71,8 @@ enum Message {
 pub(super) enum News {
     /// Nothing more for now.
     None,
-    /// The job cannot be run, and why.
-    JobRefused(String),
+    /// The job with that number cannot be run, and why.
+    JobRefused(u64, String),
     /// The process is gone, or says what no worker of ours says.
     Gone(Option<Violation>),
 }
@@ -72,7 +87,7 @@ impl Worker {
             id,
             ring,
             socket: ours,
-            process: None,
+            process: Start::Ordered,
             killed_for,
             held: VecDeque::new(),
             messages: 0,
@@ -87,6 +102,14 @@ impl Worker {
         // The greeting does not count: it is no part of what tasks wait for.
         worker.messages = 0;
         Ok(worker)
+    }
+
+    /// Its process, as far as that is known to run.
+    pub fn process(&self) -> Option<&Process> {
+        match &self.process {
+            Start::Running(process) => Some(process),
+            Start::Ordered | Start::Failed(_) => None,
+        }
     }
 
     /// Gives it a job; tasks pushed from now on are the job's.
@@ -123,8 +146,12 @@ impl Worker {
         !self.unsent.is_empty()
     }
 
-    /// Whether the ring takes a task now. The caller bounds how many tasks are held.
+    /// Whether the ring takes a task now.
     pub fn has_room(&mut self, task: &Task) -> Result<bool, Violation> {
+        // A slot is not used again while a task that it held is under way: the state of a slot must be that of one task.
+        if self.held.front().is_some_and(|held| self.ring.next_position() - held.position >= SLOTS as u64) {
+            return Ok(false);
+        }
         self.ring.has_room(task.inputs.len() * InputRange::BYTES + task.argument.len())
     }
 
@@ -223,22 +250,32 @@ impl Worker {
 
     /// Reads the messages that are there.
     pub fn read_socket(&mut self) -> News {
-        loop {
+        // What is left is seen at the next look, so that a worker that floods its pool holds nobody else up.
+        for _ in 0..2 * SLOTS {
             match ToPool::receive(&self.socket) {
                 Ok(Some(ToPool::Wake)) => {}
-                Ok(Some(ToPool::Payload { file })) if self.payloads.len() < SLOTS => {
+                Ok(Some(ToPool::Payload { file })) => {
+                    // Looked at now, so that no descriptor is kept that is something else: the worker's own end of the
+                    // socket, say, which would hide its death.
+                    if !fixed_file::is_immutable(&file).unwrap_or(false) {
+                        return News::Gone(Some(Violation(
+                            "it sent a result that is no memory file, or can still change",
+                        )));
+                    }
+                    if self.payloads.len() > self.held.len() {
+                        return News::Gone(Some(Violation("it sent more results than it has tasks")));
+                    }
                     self.payloads.push_back(file);
                 }
-                Ok(Some(ToPool::Payload { .. })) => {
-                    return News::Gone(Some(Violation("it sent more results than it can have tasks")));
-                }
-                Ok(Some(ToPool::JobRefused { reason })) => return News::JobRefused(reason),
+                Ok(Some(ToPool::JobRefused { job, reason })) => return News::JobRefused(job, reason),
                 Ok(None) => return News::Gone(None),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return News::None,
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return News::Gone(None),
+                // Said once where the worker died with messages unread; what it sent comes after it.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
                 Err(_) => return News::Gone(Some(Violation("it sent a message that makes no sense"))),
             }
         }
+        News::None
     }
 }
 

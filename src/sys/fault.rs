@@ -1,10 +1,11 @@
-//! What a memory fault signal says, and the hook that lets wasmtime's handler see all of them.
+//! What a memory fault signal says, and the handlers around wasmtime's own.
 //!
 //! Sources: sigaction(2) for `siginfo_t`, the x86-64 and AArch64 definitions of `ucontext_t` in the C library.
 #![expect(unsafe_code, reason = "signal handlers read raw kernel structures")]
 
 use std::ffi::{c_int, c_void};
 use std::io;
+use std::sync::OnceLock;
 
 /// A memory fault, decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,15 +49,71 @@ pub unsafe fn decode(signal: c_int, info: *const libc::siginfo_t, context: *cons
     Some(Fault { address, instruction, kind })
 }
 
-/// Lets the handler that is installed for SIGSEGV (wasmtime's) see SIGBUS as well: wasmtime hooks SIGBUS on other
-/// systems only, but its handler copes with it on Linux.
-pub fn handle_sigbus_like_sigsegv() -> io::Result<()> {
+/// What is asked about a fault. Async-signal-safe.
+pub type OnFault = fn(&Fault) -> bool;
+
+/// The questions of [`install_last_resort`] and [`install_no_page`], and the handler that was there for SIGSEGV.
+static LAST_RESORT: OnceLock<OnFault> = OnceLock::new();
+static NO_PAGE: OnceLock<(OnFault, usize)> = OnceLock::new();
+
+/// Installs a SIGSEGV handler, to be called before wasmtime's is installed: that one then passes faults on that are no
+/// traps to it. Where `handled` says yes, the access is tried again; otherwise the process dies of the signal.
+pub fn install_last_resort(handled: OnFault) -> io::Result<()> {
+    LAST_RESORT.get_or_init(|| handled);
+    install(libc::SIGSEGV, last_resort)
+}
+
+/// Installs a SIGBUS handler, to be called when wasmtime's handlers are installed. It tells `note` of the fault and then
+/// does what wasmtime does for a SIGSEGV at the same place: wasmtime does not hook SIGBUS on Linux.
+pub fn install_no_page(note: OnFault) -> io::Result<()> {
     // SAFETY: `sigaction` is plain data, for which zero is a valid value.
+    let mut wasmtime: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: a valid signal number, null, and a live structure, as sigaction(2) asks.
+    if unsafe { libc::sigaction(libc::SIGSEGV, std::ptr::null(), &raw mut wasmtime) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    NO_PAGE.get_or_init(|| (note, wasmtime.sa_sigaction));
+    install(libc::SIGBUS, no_page)
+}
+
+type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
+
+fn install(signal: c_int, handler: Handler) -> io::Result<()> {
+    // SAFETY: as above.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    // SAFETY: valid signal numbers, and pointers to a live structure or null, as sigaction(2) asks.
-    let result = unsafe {
-        libc::sigaction(libc::SIGSEGV, std::ptr::null(), &raw mut action)
-            | libc::sigaction(libc::SIGBUS, &raw const action, std::ptr::null_mut())
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    action.sa_sigaction = handler as usize;
+    // The same flags as wasmtime's: on the alternate stack, and again for a fault inside the handler.
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER | libc::SA_ONSTACK;
+    // SAFETY: valid signal numbers and live structures, as sigaction(2) asks.
+    match unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+extern "C" fn last_resort(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: these are the arguments of a handler installed with SA_SIGINFO.
+    let fault = unsafe { decode(signal, info, context) };
+    if fault.is_none_or(|fault| !LAST_RESORT.get().is_some_and(|handled| handled(&fault))) {
+        // The access is tried once more, and the process dies of it.
+        // SAFETY: a valid signal number and a disposition; signal(2) is async-signal-safe.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+extern "C" fn no_page(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: these are the arguments of a handler installed with SA_SIGINFO.
+    let fault = unsafe { decode(signal, info, context) };
+    match (fault, NO_PAGE.get()) {
+        (Some(fault), Some((note, wasmtime))) if note(&fault) => {
+            // SAFETY: the address is that of wasmtime's handler, installed with SA_SIGINFO and never taken out; it reads
+            // the address and the registers, which SIGBUS gives in the same places as SIGSEGV.
+            let handler = unsafe { std::mem::transmute::<usize, Handler>(*wasmtime) };
+            handler(libc::SIGSEGV, info, context);
+        }
+        _ => {
+            // SAFETY: as in `last_resort`.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+    }
 }

@@ -31,7 +31,7 @@ impl Process {
     /// bounded memory file as standard error, and a process group of its own.
     pub fn start(exe: &Path, args: &[&str], socket: Socket) -> io::Result<Process> {
         let stderr = fixed_file::create("wrun-stderr", STDERR_BYTES)?;
-        let child = Command::new(exe)
+        let mut child = Command::new(exe)
             .args(args)
             .env_clear()
             .stdin(socket.into_fd())
@@ -39,9 +39,15 @@ impl Process {
             .stderr(stderr.try_clone()?)
             .process_group(0)
             .spawn()?;
-        let pid = Pid::from_child(&child);
-        let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
-        Ok(Process { child, pidfd, stderr })
+        match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
+            Ok(pidfd) => Ok(Process { child, pidfd, stderr }),
+            Err(error) => {
+                // Without the descriptor nobody could watch it.
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(error.into())
+            }
+        }
     }
 
     /// Its process id.
@@ -59,12 +65,12 @@ impl Process {
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 
-    /// Waits for the process's end and says how it ended: `killed by SIGKILL`, `exited with code 3: last words`.
+    /// Waits for the process's end and says how it ended: `was killed by SIGKILL`, `exited with code 3: last words`.
     pub fn wait(mut self) -> String {
         let end = match self.child.wait() {
             Err(error) => format!("cannot be waited for: {error}"),
             Ok(status) => match (status.signal(), status.code()) {
-                (Some(signal), _) => format!("killed by {}", signal_name(signal)),
+                (Some(signal), _) => format!("was killed by {}", signal_name(signal)),
                 (None, code) => format!("exited with code {}", code.unwrap_or_default()),
             },
         };

@@ -1,4 +1,23 @@
 //! Tests of the library and of the real binary; one file per area.
 
+mod changed_inputs;
+mod cli_errors;
+mod cli_kit;
+mod cli_map;
+mod cli_map_files;
+mod cli_map_report;
+mod cli_modules;
+mod cli_run;
+mod cli_signals;
+mod dispatch;
+mod examples;
+mod faults;
+mod isolation;
+mod limits;
+mod lost_workers;
 mod memory;
+mod outputs;
+mod reduce;
 mod support;
+mod tidy;
+mod windows;

@@ -53,6 +53,12 @@ pub fn module(wat: impl AsRef<[u8]>) -> Module {
     compiler.load_bytes("test.wat", wat.as_ref()).expect("a valid module")
 }
 
+/// An example guest, compiled.
+pub fn rust_guest(name: &str) -> Module {
+    let compiler = Compiler { exe: Some(WRUN.into()), cache_dir: Some(cache_dir()), ..Compiler::default() };
+    compiler.load(guest(name)).expect("a valid module")
+}
+
 /// A pool of this many workers, which run the real binary.
 pub fn pool(workers: usize) -> Pool {
     let workers = NonZeroUsize::new(workers).expect("at least one worker");
@@ -62,6 +68,11 @@ pub fn pool(workers: usize) -> Pool {
 /// Runs a job to its end on a pool of its own with two workers; outcomes in item order.
 pub fn outcomes(job: &Job, tasks: impl Source) -> Vec<Outcome> {
     pool(2).map(job, tasks).expect("a job that can run").collect()
+}
+
+/// The same with an array or a vector of tasks.
+pub fn each<T: Into<Task>>(job: &Job, tasks: impl IntoIterator<Item = T>) -> Vec<Outcome> {
+    outcomes(job, tasks.into_iter())
 }
 
 /// The text of a result.
@@ -74,13 +85,6 @@ pub fn text(outcome: &Outcome) -> String {
         Ok(output) => String::from_utf8_lossy(output).into_owned(),
         Err(error) => panic!("task {} failed: {error}", outcome.index),
     }
-}
-
-/// The processes that threads of this process started and that have not ended.
-pub fn children() -> Vec<u32> {
-    let threads = std::fs::read_dir("/proc/self/task").expect("this process").flatten();
-    let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
-    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>()).collect()
 }
 
 /// All imports of the contract, by their own names, and a few functions that keep modules short; these use the first 4 KiB of
@@ -269,6 +273,26 @@ pub fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
         }
         assert!(start.elapsed() < PATIENCE, "it has not happened");
         std::thread::yield_now();
+    }
+}
+
+/// Does this on a thread of its own, so that a test of something that never ends fails instead of never ending.
+///
+/// # Panics
+///
+/// After [`PATIENCE`], and where that thread does.
+pub fn within_patience<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (send, receive) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        // Nobody waits any more where it took too long.
+        let _ = send.send(work());
+    });
+    match receive.recv_timeout(PATIENCE) {
+        Ok(done) => done,
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("it does not end"),
+        Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
+            std::panic::resume_unwind(thread.join().expect_err("it sent nothing"))
+        }
     }
 }
 

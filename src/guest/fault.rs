@@ -1,0 +1,98 @@
+//! The way of a fault in a window: from the signal to [`Windows`], which notes it.
+#![expect(unsafe_code, reason = "a signal handler looks at what the interrupted thread works on")]
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use wasmtime::unix::StoreExt;
+use wasmtime::{Engine, Store};
+
+use super::state::State;
+use super::window::Windows;
+use crate::sys::fault::{self, Fault};
+
+/// What the signal handler of this thread works on.
+struct Watched {
+    windows: *const Windows,
+    code: Range<usize>,
+}
+
+thread_local! {
+    static WATCHED: Cell<*const Watched> = const { Cell::new(std::ptr::null()) };
+}
+
+/// Makes faults in the windows of `store` go to [`Windows::handle`] first, whenever it runs under [`watch`].
+pub(super) fn install_handler(store: &mut Store<Box<State>>) {
+    // SAFETY: the handler is async-signal-safe: `decode` reads what the kernel gave, `on_fault` says so of itself. It captures nothing.
+    unsafe {
+        store.set_signal_handler(|signal, info, context| {
+            // SAFETY: wasmtime passes on what the kernel gave to its own handler.
+            fault::decode(signal, info, context).is_some_and(|fault| on_fault(&fault))
+        });
+    }
+}
+
+/// Lets faults in the windows of `store` be handled on this thread while `call` runs; `code` is where the guest's machine code lies.
+pub(super) fn watch<R>(
+    store: &mut Store<Box<State>>,
+    code: Range<usize>,
+    call: impl FnOnce(&mut Store<Box<State>>) -> R,
+) -> R {
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            WATCHED.set(std::ptr::null());
+        }
+    }
+    // The state is boxed, so its windows stay where they are.
+    let watched = Watched { windows: &raw const store.data().windows, code };
+    WATCHED.set(&raw const watched);
+    let _reset = Reset;
+    call(store)
+}
+
+/// Makes an engine with wasmtime's fault handlers between ours. A fault goes, in this order, to
+///
+/// 1. [`note_no_page`], if it is a SIGBUS;
+/// 2. the store's handler ([`install_handler`]), which gives host code a scratch page;
+/// 3. wasmtime, which makes a trap of it where the instruction is one of those that may trap;
+/// 4. [`give_scratch`]: some wasm instructions are compiled to code that wasmtime thinks cannot fault (a small
+///    `memory.copy`, after its bounds check), and have to finish as host code does.
+pub(super) fn with_handlers(engine: impl FnOnce() -> wasmtime::Result<Engine>) -> wasmtime::Result<Engine> {
+    static INSTALLED: OnceLock<()> = OnceLock::new();
+    let first = INSTALLED.set(()).is_ok();
+    if first {
+        fault::install_last_resort(give_scratch)?;
+    }
+    let engine = engine()?;
+    if first {
+        fault::install_no_page(note_no_page)?;
+    }
+    Ok(engine)
+}
+
+fn on_fault(fault: &Fault) -> bool {
+    watched(|windows, code| windows.note(fault) && !code.contains(&fault.instruction) && windows.scratch(fault))
+}
+
+/// Notes a page that is not there.
+fn note_no_page(fault: &Fault) -> bool {
+    watched(|windows, _| windows.note(fault))
+}
+
+/// Lets an access to a window finish on a scratch page.
+fn give_scratch(fault: &Fault) -> bool {
+    watched(|windows, _| windows.note(fault) && windows.scratch(fault))
+}
+
+/// Asks about the windows of the guest that runs on this thread. Async-signal-safe if `ask` is.
+fn watched(ask: impl FnOnce(&Windows, &Range<usize>) -> bool) -> bool {
+    let watched = WATCHED.get();
+    if watched.is_null() {
+        return false;
+    }
+    // SAFETY: `watch` set it on this thread and has not returned, so both objects live. Imports do touch the memory of
+    // windows (on the guest's behalf), but never while they change the list of areas, so no change is half done now.
+    unsafe { ask(&*(*watched).windows, &(*watched).code) }
+}

@@ -1,0 +1,84 @@
+//! What becomes of a worker that dies or lies, and of its tasks.
+
+use super::completion::timed_out;
+use super::dispatcher::Dispatcher;
+use super::held::Pending;
+use super::stop::Stop;
+use crate::error::Kind;
+use crate::event::Status;
+use crate::ipc::ring::Violation;
+
+/// How often a task goes to another worker because the one that was about to begin it died.
+const MAX_RETURNS: u32 = 3;
+/// Workers that die in a row before they begin a task, until the run gives up.
+const MAX_STILL_BIRTHS: u32 = 3;
+
+impl Dispatcher<'_> {
+    /// Ends a worker that is gone, or that is not to be trusted any more, and decides what becomes of its tasks.
+    pub(super) fn condemn(&mut self, index: usize, violation: Option<Violation>) {
+        let Some(mut worker) = self.pool.workers[index].take() else { return };
+        // Closing takes it out of the poll set as well; an error means that it is out.
+        let _ = self.pool.poll.remove(&worker);
+        self.pool.keeper.forget(worker.id);
+        let end = self.pool.end_process(&mut worker);
+        let reason = violation.map_or(end, |Violation(what)| format!("did what no worker does: {what}"));
+        let killed_for = worker.killed_for.ticket();
+        let mut next_to_begin = true;
+        while !worker.held.is_empty() {
+            if let Some(pending) = worker.take_back_first() {
+                self.requeue(pending, std::mem::take(&mut next_to_begin), index, &reason);
+                continue;
+            }
+            let Some(held) = worker.held.pop_front() else { break };
+            next_to_begin = false;
+            let ticket = held.ticket;
+            let mut pending = worker.release(held);
+            if killed_for.is_some_and(|killed_for| killed_for != ticket) {
+                // Its time was not over: the one before it had just ended when the worker was killed.
+                self.requeue(pending, true, index, &reason);
+                continue;
+            }
+            pending.attempts += 1;
+            let ended = if killed_for.is_some() {
+                timed_out(pending, self.job.limits.timeout.unwrap_or_default(), index as u32)
+            } else if self.stopped == Stop::Now {
+                pending.fail(Status::Cancelled, "the run was stopped while it ran".into(), index as u32)
+            } else {
+                pending.fail(Status::WorkerLost, format!("its worker {reason}"), index as u32)
+            };
+            self.ended.push_back(ended);
+            worker.proven = true;
+        }
+        if self.stopped == Stop::Now || killed_for.is_some() {
+            return;
+        }
+        if worker.proven {
+            // There is room for a successor.
+            self.full = false;
+        } else if self.pool.workers.iter().any(Option::is_some) {
+            // A pool that has workers goes on with those.
+            self.full = true;
+        } else {
+            self.still_births += 1;
+            self.full = false;
+            if self.still_births >= MAX_STILL_BIRTHS {
+                let message = format!("workers do not start: the last one {reason}");
+                self.error.get_or_insert(Kind::Workers(message).into());
+            }
+        }
+        self.lost.push((index as u32, reason));
+    }
+
+    /// Lets a task that a worker did not begin go to another one. One that was `next` when its worker died, again and
+    /// again, is taken for the reason.
+    fn requeue(&mut self, mut pending: Pending, next: bool, worker: usize, reason: &str) {
+        pending.returned += u32::from(next);
+        if pending.returned > MAX_RETURNS {
+            let message =
+                format!("{} workers died when they were about to begin it; the last one {reason}", pending.returned);
+            self.ended.push_back(pending.fail(Status::WorkerLost, message, worker as u32));
+        } else {
+            self.waiting.push_back(pending);
+        }
+    }
+}
