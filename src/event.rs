@@ -207,6 +207,11 @@ pub enum Event<'a> {
         /// What it did, to follow "worker 3": `was killed by SIGKILL`, `could not be started: ...`.
         reason: &'a str,
     },
+    /// This machine lacks layers of the workers' confinement; told once for a pool.
+    Unconfined {
+        /// The layers, and why: `landlock (this kernel does not have it, or it is switched off)`.
+        missing: &'a str,
+    },
     /// All outcomes so far have been delivered, and the run is about to wait for more: time to flush.
     Waiting,
     /// The run has waited, for at most 100 ms: time to redraw.

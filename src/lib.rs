@@ -13,6 +13,7 @@ mod event;
 pub mod exit_code;
 mod guest;
 mod ipc;
+mod sandbox;
 mod source;
 mod sys;
 mod worker;
@@ -23,6 +24,7 @@ pub use input::{Input, Pieces, SplitAt, SplitSize};
 pub use job::{Job, Limits, Task};
 pub use module::{Compiler, Description, Module};
 pub use pool::{Pool, PoolBuilder, Run, StopHandle};
+pub use sandbox::Sandbox;
 pub use source::{Source, Waker};
 
 /// A `Result` with this crate's [`Error`].

@@ -6,23 +6,26 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 
 use crate::event::Status;
-use crate::guest::{FileTable, Guest, LoadedJob, TaskResult};
+use crate::guest::{FileTable, Guest, TaskResult};
 use crate::ipc::channel::{ToPool, ToWorker};
 use crate::ipc::ring::{INLINE_MAX_BYTES, WorkerRing};
 use crate::ipc::wire::{DoneSlot, JobSpec, PROTOCOL_VERSION, Payload, TaskSlot};
 use crate::job::Limits;
+use crate::sandbox::{self, Missing, Sandbox};
 use crate::sys::fixed_file;
 use crate::sys::process::{become_worker, monotonic_ns};
 use crate::sys::socket::{Socket, Wait};
+use crate::sys::window::page_size;
 
 /// The stack of the thread that runs guests: the most that [`Limits::stack_bytes`] may be, and room for the host's own calls.
 const STACK_BYTES: usize = Limits::MAX_STACK_BYTES as usize + (4 << 20);
 
 /// Runs this process as a worker of the process `parent`. Gives its exit code when the pool is gone.
 pub(crate) fn main(parent: u32) -> i32 {
-    // Of its own, because the main thread's stack is as large as the user's shell says.
+    // Of its own, because the main thread's stack is as large as the user's shell says. It starts confined, as all
+    // threads do that a confined one starts.
     let thread = std::thread::Builder::new().name("guest".into()).stack_size(STACK_BYTES);
-    let ended = thread.spawn(move || Worker::start(parent).and_then(Worker::run)).map(|thread| thread.join());
+    let ended = Worker::start(parent).and_then(|worker| thread.spawn(|| worker.run())).map(|thread| thread.join());
     match ended {
         Ok(Ok(Ok(()))) => 0,
         Ok(Ok(Err(error))) | Err(error) => {
@@ -47,6 +50,9 @@ struct Worker {
     refused: bool,
     /// Bytes of log that a task of the current job may have.
     log_bytes: u64,
+    sandbox: Sandbox,
+    /// No new code can be loaded any more.
+    code_is_closed: bool,
 }
 
 /// Whether the pool is still there.
@@ -58,7 +64,7 @@ enum Pool {
 impl Worker {
     fn start(parent: u32) -> io::Result<Worker> {
         let socket = become_worker(parent)?;
-        let Some(ToWorker::Hello { version, ring }) = ToWorker::receive(&socket, Wait::Block)? else {
+        let Some(ToWorker::Hello { version, sandbox, ring }) = ToWorker::receive(&socket, Wait::Block)? else {
             return Err(io::Error::other("the first message was no greeting"));
         };
         if version != PROTOCOL_VERSION {
@@ -67,7 +73,7 @@ impl Worker {
                  use the same version of wrun for both"
             )));
         }
-        Ok(Worker {
+        let mut worker = Worker {
             socket,
             ring: WorkerRing::map(&File::from(ring))?,
             handled: 0,
@@ -76,7 +82,32 @@ impl Worker {
             guest: Guest::new(Limits::default().stack_bytes).map_err(io::Error::other)?,
             refused: false,
             log_bytes: 0,
-        })
+            sandbox,
+            code_is_closed: false,
+        };
+        // Read once and remembered; that takes a system call which is not allowed later.
+        page_size();
+        // Nothing of the user's has been read yet.
+        if sandbox != Sandbox::Off {
+            worker.admit(&sandbox::confine())?;
+        }
+        Ok(worker)
+    }
+
+    /// Tells of layers of confinement that could not be put on, or ends the worker where all of them must be.
+    fn admit(&mut self, missing: &[Missing]) -> io::Result<()> {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let layers: Vec<String> =
+            missing.iter().map(|missing| format!("{} ({})", missing.layer.name(), missing.why)).collect();
+        let missing = layers.join(", ");
+        match self.sandbox {
+            Sandbox::Strict => Err(io::Error::other(format!(
+                "the sandbox is strict, and this machine lacks {missing}; choose the default sandbox to run without"
+            ))),
+            _ => ToPool::<File>::Unconfined { missing }.send(&self.socket),
+        }
     }
 
     fn run(mut self) -> io::Result<()> {
@@ -141,10 +172,12 @@ impl Worker {
     fn load_job(&mut self, code: File, spec: JobSpec) -> Result<(), String> {
         self.log_bytes = spec.log_bytes;
         self.files.truncate(spec.file_count);
-        let engine =
-            self.guest.engine(spec.stack_bytes).map_err(|error| format!("cannot set wasmtime up: {error:#}"))?;
-        let job = LoadedJob::load(engine, code, spec, &self.files, self.stdio.take())?;
-        self.guest.set_job(job);
+        self.guest.load(code, spec, &self.files, self.stdio.take())?;
+        if self.sandbox != Sandbox::Off && !self.code_is_closed {
+            let missing: Vec<Missing> = sandbox::close_code().err().into_iter().collect();
+            self.admit(&missing).map_err(|error| error.to_string())?;
+            self.code_is_closed = true;
+        }
         Ok(())
     }
 
@@ -207,7 +240,7 @@ impl Worker {
 }
 
 fn read_spec(file: &File) -> Result<JobSpec, String> {
-    let mut bytes = vec![0; file.metadata().map_err(|error| error.to_string())?.len() as usize];
+    let mut bytes = vec![0; fixed_file::len(file).map_err(|error| error.to_string())? as usize];
     file.read_exact_at(&mut bytes, 0).map_err(|error| format!("cannot read the job: {error}"))?;
     postcard::from_bytes(&bytes).map_err(|error| format!("cannot read the job: {error}"))
 }

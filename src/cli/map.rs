@@ -14,7 +14,7 @@ use super::arguments::check_numbers;
 use super::compiler::CompilerArgs;
 use super::interrupt::Interrupted;
 use super::items::{ItemArgs, Items};
-use super::options::{self, LimitArgs, TaskArgs, WorkerArgs};
+use super::options::{self, LimitArgs, SandboxArgs, TaskArgs, WorkerArgs};
 use super::usage;
 use crate::report::{Form, ProgressMode, Report, Settings, Tally};
 
@@ -35,6 +35,8 @@ pub struct MapArgs {
     workers: WorkerArgs,
     #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    sandbox: SandboxArgs,
     #[command(flatten)]
     watching: WatchArgs,
 
@@ -114,7 +116,7 @@ impl MapArgs {
         let settings =
             Settings { form: self.results.form(), progress: self.watching.progress, verbose: self.watching.verbose };
 
-        let mut pool = self.workers.pool()?;
+        let mut pool = self.workers.pool(self.sandbox.sandbox())?;
         let (total, failure) = (items.total(), items.failure());
         let run = pool.map(&job, items)?;
         let report = Rc::new(RefCell::new(Report::new(&settings, total, run.stop_handle()).context(STDOUT)?));

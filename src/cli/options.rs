@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use wrun::job::Instances;
 use wrun::module::Entry;
-use wrun::{Input, Limits, Module, Pool};
+use wrun::{Input, Limits, Module, Pool, Sandbox};
 
 use super::compiler::CompilerArgs;
 use super::parse::{self, NamedInput};
@@ -105,12 +105,47 @@ pub struct WorkerArgs {
     reuse: bool,
 }
 
+/// How workers are confined.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Sandbox")]
+pub struct SandboxArgs {
+    /// Confine workers by the system: as far as it can (default), fully or not at all (strict), or not (off, to debug wrun)
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = SandboxChoice::Default)]
+    sandbox: SandboxChoice,
+}
+
+/// The values of `--sandbox`.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum SandboxChoice {
+    /// All layers that this machine has
+    Default,
+    /// All layers; an error where one is missing
+    Strict,
+    /// None
+    Off,
+}
+
+impl SandboxArgs {
+    /// As the library has it; warns where there is none.
+    pub fn sandbox(&self) -> Sandbox {
+        match self.sandbox {
+            SandboxChoice::Default => Sandbox::Default,
+            SandboxChoice::Strict => Sandbox::Strict,
+            SandboxChoice::Off => {
+                line_to_stderr("wrun: warning: --sandbox off: workers are not confined by the system");
+                Sandbox::Off
+            }
+        }
+    }
+}
+
 impl WorkerArgs {
     /// The pool of so many workers.
-    pub fn pool(&self) -> wrun::Result<Pool> {
+    pub fn pool(&self, sandbox: Sandbox) -> wrun::Result<Pool> {
+        let pool = Pool::builder().sandbox(sandbox);
         match self.jobs {
-            Some(jobs) => Pool::builder().workers(jobs).build(),
-            None => Pool::builder().build(),
+            Some(jobs) => pool.workers(jobs).build(),
+            None => pool.build(),
         }
     }
 

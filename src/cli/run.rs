@@ -13,7 +13,7 @@ use wrun::{Job, Outcome, Pool, Task, TaskError, exit_code};
 
 use super::arguments::check_numbers;
 use super::compiler::CompilerArgs;
-use super::options::{self, LimitArgs, TaskArgs};
+use super::options::{self, LimitArgs, SandboxArgs, TaskArgs};
 use super::usage;
 use crate::report::{self, Form, Results, Screen, line_to_stderr};
 
@@ -43,6 +43,9 @@ pub struct RunArgs {
     limits: LimitArgs,
 
     #[command(flatten)]
+    sandbox: SandboxArgs,
+
+    #[command(flatten)]
     compiler: CompilerArgs,
 }
 
@@ -65,7 +68,7 @@ impl RunArgs {
         }
         let mut job = Job::new(&module).call(options::call_name(entry)).limits(self.limits.limits());
         job.inputs = inputs;
-        let mut pool = Pool::builder().workers(NonZeroUsize::MIN).build()?;
+        let mut pool = Pool::builder().workers(NonZeroUsize::MIN).sandbox(self.sandbox.sandbox()).build()?;
         if attached {
             return match pool.run_attached(&job, &text_words(self.words)?)? {
                 Ok(code) => Ok(ExitCode::from(code)),

@@ -148,12 +148,12 @@ fn input_map(mut guest: Guest<'_>, index: u32, offset: u64, len: u32) -> Result<
 /// but in its last page, a mapping reads as zeros without any fault.
 pub(super) fn truncated(state: &State, (input, end): (u32, u64)) -> Option<InputFault> {
     let range = state.input(input as usize)?;
-    let file_len = range.file.metadata().map_or(0, |metadata| metadata.len());
+    let file_len = fixed_file::len(&range.file).unwrap_or(0);
     (file_len < range.offset + end).then_some(InputFault { input, kind: InputFaultKind::Truncated { file_len } })
 }
 
 fn input_changed(input: u32, file: &File) -> wasmtime::Error {
-    let file_len = file.metadata().map_or(0, |metadata| metadata.len());
+    let file_len = fixed_file::len(file).unwrap_or(0);
     Stop::Input(InputFault { input, kind: InputFaultKind::Truncated { file_len } }).into()
 }
 
@@ -288,7 +288,7 @@ pub(super) fn fault_stop(state: &State, recorded: Recorded) -> Option<InputFault
         Recorded::Write { input, offset } => (input, InputFaultKind::Write { offset }),
         Recorded::NoPage { input, offset } => {
             let truncated = state.input(input as usize).and_then(|range| {
-                let file_len = range.file.metadata().ok()?.len();
+                let file_len = fixed_file::len(&range.file).ok()?;
                 (file_len < range.offset + range.len).then_some(InputFaultKind::Truncated { file_len })
             });
             (input, truncated.unwrap_or(InputFaultKind::Unreadable { offset }))

@@ -1,27 +1,30 @@
 //! One task in one instance: from the descriptor to the result.
 
+use std::fs::File;
 use std::sync::Arc;
 
-use wasmtime::{Engine, Extern, Func, Instance, ModuleExport, Store, Trap, Val, WasmBacktrace};
+use wasmtime::{Engine, Extern, Func, Instance, Module, ModuleExport, Store, Trap, Val, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::abi::{Stop, fault_stop, memory_limit, truncated};
 use super::engine;
 use super::fault;
 use super::files::FileTable;
-use super::job::{Callable, LoadedJob};
+use super::job::{Callable, LoadedJob, deserialize};
 use super::result::TaskResult;
 use super::scalar;
 use super::state::State;
 use super::wasi;
 use super::window::Recorded;
 use crate::event::Status;
-use crate::ipc::wire::{InputRange, TaskSlot};
+use crate::ipc::wire::{InputRange, JobSpec, TaskSlot};
 
 /// Runs the tasks of a worker.
 pub(crate) struct Guest {
     engine: Engine,
     stack_bytes: u64,
+    /// The code that is loaded, by its number in the pool.
+    module: Option<(u64, Module)>,
     job: Option<Arc<LoadedJob>>,
     /// The data of the last fresh instance, for its buffers.
     spare: Option<Box<State>>,
@@ -47,27 +50,36 @@ impl Guest {
     /// Makes the engine, before any task is known.
     pub fn new(stack_bytes: u64) -> wasmtime::Result<Guest> {
         let engine = fault::with_handlers(|| Engine::new(&engine::worker_config(stack_bytes as usize)))?;
-        Ok(Guest { engine, stack_bytes, job: None, spare: None, kept: None })
+        Ok(Guest { engine, stack_bytes, module: None, job: None, spare: None, kept: None })
     }
 
-    /// The engine that this worker's jobs are loaded into, with this much stack for wasm frames.
-    pub fn engine(&mut self, stack_bytes: u64) -> wasmtime::Result<&Engine> {
-        self.forget_job();
-        if stack_bytes != self.stack_bytes {
-            *self = Guest::new(stack_bytes)?;
+    /// Runs tasks of this job from now on. `code` is loaded if it is not what is loaded already.
+    ///
+    /// # Errors
+    ///
+    /// A text for the user: the code does not fit this program, or an import or a function is missing.
+    pub fn load(
+        &mut self,
+        code: File,
+        spec: JobSpec,
+        files: &FileTable,
+        stdio: Option<[File; 3]>,
+    ) -> Result<(), String> {
+        (self.kept, self.spare, self.job) = (None, None, None);
+        if spec.stack_bytes != self.stack_bytes {
+            *self = Guest::new(spec.stack_bytes).map_err(|error| format!("cannot set wasmtime up: {error:#}"))?;
         }
-        Ok(&self.engine)
-    }
-
-    /// Runs tasks of this job from now on.
-    pub fn set_job(&mut self, job: LoadedJob) {
-        self.job = Some(Arc::new(job));
-    }
-
-    fn forget_job(&mut self) {
-        self.kept = None;
-        self.spare = None;
-        self.job = None;
+        let module = match &self.module {
+            Some((number, module)) if *number == spec.module => module.clone(),
+            _ => {
+                let loaded = deserialize(&self.engine, code);
+                let module = loaded.map_err(|error| format!("cannot load the compiled module: {error:#}"))?;
+                self.module = Some((spec.module, module.clone()));
+                module
+            }
+        };
+        self.job = Some(Arc::new(LoadedJob::link(&module, spec, files, stdio)?));
+        Ok(())
     }
 
     /// Runs one task; what became of it replaces what is in `result`.

@@ -37,20 +37,18 @@ pub(super) enum Callable {
 }
 
 impl LoadedJob {
-    /// Loads the precompiled `code` and links it.
+    /// Links a module.
     ///
     /// # Errors
     ///
-    /// A text for the user: the code does not fit this program, or an import is missing.
-    pub fn load(
-        engine: &Engine,
-        code: File,
+    /// A text for the user: an import or a function is missing.
+    pub(super) fn link(
+        module: &Module,
         spec: JobSpec,
         files: &FileTable,
         stdio: Option<[File; 3]>,
     ) -> Result<LoadedJob, String> {
-        let module =
-            deserialize(engine, code).map_err(|error| format!("cannot load the compiled module: {error:#}"))?;
+        let engine = module.engine();
         let mut linker = Linker::new(engine);
         abi::add_to_linker(&mut linker).map_err(|error| format!("cannot link: {error:#}"))?;
         let uses_wasi = module.imports().any(|import| import.module() == "wasi_snapshot_preview1");
@@ -74,7 +72,7 @@ impl LoadedJob {
             .collect::<Result<_, String>>()?;
         let image = module.image_range();
         Ok(LoadedJob {
-            pre: linker.instantiate_pre(&module).map_err(|error| format!("cannot link the module: {error:#}"))?,
+            pre: linker.instantiate_pre(module).map_err(|error| format!("cannot link the module: {error:#}"))?,
             functions,
             initialize: module.get_export_index(wrun_abi::INITIALIZE_EXPORT),
             memory: module.get_export_index(wrun_abi::MEMORY_EXPORT),
@@ -88,7 +86,7 @@ impl LoadedJob {
 }
 
 #[expect(unsafe_code, reason = "precompiled code is trusted code")]
-fn deserialize(engine: &Engine, code: File) -> wasmtime::Result<Module> {
+pub(super) fn deserialize(engine: &Engine, code: File) -> wasmtime::Result<Module> {
     // SAFETY: the file holds what this crate's compiler process wrote (kept in a cache directory that only this user can
     // write, or in sealed memory), or a file that the user declared as trusted by `--allow-precompiled`. wasmtime
     // checks that it was made by the same version with the same settings. Nobody changes the file afterwards: cache
@@ -103,11 +101,9 @@ pub(super) mod for_tests {
     /// A job of an empty module.
     pub fn empty(engine: &Engine) -> LoadedJob {
         let module = Module::new(engine, "(module)").expect("a valid module");
-        let code = module.serialize().expect("code");
-        let path = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(&path, code).expect("written");
         let spec = JobSpec {
             number: 0,
+            module: 0,
             module_name: "empty".into(),
             file_count: 0,
             functions: vec![],
@@ -120,6 +116,6 @@ pub(super) mod for_tests {
             stack_bytes: 1 << 20,
             log_bytes: 1 << 10,
         };
-        LoadedJob::load(engine, File::open(&path).expect("the file"), spec, &FileTable::default(), None).expect("a job")
+        LoadedJob::link(&module, spec, &FileTable::default(), None).expect("a job")
     }
 }

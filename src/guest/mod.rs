@@ -18,5 +18,4 @@ mod window;
 
 pub(crate) use files::FileTable;
 pub(crate) use instance::Guest;
-pub(crate) use job::LoadedJob;
 pub(crate) use result::TaskResult;

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use super::wire::{decode_sandbox, encode_sandbox};
+use crate::sandbox::Sandbox;
 use crate::sys::socket::{MAX_FDS, Received, Socket, Wait};
 
 /// The longest message, in bytes; a job's description travels as a file.
@@ -12,8 +14,8 @@ const MAX_BYTES: usize = 1024;
 /// A message from the pool.
 #[derive(Debug)]
 pub enum ToWorker<Fd> {
-    /// The first one: the ring's memory, and the protocol's version.
-    Hello { version: u32, ring: Fd },
+    /// The first one: the ring's memory, the protocol's version, and how the worker confines itself.
+    Hello { version: u32, sandbox: Sandbox, ring: Fd },
     /// A job: the code of its module, and its [`JobSpec`](super::wire::JobSpec) in postcard's format.
     Job { code: Fd, spec: Fd },
     /// A file takes a number in the worker's table; one that had the number is closed.
@@ -31,6 +33,8 @@ pub enum ToPool<Fd> {
     Payload { file: Fd },
     /// The job cannot be set up, and why.
     JobRefused { job: u64, reason: String },
+    /// Layers of confinement that the worker could not put on, and why.
+    Unconfined { missing: String },
     /// Look at the ring.
     Wake,
 }
@@ -42,12 +46,16 @@ const STDIO: u8 = 4;
 const WAKE: u8 = 5;
 const PAYLOAD: u8 = 6;
 const JOB_REFUSED: u8 = 7;
+const UNCONFINED: u8 = 8;
 
 impl<Fd: AsFd> ToWorker<Fd> {
     /// Sends it.
     pub fn send(&self, socket: &Socket, wait: Wait) -> io::Result<()> {
         match self {
-            ToWorker::Hello { version, ring } => send(socket, HELLO, &version.to_le_bytes(), &[ring.as_fd()], wait),
+            ToWorker::Hello { version, sandbox, ring } => {
+                let [a, b, c, d] = version.to_le_bytes();
+                send(socket, HELLO, &[a, b, c, d, encode_sandbox(*sandbox)], &[ring.as_fd()], wait)
+            }
             ToWorker::Job { code, spec } => send(socket, JOB, &[], &[code.as_fd(), spec.as_fd()], wait),
             ToWorker::File { number, file } => send(socket, FILE, &number.to_le_bytes(), &[file.as_fd()], wait),
             ToWorker::Stdio { fds } => send(socket, STDIO, &[], &fds.each_ref().map(AsFd::as_fd), wait),
@@ -64,7 +72,12 @@ impl ToWorker<OwnedFd> {
         let Some((&kind, body)) = buffer[..len].split_first() else { return Ok(None) };
         let number = || body.try_into().map(u32::from_le_bytes).map_err(|_| invalid());
         Ok(Some(match kind {
-            HELLO => ToWorker::Hello { version: number()?, ring: one(fds)? },
+            // The version stands where every version has it.
+            HELLO => {
+                let (version, rest) = body.split_first_chunk().ok_or_else(invalid)?;
+                let sandbox = rest.first().copied().and_then(decode_sandbox).unwrap_or_default();
+                ToWorker::Hello { version: u32::from_le_bytes(*version), sandbox, ring: one(fds)? }
+            }
             JOB => {
                 let [code, spec] = exactly(fds)?;
                 ToWorker::Job { code, spec }
@@ -87,6 +100,10 @@ impl<Fd: AsFd> ToPool<Fd> {
                 let body = [&job.to_le_bytes()[..], &reason.as_bytes()[..end]].concat();
                 send(socket, JOB_REFUSED, &body, &[], Wait::Block)
             }
+            ToPool::Unconfined { missing } => {
+                let end = missing.floor_char_boundary(MAX_BYTES - 1);
+                send(socket, UNCONFINED, &missing.as_bytes()[..end], &[], Wait::Block)
+            }
             ToPool::Wake => send(socket, WAKE, &[], &[], Wait::Block),
         }
     }
@@ -107,6 +124,7 @@ impl ToPool<File> {
                     reason: String::from_utf8_lossy(reason).into_owned(),
                 }
             }
+            UNCONFINED => ToPool::Unconfined { missing: String::from_utf8_lossy(body).into_owned() },
             WAKE => ToPool::Wake,
             _ => return Err(invalid()),
         }))

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Status;
 use crate::module::Entry;
+use crate::sandbox::Sandbox;
 
 /// Changes whenever anything in this module or the ring changes; the two sides compare it first.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Words of a slot.
 pub const SLOT_WORDS: usize = 8;
@@ -260,9 +261,25 @@ pub fn decode_log(mut bytes: &[u8]) -> Vec<(u8, String)> {
     lines
 }
 
+/// How a pool wants its worker confined, as one byte of the greeting.
+pub fn encode_sandbox(sandbox: Sandbox) -> u8 {
+    match sandbox {
+        Sandbox::Default => 0,
+        Sandbox::Strict => 1,
+        Sandbox::Off => 2,
+    }
+}
+
+/// Reads that byte; `None` where it is none.
+pub fn decode_sandbox(byte: u8) -> Option<Sandbox> {
+    [Sandbox::Default, Sandbox::Strict, Sandbox::Off].get(usize::from(byte)).copied()
+}
+
 /// What a worker has to know about a job before its first task.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JobSpec {
+    /// Names the module's code in this pool: a worker loads one only.
+    pub module: u64,
     /// The module's name, which is argv\[0\] of a command.
     pub module_name: String,
     /// The job's number in its pool, for refusing it.

@@ -20,6 +20,7 @@ mod wasi_imports;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use cache::Cache;
@@ -38,6 +39,8 @@ pub struct Module(Arc<Compiled>);
 
 #[derive(Debug)]
 struct Compiled {
+    /// Unique in this process.
+    id: u64,
     name: String,
     description: Description,
     code: File,
@@ -124,14 +127,28 @@ impl Compiler {
         let name = source.name.clone();
         if let Some((code, meta)) = cache.as_ref().and_then(|cache| cache.get(&key, fingerprint)) {
             let description = meta.description;
-            return Ok(Module(Arc::new(Compiled { name, description, code, origin: Origin::Cache, cache_problem })));
+            return Ok(Module(Arc::new(Compiled {
+                id: next_id(),
+                name,
+                description,
+                code,
+                origin: Origin::Cache,
+                cache_problem,
+            })));
         }
         let (code, meta) = compile::compile(self, &source, fingerprint)?;
         if let Some(dir) = self.cache_dir.as_deref().filter(|_| cache_problem.is_none()) {
             cache_problem = keep(dir, &key, &code).err();
         }
         let description = meta.description;
-        Ok(Module(Arc::new(Compiled { name, description, code, origin: Origin::Compiled, cache_problem })))
+        Ok(Module(Arc::new(Compiled {
+            id: next_id(),
+            name,
+            description,
+            code,
+            origin: Origin::Compiled,
+            cache_problem,
+        })))
     }
 
     /// The cache where there is one, or why it is not used.
@@ -161,7 +178,7 @@ impl Compiler {
             None => compile::describe(self, &source, fingerprint, &code)?,
         };
         let (name, origin) = (source.name, Origin::Precompiled);
-        Ok(Module(Arc::new(Compiled { name, description, code, origin, cache_problem: None })))
+        Ok(Module(Arc::new(Compiled { id: next_id(), name, description, code, origin, cache_problem: None })))
     }
 }
 
@@ -169,6 +186,13 @@ impl Compiler {
 fn keep(dir: &Path, key: &str, code: &File) -> Result<(), String> {
     let cache = Cache::create(dir).map_err(|error| error.to_string())?;
     cache.put(key, code).map_err(|error| format!("cannot write to cache directory {}: {error}", dir.display()))
+}
+
+/// A number that no other module of this process has.
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    // Relaxed: only the numbers have to differ.
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Module {
@@ -241,6 +265,11 @@ impl Module {
         let path = path.as_ref();
         artifact::save(self.code(), path)
             .map_err(|source| Kind::File { what: "cannot write", path: path.to_path_buf(), source }.into())
+    }
+
+    /// A number that no other module of this process has.
+    pub(crate) fn id(&self) -> u64 {
+        self.0.id
     }
 
     /// The compiled code, for handing to a worker.

@@ -10,7 +10,7 @@ use super::held::{Ended, Pending};
 use super::prepare::Prepared;
 use super::stop::{Stop, StopHandle};
 use super::worker::{News, Worker};
-use super::{Pool, WAKER};
+use super::{End, Pool, WAKER};
 use crate::event::{Event, Status};
 use crate::ipc::ring::SLOTS;
 use crate::sys::process::monotonic_ns;
@@ -44,6 +44,7 @@ pub(super) struct Dispatcher<'pool> {
     /// Workers with something at their socket, or gone.
     ready: Vec<usize>,
     pub(super) lost: Vec<(u32, String)>,
+    unconfined: Option<String>,
 }
 
 /// As much work as this is given to a worker ahead of time.
@@ -76,6 +77,7 @@ impl<'pool> Dispatcher<'pool> {
             payload: Vec::new(),
             ready: Vec::new(),
             lost: Vec::new(),
+            unconfined: None,
         }
     }
 
@@ -154,6 +156,11 @@ impl<'pool> Dispatcher<'pool> {
         self.ended.pop_front()
     }
 
+    /// Layers of confinement that workers of this machine do not have, once for a pool.
+    pub fn next_unconfined(&mut self) -> Option<String> {
+        self.unconfined.take()
+    }
+
     /// The next worker that was lost: its number and how it ended.
     pub fn next_lost(&mut self) -> Option<(u32, String)> {
         self.lost.pop()
@@ -203,6 +210,11 @@ impl<'pool> Dispatcher<'pool> {
                     (None, _) => return None,
                 },
             };
+            if self.pool.workers[index].as_ref().is_some_and(|worker| !worker.can_run(&self.job)) {
+                // It runs nothing now, being of an earlier run.
+                self.retire(index);
+                continue;
+            }
             if let Err(error) = self.hand_job(index) {
                 return self.give_up(error);
             }
@@ -210,9 +222,17 @@ impl<'pool> Dispatcher<'pool> {
             match worker.has_room(task) {
                 Ok(true) => return Some(index),
                 Ok(false) => tried = (worker.held.len(), index + 1),
-                Err(violation) => self.condemn(index, Some(violation)),
+                Err(violation) => self.condemn(index, Some(violation), End::Killed),
             }
         }
+    }
+
+    /// Ends a worker that has nothing to do and cannot run this run's tasks.
+    fn retire(&mut self, index: usize) {
+        let Some(mut worker) = self.pool.workers[index].take() else { return };
+        let _ = self.pool.poll.remove(&worker);
+        self.pool.keeper.forget(worker.id);
+        self.pool.end_process(&mut worker, End::Killed);
     }
 
     /// Gives the worker this run's job, if it does not have it.
@@ -237,7 +257,7 @@ impl<'pool> Dispatcher<'pool> {
         let index = self.pool.workers.iter().position(Option::is_none).filter(|_| !self.full)?;
         // Tickets and workers' numbers are never used again, so one counter serves both.
         let id = self.pool.next_ticket();
-        let started = Worker::start(id, &self.pool.keeper)
+        let started = Worker::start(id, &self.pool.keeper, self.pool.sandbox)
             .and_then(|worker| self.pool.poll.add(&worker, index as u64).map(|()| worker));
         match started {
             Ok(worker) => {
@@ -317,7 +337,7 @@ impl<'pool> Dispatcher<'pool> {
                 self.depth = (1 + ahead).clamp(MIN_DEPTH, SLOTS - 1);
             }
             if violation.is_some() {
-                self.condemn(index, violation);
+                self.condemn(index, violation, End::Killed);
             }
         }
     }
@@ -361,7 +381,7 @@ impl<'pool> Dispatcher<'pool> {
         if level == Stop::Now {
             for index in 0..self.pool.workers.len() {
                 if self.pool.workers[index].as_ref().is_some_and(|worker| !worker.held.is_empty()) {
-                    self.condemn(index, None);
+                    self.condemn(index, None, End::Killed);
                 }
             }
         }
@@ -406,10 +426,16 @@ impl<'pool> Dispatcher<'pool> {
             News::JobRefused(_, reason) => {
                 self.error.get_or_insert(Error::module(format!("module {}: {reason}", self.job.module.name())));
             }
+            News::Unconfined(missing) => {
+                if !std::mem::replace(&mut self.pool.told_unconfined, true) {
+                    self.unconfined = Some(missing);
+                }
+            }
             News::Gone(violation) => {
                 // What it finished before its end counts.
                 self.read_completions();
-                self.condemn(index, violation);
+                let end = if violation.is_some() { End::Killed } else { End::ByItself };
+                self.condemn(index, violation, end);
             }
         }
     }
@@ -423,7 +449,7 @@ impl Drop for Dispatcher<'_> {
         self.heed_stop();
         for index in 0..self.pool.workers.len() {
             if self.pool.workers[index].as_ref().is_some_and(|worker| !worker.held.is_empty()) {
-                self.condemn(index, None);
+                self.condemn(index, None, End::Killed);
             }
         }
         self.pool.waker.clear();

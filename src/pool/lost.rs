@@ -1,5 +1,6 @@
 //! What becomes of a worker that dies or lies, and of its tasks.
 
+use super::End;
 use super::completion::timed_out;
 use super::dispatcher::Dispatcher;
 use super::held::Pending;
@@ -15,12 +16,12 @@ const MAX_STILL_BIRTHS: u32 = 3;
 
 impl Dispatcher<'_> {
     /// Ends a worker that is gone, or that is not to be trusted any more, and decides what becomes of its tasks.
-    pub(super) fn condemn(&mut self, index: usize, violation: Option<Violation>) {
+    pub(super) fn condemn(&mut self, index: usize, violation: Option<Violation>, end: End) {
         let Some(mut worker) = self.pool.workers[index].take() else { return };
         // Closing takes it out of the poll set as well; an error means that it is out.
         let _ = self.pool.poll.remove(&worker);
         self.pool.keeper.forget(worker.id);
-        let end = self.pool.end_process(&mut worker);
+        let end = self.pool.end_process(&mut worker, end);
         let reason = violation.map_or(end, |Violation(what)| format!("did what no worker does: {what}"));
         let killed_for = worker.killed_for.ticket();
         let mut next_to_begin = true;

@@ -30,7 +30,7 @@ use crate::sys::poll::PollSet;
 use crate::sys::process::Process;
 use crate::sys::self_exe::self_exe;
 use crate::sys::socket::Wait;
-use crate::{Error, Job, Result, Source, Task, Waker};
+use crate::{Error, Job, Result, Sandbox, Source, Task, Waker};
 
 use dispatcher::Dispatcher;
 use keeper::Keeper;
@@ -59,6 +59,9 @@ pub struct Pool {
     keeper: Keeper,
     poll: PollSet,
     waker: Waker,
+    sandbox: Sandbox,
+    /// The caller has been told of layers of confinement that are missing.
+    told_unconfined: bool,
     /// The last job's number.
     job: u64,
     /// The next task's ticket.
@@ -73,6 +76,7 @@ const WAKER: u64 = u64::MAX;
 pub struct PoolBuilder {
     workers: Option<NonZeroUsize>,
     worker_exe: Option<PathBuf>,
+    sandbox: Sandbox,
 }
 
 impl PoolBuilder {
@@ -91,6 +95,13 @@ impl PoolBuilder {
     #[must_use]
     pub fn worker_exe(mut self, path: impl Into<PathBuf>) -> Self {
         self.worker_exe = Some(path.into());
+        self
+    }
+
+    /// Sets how much confinement of workers by the system is insisted on.
+    #[must_use]
+    pub fn sandbox(mut self, sandbox: Sandbox) -> Self {
+        self.sandbox = sandbox;
         self
     }
 
@@ -121,6 +132,8 @@ impl PoolBuilder {
             keeper: Keeper::start(exe).map_err(refused)?,
             poll,
             waker,
+            sandbox: self.sandbox,
+            told_unconfined: false,
             job: 0,
             ticket: 0,
         })
@@ -195,8 +208,8 @@ impl Pool {
         self.ticket
     }
 
-    /// Kills a worker's process, waits for its end and says how it ended.
-    fn end_process(&mut self, worker: &mut Worker) -> String {
+    /// Kills a worker's process, where it does not end by itself as `end` says, waits for its end and says how it ended.
+    fn end_process(&mut self, worker: &mut Worker, end: End) -> String {
         while let Start::Ordered = worker.process {
             match self.keeper.next_started(Wait::Block) {
                 Some((id, started)) if id == worker.id => worker.process = started,
@@ -208,6 +221,9 @@ impl Pool {
             Start::Ordered => String::new(),
             Start::Failed(reason) => format!("could not be started: {reason}"),
             Start::Running(process) => {
+                if end == End::ByItself {
+                    process.wait_a_moment();
+                }
                 process.kill();
                 process.wait()
             }
@@ -227,8 +243,17 @@ impl Drop for Pool {
         self.workers.iter().flatten().filter_map(Worker::process).for_each(Process::kill);
         for index in 0..self.workers.len() {
             if let Some(mut worker) = self.workers[index].take() {
-                self.end_process(&mut worker);
+                self.end_process(&mut worker, End::Killed);
             }
         }
     }
+}
+
+/// How a worker's process is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// At once.
+    Killed,
+    /// It has closed its socket, so it has ended or is about to.
+    ByItself,
 }

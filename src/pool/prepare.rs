@@ -57,6 +57,7 @@ impl Prepared {
         let limits = job.limits.clone();
         let spec = JobSpec {
             number: 0,
+            module: job.module.id(),
             module_name: job.module.name().to_owned(),
             file_count: files.len() as u32,
             functions: vec![entry],

@@ -211,6 +211,9 @@ impl<S: Source> Feed<'_, S> {
         self.pending = false;
         self.tell(&Event::Waiting);
         self.dispatcher.turn(self.observer.is_some());
+        if let Some(missing) = self.dispatcher.next_unconfined() {
+            self.tell(&Event::Unconfined { missing: &missing });
+        }
         while let Some(lost) = self.dispatcher.next_lost() {
             self.tell(&lost_event(&lost));
         }

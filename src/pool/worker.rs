@@ -13,6 +13,7 @@ use super::prepare::Prepared;
 use crate::ipc::channel::{ToPool, ToWorker};
 use crate::ipc::ring::{MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, Violation};
 use crate::ipc::wire::{DoneSlot, InputRange, PROTOCOL_VERSION, Payload, TaskSlot};
+use crate::sandbox::Sandbox;
 use crate::sys::fixed_file;
 use crate::sys::process::Process;
 use crate::sys::socket::{Socket, Wait};
@@ -37,6 +38,8 @@ pub(super) struct Worker {
     payloads: VecDeque<File>,
     /// The number of the job that it was given last.
     pub job: u64,
+    /// The module and the stack of its jobs: it can load no other code.
+    code: Option<(u64, u64)>,
     /// It has ended a task.
     pub proven: bool,
     /// Tasks were pushed and not published.
@@ -61,7 +64,7 @@ pub(super) enum Start {
 /// A control message that waits for room in the socket.
 #[derive(Debug)]
 enum Message {
-    Hello(File),
+    Hello(File, Sandbox),
     File(u32, Input),
     Stdio([File; 3]),
     Job(Arc<Prepared>, Input),
@@ -73,13 +76,15 @@ pub(super) enum News {
     None,
     /// The job with that number cannot be run, and why.
     JobRefused(u64, String),
+    /// Layers of confinement that it does not have, and why.
+    Unconfined(String),
     /// The process is gone, or says what no worker of ours says.
     Gone(Option<Violation>),
 }
 
 impl Worker {
     /// Orders a process.
-    pub fn start(id: u64, keeper: &Keeper) -> io::Result<Worker> {
+    pub fn start(id: u64, keeper: &Keeper, sandbox: Sandbox) -> io::Result<Worker> {
         let (memory, ring) = PoolRing::new()?;
         let (ours, theirs) = Socket::pair()?;
         let killed_for = keeper.start_process(id, theirs, ring.clock());
@@ -95,10 +100,11 @@ impl Worker {
             files: FileNumbers::default(),
             payloads: VecDeque::new(),
             job: 0,
+            code: None,
             proven: false,
             unpublished: false,
         };
-        worker.send(Message::Hello(memory));
+        worker.send(Message::Hello(memory, sandbox));
         // The greeting does not count: it is no part of what tasks wait for.
         worker.messages = 0;
         Ok(worker)
@@ -112,9 +118,15 @@ impl Worker {
         }
     }
 
+    /// Whether it can run tasks of this job: it has loaded no code yet, or the same.
+    pub fn can_run(&self, job: &Prepared) -> bool {
+        self.code.is_none_or(|code| code == (job.module.id(), job.limits.stack_bytes))
+    }
+
     /// Gives it a job; tasks pushed from now on are the job's.
     pub fn begin_job(&mut self, number: u64, job: &Arc<Prepared>, spec: &Input) -> io::Result<()> {
         self.job = number;
+        self.code = Some((job.module.id(), job.limits.stack_bytes));
         self.files.begin_job(job.files.len() as u32);
         for (number, file) in job.files.iter().enumerate() {
             self.send(Message::File(number as u32, file.clone()));
@@ -268,6 +280,7 @@ impl Worker {
                     self.payloads.push_back(file);
                 }
                 Ok(Some(ToPool::JobRefused { job, reason })) => return News::JobRefused(job, reason),
+                Ok(Some(ToPool::Unconfined { missing })) => return News::Unconfined(missing),
                 Ok(None) => return News::Gone(None),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return News::None,
                 // Said once where the worker died with messages unread; what it sent comes after it.
@@ -288,8 +301,9 @@ impl AsFd for Worker {
 impl Message {
     fn send(&self, socket: &Socket) -> io::Result<()> {
         match self {
-            Message::Hello(ring) => {
-                ToWorker::Hello { version: PROTOCOL_VERSION, ring: ring.as_fd() }.send(socket, Wait::Never)
+            Message::Hello(ring, sandbox) => {
+                let hello = ToWorker::Hello { version: PROTOCOL_VERSION, sandbox: *sandbox, ring: ring.as_fd() };
+                hello.send(socket, Wait::Never)
             }
             Message::File(number, input) => {
                 ToWorker::File { number: *number, file: input.file().0.as_fd() }.send(socket, Wait::Never)

@@ -181,6 +181,9 @@ impl Report {
         match event {
             Event::TaskFinished(outcome) if self.verbose > 0 => self.watcher.ended(outcome),
             Event::WorkerLost { worker, reason } if self.verbose > 0 => self.watcher.worker_lost(*worker, reason),
+            Event::Unconfined { missing } => self.screen.notice(&format!(
+                "warning: workers are not fully confined on this machine, which lacks {missing}; --sandbox strict refuses to run so"
+            )),
             // Nobody knows how long it will be until the next result.
             Event::Waiting => self.flush_quietly(),
             // The run has just waited, if only for a moment: the last look at the clock may be long ago.

@@ -42,3 +42,8 @@ pub fn create_output(len: u64) -> io::Result<File> {
 pub fn seal(file: &File) -> io::Result<()> {
     Ok(fcntl_add_seals(file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL)?)
 }
+
+/// A file's length in bytes, by fstat(2): unlike the standard library's way, that takes no path.
+pub fn len(file: &File) -> io::Result<u64> {
+    Ok(u64::try_from(rustix::fs::fstat(file)?.st_size).unwrap_or(0))
+}

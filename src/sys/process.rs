@@ -10,6 +10,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::fixed_file;
@@ -63,6 +64,13 @@ impl Process {
     /// Sends SIGKILL. That the process is gone already is no error.
     pub fn kill(&self) {
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    /// Gives the process a moment to end by itself, so that its own end is seen and not that by [`Process::kill`].
+    pub fn wait_a_moment(&self) {
+        let moment = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        // An error (a signal, say) only makes the moment shorter.
+        let _ = poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&moment));
     }
 
     /// Waits for the process's end and says how it ended: `was killed by SIGKILL`, `exited with code 3: last words`.

@@ -1,0 +1,122 @@
+//! What the system lets a worker do: the policy, as data, and its layers in the order in which a worker puts them on.
+//!
+//! A worker is one process with what it was given by descriptors. Before anything of the user's reaches it, it cuts
+//! itself off from the rest. The system calls that it keeps stand in `sandbox/seccomp.json`, each with its reason.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use crate::sys::path_access::{self, Enforced};
+use crate::sys::{rlimit, seccomp};
+
+/// How much confinement of workers a pool insists on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Sandbox {
+    /// All layers that this machine has; the caller is told of those that it has not.
+    #[default]
+    Default,
+    /// All layers; where one is missing, nothing runs.
+    Strict,
+    /// None, for finding errors in wrun itself.
+    Off,
+}
+
+/// A layer of confinement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Layer {
+    /// No way to more privileges than the user's (prctl(2), `PR_SET_NO_NEW_PRIVS`).
+    NoNewPrivileges,
+    /// Bounded core files, descriptors, processes and written files (setrlimit(2)).
+    ResourceLimits,
+    /// No path and no network (landlock(7)).
+    Landlock,
+    /// Only the system calls that a worker needs (seccomp(2)).
+    Seccomp,
+    /// No new executable memory and no new threads once the module is loaded (seccomp(2)).
+    NoNewCode,
+}
+
+impl Layer {
+    /// What messages call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Layer::NoNewPrivileges => "no new privileges",
+            Layer::ResourceLimits => "resource limits",
+            Layer::Landlock => "landlock",
+            Layer::Seccomp => "seccomp",
+            Layer::NoNewCode => "no new code",
+        }
+    }
+}
+
+/// Why a layer is not in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// The layer.
+    pub layer: Layer,
+    /// What the system said.
+    pub why: String,
+}
+
+/// The filters of system calls.
+const FILTERS: &str = include_str!("sandbox/seccomp.json");
+
+/// Puts on the layers that come before the first file or module of the user's. The calling thread must be the only one
+/// that runs code of ours. Gives those that this machine does not have.
+pub fn confine() -> Vec<Missing> {
+    let mut missing = Vec::new();
+    let mut note = |layer, done: io::Result<()>| {
+        if let Err(error) = done {
+            missing.push(Missing { layer, why: error.to_string() });
+        }
+    };
+    note(Layer::NoNewPrivileges, rlimit::no_new_privileges());
+    note(Layer::ResourceLimits, rlimit::limit(&LIMITS));
+    note(
+        Layer::Landlock,
+        path_access::restrict().and_then(|enforced| match enforced {
+            Enforced::Fully => Ok(()),
+            Enforced::Partly => Err(io::Error::other("this kernel knows only a part of it")),
+            Enforced::Not => Err(io::Error::other("this kernel does not have it, or it is switched off")),
+        }),
+    );
+    note(Layer::Seccomp, seccomp::apply(FILTERS, "worker"));
+    missing
+}
+
+/// Puts on the layer that comes after a module is loaded, before its first task.
+pub fn close_code() -> Result<(), Missing> {
+    let closed = seccomp::apply(FILTERS, "loaded");
+    closed.map_err(|error| Missing { layer: Layer::NoNewCode, why: error.to_string() })
+}
+
+/// Limits of a worker's process.
+const LIMITS: [rlimit::Limit; 4] = [
+    // A core file would hold the user's data.
+    rlimit::Limit { resource: rlimit::Resource::Core, most: 0 },
+    // The job's shared inputs, and those of 256 tasks that are under way.
+    rlimit::Limit { resource: rlimit::Resource::Nofile, most: 16 << 10 },
+    // Results are memory files of at most what 32-bit addresses reach.
+    rlimit::Limit { resource: rlimit::Resource::Fsize, most: 5 << 30 },
+    // Threads count as processes; a user's other processes count as well, so this cannot be small.
+    rlimit::Limit { resource: rlimit::Resource::Nproc, most: 64 << 10 },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_compile_and_every_rule_has_a_reason() {
+        let compiled = seccomp::compile(FILTERS).expect("valid filters");
+        assert!(compiled.contains_key("worker") && compiled.contains_key("loaded"));
+        let filters: serde_json::Value = serde_json::from_str(FILTERS).expect("JSON");
+        for (name, filter) in filters.as_object().expect("filters") {
+            for rule in filter["filter"].as_array().expect("rules") {
+                let reason = rule["comment"].as_str().unwrap_or_default();
+                assert!(reason.len() > 3, "{name}: {} has no reason", rule["syscall"]);
+            }
+        }
+    }
+}

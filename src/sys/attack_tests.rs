@@ -1,0 +1,118 @@
+//! What native code can do in a worker's confinement: nothing of what an attacker would want.
+//!
+//! The tests start their own program again, which confines itself as a worker does (or not, as the control) and then
+//! tries each act by a direct system call.
+#![expect(
+    unsafe_code,
+    clippy::undocumented_unsafe_blocks,
+    reason = "acts as an attacker would; argued once for all acts"
+)]
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+/// Tells a process that it is the attacker, and whether it is confined.
+const ROLE: &str = "WRUN_TEST_ATTACK";
+const NAME: &str = "sys::attack_tests::native_code_in_a_confined_worker_can_do_nothing_outside";
+
+/// An act, and how it ends: 0, or the negative error number.
+type Act = (&'static str, fn() -> i64);
+
+/// Turns the C library's way of saying "failed" into the error number.
+fn ended(result: i64) -> i64 {
+    if result < 0 { -i64::from(std::io::Error::last_os_error().raw_os_error().unwrap_or(1)) } else { 0 }
+}
+
+/// An act that some systems allow nobody to do to a parent (Yama); the tracer's end undoes it.
+const TRACE: &str = "trace its parent";
+
+const READ: i32 = libc::O_RDONLY;
+
+/// SAFETY of all: each call gets constants, null, or pointers to C strings and structures that live through it; what it
+/// makes or maps is used by nobody else, and the process ends afterwards.
+const ACTS: &[Act] = &[
+    ("open a file", || ended(unsafe { libc::open(c"/etc/passwd".as_ptr(), READ) }.into())),
+    ("open by openat2", || {
+        let how = [0u64; 3];
+        ended(unsafe { libc::syscall(libc::SYS_openat2, libc::AT_FDCWD, c"/etc/passwd".as_ptr(), &raw const how, 24) })
+    }),
+    ("create a file", || {
+        let flags = libc::O_CREAT | libc::O_WRONLY;
+        ended(unsafe { libc::open(c"/tmp/wrun-test-attack".as_ptr(), flags, 0o600) }.into())
+    }),
+    ("look at a path", || {
+        let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+        ended(unsafe { libc::stat(c"/etc/passwd".as_ptr(), &raw mut stat) }.into())
+    }),
+    ("make a TCP socket", || ended(unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0) }.into())),
+    ("make a Unix socket", || ended(unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM, 0) }.into())),
+    ("map executable memory", || {
+        let protection = libc::PROT_READ | libc::PROT_EXEC;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let mapped = unsafe { libc::mmap(std::ptr::null_mut(), 4096, protection, flags, -1, 0) };
+        ended(if mapped == libc::MAP_FAILED { -1 } else { 0 })
+    }),
+    ("make memory executable", || {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let mapped = unsafe { libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ, flags, -1, 0) };
+        ended(unsafe { libc::mprotect(mapped, 4096, libc::PROT_READ | libc::PROT_EXEC) }.into())
+    }),
+    (TRACE, || ended(unsafe { libc::ptrace(libc::PTRACE_SEIZE, libc::getppid(), 0, 0) })),
+    ("signal its parent", || ended(unsafe { libc::kill(libc::getppid(), 0) }.into())),
+    ("read another process's memory", || {
+        let here = [0u8; 8];
+        let mut to = [0u8; 8];
+        let local = libc::iovec { iov_base: to.as_mut_ptr().cast(), iov_len: 8 };
+        let remote = libc::iovec { iov_base: here.as_ptr().cast_mut().cast(), iov_len: 8 };
+        ended(unsafe { libc::process_vm_readv(libc::getpid(), &raw const local, 1, &raw const remote, 1, 0) } as i64)
+    }),
+    ("fork", || {
+        let pid = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
+        if pid == 0 {
+            unsafe { libc::_exit(0) };
+        }
+        ended(pid)
+    }),
+    ("execute a program", || {
+        // Only seen to fail: where it does not, there is nobody left to say so; the control tries it last.
+        let argv = [c"true".as_ptr(), std::ptr::null()];
+        ended(unsafe { libc::execve(c"/bin/true".as_ptr(), argv.as_ptr(), std::ptr::null()) }.into())
+    }),
+];
+
+fn attack(confined: bool) {
+    if confined {
+        assert_eq!(crate::sandbox::confine(), [], "this machine has all layers");
+        crate::sandbox::close_code().expect("this machine has all layers");
+    }
+    for (name, act) in ACTS {
+        println!("act {name}: {}", act());
+    }
+}
+
+/// How each act ended in a process of its own; `execute a program` is missing where it succeeded.
+fn attacked(role: &str) -> BTreeMap<String, i64> {
+    let output = Command::new("/proc/self/exe").args(["--exact", NAME, "--nocapture"]).env(ROLE, role).output();
+    let text = String::from_utf8(output.expect("the attacker ran").stdout).expect("text");
+    let acts = text.lines().filter_map(|line| line.split_once("act ")?.1.rsplit_once(": "));
+    acts.map(|(name, end)| (name.to_owned(), end.parse().expect("a number"))).collect()
+}
+
+#[test]
+fn native_code_in_a_confined_worker_can_do_nothing_outside() {
+    if let Ok(role) = std::env::var(ROLE) {
+        return attack(role == "confined");
+    }
+    let free = attacked("free");
+    let confined = attacked("confined");
+    assert_eq!(confined.len(), ACTS.len(), "{confined:?}");
+    for (name, _) in ACTS {
+        let control = free.get(*name).copied().unwrap_or(0);
+        let refused_to_all = *name == TRACE && control == -i64::from(libc::EPERM);
+        assert!(control == 0 || refused_to_all, "without the sandbox a process can {name}: {control}");
+        let denied = [-i64::from(libc::EPERM), -i64::from(libc::EACCES), -i64::from(libc::ENOSYS)];
+        assert!(denied.contains(&confined[*name]), "a confined worker can {name}: {}", confined[*name]);
+    }
+    assert!(!free.contains_key("execute a program"), "the control was executed away");
+    std::fs::remove_file("/tmp/wrun-test-attack").expect("the control made it");
+}
