@@ -18,6 +18,7 @@ mod lost_workers;
 mod memory;
 mod outputs;
 mod reduce;
+mod sdk;
 mod support;
 mod tidy;
 mod windows;

@@ -1,0 +1,96 @@
+//! Tasks that use each part of the SDK, one at a time, so that tests can see all of it work in a real worker.
+
+use serde::{Deserialize, Serialize};
+use wrun_guest::{Error, Input, Inputs, Json, Output, TaskIndex, task};
+
+/// Panics with the argument as its message.
+#[task]
+fn panic(message: &str) {
+    panic!("{message}");
+}
+
+/// The argument, reversed, as text.
+#[task]
+fn reverse(argument: String) -> String {
+    argument.chars().rev().collect()
+}
+
+/// The sum of the argument's bytes.
+#[task]
+fn sum_bytes(argument: &[u8]) -> u64 {
+    argument.iter().copied().map(u64::from).sum()
+}
+
+/// Twice the argument.
+#[task]
+fn double(number: i64) -> i64 {
+    number * 2
+}
+
+/// What [`area`] takes.
+#[derive(Deserialize)]
+struct Rectangle {
+    width: f64,
+    height: f64,
+}
+
+/// What [`area`] gives.
+#[derive(Serialize)]
+struct Area {
+    area: f64,
+}
+
+/// The area of a rectangle, from JSON to JSON.
+#[task]
+fn area(Json(rectangle): Json<Rectangle>) -> Json<Area> {
+    Json(Area { area: rectangle.width * rectangle.height })
+}
+
+/// The task's position among the items.
+#[task]
+fn index(TaskIndex(index): TaskIndex) -> u64 {
+    index
+}
+
+/// The lengths of all inputs, and the index of the one named `data`.
+#[task]
+fn inputs(inputs: Inputs) -> Result<String, Error> {
+    let lengths: Vec<String> = inputs.iter().map(|input| input.len().to_string()).collect();
+    Ok(format!("{} data={}", lengths.join(","), inputs.named("data")?.index()))
+}
+
+/// The sum of the input as little-endian `f64`, which must be aligned.
+#[task]
+fn sum_f64(input: Input) -> Result<f64, Error> {
+    Ok(input.as_slice::<f64>()?.iter().sum())
+}
+
+/// How many lines the input has, and the length of the longest.
+#[task]
+fn lines(input: Input) -> String {
+    let (count, longest) = input.lines().fold((0, 0), |(count, longest), line| (count + 1, longest.max(line.len())));
+    format!("{count} {longest}")
+}
+
+/// Logs a line of each level.
+#[task]
+fn logs(argument: &str) {
+    wrun_guest::error!("error {argument}");
+    wrun_guest::warn!("warn {argument}");
+    wrun_guest::info!("info {argument}");
+    wrun_guest::debug!("debug {argument}");
+    wrun_guest::trace!("trace {argument}");
+    println!("printed {argument}");
+}
+
+/// Maps a result of so many bytes and fills it.
+#[task]
+fn filled(len: u32, output: Output) {
+    output.map(len as usize).fill(b'x');
+}
+
+/// Fails with a message.
+#[task(name = "fail-with")]
+fn fail_with(message: &str) -> Result<(), String> {
+    Err(message.to_owned())
+}
