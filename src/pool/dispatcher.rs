@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::completion::complete;
 use super::held::{Ended, Pending};
@@ -12,7 +12,7 @@ use super::stop::{Stop, StopHandle};
 use super::worker::{News, Worker};
 use super::{End, Pool, WAKER};
 use crate::event::{Event, Status};
-use crate::ipc::ring::SLOTS;
+use crate::ipc::ring::{SLOTS, Violation};
 use crate::sys::process::monotonic_ns;
 use crate::{Error, Input, Result, Task};
 
@@ -51,6 +51,8 @@ pub(super) struct Dispatcher<'pool> {
 const AHEAD_NS: u64 = 2_000_000;
 /// A worker always holds a task beside the one it runs, so that it does not wait for the next.
 const MIN_DEPTH: usize = 2;
+/// How much longer than its time a worker may take to say that it has begun a task: it may have to start first.
+const SILENCE: Duration = Duration::from_secs(2);
 /// Tasks whose outcomes may wait to be looked at while more are taken: some never go to a worker, and take no room there.
 const MAX_ENDED: usize = 1024;
 /// The longest time for which completions may wait to be looked at together.
@@ -285,6 +287,7 @@ impl<'pool> Dispatcher<'pool> {
     pub fn turn(&mut self, tick: bool) {
         self.read_completions();
         self.heed_stop();
+        self.end_silent();
         self.place_waiting();
         self.take_back_for_idle();
         for worker in self.pool.workers.iter_mut().flatten() {
@@ -331,6 +334,7 @@ impl<'pool> Dispatcher<'pool> {
                 self.still_births = 0;
                 if let Some(worker) = &mut self.pool.workers[index] {
                     worker.proven = true;
+                    worker.front_since = Instant::now();
                     worker.free_done();
                 }
                 let ahead = usize::try_from(AHEAD_NS / self.mean_ns).unwrap_or(SLOTS);
@@ -365,6 +369,21 @@ impl<'pool> Dispatcher<'pool> {
         }
     }
 
+    /// Ends workers that neither ended their task in its time nor said that they run it: the keeper, which goes by what they
+    /// say, cannot.
+    fn end_silent(&mut self) {
+        let Some(timeout) = self.job.limits.timeout else { return };
+        for index in 0..self.pool.workers.len() {
+            let silent = |worker: &Worker| {
+                !worker.held.is_empty() && worker.front_since.elapsed() > timeout.saturating_add(SILENCE)
+            };
+            if self.pool.workers[index].as_ref().is_some_and(silent) {
+                let violation = Violation("it neither ended its task in time nor said that it runs it");
+                self.condemn(index, Some(violation), End::Killed);
+            }
+        }
+    }
+
     fn heed_stop(&mut self) {
         let level = if self.error.is_some() { Stop::Now } else { self.stop.level() };
         if level <= self.stopped {
@@ -389,6 +408,10 @@ impl<'pool> Dispatcher<'pool> {
 
     fn sleep(&mut self, tick: bool) {
         let mut timeout = tick.then_some(Duration::from_millis(100));
+        if self.job.limits.timeout.is_some() {
+            // Silence makes no event.
+            timeout = timeout.or(Some(Duration::from_secs(1)));
+        }
         let mut shorten = |to: Duration| timeout = Some(timeout.map_or(to, |timeout| timeout.min(to)));
         let mut nothing_there = true;
         for worker in self.pool.workers.iter().flatten() {

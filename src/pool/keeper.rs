@@ -103,14 +103,20 @@ struct Guarded {
     killer: Killer,
     clock: TaskClock,
     killed_for: KilledFor,
+    /// The task that it was last seen to run, and when it was first seen to: it may lie about the start.
+    seen: Option<(u64, u64)>,
 }
 
 impl Guarded {
     /// Kills the worker where its task is over its time. Gives the moment at which to look again.
-    fn check(&self, timeout_ns: u64, now: u64) -> u64 {
+    fn check(&mut self, timeout_ns: u64, now: u64) -> u64 {
         let Some((ticket, start)) = self.clock.current() else { return now.saturating_add(timeout_ns) };
-        // A worker cannot have started its task in the future.
-        let deadline = start.min(now).saturating_add(timeout_ns);
+        let first_seen = match self.seen {
+            Some((seen, at)) if seen == ticket => at,
+            _ => self.seen.insert((ticket, now)).1,
+        };
+        // It cannot have started its task after it was seen to run it.
+        let deadline = start.min(first_seen).saturating_add(timeout_ns);
         if deadline > now {
             return deadline;
         }
@@ -145,7 +151,7 @@ fn keep(exe: &std::path::Path, orders: &Receiver<Order>, started: &Sender<(u64, 
                     Process::start(exe, &[HIDDEN_ARGUMENT, WORKER_ROLE, &std::process::id().to_string()], socket);
                 let start = match process.and_then(|process| Ok((process.killer()?, process))) {
                     Ok((killer, process)) => {
-                        guarded.insert(id, Guarded { killer, clock, killed_for });
+                        guarded.insert(id, Guarded { killer, clock, killed_for, seen: None });
                         Start::Running(process)
                     }
                     Err(error) => Start::Failed(error.to_string()),
@@ -156,7 +162,7 @@ fn keep(exe: &std::path::Path, orders: &Receiver<Order>, started: &Sender<(u64, 
         }
         if let Some(timeout_ns) = timeout_ns {
             let now = monotonic_ns();
-            look_at = guarded.values().map(|worker| worker.check(timeout_ns, now)).min().unwrap_or(u64::MAX);
+            look_at = guarded.values_mut().map(|worker| worker.check(timeout_ns, now)).min().unwrap_or(u64::MAX);
         }
     }
 }

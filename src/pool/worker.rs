@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::files::FileNumbers;
 use super::held::{Held, Pending};
@@ -40,6 +41,8 @@ pub(super) struct Worker {
     pub job: u64,
     /// The module and the stack of its jobs: it can load no other code.
     code: Option<(u64, u64)>,
+    /// When the first of the tasks that it holds became the first.
+    pub front_since: Instant,
     /// It has ended a task.
     pub proven: bool,
     /// Tasks were pushed and not published.
@@ -101,6 +104,7 @@ impl Worker {
             payloads: VecDeque::new(),
             job: 0,
             code: None,
+            front_since: Instant::now(),
             proven: false,
             unpublished: false,
         };
@@ -187,6 +191,9 @@ impl Worker {
             after: self.messages,
             function: pending.function,
         };
+        if self.held.is_empty() {
+            self.front_since = Instant::now();
+        }
         let position = self.ring.push(slot, payload);
         self.held.push_back(Held { ticket, position, pending });
         self.unpublished = true;
