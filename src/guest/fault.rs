@@ -22,7 +22,7 @@ thread_local! {
     static WATCHED: Cell<*const Watched> = const { Cell::new(std::ptr::null()) };
 }
 
-/// Makes faults in the windows of `store` go to [`Windows::handle`] first, whenever it runs under [`watch`].
+/// Makes faults in the windows of `store` go to [`Windows::note`] first, whenever it runs under [`watch`].
 pub(super) fn install_handler(store: &mut Store<Box<State>>) {
     // SAFETY: the handler is async-signal-safe: `decode` reads what the kernel gave, `on_fault` says so of itself. It captures nothing.
     unsafe {

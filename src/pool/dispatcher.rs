@@ -286,6 +286,7 @@ impl<'pool> Dispatcher<'pool> {
     /// `tick` no longer than a tenth of a second.
     pub fn turn(&mut self, tick: bool) {
         self.read_completions();
+        self.heed_news();
         self.heed_stop();
         self.end_silent();
         self.place_waiting();
@@ -369,6 +370,22 @@ impl<'pool> Dispatcher<'pool> {
         }
     }
 
+    /// Heeds what workers said of themselves.
+    fn heed_news(&mut self) {
+        for worker in self.pool.workers.iter_mut().flatten() {
+            if let Some(missing) = worker.unconfined.take()
+                && !std::mem::replace(&mut self.pool.told_unconfined, true)
+            {
+                self.unconfined = Some(missing);
+            }
+            // A refusal of an earlier run's job may come late.
+            if let Some((_, reason)) = worker.refused.take_if(|(job, _)| *job == self.pool.job) {
+                let message = format!("module {}: {reason}", self.job.module.name());
+                self.error.get_or_insert(Error::module(message));
+            }
+        }
+    }
+
     /// Ends workers that neither ended their task in its time nor said that they run it: the keeper, which goes by what they
     /// say, cannot.
     fn end_silent(&mut self) {
@@ -444,16 +461,6 @@ impl<'pool> Dispatcher<'pool> {
         let Some(worker) = &mut self.pool.workers[index] else { return };
         match worker.read_socket() {
             News::None => {}
-            // One of an earlier run may come late.
-            News::JobRefused(job, _) if job != self.pool.job => {}
-            News::JobRefused(_, reason) => {
-                self.error.get_or_insert(Error::module(format!("module {}: {reason}", self.job.module.name())));
-            }
-            News::Unconfined(missing) => {
-                if !std::mem::replace(&mut self.pool.told_unconfined, true) {
-                    self.unconfined = Some(missing);
-                }
-            }
             News::Gone(violation) => {
                 // What it finished before its end counts.
                 self.read_completions();

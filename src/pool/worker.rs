@@ -41,6 +41,10 @@ pub(super) struct Worker {
     pub job: u64,
     /// The module and the stack of its jobs: it can load no other code.
     code: Option<(u64, u64)>,
+    /// The number of a job that it cannot run, and why.
+    pub refused: Option<(u64, String)>,
+    /// Layers of confinement that it does not have, and why.
+    pub unconfined: Option<String>,
     /// When the first of the tasks that it holds became the first.
     pub front_since: Instant,
     /// It has ended a task.
@@ -77,10 +81,6 @@ enum Message {
 pub(super) enum News {
     /// Nothing more for now.
     None,
-    /// The job with that number cannot be run, and why.
-    JobRefused(u64, String),
-    /// Layers of confinement that it does not have, and why.
-    Unconfined(String),
     /// The process is gone, or says what no worker of ours says.
     Gone(Option<Violation>),
 }
@@ -104,6 +104,8 @@ impl Worker {
             payloads: VecDeque::new(),
             job: 0,
             code: None,
+            refused: None,
+            unconfined: None,
             front_since: Instant::now(),
             proven: false,
             unpublished: false,
@@ -286,8 +288,8 @@ impl Worker {
                     }
                     self.payloads.push_back(file);
                 }
-                Ok(Some(ToPool::JobRefused { job, reason })) => return News::JobRefused(job, reason),
-                Ok(Some(ToPool::Unconfined { missing })) => return News::Unconfined(missing),
+                Ok(Some(ToPool::JobRefused { job, reason })) => self.refused = Some((job, reason)),
+                Ok(Some(ToPool::Unconfined { missing })) => self.unconfined = Some(missing),
                 Ok(None) => return News::Gone(None),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return News::None,
                 // Said once where the worker died with messages unread; what it sent comes after it.
