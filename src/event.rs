@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::Input;
 use crate::job::Task;
+use crate::sandbox::Missing;
 use crate::sys::read_only_map::ReadOnlyMap;
 
 /// A task's result bytes. A large result is not copied: it stays in memory that the worker filled and can change no
@@ -207,10 +208,10 @@ pub enum Event<'a> {
         /// What it did, to follow "worker 3": `was killed by SIGKILL`, `could not be started: ...`.
         reason: &'a str,
     },
-    /// This machine lacks layers of the workers' confinement; told once for a pool.
+    /// This machine lacks layers of the workers' confinement; each is told once for a pool.
     Unconfined {
-        /// The layers, and why: `landlock (this kernel does not have it, or it is switched off)`.
-        missing: &'a str,
+        /// The layers, and why.
+        missing: &'a [Missing],
     },
     /// All outcomes so far have been delivered, and the run is about to wait for more: time to flush.
     Waiting,

@@ -24,7 +24,7 @@ pub use input::{Input, Pieces, SplitAt, SplitSize};
 pub use job::{Job, Limits, Task};
 pub use module::{Compiler, Description, Module};
 pub use pool::{Pool, PoolBuilder, Run, StopHandle};
-pub use sandbox::Sandbox;
+pub use sandbox::{Layer, Missing, Sandbox};
 pub use source::{Source, Waker};
 
 /// A `Result` with this crate's [`Error`].

@@ -38,6 +38,21 @@ pub enum Layer {
 }
 
 impl Layer {
+    /// All layers, in the order in which a worker puts them on.
+    pub const ALL: [Layer; 5] =
+        [Layer::NoNewPrivileges, Layer::ResourceLimits, Layer::Landlock, Layer::Seccomp, Layer::NoNewCode];
+
+    /// What it keeps a worker from, for a person.
+    pub fn effect(self) -> &'static str {
+        match self {
+            Layer::NoNewPrivileges => "it can gain no privileges",
+            Layer::ResourceLimits => "bounded descriptors, processes and files, no core file",
+            Layer::Landlock => "it can reach no path and no network",
+            Layer::Seccomp => "it can make only the system calls that it needs",
+            Layer::NoNewCode => "it can make no executable memory and no threads once its module is loaded",
+        }
+    }
+
     /// What messages call it.
     pub fn name(self) -> &'static str {
         match self {
@@ -57,6 +72,14 @@ pub struct Missing {
     pub layer: Layer,
     /// What the system said.
     pub why: String,
+}
+
+impl Missing {
+    /// All of them, for a message: `landlock (why), seccomp (why)`.
+    pub fn list(missing: &[Missing]) -> String {
+        let each = missing.iter().map(|missing| format!("{} ({})", missing.layer.name(), missing.why));
+        each.collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// The filters of system calls.

@@ -99,14 +99,12 @@ impl Worker {
         if missing.is_empty() {
             return Ok(());
         }
-        let layers: Vec<String> =
-            missing.iter().map(|missing| format!("{} ({})", missing.layer.name(), missing.why)).collect();
-        let missing = layers.join(", ");
         match self.sandbox {
             Sandbox::Strict => Err(io::Error::other(format!(
-                "the sandbox is strict, and this machine lacks {missing}; choose the default sandbox to run without"
+                "the sandbox is strict, and this machine lacks {}; choose the default sandbox to run without",
+                Missing::list(missing)
             ))),
-            _ => ToPool::<File>::Unconfined { missing }.send(&self.socket),
+            _ => ToPool::<File>::Unconfined { missing: missing.to_vec() }.send(&self.socket),
         }
     }
 

@@ -1,19 +1,32 @@
 //! `wrun inspect`: what a module offers and needs.
 
+use std::cell::RefCell;
 use std::fmt::{self, Write as _};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use indicatif::HumanBytes;
 use wrun::module::{Description, Entry, Extern, Grant, Memory, Scalar};
+use wrun::{Event, Job, Layer, Missing, Pool};
 
-use super::options::ModuleArgs;
+use super::compiler::CompilerArgs;
+use super::options::load_module;
 use super::print::{self, name};
 
 /// Show what a module offers and needs: tasks, functions, imports, memory, and how to run it
 #[derive(Debug, clap::Args)]
 pub struct InspectArgs {
+    /// Take this module: a .wasm or .wat file, or a .cwasm file with --allow-precompiled
+    #[arg(value_name = "MODULE", required_unless_present = "sandbox")]
+    module: Option<PathBuf>,
+
     #[command(flatten)]
-    module: ModuleArgs,
+    compiler: CompilerArgs,
+
+    /// Show instead how workers are confined on this machine, as a real worker says
+    #[arg(long, conflicts_with_all = ["module", "json"], help_heading = "Output")]
+    sandbox: bool,
 
     /// Print one JSON object
     #[arg(long, help_heading = "Output")]
@@ -35,16 +48,48 @@ impl InspectArgs {
     ///
     /// Where the module cannot be read or compiled. What wrun could not run is shown, and is no error.
     pub fn execute(self) -> anyhow::Result<ExitCode> {
-        let module = self.module.load()?;
+        let Some(path) = self.module else {
+            print::to_stdout(&confinement(&self.compiler)?)?;
+            return Ok(ExitCode::SUCCESS);
+        };
+        let module = load_module(&path, &self.compiler)?;
         let text = if self.json {
             let inspected = Inspected { name: module.name(), description: module.description() };
             serde_json::to_string(&inspected)? + "\n"
         } else {
-            describe(module.name(), module.description(), &self.module.path().display().to_string())?
+            describe(module.name(), module.description(), &path.display().to_string())?
         };
         print::to_stdout(&text)?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What a worker that has run a task says of its confinement.
+fn confinement(compiler: &CompilerArgs) -> anyhow::Result<String> {
+    let module = compiler.compiler().load_bytes("nothing.wat", br#"(module (func (export "nothing")))"#)?;
+    let missing: RefCell<Vec<Missing>> = RefCell::default();
+    let mut pool = Pool::builder().workers(NonZeroUsize::MIN).build()?;
+    let run = pool.map(&Job::new(&module), std::iter::once(""))?;
+    let mut run = run.observe(|event, _| {
+        if let Event::Unconfined { missing: layers } = event {
+            missing.borrow_mut().extend_from_slice(layers);
+        }
+    });
+    for outcome in &mut run {
+        outcome.result?;
+    }
+    run.finish()?;
+    let missing = missing.into_inner();
+    let mut text = "A worker process on this machine:\n".to_owned();
+    for layer in Layer::ALL {
+        let state = match missing.iter().find(|missing| missing.layer == layer) {
+            None => "in force".to_owned(),
+            Some(missing) => format!("missing: {}", missing.why),
+        };
+        writeln!(text, "  {:18} {state}; {}", layer.name(), layer.effect())?;
+    }
+    writeln!(text, "It has an empty environment and no descriptors but those of its task, and dies with its pool.")?;
+    Ok(text)
 }
 
 /// The whole text, in paragraphs; `path` is how the user calls the module.

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::wire::{decode_sandbox, encode_sandbox};
-use crate::sandbox::Sandbox;
+use super::wire::{decode_missing, decode_sandbox, encode_missing, encode_sandbox};
+use crate::sandbox::{Missing, Sandbox};
 use crate::sys::socket::{MAX_FDS, Received, Socket, Wait};
 
 /// The longest message, in bytes; a job's description travels as a file.
@@ -34,7 +34,7 @@ pub enum ToPool<Fd> {
     /// The job cannot be set up, and why.
     JobRefused { job: u64, reason: String },
     /// Layers of confinement that the worker could not put on, and why.
-    Unconfined { missing: String },
+    Unconfined { missing: Vec<Missing> },
     /// Look at the ring.
     Wake,
 }
@@ -100,10 +100,7 @@ impl<Fd: AsFd> ToPool<Fd> {
                 let body = [&job.to_le_bytes()[..], &reason.as_bytes()[..end]].concat();
                 send(socket, JOB_REFUSED, &body, &[], Wait::Block)
             }
-            ToPool::Unconfined { missing } => {
-                let end = missing.floor_char_boundary(MAX_BYTES - 1);
-                send(socket, UNCONFINED, &missing.as_bytes()[..end], &[], Wait::Block)
-            }
+            ToPool::Unconfined { missing } => send(socket, UNCONFINED, &encode_missing(missing), &[], Wait::Block),
             ToPool::Wake => send(socket, WAKE, &[], &[], Wait::Block),
         }
     }
@@ -124,7 +121,7 @@ impl ToPool<File> {
                     reason: String::from_utf8_lossy(reason).into_owned(),
                 }
             }
-            UNCONFINED => ToPool::Unconfined { missing: String::from_utf8_lossy(body).into_owned() },
+            UNCONFINED => ToPool::Unconfined { missing: decode_missing(body).ok_or_else(invalid)? },
             WAKE => ToPool::Wake,
             _ => return Err(invalid()),
         }))

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Status;
 use crate::module::Entry;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Missing, Sandbox};
 
 /// Changes whenever anything in this module or the ring changes; the two sides compare it first.
 pub const PROTOCOL_VERSION: u32 = 2;
@@ -274,6 +274,24 @@ pub fn encode_sandbox(sandbox: Sandbox) -> u8 {
 pub fn decode_sandbox(byte: u8) -> Option<Sandbox> {
     [Sandbox::Default, Sandbox::Strict, Sandbox::Off].get(usize::from(byte)).copied()
 }
+
+/// Layers that a worker does not have, for a message of bounded length.
+pub fn encode_missing(missing: &[Missing]) -> Vec<u8> {
+    let short = |missing: &Missing| Missing {
+        layer: missing.layer,
+        why: missing.why[..missing.why.floor_char_boundary(MAX_WHY_BYTES)].to_owned(),
+    };
+    // Encoding to a vector cannot fail; an empty message would be refused as one that makes no sense.
+    postcard::to_stdvec(&missing.iter().map(short).collect::<Vec<_>>()).unwrap_or_default()
+}
+
+/// Reads what an untrusted worker wrote.
+pub fn decode_missing(bytes: &[u8]) -> Option<Vec<Missing>> {
+    postcard::from_bytes(bytes).ok()
+}
+
+/// As many layers as there are, with reasons of this length, fit into a message.
+const MAX_WHY_BYTES: usize = 120;
 
 /// What a worker has to know about a job before its first task.
 #[derive(Clone, Debug, Serialize, Deserialize)]

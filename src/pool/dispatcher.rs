@@ -13,6 +13,7 @@ use super::worker::{News, Worker};
 use super::{End, Pool, WAKER};
 use crate::event::{Event, Status};
 use crate::ipc::ring::{SLOTS, Violation};
+use crate::sandbox::Missing;
 use crate::sys::process::monotonic_ns;
 use crate::{Error, Input, Result, Task};
 
@@ -44,7 +45,7 @@ pub(super) struct Dispatcher<'pool> {
     /// Workers with something at their socket, or gone.
     ready: Vec<usize>,
     pub(super) lost: Vec<(u32, String)>,
-    unconfined: Option<String>,
+    unconfined: Vec<Missing>,
 }
 
 /// As much work as this is given to a worker ahead of time.
@@ -79,7 +80,7 @@ impl<'pool> Dispatcher<'pool> {
             payload: Vec::new(),
             ready: Vec::new(),
             lost: Vec::new(),
-            unconfined: None,
+            unconfined: Vec::new(),
         }
     }
 
@@ -158,9 +159,9 @@ impl<'pool> Dispatcher<'pool> {
         self.ended.pop_front()
     }
 
-    /// Layers of confinement that workers of this machine do not have, once for a pool.
-    pub fn next_unconfined(&mut self) -> Option<String> {
-        self.unconfined.take()
+    /// Layers of confinement that workers of this machine do not have, each once for a pool.
+    pub fn take_unconfined(&mut self) -> Vec<Missing> {
+        std::mem::take(&mut self.unconfined)
     }
 
     /// The next worker that was lost: its number and how it ended.
@@ -286,7 +287,6 @@ impl<'pool> Dispatcher<'pool> {
     /// `tick` no longer than a tenth of a second.
     pub fn turn(&mut self, tick: bool) {
         self.read_completions();
-        self.heed_news();
         self.heed_stop();
         self.end_silent();
         self.place_waiting();
@@ -301,6 +301,7 @@ impl<'pool> Dispatcher<'pool> {
         for index in std::mem::take(&mut self.ready) {
             self.read_socket(index);
         }
+        self.heed_news();
     }
 
     fn read_completions(&mut self) {
@@ -334,7 +335,10 @@ impl<'pool> Dispatcher<'pool> {
             if read > 0 {
                 self.still_births = 0;
                 if let Some(worker) = &mut self.pool.workers[index] {
-                    worker.proven = true;
+                    if !std::mem::replace(&mut worker.proven, true) {
+                        // What it says of its confinement comes before its first completion.
+                        self.ready.push(index);
+                    }
                     worker.front_since = Instant::now();
                     worker.free_done();
                 }
@@ -373,10 +377,11 @@ impl<'pool> Dispatcher<'pool> {
     /// Heeds what workers said of themselves.
     fn heed_news(&mut self) {
         for worker in self.pool.workers.iter_mut().flatten() {
-            if let Some(missing) = worker.unconfined.take()
-                && !std::mem::replace(&mut self.pool.told_unconfined, true)
-            {
-                self.unconfined = Some(missing);
+            for missing in worker.unconfined.drain(..) {
+                if !self.pool.told_missing.contains(&missing.layer) {
+                    self.pool.told_missing.push(missing.layer);
+                    self.unconfined.push(missing);
+                }
             }
             // A refusal of an earlier run's job may come late.
             if let Some((_, reason)) = worker.refused.take_if(|(job, _)| *job == self.pool.job) {

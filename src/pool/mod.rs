@@ -26,6 +26,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use crate::event::{Outcome, Status, TaskError};
+use crate::sandbox::Layer;
 use crate::sys::poll::PollSet;
 use crate::sys::process::Process;
 use crate::sys::self_exe::self_exe;
@@ -60,8 +61,8 @@ pub struct Pool {
     poll: PollSet,
     waker: Waker,
     sandbox: Sandbox,
-    /// The caller has been told of layers of confinement that are missing.
-    told_unconfined: bool,
+    /// Layers of confinement of which the caller has been told that they are missing.
+    told_missing: Vec<Layer>,
     /// The last job's number.
     job: u64,
     /// The next task's ticket.
@@ -133,7 +134,7 @@ impl PoolBuilder {
             poll,
             waker,
             sandbox: self.sandbox,
-            told_unconfined: false,
+            told_missing: Vec::new(),
             job: 0,
             ticket: 0,
         })

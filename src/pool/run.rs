@@ -211,7 +211,8 @@ impl<S: Source> Feed<'_, S> {
         self.pending = false;
         self.tell(&Event::Waiting);
         self.dispatcher.turn(self.observer.is_some());
-        if let Some(missing) = self.dispatcher.next_unconfined() {
+        let missing = self.dispatcher.take_unconfined();
+        if !missing.is_empty() {
             self.tell(&Event::Unconfined { missing: &missing });
         }
         while let Some(lost) = self.dispatcher.next_lost() {

@@ -14,7 +14,7 @@ use super::prepare::Prepared;
 use crate::ipc::channel::{ToPool, ToWorker};
 use crate::ipc::ring::{MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, Violation};
 use crate::ipc::wire::{DoneSlot, InputRange, PROTOCOL_VERSION, Payload, TaskSlot};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Missing, Sandbox};
 use crate::sys::fixed_file;
 use crate::sys::process::Process;
 use crate::sys::socket::{Socket, Wait};
@@ -44,7 +44,7 @@ pub(super) struct Worker {
     /// The number of a job that it cannot run, and why.
     pub refused: Option<(u64, String)>,
     /// Layers of confinement that it does not have, and why.
-    pub unconfined: Option<String>,
+    pub unconfined: Vec<Missing>,
     /// When the first of the tasks that it holds became the first.
     pub front_since: Instant,
     /// It has ended a task.
@@ -105,7 +105,7 @@ impl Worker {
             job: 0,
             code: None,
             refused: None,
-            unconfined: None,
+            unconfined: Vec::new(),
             front_since: Instant::now(),
             proven: false,
             unpublished: false,
@@ -289,7 +289,7 @@ impl Worker {
                     self.payloads.push_back(file);
                 }
                 Ok(Some(ToPool::JobRefused { job, reason })) => self.refused = Some((job, reason)),
-                Ok(Some(ToPool::Unconfined { missing })) => self.unconfined = Some(missing),
+                Ok(Some(ToPool::Unconfined { missing })) => self.unconfined = missing,
                 Ok(None) => return News::Gone(None),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return News::None,
                 // Said once where the worker died with messages unread; what it sent comes after it.

@@ -21,7 +21,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use wrun::pool::StopHandle;
-use wrun::{Event, Outcome, RunStats, Status, TaskError};
+use wrun::{Event, Missing, Outcome, RunStats, Status, TaskError};
 
 use human::Human;
 use json_events::JsonEvents;
@@ -182,7 +182,8 @@ impl Report {
             Event::TaskFinished(outcome) if self.verbose > 0 => self.watcher.ended(outcome),
             Event::WorkerLost { worker, reason } if self.verbose > 0 => self.watcher.worker_lost(*worker, reason),
             Event::Unconfined { missing } => self.screen.notice(&format!(
-                "warning: workers are not fully confined on this machine, which lacks {missing}; --sandbox strict refuses to run so"
+                "warning: workers are not fully confined on this machine, which lacks {}; --sandbox strict refuses to run so",
+                Missing::list(missing)
             )),
             // Nobody knows how long it will be until the next result.
             Event::Waiting => self.flush_quietly(),

@@ -235,3 +235,17 @@ fn completions_are_printed_for_each_shell() {
     assert_eq!((said.code, said.stdout.as_str(), said.stderr.lines().count()), (Some(2), "", 1));
     assert!(said.stderr.starts_with("wrun: invalid value 'tcsh' for '<SHELL>'"), "{}", said.stderr);
 }
+
+#[test]
+fn inspect_shows_the_layers_of_confinement_of_a_real_worker() {
+    let place = Place::new();
+    let said = place.says(&["inspect", "--sandbox"]);
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
+    for layer in ["no new privileges", "resource limits", "landlock", "seccomp", "no new code"] {
+        let line = said.stdout.lines().find(|line| line.trim_start().starts_with(layer)).expect(layer);
+        assert!(line.contains("in force") || line.contains("missing: "), "{line}");
+    }
+    // A machine that has all of them runs tasks with the strict sandbox, and one that lacks any does not.
+    let strict = place.says(&["map", "sqrt.wat", "4", "--sandbox", "strict"]);
+    assert_eq!(strict.code == Some(0), !said.stdout.contains("missing: "), "{}", strict.stderr);
+}
