@@ -1,6 +1,6 @@
 //! Arguments that can be seen to be wrong before any task has run.
 
-use wrun::module::{Number, Scalar};
+use wrun::module::Scalar;
 
 use super::usage;
 
@@ -11,12 +11,12 @@ use super::usage;
 ///
 /// Where there are too few or too many, or one is no number of the parameter's type.
 pub fn check_numbers(function: &Scalar, argument: &str) -> anyhow::Result<()> {
-    let words: Vec<&str> = argument.split([' ', '\t', ',', '\n']).filter(|word| !word.is_empty()).collect();
+    let words = Scalar::words(argument);
     if words.len() != function.params.len() {
         let (given, wanted) = (words.len(), numbers(function.params.len()));
         return Err(usage(format!("argument {argument:?} does not fit {function}: it takes {wanted}, {given} given")));
     }
-    match words.iter().zip(&function.params).find(|(word, number)| !reads_as(word, **number)) {
+    match words.iter().zip(&function.params).find(|(word, number)| number.bits(word).is_none()) {
         Some((word, number)) => {
             Err(usage(format!("argument {argument:?} does not fit {function}: {word:?} is no {number}")))
         }
@@ -31,18 +31,10 @@ fn numbers(count: usize) -> String {
     }
 }
 
-/// Integers are read as signed, or, where they are too large for that, as unsigned.
-fn reads_as(word: &str, number: Number) -> bool {
-    match number {
-        Number::I32 => word.parse::<i32>().is_ok() || word.parse::<u32>().is_ok(),
-        Number::I64 => word.parse::<i64>().is_ok() || word.parse::<u64>().is_ok(),
-        Number::F32 => word.parse::<f32>().is_ok(),
-        Number::F64 => word.parse::<f64>().is_ok(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use wrun::module::Number;
+
     use super::*;
 
     fn check(params: &[Number], argument: &str) -> Result<(), String> {

@@ -13,7 +13,7 @@ use crate::module::{Number, Scalar};
 /// A text for the user: there are too few or too many, or one is not of its parameter's type.
 pub(super) fn parse(scalar: &Scalar, text: &[u8]) -> Result<Vec<Val>, String> {
     let text = String::from_utf8_lossy(text);
-    let words: Vec<&str> = text.split([' ', '\t', ',', '\n']).filter(|word| !word.is_empty()).collect();
+    let words = Scalar::words(&text);
     if words.len() != scalar.params.len() {
         return Err(format!("`{}` takes {} numbers, not {}: {text:?}", scalar.name, scalar.params.len(), words.len()));
     }
@@ -21,20 +21,13 @@ pub(super) fn parse(scalar: &Scalar, text: &[u8]) -> Result<Vec<Val>, String> {
 }
 
 fn value(ty: Number, word: &str) -> Result<Val, String> {
-    let wrong = || format!("{word:?} is no {ty}");
-    match ty {
-        // Unsigned numbers are taken as well: wasm's integers have no sign.
-        Number::I32 => match word.parse::<i64>().map_err(|_| wrong())? {
-            number @ -0x8000_0000..=0xffff_ffff => Ok(Val::I32(number as i32)),
-            _ => Err(wrong()),
-        },
-        Number::I64 => match word.parse::<i128>().map_err(|_| wrong())? {
-            number if number >= i64::MIN.into() && number <= u64::MAX.into() => Ok(Val::I64(number as i64)),
-            _ => Err(wrong()),
-        },
-        Number::F32 => word.parse::<f32>().map(Val::from).map_err(|_| wrong()),
-        Number::F64 => word.parse::<f64>().map(Val::from).map_err(|_| wrong()),
-    }
+    let bits = ty.bits(word).ok_or_else(|| format!("{word:?} is no {ty}"))?;
+    Ok(match ty {
+        Number::I32 => Val::I32(bits as i32),
+        Number::I64 => Val::I64(bits as i64),
+        Number::F32 => Val::F32(bits as u32),
+        Number::F64 => Val::F64(bits),
+    })
 }
 
 /// Appends the results, separated by spaces; floats in the shortest form that reads back as the same number.

@@ -89,6 +89,13 @@ struct Window {
     private_bytes: u64,
 }
 
+impl Window {
+    /// Its input, and the end of its range in the task's view.
+    fn end(&self) -> (u32, u64) {
+        (self.input, self.offset + self.len as u64)
+    }
+}
+
 /// A fault inside an area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Recorded {
@@ -383,7 +390,7 @@ impl Windows {
     /// For each window, its input and the end of its range in the task's view.
     pub fn ends(&self) -> impl Iterator<Item = (u32, u64)> {
         self.areas.iter().filter_map(|area| match &area.content {
-            Content::Window(window) => Some((window.input, window.offset + window.len as u64)),
+            Content::Window(window) => Some(window.end()),
             _ => None,
         })
     }
@@ -391,9 +398,7 @@ impl Windows {
     /// The input and the end of the range of the window at `address`.
     pub fn end_of(&self, address: usize) -> Option<(u32, u64)> {
         self.areas.iter().find_map(|area| match &area.content {
-            Content::Window(window) if window.address == address => {
-                Some((window.input, window.offset + window.len as u64))
-            }
+            Content::Window(window) if window.address == address => Some(window.end()),
             _ => None,
         })
     }

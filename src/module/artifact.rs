@@ -20,7 +20,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::description::Description;
-use crate::sys::code_file;
+use crate::sys::{code_file, fixed_file};
 
 const MAGIC: &[u8; 8] = b"wrunmod1";
 const FOOTER_BYTES: u64 = 56;
@@ -94,7 +94,7 @@ pub(super) fn loadable(artifact: File) -> io::Result<File> {
     }
     let mut memory = code_file::growing("wrun-code")?;
     copy(&artifact, &mut memory)?;
-    code_file::seal(&memory)?;
+    fixed_file::seal(&memory)?;
     Ok(memory)
 }
 

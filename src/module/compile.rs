@@ -14,7 +14,7 @@ use super::explain::one_line;
 use super::helper::{Answer, Order, Work};
 use super::source::Source;
 use crate::error::Kind;
-use crate::sys::{self, code_file, compiler_process, self_exe};
+use crate::sys::{self, code_file, compiler_process, fixed_file, self_exe};
 use crate::{Error, Result};
 
 /// The most bytes of code that one module may become. A compiler that is tricked into writing without end is stopped
@@ -36,7 +36,7 @@ pub(super) fn compile(compiler: &Compiler, source: &Source, fingerprint: &str) -
         let meta = Meta { name: source.name.clone(), compiler: fingerprint.to_owned(), description };
         artifact::write_trailer(&mut code, code_len, &meta)?;
         // From here on nobody can change the code, not even a process that the compiler process might have left.
-        code_file::seal(&code)?;
+        fixed_file::seal(&code)?;
         Ok(meta)
     };
     let meta = finish().map_err(hold)?;

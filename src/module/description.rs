@@ -38,6 +38,13 @@ pub struct Scalar {
     pub results: Vec<Number>,
 }
 
+impl Scalar {
+    /// The words of an argument, each of which is to be a number: they are separated by white space or commas.
+    pub fn words(argument: &str) -> Vec<&str> {
+        argument.split([' ', '\t', ',', '\n']).filter(|word| !word.is_empty()).collect()
+    }
+}
+
 /// The signature: `sqrt(f64) -> f64`.
 impl fmt::Display for Scalar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,6 +80,29 @@ impl Number {
             Number::I64 => "i64",
             Number::F32 => "f32",
             Number::F64 => "f64",
+        }
+    }
+
+    /// The bits of the value that a word stands for, in the low half where the type has 32; `None` where the word is no
+    /// number of this type. wasm's integers have no sign, so unsigned numbers are taken as well.
+    ///
+    /// ```
+    /// use wrun::module::Number;
+    ///
+    /// assert_eq!(Number::I32.bits("-1"), Some(0xffff_ffff));
+    /// assert_eq!(Number::I32.bits("4294967295"), Some(0xffff_ffff));
+    /// assert_eq!(Number::F64.bits("1.5"), Some(1.5f64.to_bits()));
+    /// assert_eq!(Number::I32.bits("1.5"), None);
+    /// ```
+    pub fn bits(self, word: &str) -> Option<u64> {
+        match self {
+            Number::I32 => {
+                let signed = word.parse::<i32>().map(|number| number as u32);
+                signed.or_else(|_| word.parse::<u32>()).ok().map(u64::from)
+            }
+            Number::I64 => word.parse::<i64>().map(|number| number as u64).or_else(|_| word.parse::<u64>()).ok(),
+            Number::F32 => word.parse::<f32>().ok().map(|number| number.to_bits().into()),
+            Number::F64 => word.parse::<f64>().ok().map(f64::to_bits),
         }
     }
 }

@@ -215,7 +215,7 @@ impl<'pool> Dispatcher<'pool> {
             };
             if self.pool.workers[index].as_ref().is_some_and(|worker| !worker.can_run(&self.job)) {
                 // It runs nothing now, being of an earlier run.
-                self.retire(index);
+                self.pool.take_worker(index, End::Killed);
                 continue;
             }
             if let Err(error) = self.hand_job(index) {
@@ -228,14 +228,6 @@ impl<'pool> Dispatcher<'pool> {
                 Err(violation) => self.condemn(index, Some(violation), End::Killed),
             }
         }
-    }
-
-    /// Ends a worker that has nothing to do and cannot run this run's tasks.
-    fn retire(&mut self, index: usize) {
-        let Some(mut worker) = self.pool.workers[index].take() else { return };
-        let _ = self.pool.poll.remove(&worker);
-        self.pool.keeper.forget(worker.id);
-        self.pool.end_process(&mut worker, End::Killed);
     }
 
     /// Gives the worker this run's job, if it does not have it.
@@ -420,11 +412,7 @@ impl<'pool> Dispatcher<'pool> {
         }
         begun_none.into_iter().for_each(|pending| self.cancel(pending));
         if level == Stop::Now {
-            for index in 0..self.pool.workers.len() {
-                if self.pool.workers[index].as_ref().is_some_and(|worker| !worker.held.is_empty()) {
-                    self.condemn(index, None, End::Killed);
-                }
-            }
+            self.condemn_busy();
         }
     }
 
@@ -482,11 +470,7 @@ impl Drop for Dispatcher<'_> {
         self.pool.keeper.set_timeout(None);
         self.stop.stop_now();
         self.heed_stop();
-        for index in 0..self.pool.workers.len() {
-            if self.pool.workers[index].as_ref().is_some_and(|worker| !worker.held.is_empty()) {
-                self.condemn(index, None, End::Killed);
-            }
-        }
+        self.condemn_busy();
         self.pool.waker.clear();
     }
 }

@@ -17,11 +17,7 @@ const MAX_STILL_BIRTHS: u32 = 3;
 impl Dispatcher<'_> {
     /// Ends a worker that is gone, or that is not to be trusted any more, and decides what becomes of its tasks.
     pub(super) fn condemn(&mut self, index: usize, violation: Option<Violation>, end: End) {
-        let Some(mut worker) = self.pool.workers[index].take() else { return };
-        // Closing takes it out of the poll set as well; an error means that it is out.
-        let _ = self.pool.poll.remove(&worker);
-        self.pool.keeper.forget(worker.id);
-        let end = self.pool.end_process(&mut worker, end);
+        let Some((mut worker, end)) = self.pool.take_worker(index, end) else { return };
         let reason = violation.map_or(end, |Violation(what)| format!("did what no worker does: {what}"));
         let killed_for = worker.killed_for.ticket();
         let mut next_to_begin = true;
@@ -68,6 +64,15 @@ impl Dispatcher<'_> {
             }
         }
         self.lost.push((index as u32, reason));
+    }
+
+    /// Ends the workers that hold tasks.
+    pub(super) fn condemn_busy(&mut self) {
+        for index in 0..self.pool.workers.len() {
+            if self.pool.workers[index].as_ref().is_some_and(|worker| !worker.held.is_empty()) {
+                self.condemn(index, None, End::Killed);
+            }
+        }
     }
 
     /// Lets a task that a worker did not begin go to another one. One that was `next` when its worker died, again and

@@ -231,6 +231,16 @@ impl Pool {
         }
     }
 
+    /// Takes the worker with that number out, ends its process, and says how it ended.
+    fn take_worker(&mut self, index: usize, end: End) -> Option<(Worker, String)> {
+        let mut worker = self.workers[index].take()?;
+        // Closing takes it out of the poll set as well; an error means that it is out.
+        let _ = self.poll.remove(&worker);
+        self.keeper.forget(worker.id);
+        let end = self.end_process(&mut worker, end);
+        Some((worker, end))
+    }
+
     fn note_started(&mut self, id: u64, started: Start) {
         if let Some(worker) = self.workers.iter_mut().flatten().find(|worker| worker.id == id) {
             worker.process = started;
@@ -243,9 +253,7 @@ impl Drop for Pool {
         // All are told before the first is waited for.
         self.workers.iter().flatten().filter_map(Worker::process).for_each(Process::kill);
         for index in 0..self.workers.len() {
-            if let Some(mut worker) = self.workers[index].take() {
-                self.end_process(&mut worker, End::Killed);
-            }
+            self.take_worker(index, End::Killed);
         }
     }
 }

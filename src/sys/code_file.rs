@@ -5,20 +5,11 @@
 use std::fs::File;
 use std::io;
 
-use rustix::fs::{MemfdFlags, SealFlags, StatVfsMountFlags, fcntl_add_seals, fstatvfs, memfd_create};
+use rustix::fs::{MemfdFlags, StatVfsMountFlags, fstatvfs, memfd_create};
 
 /// An empty memory file that grows as it is written. Nothing of it is left behind, whatever is killed.
 pub fn growing(name: &str) -> io::Result<File> {
     Ok(memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?.into())
-}
-
-/// Makes the content unchangeable, for everybody and for good.
-///
-/// # Errors
-///
-/// `EBUSY` where some process still has it mapped writable.
-pub fn seal(file: &File) -> io::Result<()> {
-    Ok(fcntl_add_seals(file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?)
 }
 
 /// Whether the kernel refuses to execute what is mapped from this file, because its file system is mounted noexec.

@@ -38,7 +38,11 @@ pub fn create_output(len: u64) -> io::Result<File> {
     Ok(file)
 }
 
-/// Makes a memory file immutable; nothing may have it mapped writable any more.
+/// Makes a memory file immutable, for everybody and for good.
+///
+/// # Errors
+///
+/// `EBUSY` where some process still has it mapped writable.
 pub fn seal(file: &File) -> io::Result<()> {
     Ok(fcntl_add_seals(file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL)?)
 }

@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::io::{self, Write};
 
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::fs::{MemfdFlags, memfd_create};
+
+use super::fixed_file;
 
 /// Copies `bytes` into a new memory file that can neither be written nor resized any more, by anyone.
 ///
@@ -11,13 +13,15 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 pub(crate) fn sealed_memfd(bytes: &[u8]) -> io::Result<File> {
     let mut file = File::from(memfd_create("wrun-input", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
     file.write_all(bytes)?;
-    fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL)?;
+    fixed_file::seal(&file)?;
     Ok(file)
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::FileExt;
+
+    use rustix::fs::{SealFlags, fcntl_add_seals};
 
     use super::*;
 

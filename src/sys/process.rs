@@ -114,18 +114,25 @@ fn signal_name(signal: i32) -> String {
     }
 }
 
-/// The first thing a worker does: it dies with its parent, holds no descriptor but 0, 1 and 2, and takes over descriptor 0 as its
-/// socket (`/dev/null` stands there afterwards).
-pub fn become_worker(parent: u32) -> io::Result<Socket> {
+/// What every process of ours that is started again does first: it dies with `parent`, which started it, and holds no
+/// descriptor but 0, 1 and 2.
+pub fn cut_off(parent: u32) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // A parent that died before that call sends no signal any more.
     if rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get()) != i32::try_from(parent).ok() {
-        return Err(io::Error::other("the process that started this worker is gone"));
+        return Err(io::Error::other("its parent process is gone"));
     }
     // SAFETY: this is the start of the process: no object of ours owns a descriptor above 2 yet.
     if unsafe { libc::close_range(3, libc::c_uint::MAX, 0) } != 0 {
         return Err(io::Error::last_os_error());
     }
+    Ok(())
+}
+
+/// The first thing a worker does: it dies with its parent, holds no descriptor but 0, 1 and 2, and takes over descriptor 0 as its
+/// socket (`/dev/null` stands there afterwards).
+pub fn become_worker(parent: u32) -> io::Result<Socket> {
+    cut_off(parent)?;
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     let null = File::open("/dev/null")?;
     // SAFETY: both are open descriptors, and nothing reads standard input as a Rust object.

@@ -130,6 +130,15 @@ fn first_interrupt_lets_running_tasks_finish() {
     assert!(cancelled.is_some_and(|count| count.is_ok_and(|count| (1..=8 - done).contains(&count))), "{rest}");
 }
 
+/// The run that was told to stop its two running tasks has ended them, and says what became of all three.
+fn assert_stopped_at_once(mut run: Waiting, workers: &[(u32, OwnedFd)]) {
+    assert_eq!(run.line(), STOPPING);
+    let (code, stdout, rest) = run.end();
+    assert_eq!((code, stdout.as_str()), (Some(130), ""));
+    assert_eq!(rest, "wrun: stopped early; tasks done: 1, of which failed: 0, cancelled: 2\n");
+    assert!(workers.iter().all(|(_, worker)| ended(worker)));
+}
+
 #[test]
 fn termination_stops_running_tasks_at_once() {
     let place = Place::new();
@@ -138,11 +147,7 @@ fn termination_stops_running_tasks_at_once() {
     // What was finished is not thrown away.
     run.first_result("a\n");
     run.signal(Signal::TERM);
-    assert_eq!(run.line(), STOPPING);
-    let (code, stdout, rest) = run.end();
-    assert_eq!((code, stdout.as_str()), (Some(130), ""));
-    assert_eq!(rest, "wrun: stopped early; tasks done: 1, of which failed: 0, cancelled: 2\n");
-    assert!(workers.iter().all(|(_, worker)| ended(worker)));
+    assert_stopped_at_once(run, &workers);
 }
 
 #[test]
@@ -155,11 +160,7 @@ fn second_interrupt_stops_running_tasks() {
     run.signal(Signal::INT);
     assert_eq!(run.line(), FIRST);
     run.signal(Signal::INT);
-    assert_eq!(run.line(), STOPPING);
-    let (code, stdout, rest) = run.end();
-    assert_eq!((code, stdout.as_str()), (Some(130), ""));
-    assert_eq!(rest, "wrun: stopped early; tasks done: 1, of which failed: 0, cancelled: 2\n");
-    assert!(workers.iter().all(|(_, worker)| ended(worker)));
+    assert_stopped_at_once(run, &workers);
 }
 
 #[test]
