@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Input, Module};
+use crate::{Grants, Input, Module};
 
 /// One item of a job: an argument, and the inputs that belong to this task alone.
 #[derive(Clone, Debug, Default)]
@@ -144,6 +144,10 @@ pub struct Job {
     pub limits: Limits,
     /// Fresh instances or reused ones.
     pub instances: Instances,
+    /// What tasks may use of the world outside.
+    pub grants: Grants,
+    /// With a task's position, what its random numbers follow from (0 unless set).
+    pub seed: u64,
 }
 
 impl Job {
@@ -156,6 +160,8 @@ impl Job {
             inputs: Vec::new(),
             limits: Limits::default(),
             instances: Instances::Fresh,
+            grants: Grants::default(),
+            seed: 0,
         }
     }
 
@@ -177,6 +183,13 @@ impl Job {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Sets what tasks may use of the world outside.
+    #[must_use]
+    pub fn grants(mut self, grants: Grants) -> Self {
+        self.grants = grants;
         self
     }
 

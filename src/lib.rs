@@ -11,6 +11,7 @@ pub mod pool;
 mod error;
 mod event;
 pub mod exit_code;
+mod grants;
 mod guest;
 mod ipc;
 mod sandbox;
@@ -20,6 +21,7 @@ mod worker;
 
 pub use error::Error;
 pub use event::{Event, Outcome, Output, RunStats, Status, TaskError, TaskStats};
+pub use grants::{Access, Directory, Grants};
 pub use input::{Input, Pieces, SplitAt, SplitSize};
 pub use job::{Job, Limits, Task};
 pub use module::{Compiler, Description, Module};

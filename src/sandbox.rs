@@ -3,10 +3,12 @@
 //! A worker is one process with what it was given by descriptors. Before anything of the user's reaches it, it cuts
 //! itself off from the rest. The system calls that it keeps stand in `sandbox/seccomp.json`, each with its reason.
 
+use std::fs::File;
 use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Access;
 use crate::sys::path_access::{self, Enforced};
 use crate::sys::{rlimit, seccomp};
 
@@ -86,8 +88,8 @@ impl Missing {
 const FILTERS: &str = include_str!("sandbox/seccomp.json");
 
 /// Puts on the layers that come before the first file or module of the user's. The calling thread must be the only one
-/// that runs code of ours. Gives those that this machine does not have.
-pub fn confine() -> Vec<Missing> {
+/// that runs code of ours. What is in `directories` stays in reach. Gives the layers that this machine does not have.
+pub fn confine(directories: &[(File, Access)]) -> Vec<Missing> {
     let mut missing = Vec::new();
     let mut note = |layer, done: io::Result<()>| {
         if let Err(error) = done {
@@ -98,19 +100,25 @@ pub fn confine() -> Vec<Missing> {
     note(Layer::ResourceLimits, rlimit::limit(&LIMITS));
     note(
         Layer::Landlock,
-        path_access::restrict().and_then(|enforced| match enforced {
+        path_access::restrict(directories).and_then(|enforced| match enforced {
             // An older kernel lacks the network and signals here, which seccomp denies as well.
             Enforced::Fully | Enforced::Partly => Ok(()),
             Enforced::Not => Err(io::Error::other("this kernel does not have it, or it is switched off")),
         }),
     );
-    note(Layer::Seccomp, seccomp::apply(FILTERS, "worker"));
+    let widened = match directories {
+        [] => &["worker"][..],
+        _ if directories.iter().all(|(_, access)| *access == Access::ReadOnly) => &["worker", "reading"],
+        _ => &["worker", "reading", "writing"],
+    };
+    note(Layer::Seccomp, seccomp::apply(FILTERS, widened));
     missing
 }
 
 /// Puts on the layer that comes after a module is loaded, before its first task.
-pub fn close_code() -> Result<(), Missing> {
-    let closed = seccomp::apply(FILTERS, "loaded");
+pub fn close_code(directories: &[(File, Access)]) -> Result<(), Missing> {
+    let filters = if directories.is_empty() { &["loaded", "no-paths"][..] } else { &["loaded"] };
+    let closed = seccomp::apply(FILTERS, filters);
     closed.map_err(|error| Missing { layer: Layer::NoNewCode, why: error.to_string() })
 }
 
@@ -132,8 +140,9 @@ mod tests {
 
     #[test]
     fn filters_compile_and_every_rule_has_a_reason() {
-        let compiled = seccomp::compile(FILTERS).expect("valid filters");
-        assert!(compiled.contains_key("worker") && compiled.contains_key("loaded"));
+        for names in [&["worker"][..], &["worker", "reading", "writing"], &["loaded"], &["loaded", "no-paths"]] {
+            seccomp::compile(FILTERS, names).expect("valid filters");
+        }
         let filters: serde_json::Value = serde_json::from_str(FILTERS).expect("JSON");
         for (name, filter) in filters.as_object().expect("filters") {
             for rule in filter["filter"].as_array().expect("rules") {

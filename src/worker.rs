@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 
+use crate::Access;
 use crate::event::Status;
 use crate::guest::{FileTable, Guest, TaskResult};
 use crate::ipc::channel::{ToPool, ToWorker};
@@ -45,6 +46,7 @@ struct Worker {
     handled: u32,
     files: FileTable,
     stdio: Option<[File; 3]>,
+    directories: Vec<(File, Access)>,
     guest: Guest,
     /// The current job cannot be run.
     refused: bool,
@@ -64,7 +66,8 @@ enum Pool {
 impl Worker {
     fn start(parent: u32) -> io::Result<Worker> {
         let socket = become_worker(parent)?;
-        let Some(ToWorker::Hello { version, sandbox, ring }) = ToWorker::receive(&socket, Wait::Block)? else {
+        let Some(ToWorker::Hello { version, sandbox, directories, ring }) = ToWorker::receive(&socket, Wait::Block)?
+        else {
             return Err(io::Error::other("the first message was no greeting"));
         };
         if version != PROTOCOL_VERSION {
@@ -79,17 +82,25 @@ impl Worker {
             handled: 0,
             files: FileTable::default(),
             stdio: None,
+            directories: Vec::new(),
             guest: Guest::new(Limits::default().stack_bytes).map_err(io::Error::other)?,
             refused: false,
             log_bytes: 0,
             sandbox,
             code_is_closed: false,
         };
+        for _ in 0..directories {
+            let Some(ToWorker::Directory { access, directory }) = ToWorker::receive(&worker.socket, Wait::Block)?
+            else {
+                return Err(io::Error::other("a directory is missing"));
+            };
+            worker.directories.push((File::from(directory), access));
+        }
         // Read once and remembered; that takes a system call which is not allowed later.
         page_size();
         // Nothing of the user's has been read yet.
         if sandbox != Sandbox::Off {
-            worker.admit(&sandbox::confine())?;
+            worker.admit(&sandbox::confine(&worker.directories))?;
         }
         Ok(worker)
     }
@@ -150,7 +161,9 @@ impl Worker {
         match ToWorker::receive(&self.socket, Wait::Block)? {
             None => return Ok(Pool::Gone),
             Some(ToWorker::Wake) => return Ok(Pool::There),
-            Some(ToWorker::Hello { .. }) => return Err(io::Error::other("a second greeting")),
+            Some(ToWorker::Hello { .. } | ToWorker::Directory { .. }) => {
+                return Err(io::Error::other("a second greeting"));
+            }
             Some(ToWorker::File { number, file }) => self.files.insert(number, File::from(file)),
             Some(ToWorker::Stdio { fds }) => self.stdio = Some(fds.map(File::from)),
             Some(ToWorker::Job { code, spec }) => {
@@ -170,9 +183,9 @@ impl Worker {
     fn load_job(&mut self, code: File, spec: JobSpec) -> Result<(), String> {
         self.log_bytes = spec.log_bytes;
         self.files.truncate(spec.file_count);
-        self.guest.load(code, spec, &self.files, self.stdio.take())?;
+        self.guest.load(code, spec, &self.files, self.stdio.take(), &self.directories)?;
         if self.sandbox != Sandbox::Off && !self.code_is_closed {
-            let missing: Vec<Missing> = sandbox::close_code().err().into_iter().collect();
+            let missing: Vec<Missing> = sandbox::close_code(&self.directories).err().into_iter().collect();
             self.admit(&missing).map_err(|error| error.to_string())?;
             self.code_is_closed = true;
         }

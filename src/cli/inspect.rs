@@ -160,13 +160,13 @@ fn write_grants(out: &mut String, grants: &[Grant]) -> fmt::Result {
         return Ok(());
     }
     let words = grants.iter().map(|grant| match grant {
-        Grant::Files => "files",
-        Grant::Environment => "environment variables",
-        Grant::Clock => "the clock",
-        Grant::Random => "random numbers",
-        Grant::Sockets => "sockets",
+        Grant::Files => "files (--dir)",
+        Grant::Environment => "environment variables (--env)",
+        Grant::Clock => "the clock (--clock)",
+        Grant::Random => "random numbers (--random)",
+        Grant::Sockets => "sockets (never)",
     });
-    writeln!(out, "\nGets nothing real of what it imports for: {}.", words.collect::<Vec<_>>().join(", "))
+    writeln!(out, "\nGets nothing real, unless granted, of: {}.", words.collect::<Vec<_>>().join(", "))
 }
 
 fn write_memory(out: &mut String, description: &Description) -> fmt::Result {
@@ -270,7 +270,7 @@ Imports:
   wrun_v1: arg_len, input_count
   wasi_snapshot_preview1: random_get
 
-Gets nothing real of what it imports for: random numbers.
+Gets nothing real, unless granted, of: random numbers (--random).
 
 Memory: 64.00 KiB at start, at most 192.00 KiB; room for 128.00 KiB of mapped inputs and its own growth together
 

@@ -12,6 +12,7 @@ use wrun::{Job, Module, Run, exit_code};
 
 use super::arguments::check_numbers;
 use super::compiler::CompilerArgs;
+use super::grants::GrantArgs;
 use super::interrupt::Interrupted;
 use super::items::{ItemArgs, Items};
 use super::options::{self, LimitArgs, SandboxArgs, TaskArgs, WorkerArgs};
@@ -37,6 +38,8 @@ pub struct MapArgs {
     limits: LimitArgs,
     #[command(flatten)]
     sandbox: SandboxArgs,
+    #[command(flatten)]
+    grants: GrantArgs,
     #[command(flatten)]
     watching: WatchArgs,
 
@@ -113,6 +116,7 @@ impl MapArgs {
         job.argv = self.argv;
         job.inputs = inputs;
         job.instances = self.workers.instances();
+        self.grants.grant(&mut job)?;
         let settings =
             Settings { form: self.results.form(), progress: self.watching.progress, verbose: self.watching.verbose };
 

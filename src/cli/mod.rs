@@ -5,6 +5,7 @@ mod cache;
 mod compile;
 mod compiler;
 mod completions;
+mod grants;
 mod inspect;
 mod interrupt;
 mod items;

@@ -13,6 +13,7 @@ use wrun::{Job, Outcome, Pool, Task, TaskError, exit_code};
 
 use super::arguments::check_numbers;
 use super::compiler::CompilerArgs;
+use super::grants::GrantArgs;
 use super::options::{self, LimitArgs, SandboxArgs, TaskArgs};
 use super::usage;
 use crate::report::{self, Form, Results, Screen, line_to_stderr};
@@ -46,6 +47,9 @@ pub struct RunArgs {
     sandbox: SandboxArgs,
 
     #[command(flatten)]
+    grants: GrantArgs,
+
+    #[command(flatten)]
     compiler: CompilerArgs,
 }
 
@@ -68,6 +72,7 @@ impl RunArgs {
         }
         let mut job = Job::new(&module).call(options::call_name(entry)).limits(self.limits.limits());
         job.inputs = inputs;
+        self.grants.grant(&mut job)?;
         let mut pool = Pool::builder().workers(NonZeroUsize::MIN).sandbox(self.sandbox.sandbox()).build()?;
         if attached {
             return match pool.run_attached(&job, &text_words(self.words)?)? {

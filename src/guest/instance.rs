@@ -11,11 +11,13 @@ use super::engine;
 use super::fault;
 use super::files::FileTable;
 use super::job::{Callable, LoadedJob, deserialize};
+use super::refusals::Refused;
 use super::result::TaskResult;
 use super::scalar;
 use super::state::State;
 use super::wasi;
 use super::window::Recorded;
+use crate::Access;
 use crate::event::Status;
 use crate::ipc::wire::{InputRange, JobSpec, TaskSlot};
 
@@ -64,6 +66,7 @@ impl Guest {
         spec: JobSpec,
         files: &FileTable,
         stdio: Option<[File; 3]>,
+        directories: &[(File, Access)],
     ) -> Result<(), String> {
         (self.kept, self.spare, self.job) = (None, None, None);
         if spec.stack_bytes != self.stack_bytes {
@@ -78,7 +81,7 @@ impl Guest {
                 module
             }
         };
-        self.job = Some(Arc::new(LoadedJob::link(&module, spec, files, stdio)?));
+        self.job = Some(Arc::new(LoadedJob::link(&module, spec, files, stdio, directories)?));
         Ok(())
     }
 
@@ -91,8 +94,12 @@ impl Guest {
         let job = self.job.clone().expect("a job comes before its tasks");
         let function = &job.functions[slot.function as usize];
         let mut live = self.kept.take().unwrap_or_else(|| self.new_store(&job));
-        prepare(live.store.data_mut(), slot, payload, files, function);
+        prepare(live.store.data_mut(), slot, payload, files);
         let ended = fault::watch(&mut live.store, job.code.clone(), |store| {
+            if job.uses_wasi {
+                let argv = argv(store.data(), function);
+                store.data_mut().wasi = Some(wasi::context(store.data(), &argv)?);
+            }
             let instance = match live.instance {
                 Some(instance) => instance,
                 None => instantiate(&job, store)?,
@@ -131,7 +138,7 @@ impl Live {
     }
 }
 
-fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable, function: &Callable) {
+fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable) {
     let (ranges, argument) = payload.split_at(slot.input_count as usize * InputRange::BYTES);
     state.index = slot.index;
     state.argument.clear();
@@ -140,11 +147,8 @@ fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable
     state.own_inputs.extend(ranges.chunks(InputRange::BYTES).map(|range| files.input(&InputRange::decode(range))));
     state.failure = None;
     state.output_file = None;
+    state.refused = None;
     state.usage.start_task();
-    if state.job.uses_wasi {
-        let argv = argv(state, function);
-        state.wasi = Some(wasi::context(state, &argv));
-    }
 }
 
 /// The words that a WASI program sees: its name and, for a command, the item or the words with the item in them.
@@ -211,6 +215,7 @@ fn conclude(ended: wasmtime::Result<Returned>, function: &Callable, state: &mut 
         result.backtrace = backtrace(error);
     }
     decide(ended, &stderr, state, result);
+    name_refusal(state, result);
     // Of a command that failed it is the message.
     if program == Program::Command && result.status == Status::Ok {
         let limit = state.job.spec.log_bytes;
@@ -242,6 +247,19 @@ fn decide(ended: wasmtime::Result<Returned>, stderr: &str, state: &mut State, re
         }
         Ok(Returned::BadArgument(message)) => result.fail(Status::Error, message),
         Err(error) => stopped(&error, stderr, state, result),
+    }
+}
+
+/// Where a task failed that asked for something which it may not have, that is the reason that helps its user.
+fn name_refusal(state: &State, result: &mut TaskResult) {
+    if !state.job.uses_wasi || !matches!(result.status, Status::Error | Status::Trap) {
+        return;
+    }
+    let own_words = String::from_utf8_lossy(&result.message);
+    let said = || Refused::said_by(&own_words, !state.job.preopens.is_empty());
+    if let Some(refused) = state.refused.or_else(said) {
+        result.message = format!("{own_words}; {}", refused.advice()).into();
+        result.status = Status::Denied;
     }
 }
 

@@ -8,8 +8,10 @@ use wasmtime::{Engine, InstancePre, Linker, Module, ModuleExport};
 
 use super::abi;
 use super::files::{FileTable, GuestInput};
+use super::refusals;
 use super::state::State;
-use super::wasi;
+use super::wasi::{self, Preopen};
+use crate::Access;
 use crate::ipc::wire::JobSpec;
 use crate::module::{Entry, Scalar};
 
@@ -27,6 +29,8 @@ pub(crate) struct LoadedJob {
     pub(super) code: Range<usize>,
     /// The descriptors of a program that is attached to them.
     pub(super) stdio: Option<[Arc<File>; 3]>,
+    /// The directories that tasks may use.
+    pub(super) preopens: Vec<Preopen>,
 }
 
 /// A task function.
@@ -47,6 +51,7 @@ impl LoadedJob {
         spec: JobSpec,
         files: &FileTable,
         stdio: Option<[File; 3]>,
+        directories: &[(File, Access)],
     ) -> Result<LoadedJob, String> {
         let engine = module.engine();
         let mut linker = Linker::new(engine);
@@ -54,7 +59,9 @@ impl LoadedJob {
         let uses_wasi = module.imports().any(|import| import.module() == "wasi_snapshot_preview1");
         if uses_wasi {
             wasi::enter_runtime().map_err(|error| format!("cannot start the runtime of WASI: {error}"))?;
-            wasi::add_to_linker(&mut linker).map_err(|error| format!("cannot link: {error:#}"))?;
+            wasi::add_to_linker(&mut linker)
+                .and_then(|()| refusals::add_to_linker(&mut linker, module, !directories.is_empty()))
+                .map_err(|error| format!("cannot link: {error:#}"))?;
         }
         let export = |name: &str| {
             module.get_export_index(name).ok_or_else(|| format!("the module has no export `{name}` (any more)"))
@@ -80,6 +87,12 @@ impl LoadedJob {
             code: image.start as usize..image.end as usize,
             inputs: spec.inputs.iter().map(|(_, range)| files.input(range)).collect(),
             stdio: stdio.map(|files| files.map(Arc::new)),
+            preopens: spec
+                .directories
+                .iter()
+                .zip(directories)
+                .map(|(name, directory)| Preopen::new(name, directory))
+                .collect(),
             spec,
         })
     }
@@ -115,7 +128,12 @@ pub(super) mod for_tests {
             output_bytes: 1 << 20,
             stack_bytes: 1 << 20,
             log_bytes: 1 << 10,
+            directories: vec![],
+            environment: vec![],
+            real_clock: false,
+            real_random: false,
+            seed: 0,
         };
-        LoadedJob::link(&module, spec, &FileTable::default(), None).expect("a job")
+        LoadedJob::link(&module, spec, &FileTable::default(), None, &[]).expect("a job")
     }
 }

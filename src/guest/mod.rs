@@ -10,6 +10,7 @@ mod files;
 mod instance;
 mod job;
 mod limits;
+mod refusals;
 mod result;
 mod scalar;
 mod state;

@@ -8,6 +8,7 @@ use wasmtime::Memory;
 use super::files::GuestInput;
 use super::job::LoadedJob;
 use super::limits::Usage;
+use super::refusals::Refused;
 use super::result::Log;
 use super::wasi::Wasi;
 use super::window::Windows;
@@ -30,6 +31,8 @@ pub(super) struct State {
     /// The memory exported as `memory`, once the instance exists.
     pub memory: Option<Memory>,
     pub wasi: Option<Wasi>,
+    /// The first thing that the task asked for and may not have.
+    pub refused: Option<Refused>,
 }
 
 impl State {
@@ -46,6 +49,7 @@ impl State {
             windows: Windows::new(),
             memory: None,
             wasi: None,
+            refused: None,
             job,
         }
     }

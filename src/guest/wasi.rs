@@ -1,9 +1,10 @@
-//! WASI preview 1 for tasks: no capability, a clock and random numbers that depend on the task alone, and standard streams that
-//! are part of the task (or, for an attached program, the caller's own).
+//! WASI preview 1 for tasks: no capability but those that were granted, a clock and random numbers that depend on the task
+//! alone, and standard streams that are part of the task (or, for an attached program, the caller's own).
 
 use std::cell::OnceCell;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -11,18 +12,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rand::SeedableRng;
-use rand::rngs::SmallRng;
+use rand::rngs::Xoshiro256PlusPlus;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::{Builder, EnterGuard, Runtime};
 use wasmtime::{Linker, Result, format_err};
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder};
+use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtxBuilder};
 
 use super::abi::Stop;
 use super::files::GuestInput;
 use super::state::State;
+use crate::Access;
 use crate::ipc::wire::{InputFault, InputFaultKind};
 use crate::sys::fixed_file;
 
@@ -62,11 +64,36 @@ pub(super) fn enter_runtime() -> io::Result<()> {
     Ok(())
 }
 
+/// A directory that tasks may use.
+pub(super) struct Preopen {
+    /// The path by which this process finds a directory that it has open: a context wants one.
+    host_path: String,
+    guest_path: String,
+    perms: FsPerms,
+}
+
+impl Preopen {
+    /// One that the guest calls `guest_path`; the descriptor stays open as long as the process lives.
+    pub fn new(guest_path: &str, (directory, access): &(File, Access)) -> Preopen {
+        let perms = match access {
+            Access::ReadOnly => FsPerms::ReadOnly,
+            Access::ReadWrite => FsPerms::ReadWrite,
+        };
+        let host_path = format!("/proc/self/fd/{}", directory.as_raw_fd());
+        Preopen { host_path, guest_path: guest_path.to_owned(), perms }
+    }
+}
+
 /// Makes the context of a task. A command's arguments are `argv`; its standard input is the task's first own input.
-pub(super) fn context(state: &State, argv: &[String]) -> Wasi {
+///
+/// # Errors
+///
+/// Where a directory cannot be opened: there are too many open files, say.
+pub(super) fn context(state: &State, argv: &[String]) -> Result<Wasi> {
     let mut builder = WasiCtxBuilder::new();
-    let stdout = Capture::new(state.job.spec.output_bytes, OnFull::Stop);
-    let stderr = Capture::new(state.job.spec.log_bytes, OnFull::Drop);
+    let spec = &state.job.spec;
+    let stdout = Capture::new(spec.output_bytes, OnFull::Stop);
+    let stderr = Capture::new(spec.log_bytes, OnFull::Drop);
     match &state.job.stdio {
         Some([stdin, out, err]) => {
             builder.stdin(Attached(stdin.clone())).stdout(Attached(out.clone())).stderr(Attached(err.clone()));
@@ -78,16 +105,30 @@ pub(super) fn context(state: &State, argv: &[String]) -> Wasi {
             }
         }
     }
-    builder
-        .args(argv)
-        // Numbers that depend on the task's position alone: a deterministic task can have no secret ones.
-        .secure_random(SmallRng::seed_from_u64(state.index))
-        .insecure_random(SmallRng::seed_from_u64(!state.index))
-        .insecure_random_seed(u128::from(state.index))
-        .wall_clock(TaskClock::default())
-        .monotonic_clock(TaskClock::default())
-        .allow_blocking_current_thread(true);
-    Wasi { ctx: builder.build_p1(), stdout, stderr }
+    builder.args(argv).envs(&spec.environment).allow_blocking_current_thread(true);
+    if !spec.real_random {
+        // A task whose result is to be the same in every run can have no secret numbers.
+        let seed = task_seed(spec.seed, state.index);
+        builder
+            .secure_random(Xoshiro256PlusPlus::seed_from_u64(seed))
+            .insecure_random(Xoshiro256PlusPlus::seed_from_u64(!seed))
+            .insecure_random_seed(u128::from(seed));
+    }
+    if !spec.real_clock {
+        builder.wall_clock(TaskClock::default()).monotonic_clock(TaskClock::default());
+    }
+    for Preopen { host_path, guest_path, perms } in &state.job.preopens {
+        builder.preopened_dir(host_path, guest_path, *perms)?;
+    }
+    Ok(Wasi { ctx: builder.build_p1(), stdout, stderr })
+}
+
+/// What a task's random numbers follow from. Different tasks of a seed have different ones, and so has a task with different
+/// seeds: a multiplication by an odd number loses nothing.
+fn task_seed(seed: u64, index: u64) -> u64 {
+    /// 2^64 divided by the golden ratio, which spreads neighbouring seeds.
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    seed.wrapping_mul(SPREAD) ^ index
 }
 
 /// A clock that begins at 0 for each task and moves by a microsecond each time it is looked at.

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::wire::{decode_missing, decode_sandbox, encode_missing, encode_sandbox};
+use super::wire::{decode_access, decode_missing, decode_sandbox, encode_access, encode_missing, encode_sandbox};
+use crate::Access;
 use crate::sandbox::{Missing, Sandbox};
 use crate::sys::socket::{MAX_FDS, Received, Socket, Wait};
 
@@ -14,8 +15,11 @@ const MAX_BYTES: usize = 1024;
 /// A message from the pool.
 #[derive(Debug)]
 pub enum ToWorker<Fd> {
-    /// The first one: the ring's memory, the protocol's version, and how the worker confines itself.
-    Hello { version: u32, sandbox: Sandbox, ring: Fd },
+    /// The first one: the ring's memory, the protocol's version, how the worker confines itself, and how many
+    /// [`ToWorker::Directory`] follow.
+    Hello { version: u32, sandbox: Sandbox, directories: u32, ring: Fd },
+    /// A directory that the worker keeps the right to use.
+    Directory { access: Access, directory: Fd },
     /// A job: the code of its module, and its [`JobSpec`](super::wire::JobSpec) in postcard's format.
     Job { code: Fd, spec: Fd },
     /// A file takes a number in the worker's table; one that had the number is closed.
@@ -47,14 +51,21 @@ const WAKE: u8 = 5;
 const PAYLOAD: u8 = 6;
 const JOB_REFUSED: u8 = 7;
 const UNCONFINED: u8 = 8;
+const DIRECTORY: u8 = 9;
 
 impl<Fd: AsFd> ToWorker<Fd> {
     /// Sends it.
     pub fn send(&self, socket: &Socket, wait: Wait) -> io::Result<()> {
         match self {
-            ToWorker::Hello { version, sandbox, ring } => {
-                let [a, b, c, d] = version.to_le_bytes();
-                send(socket, HELLO, &[a, b, c, d, encode_sandbox(*sandbox)], &[ring.as_fd()], wait)
+            ToWorker::Hello { version, sandbox, directories, ring } => {
+                let mut body = [0; 9];
+                body[..4].copy_from_slice(&version.to_le_bytes());
+                body[4] = encode_sandbox(*sandbox);
+                body[5..].copy_from_slice(&directories.to_le_bytes());
+                send(socket, HELLO, &body, &[ring.as_fd()], wait)
+            }
+            ToWorker::Directory { access, directory } => {
+                send(socket, DIRECTORY, &[encode_access(*access)], &[directory.as_fd()], wait)
             }
             ToWorker::Job { code, spec } => send(socket, JOB, &[], &[code.as_fd(), spec.as_fd()], wait),
             ToWorker::File { number, file } => send(socket, FILE, &number.to_le_bytes(), &[file.as_fd()], wait),
@@ -76,7 +87,13 @@ impl ToWorker<OwnedFd> {
             HELLO => {
                 let (version, rest) = body.split_first_chunk().ok_or_else(invalid)?;
                 let sandbox = rest.first().copied().and_then(decode_sandbox).unwrap_or_default();
-                ToWorker::Hello { version: u32::from_le_bytes(*version), sandbox, ring: one(fds)? }
+                let directories =
+                    rest.get(1..).and_then(|rest| rest.first_chunk()).map_or(0, |n| u32::from_le_bytes(*n));
+                ToWorker::Hello { version: u32::from_le_bytes(*version), sandbox, directories, ring: one(fds)? }
+            }
+            DIRECTORY => {
+                let access = body.first().copied().and_then(decode_access).ok_or_else(invalid)?;
+                ToWorker::Directory { access, directory: one(fds)? }
             }
             JOB => {
                 let [code, spec] = exactly(fds)?;

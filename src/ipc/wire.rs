@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Access;
 use crate::event::Status;
 use crate::module::Entry;
 use crate::sandbox::{Missing, Sandbox};
 
 /// Changes whenever anything in this module or the ring changes; the two sides compare it first.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// Words of a slot.
 pub const SLOT_WORDS: usize = 8;
@@ -275,6 +276,19 @@ pub fn decode_sandbox(byte: u8) -> Option<Sandbox> {
     [Sandbox::Default, Sandbox::Strict, Sandbox::Off].get(usize::from(byte)).copied()
 }
 
+/// What may be done in a directory, as one byte.
+pub fn encode_access(access: Access) -> u8 {
+    match access {
+        Access::ReadOnly => 0,
+        Access::ReadWrite => 1,
+    }
+}
+
+/// Reads that byte; `None` where it is none.
+pub fn decode_access(byte: u8) -> Option<Access> {
+    [Access::ReadOnly, Access::ReadWrite].get(usize::from(byte)).copied()
+}
+
 /// Layers that a worker does not have, for a message of bounded length.
 pub fn encode_missing(missing: &[Missing]) -> Vec<u8> {
     let short = |missing: &Missing| Missing {
@@ -322,6 +336,16 @@ pub struct JobSpec {
     pub stack_bytes: u64,
     /// Bytes of log lines.
     pub log_bytes: u64,
+    /// What the guest calls the worker's directories, in their order.
+    pub directories: Vec<String>,
+    /// Environment variables.
+    pub environment: Vec<(String, String)>,
+    /// Whether the clock is the real one.
+    pub real_clock: bool,
+    /// Whether random numbers are real ones.
+    pub real_random: bool,
+    /// What random numbers follow from where they are not.
+    pub seed: u64,
 }
 
 #[cfg(test)]

@@ -252,7 +252,7 @@ impl<'pool> Dispatcher<'pool> {
         let index = self.pool.workers.iter().position(Option::is_none).filter(|_| !self.full)?;
         // Tickets and workers' numbers are never used again, so one counter serves both.
         let id = self.pool.next_ticket();
-        let started = Worker::start(id, &self.pool.keeper, self.pool.sandbox)
+        let started = Worker::start(id, &self.pool.keeper, self.pool.sandbox, &self.job.directories)
             .and_then(|worker| self.pool.poll.add(&worker, index as u64).map(|()| worker));
         match started {
             Ok(worker) => {

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use crate::ipc::wire::{InputRange, JobSpec};
 use crate::job::Instances;
 use crate::module::Entry;
-use crate::{Error, Input, Job, Limits, Module, Result};
+use crate::{Directory, Error, Grants, Input, Job, Limits, Module, Result};
 
 /// A job as workers get it.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(super) struct Prepared {
     pub limits: Limits,
     /// The files of the shared inputs, by their number in a worker's table.
     pub files: Vec<Input>,
+    /// The directories that tasks may use.
+    pub directories: Vec<Directory>,
     /// Standard input, output and error for an attached program.
     pub stdio: Option<[File; 3]>,
     spec: JobSpec,
@@ -49,6 +51,7 @@ impl Prepared {
                 Limits::MAX_STACK_BYTES
             )));
         }
+        check_grants(&job.grants)?;
         let (files, inputs) = shared_inputs(job)?;
         let stdio = match stdio {
             Stdio::Captured => None,
@@ -69,8 +72,14 @@ impl Prepared {
             output_bytes: limits.output_bytes,
             stack_bytes: limits.stack_bytes,
             log_bytes: limits.log_bytes,
+            directories: job.grants.directories.iter().map(|directory| directory.guest_path().to_owned()).collect(),
+            environment: job.grants.environment.clone(),
+            real_clock: job.grants.clock,
+            real_random: job.grants.random,
+            seed: job.seed,
         };
-        Ok(Prepared { module: job.module.clone(), limits, files, stdio, spec })
+        let directories = job.grants.directories.clone();
+        Ok(Prepared { module: job.module.clone(), limits, files, directories, stdio, spec })
     }
 
     /// Lets tasks call the merge function `name` as [`REDUCE`].
@@ -100,6 +109,30 @@ impl Prepared {
             None => own[index].label(),
             Some(shared) => self.spec.inputs.get(shared).map_or_else(|| format!("#{index}"), |(name, _)| name.clone()),
         }
+    }
+}
+
+/// The most directories that tasks may be granted.
+const MAX_DIRECTORIES: usize = 256;
+
+fn check_grants(grants: &Grants) -> Result<()> {
+    let count = grants.directories.len();
+    if count > MAX_DIRECTORIES {
+        return Err(Error::request(format!("{count} directories are too many: {MAX_DIRECTORIES} can be granted")));
+    }
+    for (at, directory) in grants.directories.iter().enumerate() {
+        if grants.directories[..at].iter().any(|other| other.guest_path() == directory.guest_path()) {
+            return Err(Error::request(format!("two directories are called {:?}", directory.guest_path())));
+        }
+    }
+    // What a WASI guest gets is `NAME=VALUE` with a NUL behind it.
+    let impossible =
+        |(name, value): &&(String, String)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0');
+    match grants.environment.iter().find(impossible) {
+        Some((name, _)) => {
+            Err(Error::request(format!("{name:?} cannot be an environment variable, or its value cannot be one's")))
+        }
+        None => Ok(()),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::sandbox::{Missing, Sandbox};
 use crate::sys::fixed_file;
 use crate::sys::process::Process;
 use crate::sys::socket::{Socket, Wait};
-use crate::{Input, Task};
+use crate::{Directory, Input, Task};
 
 /// A worker process, from the moment it is ordered: it can hold tasks before it runs.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub(super) struct Worker {
     pub job: u64,
     /// The module and the stack of its jobs: it can load no other code.
     code: Option<(u64, u64)>,
+    /// The directories that it has kept the right to use.
+    directories: Vec<Directory>,
     /// The number of a job that it cannot run, and why.
     pub refused: Option<(u64, String)>,
     /// Layers of confinement that it does not have, and why.
@@ -71,7 +73,8 @@ pub(super) enum Start {
 /// A control message that waits for room in the socket.
 #[derive(Debug)]
 enum Message {
-    Hello(File, Sandbox),
+    Hello(File, Sandbox, u32),
+    Directory(Directory),
     File(u32, Input),
     Stdio([File; 3]),
     Job(Arc<Prepared>, Input),
@@ -87,7 +90,7 @@ pub(super) enum News {
 
 impl Worker {
     /// Orders a process.
-    pub fn start(id: u64, keeper: &Keeper, sandbox: Sandbox) -> io::Result<Worker> {
+    pub fn start(id: u64, keeper: &Keeper, sandbox: Sandbox, directories: &[Directory]) -> io::Result<Worker> {
         let (memory, ring) = PoolRing::new()?;
         let (ours, theirs) = Socket::pair()?;
         let killed_for = keeper.start_process(id, theirs, ring.clock());
@@ -104,13 +107,15 @@ impl Worker {
             payloads: VecDeque::new(),
             job: 0,
             code: None,
+            directories: directories.to_vec(),
             refused: None,
             unconfined: Vec::new(),
             front_since: Instant::now(),
             proven: false,
             unpublished: false,
         };
-        worker.send(Message::Hello(memory, sandbox));
+        worker.send(Message::Hello(memory, sandbox, directories.len() as u32));
+        directories.iter().for_each(|directory| worker.send(Message::Directory(directory.clone())));
         // The greeting does not count: it is no part of what tasks wait for.
         worker.messages = 0;
         Ok(worker)
@@ -124,9 +129,10 @@ impl Worker {
         }
     }
 
-    /// Whether it can run tasks of this job: it has loaded no code yet, or the same.
+    /// Whether it can run tasks of this job: it has loaded no code yet, or the same, and may use the same directories.
     pub fn can_run(&self, job: &Prepared) -> bool {
-        self.code.is_none_or(|code| code == (job.module.id(), job.limits.stack_bytes))
+        self.directories == job.directories
+            && self.code.is_none_or(|code| code == (job.module.id(), job.limits.stack_bytes))
     }
 
     /// Gives it a job; tasks pushed from now on are the job's.
@@ -310,9 +316,13 @@ impl AsFd for Worker {
 impl Message {
     fn send(&self, socket: &Socket) -> io::Result<()> {
         match self {
-            Message::Hello(ring, sandbox) => {
-                let hello = ToWorker::Hello { version: PROTOCOL_VERSION, sandbox: *sandbox, ring: ring.as_fd() };
-                hello.send(socket, Wait::Never)
+            Message::Hello(ring, sandbox, directories) => {
+                let (version, sandbox, directories) = (PROTOCOL_VERSION, *sandbox, *directories);
+                ToWorker::Hello { version, sandbox, directories, ring: ring.as_fd() }.send(socket, Wait::Never)
+            }
+            Message::Directory(directory) => {
+                let (access, directory) = (directory.access(), directory.file().as_fd());
+                ToWorker::Directory { access, directory }.send(socket, Wait::Never)
             }
             Message::File(number, input) => {
                 ToWorker::File { number: *number, file: input.file().0.as_fd() }.send(socket, Wait::Never)

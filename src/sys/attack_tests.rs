@@ -9,7 +9,12 @@
 )]
 
 use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::path::Path;
 use std::process::Command;
+
+use crate::Access;
+use crate::sys::path_access::open_directory;
 
 /// Tells a process that it is the attacker, and whether it is confined.
 const ROLE: &str = "WRUN_TEST_ATTACK";
@@ -82,8 +87,8 @@ const ACTS: &[Act] = &[
 
 fn attack(confined: bool) {
     if confined {
-        assert_eq!(crate::sandbox::confine(), [], "this machine has all layers");
-        crate::sandbox::close_code().expect("this machine has all layers");
+        assert_eq!(crate::sandbox::confine(&[]), [], "this machine has all layers");
+        crate::sandbox::close_code(&[]).expect("this machine has all layers");
     }
     for (name, act) in ACTS {
         println!("act {name}: {}", act());
@@ -92,7 +97,12 @@ fn attack(confined: bool) {
 
 /// How each act ended in a process of its own; `execute a program` is missing where it succeeded.
 fn attacked(role: &str) -> BTreeMap<String, i64> {
-    let output = Command::new("/proc/self/exe").args(["--exact", NAME, "--nocapture"]).env(ROLE, role).output();
+    started_again(NAME, role)
+}
+
+/// What the test with that name prints when it is started again.
+fn started_again(test: &str, role: &str) -> BTreeMap<String, i64> {
+    let output = Command::new("/proc/self/exe").args(["--exact", test, "--nocapture"]).env(ROLE, role).output();
     let text = String::from_utf8(output.expect("the attacker ran").stdout).expect("text");
     let acts = text.lines().filter_map(|line| line.split_once("act ")?.1.rsplit_once(": "));
     acts.map(|(name, end)| (name.to_owned(), end.parse().expect("a number"))).collect()
@@ -115,4 +125,61 @@ fn native_code_in_a_confined_worker_can_do_nothing_outside() {
     }
     assert!(!free.contains_key("execute a program"), "the control was executed away");
     std::fs::remove_file("/tmp/wrun-test-attack").expect("the control made it");
+}
+
+const GRANT_NAME: &str = "sys::attack_tests::a_granted_directory_is_in_reach_and_nothing_else";
+
+/// Acts in the directory `d` of the process's own, and beside it.
+fn act_in_directories(writable: bool) {
+    let here = std::env::temp_dir().join(format!("wrun-test-grant-{}", std::process::id()));
+    std::fs::create_dir_all(here.join("d")).expect("a directory");
+    std::fs::write(here.join("d/file"), "").expect("a file");
+    std::fs::write(here.join("secret"), "").expect("a file");
+    let access = if writable { Access::ReadWrite } else { Access::ReadOnly };
+    let directory = open_directory(&here.join("d")).expect("a directory");
+    // The parent removes it; this process will not be able to.
+    println!("act directory {}: 0", here.display());
+    let granted = [(directory, access)];
+    assert_eq!(crate::sandbox::confine(&granted), [], "this machine has all layers");
+    crate::sandbox::close_code(&granted).expect("this machine has all layers");
+    let open = |path: &str, flags: i32| {
+        let path = CString::new(here.join(path).into_os_string().into_encoded_bytes()).expect("no NUL");
+        // SAFETY: a live C string; the mode is only looked at where a file is created.
+        ended(unsafe { libc::openat(libc::AT_FDCWD, path.as_ptr(), flags, 0o600) }.into())
+    };
+    println!("act read inside: {}", open("d/file", READ));
+    println!("act write inside: {}", open("d/file", libc::O_WRONLY));
+    println!("act create inside: {}", open("d/new", libc::O_WRONLY | libc::O_CREAT));
+    println!("act read outside: {}", open("secret", READ));
+    println!("act read above: {}", open("d/../secret", READ));
+    println!("act create outside: {}", open("new", libc::O_WRONLY | libc::O_CREAT));
+    println!("act read the system: {}", open("/etc/passwd", READ));
+    println!(
+        "act make a pipe inside: {}",
+        ended(unsafe {
+            let path = CString::new(here.join("d/pipe").into_os_string().into_encoded_bytes()).expect("no NUL");
+            libc::mknodat(libc::AT_FDCWD, path.as_ptr(), libc::S_IFIFO | 0o600, 0).into()
+        })
+    );
+    for (name, act) in ACTS.iter().filter(|(name, _)| !name.starts_with("look") && !name.starts_with("create")) {
+        println!("act {name}: {}", act());
+    }
+}
+
+#[test]
+fn a_granted_directory_is_in_reach_and_nothing_else() {
+    if let Ok(role) = std::env::var(ROLE) {
+        return act_in_directories(role == "writable");
+    }
+    for role in ["readable", "writable"] {
+        let mut ends = started_again(GRANT_NAME, role);
+        let made = ends.keys().find_map(|name| name.strip_prefix("directory ")).expect("a directory").to_owned();
+        std::fs::remove_dir_all(Path::new(&made)).expect("the process's directory");
+        ends.retain(|name, _| !name.starts_with("directory"));
+        let allowed: Vec<&str> = ends.iter().filter(|(_, end)| **end == 0).map(|(name, _)| name.as_str()).collect();
+        let expected: &[&str] =
+            if role == "writable" { &["create inside", "read inside", "write inside"] } else { &["read inside"] };
+        assert_eq!(allowed, expected, "{role}: {ends:?}");
+        assert_eq!(ends.len(), 8 + ACTS.len() - 2, "{ends:?}");
+    }
 }

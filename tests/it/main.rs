@@ -12,6 +12,7 @@ mod cli_signals;
 mod dispatch;
 mod examples;
 mod faults;
+mod grants;
 mod isolation;
 mod limits;
 mod lost_workers;

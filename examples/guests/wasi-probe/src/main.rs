@@ -1,0 +1,78 @@
+//! Does what its arguments say with files, variables, the clock and random numbers, to show what a guest may do.
+//!
+//! ```text
+//! $ wrun map wasi-probe.wasm --dir /srv/data::/data list -- {} /data
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match act(&words) {
+        Ok(text) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{}: {error}", words.join(" "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn act(words: &[&str]) -> io::Result<String> {
+    let done = || "done".to_owned();
+    match *words {
+        ["read", path] => fs::read_to_string(path),
+        ["list", path] => {
+            let mut names = Vec::new();
+            for entry in fs::read_dir(path)? {
+                names.push(entry?.file_name().to_string_lossy().into_owned());
+            }
+            names.sort();
+            Ok(names.join(" "))
+        }
+        ["stat", path] => fs::metadata(path).map(|metadata| metadata.len().to_string()),
+        ["follow", path] => fs::read_link(path).map(|target| target.display().to_string()),
+        ["write", path, text] => fs::write(path, text).map(|()| done()),
+        ["append", path, text] => {
+            OpenOptions::new().append(true).open(path)?.write_all(text.as_bytes()).map(|()| done())
+        }
+        ["cut", path] => OpenOptions::new().write(true).open(path)?.set_len(0).map(|()| done()),
+        ["sync", path] => File::open(path)?.sync_all().map(|()| done()),
+        ["mkdir", path] => fs::create_dir(path).map(|()| done()),
+        ["rmdir", path] => fs::remove_dir(path).map(|()| done()),
+        ["remove", path] => fs::remove_file(path).map(|()| done()),
+        ["rename", from, to] => fs::rename(from, to).map(|()| done()),
+        ["link", from, to] => fs::hard_link(from, to).map(|()| done()),
+        #[expect(deprecated, reason = "the one way to make a symbolic link that the standard library has here")]
+        ["symlink", target, path] => fs::soft_link(target, path).map(|()| done()),
+        // As many files as there may be at a time; says how many that was.
+        ["hoard", path] => {
+            let mut files = Vec::new();
+            loop {
+                match File::open(path) {
+                    Ok(file) => files.push(file),
+                    Err(error) => return Err(io::Error::other(format!("{} were open: {error}", files.len()))),
+                }
+            }
+        }
+        ["variables"] => {
+            let variables = std::env::vars().map(|(name, value)| format!("{name}={value}"));
+            Ok(variables.collect::<Vec<_>>().join(" "))
+        }
+        ["seconds"] => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+            let start = Instant::now();
+            let passed = start.elapsed().as_nanos() > 0;
+            Ok(format!("{} {passed}", now.as_secs()))
+        }
+        ["random"] => Ok(RandomState::new().hash_one(0u8).to_string()),
+        _ => Err(io::Error::other("no such act")),
+    }
+}

@@ -1,0 +1,94 @@
+//! What a guest asks for and may not have: refused to the guest as WASI does it, and named in the outcome if its task fails.
+
+use wasmtime::{ExternType, Linker, Module, Result, Val};
+
+use super::describe::WASI_MODULE;
+use super::state::State;
+
+/// Something that was not granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    Files,
+    OutsideGrant,
+    Network,
+}
+
+impl Refused {
+    /// What it is and how it is granted, to follow the task's own words.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Refused::Files => "it was granted no directory; grant one with --dir HOST[::GUEST][:rw]",
+            Refused::OutsideGrant => {
+                "it may not leave the directories that it was granted, nor write in those without :rw; \
+                 grant others with --dir HOST[::GUEST][:rw]"
+            }
+            Refused::Network => "it may not use the network, which no option grants",
+        }
+    }
+
+    /// What the guest was refused where that shows only in what it says: libraries know the granted directories, and do not
+    /// ask for anything outside; and a directory that may only be read is refused by the errors of WASI.
+    ///
+    /// Sources: the standard library of Rust for wasip1 (`open_parent`), `strerror` of wasi-libc, the error numbers of WASI
+    /// preview 1 as Rust prints them.
+    pub fn said_by(message: &str, grants_directories: bool) -> Option<Refused> {
+        const REFUSED: [&str; 5] = [
+            "pre-opened file descriptor",
+            "Capabilities insufficient",
+            "os error 76",
+            "Operation not permitted",
+            "os error 63",
+        ];
+        // A guest's own affair where it has directories, and all that it can come to where it has none.
+        const NOTHING_THERE: [&str; 4] =
+            ["No such file or directory", "os error 44", "Bad file descriptor", "os error 8)"];
+        let says = |signs: &[&str]| signs.iter().any(|sign| message.contains(sign));
+        match grants_directories {
+            true => says(&REFUSED).then_some(Refused::OutsideGrant),
+            false => (says(&REFUSED) || says(&NOTHING_THERE)).then_some(Refused::Files),
+        }
+    }
+}
+
+/// Puts functions that refuse in the place of those of WASI that the module imports and that could do nothing but refuse:
+/// the network's, and without directories the paths'. So no code of the host runs for them, and the refusal is known.
+pub(super) fn add_to_linker(linker: &mut Linker<Box<State>>, module: &Module, grants_directories: bool) -> Result<()> {
+    linker.allow_shadowing(true);
+    for import in module.imports().filter(|import| import.module() == WASI_MODULE) {
+        let refused = match import.name() {
+            name if name.starts_with("sock_") => Refused::Network,
+            name if name.starts_with("path_") && !grants_directories => Refused::Files,
+            _ => continue,
+        };
+        let ExternType::Func(ty) = import.ty() else { continue };
+        linker.func_new(WASI_MODULE, import.name(), ty, move |mut guest, _, results| {
+            guest.data_mut().refused.get_or_insert(refused);
+            if let Some(result) = results.first_mut() {
+                *result = Val::I32(ERRNO_BADF);
+            }
+            Ok(())
+        })?;
+    }
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// `errno` `badf` of WASI preview 1: there is no such descriptor.
+const ERRNO_BADF: i32 = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_say_what_was_refused() {
+        let rust = r#"failed to find a pre-opened file descriptor through which "a" could be opened"#;
+        assert_eq!(Refused::said_by(rust, false), Some(Refused::Files));
+        assert_eq!(Refused::said_by(rust, true), Some(Refused::OutsideGrant));
+        assert_eq!(Refused::said_by("a: Operation not permitted (os error 63)", true), Some(Refused::OutsideGrant));
+        assert_eq!(Refused::said_by("a: No such file or directory (os error 44)", false), Some(Refused::Files));
+        assert_eq!(Refused::said_by("a: No such file or directory (os error 44)", true), None);
+        assert_eq!(Refused::said_by("a: Bad file descriptor", true), None);
+        assert_eq!(Refused::said_by("no such file", true), None);
+    }
+}
