@@ -148,6 +148,8 @@ pub struct TaskStats {
     pub worker: u32,
     /// How often it was started.
     pub attempts: u32,
+    /// Units of fuel that it used, where its module counts them.
+    pub fuel: Option<u64>,
 }
 
 /// One task's end.

@@ -7,7 +7,7 @@ use crate::{Grants, Input, Module};
 /// One item of a job: an argument, and the inputs that belong to this task alone.
 #[derive(Clone, Debug, Default)]
 pub struct Task {
-    /// The task's private bytes, copied to the guest; at most [`Task::MAX_ARGUMENT_BYTES`].
+    /// The task's private bytes, copied to the guest; at most [`Limits::argument_bytes`].
     pub argument: Vec<u8>,
     /// Inputs of this task alone; the guest sees them before those of the job, in this order.
     pub inputs: Vec<Input>,
@@ -16,8 +16,8 @@ pub struct Task {
 }
 
 impl Task {
-    /// The longest argument, in bytes, that a task may have.
-    pub const MAX_ARGUMENT_BYTES: usize = 64 << 10;
+    /// The most that [`Limits::argument_bytes`] may be.
+    pub const MAX_ARGUMENT_BYTES: usize = 128 << 10;
 
     /// The most inputs of its own that a task may have.
     pub const MAX_INPUTS: usize = 4096;
@@ -100,11 +100,33 @@ pub struct Limits {
     pub stack_bytes: u64,
     /// Bytes of log lines and standard error that are kept of a task (64 KiB unless set); more is dropped and said so.
     pub log_bytes: u64,
+    /// Units of fuel, about one for each instruction, after which a task stops, at the same place in every run; `None` is no
+    /// limit. It takes a module that counts fuel ([`Compiler::count_fuel`](crate::Compiler::count_fuel)), which makes it slower.
+    pub fuel: Option<u64>,
+    /// Bytes of a task's argument (64 KiB unless set).
+    pub argument_bytes: u64,
+    /// Linear memories of a module (4 unless set).
+    pub memories: u32,
+    /// Tables of a module (8 unless set).
+    pub tables: u32,
+    /// Files and directories that a task may have open at a time by WASI (1,024 unless set).
+    pub open_files: u32,
+    /// Bytes that one call of WASI takes over from a task (128 MiB unless set).
+    pub host_call_bytes: u64,
 }
 
 impl Limits {
     /// The most that [`Limits::stack_bytes`] may be.
     pub const MAX_STACK_BYTES: u64 = 64 << 20;
+
+    /// The most that [`Limits::memories`] may be.
+    pub const MAX_MEMORIES: u32 = 16;
+
+    /// The most that [`Limits::tables`] may be.
+    pub const MAX_TABLES: u32 = 16;
+
+    /// The most that [`Limits::open_files`] may be.
+    pub const MAX_OPEN_FILES: u32 = 8192;
 }
 
 impl Default for Limits {
@@ -115,6 +137,12 @@ impl Default for Limits {
             output_bytes: 64 << 20,
             stack_bytes: 1 << 20,
             log_bytes: 64 << 10,
+            fuel: None,
+            argument_bytes: 64 << 10,
+            memories: 4,
+            tables: 8,
+            open_files: 1024,
+            host_call_bytes: 128 << 20,
         }
     }
 }

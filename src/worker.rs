@@ -83,7 +83,7 @@ impl Worker {
             files: FileTable::default(),
             stdio: None,
             directories: Vec::new(),
-            guest: Guest::new(Limits::default().stack_bytes).map_err(io::Error::other)?,
+            guest: Guest::new().map_err(io::Error::other)?,
             refused: false,
             log_bytes: 0,
             sandbox,
@@ -212,6 +212,7 @@ impl Worker {
             log_len: result.log.finish().len() as u32,
             start_ns,
             duration_ns: monotonic_ns() - start_ns,
+            fuel: result.fuel,
         };
         if self.send(done, result)? {
             ToPool::<File>::Wake.send(&self.socket)?;

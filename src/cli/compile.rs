@@ -15,6 +15,10 @@ pub struct CompileArgs {
     /// Write the code to this file [default: MODULE with the extension .cwasm]
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
+
+    /// Make code that counts fuel, for --fuel; it takes up to 2.5 times as long to run
+    #[arg(long, help_heading = "Output")]
+    count_fuel: bool,
 }
 
 impl CompileArgs {
@@ -28,7 +32,8 @@ impl CompileArgs {
         if same_file(&output, self.module.path()) {
             return Err(usage(format!("the output {} is the module itself; name another with -o", output.display())));
         }
-        self.module.load()?.save(&output)?;
+        let compiler = wrun::Compiler { count_fuel: self.count_fuel, ..self.module.compiler() };
+        self.module.load(compiler)?.save(&output)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -52,7 +52,7 @@ impl InspectArgs {
             print::to_stdout(&confinement(&self.compiler)?)?;
             return Ok(ExitCode::SUCCESS);
         };
-        let module = load_module(&path, &self.compiler)?;
+        let module = load_module(&path, self.compiler.compiler())?;
         let text = if self.json {
             let inspected = Inspected { name: module.name(), description: module.description() };
             serde_json::to_string(&inspected)? + "\n"
@@ -237,7 +237,7 @@ mod tests {
     fn description(changes: serde_json::Value) -> Description {
         let mut all = serde_json::json!({
             "tasks": [], "scalars": [], "command": false, "initialize": false, "wasi": false,
-            "wrun_imports": [], "imports": [], "exports": [], "memory": null,
+            "wrun_imports": [], "imports": [], "exports": [], "memory": null, "memories": 0, "tables": 0,
         });
         for (key, value) in changes.as_object().unwrap() {
             all[key] = value.clone();

@@ -53,6 +53,7 @@ pub struct ItemArgs {
 pub struct Items {
     names: Names,
     kind: Kind,
+    longest: usize,
     /// Pieces of the file that is being split.
     pieces: Option<(Vec<u8>, Pieces)>,
     taken: u64,
@@ -73,23 +74,32 @@ enum Kind {
 }
 
 impl ItemArgs {
-    /// Finds the items. Files that are given as words are opened once, to see that they can be.
+    /// Finds the items, of at most `longest` bytes each. Files that are given as words are opened once, to see that they
+    /// can be.
     ///
     /// # Errors
     ///
     /// Where there is nothing to take items from, or a word cannot become a task.
-    pub fn open(self) -> anyhow::Result<Items> {
+    pub fn open(self, longest: usize) -> anyhow::Result<Items> {
         let kind = self.kind()?;
         let mut total = None;
         let names = if !self.words.is_empty() {
-            total = Some(self.words.iter().map(|word| check_word(word, kind)).sum::<anyhow::Result<u64>>()?);
+            total = Some(self.words.iter().map(|word| check_word(word, kind, longest)).sum::<anyhow::Result<u64>>()?);
             Names::Words(self.words.into_iter())
         } else {
             let (file, from) = open_list(self.list.as_deref())?;
             let separator = if self.null { 0 } else { b'\n' };
-            Names::Lines { lines: Lines::new(file, separator, Task::MAX_ARGUMENT_BYTES), from }
+            Names::Lines { lines: Lines::new(file, separator, longest), from }
         };
-        Ok(Items { names, kind, pieces: None, taken: 0, total: Rc::new(Cell::new(total)), failure: Rc::default() })
+        Ok(Items {
+            names,
+            kind,
+            longest,
+            pieces: None,
+            taken: 0,
+            total: Rc::new(Cell::new(total)),
+            failure: Rc::default(),
+        })
     }
 
     fn kind(&self) -> anyhow::Result<Kind> {
@@ -107,9 +117,9 @@ impl ItemArgs {
 }
 
 /// Checks that a word can become tasks, and counts them.
-fn check_word(word: &OsString, kind: Kind) -> anyhow::Result<u64> {
+fn check_word(word: &OsString, kind: Kind, longest: usize) -> anyhow::Result<u64> {
     match kind {
-        Kind::Text if word.len() > Task::MAX_ARGUMENT_BYTES => Err(usage(too_long())),
+        Kind::Text if word.len() > longest => Err(usage(too_long(longest))),
         Kind::Text => Ok(1),
         // Files are opened again when their turn comes, because there may be more of them than may be open at once.
         Kind::Files => Ok(Input::open(word).map(|_| 1)?),
@@ -120,8 +130,10 @@ fn check_word(word: &OsString, kind: Kind) -> anyhow::Result<u64> {
     }
 }
 
-fn too_long() -> String {
-    format!("item is longer than {} bytes; put it into a file and use --files", Task::MAX_ARGUMENT_BYTES)
+fn too_long(longest: usize) -> String {
+    format!(
+        "item is longer than {longest} bytes; raise that with --max-argument, or put it into a file and use --files"
+    )
 }
 
 /// Opens the file that holds the items, and says what to call it in messages.
@@ -199,9 +211,9 @@ impl Items {
 
     /// Makes a name's task; `None` where it is a file that has pieces (or none).
     fn task(&mut self, mut name: Vec<u8>) -> Option<Task> {
-        if name.len() > Task::MAX_ARGUMENT_BYTES {
-            name.truncate(Task::MAX_ARGUMENT_BYTES);
-            return Some(Task::unrunnable(name, too_long()));
+        if name.len() > self.longest {
+            name.truncate(self.longest);
+            return Some(Task::unrunnable(name, too_long(self.longest)));
         }
         let made = match self.kind {
             Kind::Text => return Some(Task::new(name)),
@@ -258,8 +270,10 @@ mod tests {
         items: ItemArgs,
     }
 
+    const LONGEST: usize = 64 << 10;
+
     fn open(words: &[&str]) -> anyhow::Result<Items> {
-        Line::try_parse_from(["wrun"].iter().chain(words))?.items.open()
+        Line::try_parse_from(["wrun"].iter().chain(words))?.items.open(LONGEST)
     }
 
     /// The arguments of all tasks, which come without waiting.
@@ -316,7 +330,7 @@ mod tests {
     fn words_that_cannot_be_tasks_are_refused_at_once() {
         let refused = |words: &[&str]| open(words).err().unwrap().to_string();
         assert!(refused(&["--files", "/nowhere/x"]).starts_with(r#"cannot use input "/nowhere/x""#));
-        assert!(refused(&[&"a".repeat(Task::MAX_ARGUMENT_BYTES + 1)]).starts_with("item is longer than 65536 bytes"));
+        assert!(refused(&[&"a".repeat(LONGEST + 1)]).starts_with("item is longer than 65536 bytes"));
         assert!(refused(&["--split-at", "bytes", "x"]).starts_with("--split-at says where to cut"));
         assert!(refused(&["--items", "list", "x"]).contains("cannot be used with"));
         assert!(refused(&["--split", "1", "--split-into", "2", "x"]).contains("cannot be used with"));

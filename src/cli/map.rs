@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use anyhow::{Context as _, ensure};
 use wrun::module::Entry;
-use wrun::{Job, Module, Run, exit_code};
+use wrun::{Compiler, Job, Module, Run, exit_code};
 
 use super::arguments::check_numbers;
 use super::compiler::CompilerArgs;
@@ -103,8 +103,11 @@ impl MapArgs {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         // Whatever is quickly checked comes before a compilation that may take a while.
         let inputs = self.task.open_inputs()?;
-        let items = self.items.open()?;
-        let module = options::load_module(&self.module, &self.compiler)?;
+        let items = self.items.open(self.limits.longest_argument()?)?;
+        let module = options::load_module(
+            &self.module,
+            Compiler { count_fuel: self.limits.count_fuel(), ..self.compiler.compiler() },
+        )?;
         module.check_imports()?;
         if let Some(function) = &self.results.reduce {
             module.entry(Some(function), None)?;

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use wrun::job::Instances;
 use wrun::module::Entry;
-use wrun::{Input, Limits, Module, Pool, Sandbox};
+use wrun::{Compiler, Input, Limits, Module, Pool, Sandbox, Task};
 
 use super::compiler::CompilerArgs;
 use super::parse::{self, NamedInput};
@@ -34,14 +34,19 @@ impl ModuleArgs {
     }
 
     /// Reads the module, compiling it unless that was done before.
-    pub fn load(&self) -> wrun::Result<Module> {
-        load_module(&self.module, &self.compiler)
+    pub fn load(&self, compiler: Compiler) -> wrun::Result<Module> {
+        load_module(&self.module, compiler)
+    }
+
+    /// The settings of the compiler.
+    pub fn compiler(&self) -> Compiler {
+        self.compiler.compiler()
     }
 }
 
 /// Reads a module, compiling it unless that was done before.
-pub fn load_module(path: &Path, compiler: &CompilerArgs) -> wrun::Result<Module> {
-    let module = compiler.compiler().load(path)?;
+pub fn load_module(path: &Path, compiler: Compiler) -> wrun::Result<Module> {
+    let module = compiler.load(path)?;
     if let Some(problem) = module.cache_problem() {
         line_to_stderr(&format!("wrun: warning: compiled code is not kept: {problem}"));
     }
@@ -174,9 +179,57 @@ pub struct LimitArgs {
     /// Let a task's calls have this many bytes of stack
     #[arg(long, value_name = "SIZE", default_value = "1M", value_parser = parse::size_above_0)]
     stack: u64,
+
+    /// Stop a task after about N instructions, at the same one in every run; makes all tasks slower [default: none]
+    #[arg(long, value_name = "N")]
+    fuel: Option<u64>,
+
+    /// Keep this many bytes of a task's log lines and standard error
+    #[arg(long, value_name = "SIZE", default_value = "64K", value_parser = parse::size)]
+    max_log: u64,
+
+    /// Let an item have this many bytes (at most 128K)
+    #[arg(long, value_name = "SIZE", default_value = "64K", value_parser = parse::size)]
+    max_argument: u64,
+
+    /// Let a module have N linear memories (at most 16)
+    #[arg(long, value_name = "N", default_value_t = Limits::default().memories, value_parser = clap::value_parser!(u32).range(..=i64::from(Limits::MAX_MEMORIES)))]
+    max_memories: u32,
+
+    /// Let a module have N tables (at most 16)
+    #[arg(long, value_name = "N", default_value_t = Limits::default().tables, value_parser = clap::value_parser!(u32).range(..=i64::from(Limits::MAX_TABLES)))]
+    max_tables: u32,
+
+    /// Let a task have N files and directories open at a time by WASI (at most 8192)
+    #[arg(long, value_name = "N", default_value_t = Limits::default().open_files, value_parser = clap::value_parser!(u32).range(..=i64::from(Limits::MAX_OPEN_FILES)))]
+    max_open_files: u32,
+
+    /// Let one call of WASI take over this many bytes from a task
+    #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = parse::size_above_0)]
+    max_host_call: u64,
 }
 
 impl LimitArgs {
+    /// The longest item, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// Where that is longer than an argument can be.
+    pub fn longest_argument(&self) -> anyhow::Result<usize> {
+        let longest = usize::try_from(self.max_argument).ok().filter(|longest| *longest <= Task::MAX_ARGUMENT_BYTES);
+        longest.ok_or_else(|| {
+            usage(format!(
+                "--max-argument cannot be more than {} bytes; pass more as an input",
+                Task::MAX_ARGUMENT_BYTES
+            ))
+        })
+    }
+
+    /// Whether modules have to be compiled so that they count fuel.
+    pub fn count_fuel(&self) -> bool {
+        self.fuel.is_some()
+    }
+
     /// The limits for the library.
     pub fn limits(&self) -> Limits {
         Limits {
@@ -184,7 +237,13 @@ impl LimitArgs {
             memory_bytes: self.memory,
             output_bytes: self.max_output,
             stack_bytes: self.stack,
-            ..Limits::default()
+            log_bytes: self.max_log,
+            fuel: self.fuel,
+            argument_bytes: self.max_argument,
+            memories: self.max_memories,
+            tables: self.max_tables,
+            open_files: self.max_open_files,
+            host_call_bytes: self.max_host_call,
         }
     }
 }

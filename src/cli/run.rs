@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use wrun::module::Entry;
-use wrun::{Job, Outcome, Pool, Task, TaskError, exit_code};
+use wrun::{Compiler, Job, Outcome, Pool, Task, TaskError, exit_code};
 
 use super::arguments::check_numbers;
 use super::compiler::CompilerArgs;
@@ -57,7 +57,10 @@ impl RunArgs {
     /// Runs the task; gives the program's own exit code, or the documented one.
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let inputs = self.task.open_inputs()?;
-        let module = options::load_module(&self.module, &self.compiler)?;
+        let module = options::load_module(
+            &self.module,
+            Compiler { count_fuel: self.limits.count_fuel(), ..self.compiler.compiler() },
+        )?;
         module.check_imports()?;
         let entry = module.entry(self.task.call.as_deref(), None)?;
         let argument = self.words.join(" ".as_ref());

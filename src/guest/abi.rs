@@ -7,6 +7,7 @@ use std::fs::File;
 use wasmtime::{Caller, Extern, Linker, Memory, Result, bail, format_err};
 use wrun_abi::import;
 
+use super::engine::MAX_TABLE_ELEMENTS;
 use super::files::GuestInput;
 use super::limits::Usage;
 use super::state::State;
@@ -299,6 +300,9 @@ pub(super) fn fault_stop(state: &State, recorded: Recorded) -> Option<InputFault
 
 /// The text for a task that was refused memory; `None` where it was not.
 pub(super) fn memory_limit(usage: &Usage) -> Option<String> {
+    if let Some(elements) = usage.refused_elements() {
+        return Some(format!("it needs a table of {elements} elements, and a table has {MAX_TABLE_ELEMENTS} at most"));
+    }
     let (wanted, limit) = usage.refused()?;
     Some(format!("it needs {wanted} bytes of memory, and the limit is {limit} bytes; raise it with --memory"))
 }

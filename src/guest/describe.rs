@@ -12,6 +12,7 @@ pub(crate) const COMMAND_EXPORT: &str = "_start";
 
 /// Describes `module`.
 pub(crate) fn describe(module: &Module) -> Description {
+    let needs = module.resources_required();
     let mut description = Description {
         tasks: Vec::new(),
         scalars: Vec::new(),
@@ -22,6 +23,8 @@ pub(crate) fn describe(module: &Module) -> Description {
         imports: Vec::new(),
         exports: Vec::new(),
         memory: None,
+        memories: needs.num_memories,
+        tables: needs.num_tables,
     };
     for import in module.imports() {
         match import.module() {

@@ -3,9 +3,26 @@
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
+use crate::Limits;
+
+/// Whether code counts the instructions that it runs, which takes time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fuel {
+    Counted,
+    NotCounted,
+}
+
+impl Fuel {
+    /// `Counted` where `count` says so.
+    pub fn new(count: bool) -> Fuel {
+        if count { Fuel::Counted } else { Fuel::NotCounted }
+    }
+}
+
 /// Settings of the process that compiles; those that code depends on are the same as a worker's.
-pub(crate) fn config() -> Config {
+pub(crate) fn config(fuel: Fuel) -> Config {
     let mut config = Config::new();
+    config.consume_fuel(fuel == Fuel::Counted);
     // A window is mapped at a fixed address, so a memory must never move.
     config.memory_may_move(false);
     // Source lines in backtraces need the module's DWARF to be kept with its code.
@@ -14,16 +31,16 @@ pub(crate) fn config() -> Config {
 }
 
 /// Settings of a worker, which runs one instance at a time (and keeps one beside it where instances are reused).
-pub(crate) fn worker_config(stack_bytes: usize) -> Config {
+pub(crate) fn worker_config(stack_bytes: usize, fuel: Fuel) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(4)
-        .total_memories(8)
-        .total_tables(16)
+        .total_memories(2 * Limits::MAX_MEMORIES)
+        .total_tables(2 * Limits::MAX_TABLES)
         // Stacks of asynchronous calls, which wrun does not make; the default of 1000 counts as 2 GiB of data (RLIMIT_DATA).
         .total_stacks(1)
-        .max_memories_per_module(4)
-        .max_tables_per_module(8)
-        .table_elements(200_000)
+        .max_memories_per_module(Limits::MAX_MEMORIES)
+        .max_tables_per_module(Limits::MAX_TABLES)
+        .table_elements(MAX_TABLE_ELEMENTS)
         .max_core_instance_size(4 << 20)
         // All that 32-bit addresses reach: windows count as memory here, and limits are enforced by the store.
         .max_memory_size(1 << 32)
@@ -31,7 +48,7 @@ pub(crate) fn worker_config(stack_bytes: usize) -> Config {
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .table_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto);
-    let mut config = config();
+    let mut config = config(fuel);
     // The second is for stacks of fibers, which this crate does not use; wasmtime wants it to be the larger one.
     config
         .max_wasm_stack(stack_bytes)
@@ -39,6 +56,9 @@ pub(crate) fn worker_config(stack_bytes: usize) -> Config {
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }
+
+/// The most elements of one table. All tables together are private memory, reserved when a worker starts: 2 MiB each.
+pub(crate) const MAX_TABLE_ELEMENTS: usize = 1 << 18;
 
 /// Bytes of a memory that stay resident between two instances.
 const KEEP_RESIDENT_BYTES: usize = 64 << 10;

@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::sync::Arc;
 
+use wasmtime::component::ResourceTableError;
 use wasmtime::{Engine, Extern, Func, Instance, Module, ModuleExport, Store, Trap, Val, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::abi::{Stop, fault_stop, memory_limit, truncated};
-use super::engine;
+use super::engine::{self, Fuel};
 use super::fault;
 use super::files::FileTable;
 use super::job::{Callable, LoadedJob, deserialize};
@@ -20,11 +21,12 @@ use super::window::Recorded;
 use crate::Access;
 use crate::event::Status;
 use crate::ipc::wire::{InputRange, JobSpec, TaskSlot};
+use crate::job::Limits;
 
 /// Runs the tasks of a worker.
 pub(crate) struct Guest {
     engine: Engine,
-    stack_bytes: u64,
+    settings: Settings,
     /// The code that is loaded, by its number in the pool.
     module: Option<(u64, Module)>,
     job: Option<Arc<LoadedJob>>,
@@ -32,6 +34,13 @@ pub(crate) struct Guest {
     spare: Option<Box<State>>,
     /// The instance that lives on, where instances are reused.
     kept: Option<Live>,
+}
+
+/// What an engine is made for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Settings {
+    stack_bytes: u64,
+    fuel: Fuel,
 }
 
 /// An instance and its store, whose windows are given back whenever it goes (see `window.rs`).
@@ -49,10 +58,15 @@ enum Returned {
 }
 
 impl Guest {
-    /// Makes the engine, before any task is known.
-    pub fn new(stack_bytes: u64) -> wasmtime::Result<Guest> {
-        let engine = fault::with_handlers(|| Engine::new(&engine::worker_config(stack_bytes as usize)))?;
-        Ok(Guest { engine, stack_bytes, module: None, job: None, spare: None, kept: None })
+    /// Makes the engine for the usual settings, before any job is known.
+    pub fn new() -> wasmtime::Result<Guest> {
+        Guest::with(Settings { stack_bytes: Limits::default().stack_bytes, fuel: Fuel::NotCounted })
+    }
+
+    fn with(settings: Settings) -> wasmtime::Result<Guest> {
+        let config = engine::worker_config(settings.stack_bytes as usize, settings.fuel);
+        let engine = fault::with_handlers(|| Engine::new(&config))?;
+        Ok(Guest { engine, settings, module: None, job: None, spare: None, kept: None })
     }
 
     /// Runs tasks of this job from now on. `code` is loaded if it is not what is loaded already.
@@ -69,8 +83,9 @@ impl Guest {
         directories: &[(File, Access)],
     ) -> Result<(), String> {
         (self.kept, self.spare, self.job) = (None, None, None);
-        if spec.stack_bytes != self.stack_bytes {
-            *self = Guest::new(spec.stack_bytes).map_err(|error| format!("cannot set wasmtime up: {error:#}"))?;
+        let settings = Settings { stack_bytes: spec.stack_bytes, fuel: Fuel::new(spec.counts_fuel) };
+        if settings != self.settings {
+            *self = Guest::with(settings).map_err(|error| format!("cannot set wasmtime up: {error:#}"))?;
         }
         let module = match &self.module {
             Some((number, module)) if *number == spec.module => module.clone(),
@@ -94,8 +109,12 @@ impl Guest {
         let job = self.job.clone().expect("a job comes before its tasks");
         let function = &job.functions[slot.function as usize];
         let mut live = self.kept.take().unwrap_or_else(|| self.new_store(&job));
+        let fuel = job.spec.fuel.unwrap_or(u64::MAX);
         prepare(live.store.data_mut(), slot, payload, files);
         let ended = fault::watch(&mut live.store, job.code.clone(), |store| {
+            if job.spec.counts_fuel {
+                store.set_fuel(fuel)?;
+            }
             if job.uses_wasi {
                 let argv = argv(store.data(), function);
                 store.data_mut().wasi = Some(wasi::context(store.data(), &argv)?);
@@ -109,6 +128,8 @@ impl Guest {
         });
         let unharmed = ended.is_ok() && live.store.data().windows.recorded().is_none();
         result.clear();
+        // An error means that the code does not count any.
+        result.fuel = live.store.get_fuel().map_or(0, |left| fuel - left);
         conclude(ended, function, live.store.data_mut(), result);
         if unharmed && !job.spec.fresh_instances {
             live.store.data_mut().windows.free_all();
@@ -122,6 +143,7 @@ impl Guest {
         let state = self.spare.take().unwrap_or_else(|| Box::new(State::new(job.clone())));
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.usage);
+        store.set_hostcall_fuel(usize::try_from(job.spec.host_call_bytes).unwrap_or(usize::MAX));
         fault::install_handler(&mut store);
         Live { store, instance: None }
     }
@@ -256,6 +278,13 @@ fn name_refusal(state: &State, result: &mut TaskResult) {
         return;
     }
     let own_words = String::from_utf8_lossy(&result.message);
+    if Refused::too_much_at_once(&own_words) {
+        let limit = state.job.spec.host_call_bytes;
+        let why = "one call of WASI takes over at most";
+        result.message = format!("{own_words}; {why} {limit} bytes; raise it with --max-host-call").into();
+        result.status = Status::Limit;
+        return;
+    }
     let said = || Refused::said_by(&own_words, !state.job.preopens.is_empty());
     if let Some(refused) = state.refused.or_else(said) {
         result.message = format!("{own_words}; {}", refused.advice()).into();
@@ -317,6 +346,16 @@ fn stopped(error: &wasmtime::Error, stderr: &str, state: &mut State, result: &mu
         .downcast_ref::<Trap>()
         .is_none_or(|trap| matches!(trap, Trap::UnreachableCodeReached | Trap::MemoryOutOfBounds));
     if gave_up && let Some(message) = memory_limit(&state.usage) {
+        return result.fail(Status::Limit, message);
+    }
+    if let Some(Trap::OutOfFuel) = error.downcast_ref() {
+        let limit = state.job.spec.fuel.unwrap_or(u64::MAX);
+        return result
+            .fail(Status::Limit, format!("it needs more fuel than the limit of {limit}; raise it with --fuel"));
+    }
+    if let Some(ResourceTableError::Full) = error.downcast_ref() {
+        let limit = state.job.spec.open_files;
+        let message = format!("it has more files open than the limit of {limit}; raise it with --max-open-files");
         return result.fail(Status::Limit, message);
     }
     if let Some(Trap::StackOverflow) = error.downcast_ref() {

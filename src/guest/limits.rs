@@ -2,6 +2,8 @@
 
 use wasmtime::ResourceLimiter;
 
+use super::engine::MAX_TABLE_ELEMENTS;
+
 /// Counts the bytes of all memories and tables of a task. The mapped pages of windows are no memory of the task's own
 /// and do not count; the few bytes beside them that are copied do.
 #[derive(Debug)]
@@ -13,6 +15,8 @@ pub(super) struct Usage {
     window_bytes: u64,
     /// The total that was asked for when something was refused.
     refused_bytes: Option<u64>,
+    /// The elements of a table that was refused for its own size.
+    refused_elements: Option<usize>,
     /// Set while the host itself grows a memory to put a window there.
     pub growing_for_window: bool,
 }
@@ -22,12 +26,20 @@ const TABLE_ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
 
 impl Usage {
     pub fn new(limit_bytes: u64) -> Self {
-        Usage { limit_bytes, used_bytes: 0, window_bytes: 0, refused_bytes: None, growing_for_window: false }
+        Usage {
+            limit_bytes,
+            used_bytes: 0,
+            window_bytes: 0,
+            refused_bytes: None,
+            refused_elements: None,
+            growing_for_window: false,
+        }
     }
 
     /// Forgets refusals and windows, for the next task of a reused instance.
     pub fn start_task(&mut self) {
         self.refused_bytes = None;
+        self.refused_elements = None;
         self.window_bytes = 0;
     }
 
@@ -39,6 +51,11 @@ impl Usage {
     /// What the task was refused and the limit, in bytes, where it was refused memory.
     pub fn refused(&self) -> Option<(u64, u64)> {
         self.refused_bytes.map(|wanted| (wanted, self.limit_bytes))
+    }
+
+    /// How many elements a table was refused, where it was.
+    pub fn refused_elements(&self) -> Option<usize> {
+        self.refused_elements
     }
 
     /// Counts the private pages of a window. Says whether they are allowed.
@@ -84,6 +101,11 @@ impl ResourceLimiter for Usage {
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        // The maximum is the module's own or, where that is larger or not given, the pool's.
+        if desired > MAX_TABLE_ELEMENTS && maximum.is_none_or(|maximum| maximum >= MAX_TABLE_ELEMENTS) {
+            self.refused_elements = Some(desired);
+            return Ok(false);
+        }
         Ok(self.grow(current, desired, maximum, TABLE_ELEMENT_BYTES))
     }
 }

@@ -26,6 +26,11 @@ impl Refused {
         }
     }
 
+    /// Whether a guest's words say that a call of WASI would have taken over too much: `errno` `nomem`, which nothing else gives.
+    pub fn too_much_at_once(message: &str) -> bool {
+        message.contains("os error 48")
+    }
+
     /// What the guest was refused where that shows only in what it says: libraries know the granted directories, and do not
     /// ask for anything outside; and a directory that may only be read is refused by the errors of WASI.
     ///

@@ -20,6 +20,8 @@ pub(crate) struct TaskResult {
     pub message: Vec<u8>,
     pub backtrace: String,
     pub log: Log,
+    /// Units of fuel that it used, where the code counts them.
+    pub fuel: u64,
 }
 
 impl TaskResult {
@@ -31,6 +33,7 @@ impl TaskResult {
             message: Vec::new(),
             backtrace: String::new(),
             log: Log::default(),
+            fuel: 0,
         }
     }
 

@@ -19,7 +19,7 @@ use wasmtime::{Linker, Result, format_err};
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
-use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtxBuilder};
+use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtxBuilder, WasiView as _};
 
 use super::abi::Stop;
 use super::files::GuestInput;
@@ -120,7 +120,11 @@ pub(super) fn context(state: &State, argv: &[String]) -> Result<Wasi> {
     for Preopen { host_path, guest_path, perms } in &state.job.preopens {
         builder.preopened_dir(host_path, guest_path, *perms)?;
     }
-    Ok(Wasi { ctx: builder.build_p1(), stdout, stderr })
+    let mut ctx = builder.build_p1();
+    // What WASI keeps of its own: the standard streams, the directories, and what polling makes for a moment.
+    let own = 64 + state.job.preopens.len();
+    ctx.ctx().table.set_max_capacity(own + spec.open_files as usize);
+    Ok(Wasi { ctx, stdout, stderr })
 }
 
 /// What a task's random numbers follow from. Different tasks of a seed have different ones, and so has a task with different

@@ -23,6 +23,7 @@ fn done(ticket: u64, output_len: u64) -> DoneSlot {
         log_len: 0,
         start_ns: 0,
         duration_ns: 0,
+        fuel: 0,
     }
 }
 

@@ -132,6 +132,8 @@ pub struct DoneSlot {
     pub start_ns: u64,
     /// How long it ran.
     pub duration_ns: u64,
+    /// Units of fuel that it used, where the module counts them.
+    pub fuel: u64,
 }
 
 const STATUSES: [Status; 9] = [
@@ -171,7 +173,7 @@ impl DoneSlot {
             u64::from(self.message_len) | u64::from(self.backtrace_len) << 32,
             self.start_ns,
             self.duration_ns,
-            0,
+            self.fuel,
         ]
     }
 
@@ -187,6 +189,7 @@ impl DoneSlot {
             log_len: high(slot[1]),
             start_ns: slot[5],
             duration_ns: slot[6],
+            fuel: slot[7],
         })
     }
 
@@ -336,6 +339,14 @@ pub struct JobSpec {
     pub stack_bytes: u64,
     /// Bytes of log lines.
     pub log_bytes: u64,
+    /// Whether the module's code counts fuel.
+    pub counts_fuel: bool,
+    /// Units of fuel.
+    pub fuel: Option<u64>,
+    /// Files that may be open at a time.
+    pub open_files: u32,
+    /// Bytes that one call of WASI takes over.
+    pub host_call_bytes: u64,
     /// What the guest calls the worker's directories, in their order.
     pub directories: Vec<String>,
     /// Environment variables.
@@ -376,6 +387,7 @@ mod tests {
                     log_len: 17,
                     start_ns: 3,
                     duration_ns: 4,
+                    fuel: 1 << 63,
                 };
                 assert_eq!(DoneSlot::decode(&done.encode()), Some(done));
             }

@@ -133,7 +133,7 @@ pub(super) mod tests {
     pub(in crate::module) fn meta(name: &str) -> Meta {
         let description = serde_json::json!({
             "tasks": [], "scalars": [], "command": false, "initialize": false, "wasi": false,
-            "wrun_imports": [], "imports": [], "exports": [], "memory": null,
+            "wrun_imports": [], "imports": [], "exports": [], "memory": null, "memories": 0, "tables": 0,
         });
         Meta { name: name.into(), compiler: "c".into(), description: serde_json::from_value(description).unwrap() }
     }

@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::artifact::{self, Meta};
+use super::fingerprint::fingerprint;
+use crate::guest::engine::Fuel;
 use crate::sys::private_dir::{PrivateDir, Unusable, owned_by_us};
 use crate::{Error, Result};
 
@@ -98,7 +100,7 @@ impl Cache {
 
     /// All compiled modules, the most recently used one first.
     pub fn list(&self) -> Result<Vec<CacheEntry>> {
-        let compiler = super::fingerprint::fingerprint()?;
+        let compilers = [fingerprint(Fuel::NotCounted)?, fingerprint(Fuel::Counted)?];
         let mut entries = Vec::new();
         for found in self.files()? {
             // A file that went away meanwhile, or that is no entry, is left out.
@@ -108,7 +110,7 @@ impl Cache {
                 continue;
             };
             entries.push(CacheEntry {
-                current: meta.compiler == compiler,
+                current: compilers.contains(&meta.compiler.as_str()),
                 module: meta.name,
                 size_bytes: found.size_bytes,
                 used: found.modified,

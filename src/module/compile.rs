@@ -11,6 +11,7 @@ use super::Compiler;
 use super::artifact::{self, Meta};
 use super::description::Description;
 use super::explain::one_line;
+use super::fingerprint::Target;
 use super::helper::{Answer, Order, Work};
 use super::source::Source;
 use crate::error::Kind;
@@ -22,18 +23,18 @@ use crate::{Error, Result};
 const MAX_CODE_BYTES: u64 = 2 << 30;
 
 /// Compiles a module. Gives code and trailer, in sealed memory, and what the trailer says.
-pub(super) fn compile(compiler: &Compiler, source: &Source, fingerprint: &str) -> Result<(File, Meta)> {
+pub(super) fn compile(compiler: &Compiler, source: &Source, target: Target) -> Result<(File, Meta)> {
     let hold = |error| Error::system("cannot hold a module in memory", error);
     let mut module = sys::sealed_memfd(&source.bytes).map_err(hold)?;
     module.rewind().map_err(hold)?;
     let mut code = code_file::growing("wrun-code").map_err(hold)?;
-    let description = run(compiler, source, fingerprint, Work::Compile, &module, &code)?;
+    let description = run(compiler, source, target, Work::Compile, &module, &code)?;
     let finish = || {
         let code_len = code.seek(SeekFrom::End(0))?;
         if !(1..=MAX_CODE_BYTES).contains(&code_len) {
             return Err(std::io::Error::other(format!("the compiler gave {code_len} bytes of code")));
         }
-        let meta = Meta { name: source.name.clone(), compiler: fingerprint.to_owned(), description };
+        let meta = Meta { name: source.name.clone(), compiler: target.fingerprint.to_owned(), description };
         artifact::write_trailer(&mut code, code_len, &meta)?;
         // From here on nobody can change the code, not even a process that the compiler process might have left.
         fixed_file::seal(&code)?;
@@ -44,10 +45,10 @@ pub(super) fn compile(compiler: &Compiler, source: &Source, fingerprint: &str) -
 }
 
 /// Checks and describes precompiled code.
-pub(super) fn describe(compiler: &Compiler, source: &Source, fingerprint: &str, code: &File) -> Result<Description> {
+pub(super) fn describe(compiler: &Compiler, source: &Source, target: Target, code: &File) -> Result<Description> {
     let nothing =
         code_file::growing("wrun-nothing").map_err(|error| Error::system("cannot make a memory file", error))?;
-    run(compiler, source, fingerprint, Work::Describe, code, &nothing)
+    run(compiler, source, target, Work::Describe, code, &nothing)
 }
 
 /// The program that compiles.
@@ -67,14 +68,15 @@ fn executable(compiler: &Compiler) -> Result<PathBuf> {
 fn run(
     compiler: &Compiler,
     source: &Source,
-    fingerprint: &str,
+    target: Target,
     work: Work,
     module: &File,
     code: &File,
 ) -> Result<Description> {
     let exe = executable(compiler)?;
     let order = Order {
-        fingerprint: fingerprint.to_owned(),
+        fingerprint: target.fingerprint.to_owned(),
+        fuel: target.fuel,
         parent: std::process::id(),
         memory_bytes: compiler.memory_bytes,
         output_bytes: MAX_CODE_BYTES,

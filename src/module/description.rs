@@ -25,6 +25,10 @@ pub struct Description {
     pub exports: Vec<Extern>,
     /// The memory exported as `memory`.
     pub memory: Option<Memory>,
+    /// How many linear memories it has.
+    pub memories: u32,
+    /// How many tables it has.
+    pub tables: u32,
 }
 
 /// An export that can be called with numbers parsed from text.

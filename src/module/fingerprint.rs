@@ -3,25 +3,42 @@
 use std::hash::{Hash, Hasher};
 use std::sync::OnceLock;
 
-use crate::guest::engine;
+use crate::guest::engine::{self, Fuel};
 use crate::{Error, Result};
 
 /// Counts the changes of what is kept with compiled code; see `artifact`.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
-/// The fingerprint in hexadecimal digits: it covers wasmtime's version and settings, the features of this machine's CPU,
+/// What code is to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    /// Whether it counts fuel.
+    pub fuel: Fuel,
+    /// The fingerprint of such code.
+    pub fingerprint: &'static str,
+}
+
+impl Target {
+    /// Code for this machine and program.
+    pub fn new(fuel: Fuel) -> Result<Target> {
+        Ok(Target { fuel, fingerprint: fingerprint(fuel)? })
+    }
+}
+
+/// The fingerprint, in hexadecimal digits, of code that counts fuel or does not: it covers wasmtime's version and settings, the features of this machine's CPU,
 /// this crate's version and the format in which modules are kept.
 ///
 /// It needs an `Engine`, which is made once per process, without a pool of instances: which settings affect code is
 /// wasmtime's business, and the hash that wasmtime's own cache uses is the only complete account of them.
-pub(super) fn fingerprint() -> Result<&'static str> {
-    static FINGERPRINT: OnceLock<String> = OnceLock::new();
-    if let Some(fingerprint) = FINGERPRINT.get() {
+pub(super) fn fingerprint(fuel: Fuel) -> Result<&'static str> {
+    static FINGERPRINTS: [OnceLock<String>; 2] = [OnceLock::new(), OnceLock::new()];
+    let kept = &FINGERPRINTS[usize::from(fuel == Fuel::Counted)];
+    if let Some(fingerprint) = kept.get() {
         return Ok(fingerprint);
     }
-    let engine = wasmtime::Engine::new(&engine::config())
+    let engine = wasmtime::Engine::new(&engine::config(fuel))
         .map_err(|error| Error::module(format!("this machine cannot run compiled modules: {error:#}")))?;
-    Ok(FINGERPRINT.get_or_init(|| of_engine(&engine)))
+    Ok(kept.get_or_init(|| of_engine(&engine)))
 }
 
 /// The fingerprint of code that `engine` compiles.
@@ -60,15 +77,18 @@ mod tests {
 
     #[test]
     fn a_worker_has_the_same_fingerprint() {
-        let pooled = wasmtime::Engine::new(&engine::worker_config(1 << 20)).unwrap();
-        assert_eq!(fingerprint().unwrap(), of_engine(&pooled));
+        for fuel in [Fuel::Counted, Fuel::NotCounted] {
+            let pooled = wasmtime::Engine::new(&engine::worker_config(1 << 20, fuel)).unwrap();
+            assert_eq!(fingerprint(fuel).unwrap(), of_engine(&pooled));
+        }
+        assert_ne!(fingerprint(Fuel::Counted).unwrap(), fingerprint(Fuel::NotCounted).unwrap());
     }
 
     #[test]
     fn compiler_settings_change_the_fingerprint() {
-        let mut config = engine::config();
+        let mut config = engine::config(Fuel::NotCounted);
         config.cranelift_opt_level(wasmtime::OptLevel::None);
-        assert_ne!(fingerprint().unwrap(), of_engine(&wasmtime::Engine::new(&config).unwrap()));
+        assert_ne!(fingerprint(Fuel::NotCounted).unwrap(), of_engine(&wasmtime::Engine::new(&config).unwrap()));
     }
 
     #[test]

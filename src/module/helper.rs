@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use super::description::Description;
 use super::{explain, fingerprint};
-use crate::guest::{describe, engine};
+use crate::guest::describe;
+use crate::guest::engine::{self, Fuel};
 use crate::sys::{compiler_process, self_exe};
 
 /// The second of the hidden arguments: what tells this process from a worker.
@@ -31,6 +32,8 @@ const STACK_BYTES: usize = 512 << 10;
 pub(super) struct Order {
     /// The compiler's fingerprint; a program with another one refuses.
     pub fingerprint: String,
+    /// Whether the code is to count fuel.
+    pub fuel: Fuel,
     /// The process that waits for the answer.
     pub parent: u32,
     /// Bytes of memory that may be used.
@@ -64,7 +67,7 @@ pub(super) enum Answer {
 
 impl Order {
     /// The arguments of the process.
-    pub fn to_args(&self) -> [String; 7] {
+    pub fn to_args(&self) -> [String; 8] {
         let work = match self.work {
             Work::Compile => "code",
             Work::Describe => "description",
@@ -73,6 +76,7 @@ impl Order {
             self_exe::HIDDEN_ARGUMENT.to_owned(),
             ROLE.to_owned(),
             self.fingerprint.clone(),
+            (self.fuel == Fuel::Counted).to_string(),
             self.parent.to_string(),
             self.memory_bytes.to_string(),
             self.output_bytes.to_string(),
@@ -83,12 +87,13 @@ impl Order {
     /// Understands the arguments, without the program's name.
     pub fn from_args(args: impl IntoIterator<Item = String>) -> Option<Self> {
         let args: Vec<String> = args.into_iter().collect();
-        let [hidden, role, fingerprint, parent, memory_bytes, output_bytes, work] = args.try_into().ok()?;
+        let [hidden, role, fingerprint, count_fuel, parent, memory_bytes, output_bytes, work] = args.try_into().ok()?;
         if hidden != self_exe::HIDDEN_ARGUMENT || role != ROLE {
             return None;
         }
         Some(Order {
             fingerprint,
+            fuel: Fuel::new(count_fuel.parse().ok()?),
             parent: parent.parse().ok()?,
             memory_bytes: memory_bytes.parse().ok()?,
             output_bytes: output_bytes.parse().ok()?,
@@ -114,12 +119,12 @@ pub(crate) fn helper_main() -> ! {
 
 fn obey(order: &Order) -> io::Result<Answer> {
     compiler_process::confine(order.parent, order.memory_bytes, order.output_bytes)?;
-    if fingerprint::fingerprint().map_err(io::Error::other)? != order.fingerprint {
+    if fingerprint::fingerprint(order.fuel).map_err(io::Error::other)? != order.fingerprint {
         return Ok(Answer::Unable("it is another version of wrun than this one: use the same for both".into()));
     }
     // A worker's settings, pool included: a module that would not fit there is refused here. The stack's size has no part
     // in that.
-    let engine = match wasmtime::Engine::new(&engine::worker_config(STACK_BYTES)) {
+    let engine = match wasmtime::Engine::new(&engine::worker_config(STACK_BYTES, order.fuel)) {
         Ok(engine) => engine,
         Err(error) => return Ok(Answer::Unable(explain::one_line(&format!("{error:#}")))),
     };
@@ -162,8 +167,11 @@ mod tests {
     #[test]
     fn orders_survive_the_command_line() {
         for work in [Work::Compile, Work::Describe] {
-            let order = Order { fingerprint: "f".into(), parent: 1, memory_bytes: u64::MAX, output_bytes: 2, work };
-            assert_eq!(Order::from_args(order.to_args()), Some(order));
+            for fuel in [Fuel::Counted, Fuel::NotCounted] {
+                let fingerprint = "f".to_owned();
+                let order = Order { fingerprint, fuel, parent: 1, memory_bytes: u64::MAX, output_bytes: 2, work };
+                assert_eq!(Order::from_args(order.to_args()), Some(order));
+            }
         }
         assert_eq!(Order::from_args(["__wrun".into(), "compile".into()]), None);
     }

@@ -30,7 +30,9 @@ pub(crate) use helper::{ROLE as HELPER_ROLE, helper_main};
 pub use imports::Grant;
 
 use crate::error::Kind;
+use crate::guest::engine::Fuel;
 use crate::{Error, Result};
+use fingerprint::Target;
 use source::{Format, Source};
 
 /// A compiled module: its machine code as an open file, and its description. Cheap to clone.
@@ -46,6 +48,7 @@ struct Compiled {
     code: File,
     origin: Origin,
     cache_problem: Option<String>,
+    fuel: Fuel,
 }
 
 /// Where a module's machine code came from.
@@ -81,6 +84,8 @@ pub struct Compiler {
     pub memory_bytes: u64,
     /// Whether `.cwasm` files (precompiled code, which is trusted code) are accepted.
     pub allow_precompiled: bool,
+    /// Whether code counts the fuel that it uses, for [`Limits::fuel`](crate::Limits::fuel); it takes up to 2.5 times as long.
+    pub count_fuel: bool,
 }
 
 impl Default for Compiler {
@@ -91,6 +96,7 @@ impl Default for Compiler {
             timeout: Duration::from_secs(60),
             memory_bytes: 4 << 30,
             allow_precompiled: false,
+            count_fuel: false,
         }
     }
 }
@@ -118,10 +124,11 @@ impl Compiler {
     }
 
     fn load_source(&self, source: Source) -> Result<Module> {
-        let fingerprint = fingerprint::fingerprint()?;
         if source.format == Format::Precompiled {
-            return self.load_precompiled(source, fingerprint);
+            return self.load_precompiled(source);
         }
+        let target = Target::new(Fuel::new(self.count_fuel))?;
+        let Target { fuel, fingerprint } = target;
         let key = fingerprint::cache_key(fingerprint, &source.bytes);
         let (cache, mut cache_problem) = self.open_cache();
         let name = source.name.clone();
@@ -134,9 +141,10 @@ impl Compiler {
                 code,
                 origin: Origin::Cache,
                 cache_problem,
+                fuel,
             })));
         }
-        let (code, meta) = compile::compile(self, &source, fingerprint)?;
+        let (code, meta) = compile::compile(self, &source, target)?;
         if let Some(dir) = self.cache_dir.as_deref().filter(|_| cache_problem.is_none()) {
             cache_problem = keep(dir, &key, &code).err();
         }
@@ -148,6 +156,7 @@ impl Compiler {
             code,
             origin: Origin::Compiled,
             cache_problem,
+            fuel,
         })))
     }
 
@@ -159,7 +168,7 @@ impl Compiler {
         }
     }
 
-    fn load_precompiled(&self, source: Source, fingerprint: &str) -> Result<Module> {
+    fn load_precompiled(&self, source: Source) -> Result<Module> {
         if !self.allow_precompiled {
             return Err(Error::module(format!(
                 "{} is precompiled code, which is trusted code: allow it with --allow-precompiled, or name the .wasm file",
@@ -172,13 +181,21 @@ impl Compiler {
         };
         let code = code.map_err(|error| Error::system("cannot hold precompiled code", error))?;
         // What this very compiler wrote needs no second look; anything else is checked where a fault does no harm.
-        let known = artifact::read_trailer(&code).ok().flatten().filter(|meta| meta.compiler == fingerprint);
-        let description = match known {
-            Some(meta) => meta.description,
-            None => compile::describe(self, &source, fingerprint, &code)?,
+        let meta = artifact::read_trailer(&code).ok().flatten();
+        let targets = [Target::new(Fuel::NotCounted)?, Target::new(Fuel::Counted)?];
+        let known = meta.and_then(|meta| {
+            let target = targets.iter().find(|target| target.fingerprint == meta.compiler)?;
+            Some((meta.description, target.fuel))
+        });
+        let (description, fuel) = match known {
+            Some(known) => known,
+            None => {
+                let target = targets[usize::from(self.count_fuel)];
+                (compile::describe(self, &source, target, &code)?, target.fuel)
+            }
         };
         let (name, origin) = (source.name, Origin::Precompiled);
-        Ok(Module(Arc::new(Compiled { id: next_id(), name, description, code, origin, cache_problem: None })))
+        Ok(Module(Arc::new(Compiled { id: next_id(), name, description, code, origin, cache_problem: None, fuel })))
     }
 }
 
@@ -227,6 +244,11 @@ impl Module {
     /// Where its machine code came from.
     pub fn origin(&self) -> Origin {
         self.0.origin
+    }
+
+    /// Whether its code counts fuel, as [`Limits::fuel`](crate::Limits::fuel) needs it.
+    pub fn counts_fuel(&self) -> bool {
+        self.0.fuel == Fuel::Counted
     }
 
     /// Why the cache could not be used, where it was to be: the directory is not private, the disk is full.

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
 use super::*;
-use crate::guest::engine;
+use crate::guest::engine::{self, Fuel};
 use crate::sys::self_exe::for_tests::compiler;
 
 const SQRT: &str = r#"(module (func (export "sqrt") (param f64) (result f64) (f64.sqrt (local.get 0))))"#;
@@ -27,7 +27,7 @@ fn script(dir: &tempfile::TempDir, text: &str) -> Compiler {
 
 /// Loads a module's code as a worker does.
 fn deserialize(module: &Module) -> wasmtime::Result<wasmtime::Module> {
-    let engine = wasmtime::Engine::new(&engine::worker_config(1 << 20)).unwrap();
+    let engine = wasmtime::Engine::new(&engine::worker_config(1 << 20, Fuel::NotCounted)).unwrap();
     let code = module.code().try_clone().unwrap();
     // SAFETY: the code comes from this crate's compiler and does not change.
     #[expect(unsafe_code, reason = "precompiled code")]
@@ -116,10 +116,11 @@ fn module_that_takes_too_long_to_compile_is_given_up() {
 
 #[test]
 fn compiler_process_without_its_parent_does_nothing() {
-    let fingerprint = fingerprint::fingerprint().unwrap().to_owned();
+    let fuel = Fuel::NotCounted;
+    let fingerprint = fingerprint::fingerprint(fuel).unwrap().to_owned();
     let work = helper::Work::Compile;
     // Process 1 is not the parent of what a test starts.
-    let order = helper::Order { fingerprint, parent: 1, memory_bytes: 1 << 30, output_bytes: 1 << 30, work };
+    let order = helper::Order { fingerprint, fuel, parent: 1, memory_bytes: 1 << 30, output_bytes: 1 << 30, work };
     let mut command = std::process::Command::new("/proc/self/exe");
     let output = command.args(order.to_args()).env_clear().stdin(std::process::Stdio::null()).output().unwrap();
     assert!(output.stdout.is_empty());
@@ -168,7 +169,9 @@ fn compiler_process_that_misbehaves_is_an_error() {
 #[test]
 fn compiler_process_of_another_version_is_refused() {
     let source = Source::from_bytes("m.wat", SQRT.as_bytes().to_vec(), None).unwrap();
-    let error = compile::compile(&compiler(), &source, "other").unwrap_err().to_string();
+    let error = compile::compile(&compiler(), &source, Target { fuel: Fuel::NotCounted, fingerprint: "other" })
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("it is another version of wrun than this one"), "{error}");
 }
 
@@ -202,9 +205,9 @@ fn precompiled_code_of_wasmtime_itself_is_described_and_checked() {
     let trusting = Compiler { allow_precompiled: true, ..compiler() };
     let precompile =
         |config: &wasmtime::Config| wasmtime::Engine::new(config).unwrap().precompile_module(SQRT.as_bytes());
-    let fitting = trusting.load_bytes("fits", &precompile(&engine::config()).unwrap()).unwrap();
+    let fitting = trusting.load_bytes("fits", &precompile(&engine::config(Fuel::NotCounted)).unwrap()).unwrap();
     assert_eq!(fitting.description().scalars.len(), 1);
-    let mut config = engine::config();
+    let mut config = engine::config(Fuel::NotCounted);
     config.epoch_interruption(true);
     let error = problem(trusting.load_bytes("other", &precompile(&config).unwrap()));
     assert!(error.starts_with("other was precompiled for another wrun, wasmtime or CPU: compile it again"), "{error}");

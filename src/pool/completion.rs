@@ -36,6 +36,7 @@ pub(super) fn complete(
         duration: Duration::from_nanos(done.duration_ns),
         worker,
         attempts: pending.attempts,
+        fuel: job.module.counts_fuel().then_some(done.fuel),
     };
     let longest_text = max_text_bytes(job.limits.log_bytes) as u64;
     let too_long = done.output_len > job.limits.output_bytes

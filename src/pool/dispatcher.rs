@@ -131,14 +131,14 @@ impl<'pool> Dispatcher<'pool> {
 
     /// Takes a task over. It goes to a worker now, or as soon as one has room.
     pub fn submit(&mut self, pending: Pending) {
-        let too_long = pending.task.argument.len() > Task::MAX_ARGUMENT_BYTES;
+        let longest = self.job.limits.argument_bytes;
+        let too_long = pending.task.argument.len() as u64 > longest;
         if let Some(message) = pending.task.unrunnable.clone() {
             self.ended.push_back(pending.fail(Status::Error, message, 0));
         } else if too_long {
             let message = format!(
-                "its argument has {} bytes, and {} are possible; pass it as an input",
+                "its argument has {} bytes, and the limit is {longest}; raise it with --max-argument, or pass it as an input",
                 pending.task.argument.len(),
-                Task::MAX_ARGUMENT_BYTES
             );
             self.ended.push_back(pending.fail(Status::Limit, message, 0));
         } else if pending.task.inputs.len() > Task::MAX_INPUTS {

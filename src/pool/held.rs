@@ -39,8 +39,13 @@ pub(super) struct Ended {
 impl Pending {
     /// Ends the task without a completion of its own.
     pub fn fail(self, status: Status, message: String, worker: u32) -> Ended {
-        let stats =
-            TaskStats { start: SystemTime::now(), duration: Default::default(), worker, attempts: self.attempts };
+        let stats = TaskStats {
+            start: SystemTime::now(),
+            duration: Default::default(),
+            worker,
+            attempts: self.attempts,
+            fuel: None,
+        };
         self.end(Err(TaskError { status, message, backtrace: None }), Vec::new(), stats)
     }
 

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use crate::ipc::wire::{InputRange, JobSpec};
 use crate::job::Instances;
 use crate::module::Entry;
-use crate::{Directory, Error, Grants, Input, Job, Limits, Module, Result};
+use crate::{Directory, Error, Grants, Input, Job, Limits, Module, Result, Task};
 
 /// A job as workers get it.
 #[derive(Debug)]
@@ -44,13 +44,7 @@ impl Prepared {
         if job.argv.is_some() && entry != Entry::Command {
             return Err(Error::request(format!("argv is for WASI commands, which {} is not", job.module.name())));
         }
-        if job.limits.stack_bytes == 0 || job.limits.stack_bytes > Limits::MAX_STACK_BYTES {
-            return Err(Error::request(format!(
-                "a stack of {} bytes is not possible: give at least 1 and at most {}",
-                job.limits.stack_bytes,
-                Limits::MAX_STACK_BYTES
-            )));
-        }
+        check_limits(job)?;
         check_grants(&job.grants)?;
         let (files, inputs) = shared_inputs(job)?;
         let stdio = match stdio {
@@ -72,6 +66,10 @@ impl Prepared {
             output_bytes: limits.output_bytes,
             stack_bytes: limits.stack_bytes,
             log_bytes: limits.log_bytes,
+            counts_fuel: job.module.counts_fuel(),
+            fuel: limits.fuel,
+            open_files: limits.open_files,
+            host_call_bytes: limits.host_call_bytes,
             directories: job.grants.directories.iter().map(|directory| directory.guest_path().to_owned()).collect(),
             environment: job.grants.environment.clone(),
             real_clock: job.grants.clock,
@@ -110,6 +108,37 @@ impl Prepared {
             Some(shared) => self.spec.inputs.get(shared).map_or_else(|| format!("#{index}"), |(name, _)| name.clone()),
         }
     }
+}
+
+fn check_limits(job: &Job) -> Result<()> {
+    let Limits { stack_bytes, argument_bytes, open_files, memories, tables, .. } = job.limits;
+    let stack = (stack_bytes, 1, Limits::MAX_STACK_BYTES, "stack");
+    let argument = (argument_bytes, 0, Task::MAX_ARGUMENT_BYTES as u64, "argument");
+    for (bytes, least, most, what) in [stack, argument] {
+        if !(least..=most).contains(&bytes) {
+            return Err(Error::request(format!(
+                "a limit of {bytes} bytes for the {what} is not possible: give at least {least} and at most {most}"
+            )));
+        }
+    }
+    if open_files > Limits::MAX_OPEN_FILES {
+        let most = Limits::MAX_OPEN_FILES;
+        return Err(Error::request(format!("{open_files} open files a task are not possible: give at most {most}")));
+    }
+    let (module, description) = (job.module.name(), job.module.description());
+    for (count, limit, what) in [(description.memories, memories, "memories"), (description.tables, tables, "tables")] {
+        if count > limit {
+            let message =
+                format!("module {module} has {count} {what}, and the limit is {limit}; raise it with --max-{what}");
+            return Err(Error::module(message));
+        }
+    }
+    if job.limits.fuel.is_some() && !job.module.counts_fuel() {
+        return Err(Error::module(format!(
+            "module {module} was compiled without counting fuel: compile it again with `wrun compile --count-fuel`"
+        )));
+    }
+    Ok(())
 }
 
 /// The most directories that tasks may be granted.

@@ -98,7 +98,8 @@ impl<S: Source> Run<'_, S> {
 /// The outcome of the whole reduction.
 fn merged(result: Result<Output, String>) -> Outcome {
     let pending = Pending { tag: 0, index: 0, function: REDUCE, task: Task::default(), attempts: 1, returned: 0 };
-    let stats = TaskStats { start: SystemTime::now(), duration: Default::default(), worker: 0, attempts: 1 };
+    let stats =
+        TaskStats { start: SystemTime::now(), duration: Default::default(), worker: 0, attempts: 1, fuel: None };
     match result {
         Ok(output) => pending.end(Ok(output), Vec::new(), stats).outcome,
         Err(message) => pending.fail(Status::Cancelled, message, 0).outcome,

@@ -31,6 +31,8 @@ pub struct TaskObject<'a> {
     seconds: f64,
     worker: u32,
     attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fuel: Option<u64>,
 }
 
 impl<'a> TaskObject<'a> {
@@ -60,6 +62,7 @@ impl<'a> TaskObject<'a> {
             seconds: outcome.stats.duration.as_secs_f64(),
             worker: outcome.stats.worker,
             attempts: outcome.stats.attempts,
+            fuel: outcome.stats.fuel,
         }
     }
 }
@@ -106,6 +109,7 @@ pub mod tests {
                 duration: Duration::from_millis(250),
                 worker: 1,
                 attempts: 2,
+                fuel: None,
             },
         }
     }

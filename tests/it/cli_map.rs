@@ -82,11 +82,15 @@ fn items_that_are_too_long_are_refused() {
     assert_eq!(place.map_lines("echo", &[], &longest), ok(&format!("{longest}\n")));
     let failed = place.map_lines("echo", &[], format!("{longest}x\nb\n"));
     assert_eq!((failed.code, failed.stdout.as_str()), (Some(100), "b\n"));
-    assert!(failed.stderr.contains("failed: item is longer than 65536 bytes; put it into a file and use --files\n"));
+    assert!(failed.stderr.contains("failed: item is longer than 65536 bytes; raise that with --max-argument, or put it into a file and use --files\n"));
     assert!(failed.stderr.len() < 300, "{}", failed.stderr);
     assert_eq!(
         place.map("echo", &["b", &format!("{longest}x")]),
-        said(2, "", "wrun: item is longer than 65536 bytes; put it into a file and use --files\n")
+        said(
+            2,
+            "",
+            "wrun: item is longer than 65536 bytes; raise that with --max-argument, or put it into a file and use --files\n"
+        )
     );
 }
 

@@ -385,20 +385,23 @@ fn large_results_arrive_as_they_were_written() {
 }
 
 #[test]
-fn an_argument_may_have_64_kib() {
-    let lens = [0, 1, 4096, Task::MAX_ARGUMENT_BYTES - 1, Task::MAX_ARGUMENT_BYTES, Task::MAX_ARGUMENT_BYTES + 1, 10];
+fn an_argument_may_have_64_kib_unless_the_limit_is_raised() {
+    const LIMIT: usize = 64 << 10;
+    let lens = [0, 1, 4096, LIMIT - 1, LIMIT, LIMIT + 1, 10];
     let ended = each(&echo_job(), lens.map(|len| Task::new(pattern(len))));
     for (outcome, len) in ended.iter().zip(lens) {
-        if len > Task::MAX_ARGUMENT_BYTES {
-            let message = "its argument has 65537 bytes, and 65536 are possible; pass it as an input";
+        if len > LIMIT {
+            let message = "its argument has 65537 bytes, and the limit is 65536; raise it with --max-argument, or pass it as an input";
             assert_eq!(failed(outcome), (Status::Limit, message));
         } else {
             assert!(bytes(outcome) == pattern(len), "{len}");
         }
     }
     // Many at a time do not fit into the ring at once.
-    let many = each(&echo_job(), (0..100u8).map(|n| Task::new(vec![n; Task::MAX_ARGUMENT_BYTES])));
-    assert!(many.iter().enumerate().all(|(n, outcome)| bytes(outcome) == vec![n as u8; Task::MAX_ARGUMENT_BYTES]));
+    const MOST: usize = Task::MAX_ARGUMENT_BYTES;
+    let job = echo_job().limits(Limits { argument_bytes: MOST as u64, ..Limits::default() });
+    let many = each(&job, (0..100u8).map(|n| Task::new(vec![n; MOST])));
+    assert!(many.iter().enumerate().all(|(n, outcome)| bytes(outcome) == vec![n as u8; MOST]));
 }
 
 #[test]

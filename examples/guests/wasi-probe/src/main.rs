@@ -52,6 +52,11 @@ fn act(words: &[&str]) -> io::Result<String> {
         ["link", from, to] => fs::hard_link(from, to).map(|()| done()),
         #[expect(deprecated, reason = "the one way to make a symbolic link that the standard library has here")]
         ["symlink", target, path] => fs::soft_link(target, path).map(|()| done()),
+        // So many bytes at once.
+        ["print", bytes] => {
+            let bytes = bytes.parse().map_err(io::Error::other)?;
+            io::stdout().write_all(&vec![b'x'; bytes]).map(|()| String::new())
+        }
         // As many files as there may be at a time; says how many that was.
         ["hoard", path] => {
             let mut files = Vec::new();
