@@ -7,8 +7,9 @@ use std::os::unix::fs::FileExt;
 
 use crate::Access;
 use crate::event::Status;
-use crate::guest::{FileTable, Guest, TaskResult};
+use crate::guest::{self, FileTable, Guest, TaskResult};
 use crate::ipc::channel::{ToPool, ToWorker};
+use crate::ipc::place::PlaceWriter;
 use crate::ipc::ring::{INLINE_MAX_BYTES, WorkerRing};
 use crate::ipc::wire::{DoneSlot, JobSpec, PROTOCOL_VERSION, Payload, TaskSlot};
 use crate::job::Limits;
@@ -23,11 +24,7 @@ const STACK_BYTES: usize = Limits::MAX_STACK_BYTES as usize + (4 << 20);
 
 /// Runs this process as a worker of the process `parent`. Gives its exit code when the pool is gone.
 pub(crate) fn main(parent: u32) -> i32 {
-    // Of its own, because the main thread's stack is as large as the user's shell says. It starts confined, as all
-    // threads do that a confined one starts.
-    let thread = std::thread::Builder::new().name("guest".into()).stack_size(STACK_BYTES);
-    let ended = Worker::start(parent).and_then(|worker| thread.spawn(|| worker.run())).map(|thread| thread.join());
-    match ended {
+    match Worker::start(parent).and_then(run) {
         Ok(Ok(Ok(()))) => 0,
         Ok(Ok(Err(error))) | Err(error) => {
             // The pool shows these words with the news of this process's end.
@@ -37,6 +34,29 @@ pub(crate) fn main(parent: u32) -> i32 {
         // The panic has been printed.
         Ok(Err(_)) => 1,
     }
+}
+
+/// Runs guests on a thread of their own, because the main thread's stack is as large as the user's shell says; it starts
+/// confined, as all threads do that a confined one starts. Meanwhile the main thread tells the pool where tasks are.
+fn run(worker: Worker) -> io::Result<std::thread::Result<io::Result<()>>> {
+    struct EndQuestions<'a>(&'a PlaceWriter);
+    impl Drop for EndQuestions<'_> {
+        fn drop(&mut self) {
+            self.0.end();
+        }
+    }
+    let (place, clock) = (worker.ring.place(), worker.ring.clock());
+    std::thread::scope(|scope| {
+        let guests = || {
+            let _end = EndQuestions(&place);
+            guest::this_thread_runs_guests()?;
+            worker.run()
+        };
+        let thread = std::thread::Builder::new().name("guest".into()).stack_size(STACK_BYTES);
+        let thread = thread.spawn_scoped(scope, guests)?;
+        guest::answer_questions(&place, &clock);
+        Ok(thread.join())
+    })
 }
 
 struct Worker {

@@ -8,14 +8,20 @@ use std::sync::OnceLock;
 use wasmtime::unix::StoreExt;
 use wasmtime::{Engine, Store};
 
+use super::place;
 use super::state::State;
 use super::window::Windows;
 use crate::sys::fault::{self, Fault};
+use crate::sys::interrupt::Registers;
 
-/// What the signal handler of this thread works on.
-struct Watched {
+/// What the signal handlers of this thread work on.
+pub(super) struct Watched {
     windows: *const Windows,
-    code: Range<usize>,
+    /// Where the guest's machine code lies.
+    pub code: Range<usize>,
+    pub store: *const Store<Box<State>>,
+    /// All frames of the guest lie below.
+    pub stack_top: usize,
 }
 
 thread_local! {
@@ -24,11 +30,14 @@ thread_local! {
 
 /// Makes faults in the windows of `store` go to [`Windows::note`] first, whenever it runs under [`watch`].
 pub(super) fn install_handler(store: &mut Store<Box<State>>) {
-    // SAFETY: the handler is async-signal-safe: `decode` reads what the kernel gave, `on_fault` says so of itself. It captures nothing.
+    // SAFETY: the handler is async-signal-safe: `decode` and `of_context` read what the kernel gave, `on_fault` of this file and of
+    // `place` say so of themselves. It captures nothing.
     unsafe {
         store.set_signal_handler(|signal, info, context| {
             // SAFETY: wasmtime passes on what the kernel gave to its own handler.
-            fault::decode(signal, info, context).is_some_and(|fault| on_fault(&fault))
+            let (fault, registers) = (fault::decode(signal, info, context), Registers::of_context(context));
+            watched(|guest| place::on_fault(guest, &registers));
+            fault.is_some_and(|fault| on_fault(&fault))
         });
     }
 }
@@ -46,7 +55,9 @@ pub(super) fn watch<R>(
         }
     }
     // The state is boxed, so its windows stay where they are.
-    let watched = Watched { windows: &raw const store.data().windows, code };
+    let mut watched =
+        Watched { windows: &raw const store.data().windows, code, store: &raw const *store, stack_top: 0 };
+    watched.stack_top = &raw const watched as usize;
     WATCHED.set(&raw const watched);
     let _reset = Reset;
     call(store)
@@ -73,26 +84,29 @@ pub(super) fn with_handlers(engine: impl FnOnce() -> wasmtime::Result<Engine>) -
 }
 
 fn on_fault(fault: &Fault) -> bool {
-    watched(|windows, code| windows.note(fault) && !code.contains(&fault.instruction) && windows.scratch(fault))
+    in_window(|windows, code| windows.note(fault) && !code.contains(&fault.instruction) && windows.scratch(fault))
 }
 
 /// Notes a page that is not there.
 fn note_no_page(fault: &Fault) -> bool {
-    watched(|windows, _| windows.note(fault))
+    in_window(|windows, _| windows.note(fault))
 }
 
 /// Lets an access to a window finish on a scratch page.
 fn give_scratch(fault: &Fault) -> bool {
-    watched(|windows, _| windows.note(fault) && windows.scratch(fault))
+    in_window(|windows, _| windows.note(fault) && windows.scratch(fault))
 }
 
 /// Asks about the windows of the guest that runs on this thread. Async-signal-safe if `ask` is.
-fn watched(ask: impl FnOnce(&Windows, &Range<usize>) -> bool) -> bool {
-    let watched = WATCHED.get();
-    if watched.is_null() {
-        return false;
-    }
-    // SAFETY: `watch` set it on this thread and has not returned, so both objects live. Imports do touch the memory of
-    // windows (on the guest's behalf), but never while they change the list of areas, so no change is half done now.
-    unsafe { ask(&*(*watched).windows, &(*watched).code) }
+fn in_window(ask: impl FnOnce(&Windows, &Range<usize>) -> bool) -> bool {
+    // SAFETY: see `watched`; the windows live as long. Imports do touch the memory of windows (on the guest's behalf), but
+    // never while they change the list of areas, so no change is half done now.
+    watched(|guest| ask(unsafe { &*guest.windows }, &guest.code)).unwrap_or(false)
+}
+
+/// Asks about the guest that runs on this thread; `None` where none does. Async-signal-safe if `ask` is.
+pub(super) fn watched<R>(ask: impl FnOnce(&Watched) -> R) -> Option<R> {
+    // SAFETY: `watch` set it on this thread and has not returned, so the object lives; nobody changes it.
+    let watched = unsafe { WATCHED.get().as_ref() };
+    watched.map(ask)
 }

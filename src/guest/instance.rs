@@ -12,10 +12,12 @@ use super::engine::{self, Fuel};
 use super::fault;
 use super::files::FileTable;
 use super::job::{Callable, LoadedJob, deserialize};
+use super::place;
 use super::refusals::Refused;
 use super::result::TaskResult;
 use super::scalar;
 use super::state::State;
+use super::symbols::Symbols;
 use super::wasi;
 use super::window::Recorded;
 use crate::Access;
@@ -96,6 +98,7 @@ impl Guest {
                 module
             }
         };
+        place::set_loaded(Arc::new(Symbols::new(module.clone())));
         self.job = Some(Arc::new(LoadedJob::link(&module, spec, files, stdio, directories)?));
         Ok(())
     }
@@ -121,7 +124,7 @@ impl Guest {
             }
             let instance = match live.instance {
                 Some(instance) => instance,
-                None => instantiate(&job, store)?,
+                None => place::while_instantiating(|| instantiate(&job, store))?,
             };
             live.instance = Some(instance);
             call(function, store, instance)

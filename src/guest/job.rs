@@ -77,14 +77,14 @@ impl LoadedJob {
                 })
             })
             .collect::<Result<_, String>>()?;
-        let image = module.image_range();
+        let text = module.text().as_ptr_range();
         Ok(LoadedJob {
             pre: linker.instantiate_pre(module).map_err(|error| format!("cannot link the module: {error:#}"))?,
             functions,
             initialize: module.get_export_index(wrun_abi::INITIALIZE_EXPORT),
             memory: module.get_export_index(wrun_abi::MEMORY_EXPORT),
             uses_wasi,
-            code: image.start as usize..image.end as usize,
+            code: text.start as usize..text.end as usize,
             inputs: spec.inputs.iter().map(|(_, range)| files.input(range)).collect(),
             stdio: stdio.map(|files| files.map(Arc::new)),
             preopens: spec

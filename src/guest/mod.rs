@@ -10,13 +10,16 @@ mod files;
 mod instance;
 mod job;
 mod limits;
+mod place;
 mod refusals;
 mod result;
 mod scalar;
 mod state;
+mod symbols;
 mod wasi;
 mod window;
 
 pub(crate) use files::FileTable;
 pub(crate) use instance::Guest;
+pub(crate) use place::{answer_questions, this_thread_runs_guests};
 pub(crate) use result::TaskResult;

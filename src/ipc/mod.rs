@@ -1,6 +1,7 @@
 //! How a pool and its workers talk; README.md beside this file explains the protocol.
 
 pub mod channel;
+pub mod place;
 pub mod ring;
 pub mod wire;
 

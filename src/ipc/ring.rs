@@ -1,12 +1,14 @@
-//! The ring pair in shared memory. README.md beside this file explains the protocol; this module is its only user of
-//! shared words.
+//! The ring pair in shared memory. README.md beside this file explains the protocol; this module and [`super::place`] are the
+//! only users of shared words.
 //!
 //! All that is read from shared memory is copied to private memory once and then checked.
 
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
+use super::place::{PLACE_AREA_BYTES, PlaceReader, PlaceWriter};
 use super::wire::{DoneSlot, Payload, SLOT_WORDS, Slot, TaskSlot};
 use crate::sys::fixed_file;
 use crate::sys::shared::SharedMemory;
@@ -35,6 +37,8 @@ const WORKER_SLEEPS: usize = 512;
 const WAKE_AT: usize = 640;
 const CURRENT: usize = 768;
 const CURRENT_START: usize = 776;
+/// The words of [`super::place`].
+pub(super) const PLACE_WORDS: usize = 1024;
 
 const STATES: usize = 4096;
 const TASK_SLOTS: usize = STATES + SLOTS * 4;
@@ -43,8 +47,11 @@ const DONE_SLOTS: usize = TASK_SLOTS + SLOTS * SLOT_BYTES;
 const TASK_AREA: usize = DONE_SLOTS + SLOTS * SLOT_BYTES;
 const DONE_AREA: usize = TASK_AREA + TASK_AREA_BYTES;
 
+/// The texts of [`super::place`].
+pub(super) const PLACE_AREA: usize = DONE_AREA + DONE_AREA_BYTES;
+
 /// Bytes of the whole memory.
-pub const RING_BYTES: usize = DONE_AREA + DONE_AREA_BYTES;
+pub const RING_BYTES: usize = PLACE_AREA + PLACE_AREA_BYTES;
 
 /// A task in its slot that the worker has not begun.
 const READY: u32 = 1;
@@ -118,7 +125,7 @@ impl Area {
 /// The pool's side.
 #[derive(Debug)]
 pub struct PoolRing {
-    memory: std::sync::Arc<SharedMemory>,
+    memory: Arc<SharedMemory>,
     /// Tasks written, published or not.
     task_tail: u64,
     /// Tasks that the worker has copied out, as last read.
@@ -134,7 +141,7 @@ impl PoolRing {
     /// Makes the memory of a new worker; the file goes to the worker.
     pub fn new() -> io::Result<(File, PoolRing)> {
         let file = fixed_file::create("wrun-ring", RING_BYTES as u64)?;
-        let memory = std::sync::Arc::new(SharedMemory::map(&file, RING_BYTES)?);
+        let memory = Arc::new(SharedMemory::map(&file, RING_BYTES)?);
         memory.word(WAKE_AT).store(NEVER, Ordering::Relaxed);
         let ring = PoolRing {
             memory,
@@ -150,6 +157,11 @@ impl PoolRing {
     /// What the thread that enforces deadlines needs.
     pub fn clock(&self) -> TaskClock {
         TaskClock(self.memory.clone())
+    }
+
+    /// For asking where a task is, and for reading the answer.
+    pub fn place(&self) -> PlaceReader {
+        PlaceReader::new(self.memory.clone())
     }
 
     /// Whether a task with this many bytes of payload can be pushed now.
@@ -244,7 +256,7 @@ impl PoolRing {
 
     /// Gives the slots and payload of all completions read so far back to the worker.
     pub fn release(&self) {
-        // Pairs with the acquire load in `WorkerRing::place`.
+        // Pairs with the acquire load in `WorkerRing::room_for`.
         self.memory.word(DONE_HEAD).store(self.done_head, Ordering::Release);
     }
 
@@ -265,7 +277,7 @@ impl PoolRing {
 
 /// Reads which task a worker runs and since when, from any thread.
 #[derive(Debug)]
-pub struct TaskClock(std::sync::Arc<SharedMemory>);
+pub struct TaskClock(Arc<SharedMemory>);
 
 impl TaskClock {
     /// The ticket of the task that runs now and its start ([`crate::sys::process::monotonic_ns`]), as the worker says.
@@ -281,7 +293,7 @@ impl TaskClock {
 /// The worker's side. It trusts the pool.
 #[derive(Debug)]
 pub struct WorkerRing {
-    memory: SharedMemory,
+    memory: Arc<SharedMemory>,
     task_head: u64,
     done_tail: u64,
     area: Area,
@@ -290,8 +302,18 @@ pub struct WorkerRing {
 impl WorkerRing {
     /// Maps the file that the pool sent.
     pub fn map(file: &File) -> io::Result<WorkerRing> {
-        let memory = SharedMemory::map(file, RING_BYTES)?;
+        let memory = Arc::new(SharedMemory::map(file, RING_BYTES)?);
         Ok(WorkerRing { memory, task_head: 0, done_tail: 0, area: Area::new(DONE_AREA_BYTES) })
+    }
+
+    /// What the thread that says where a guest was needs.
+    pub fn place(&self) -> PlaceWriter {
+        PlaceWriter::new(self.memory.clone())
+    }
+
+    /// The clock that the pool reads.
+    pub fn clock(&self) -> TaskClock {
+        TaskClock(self.memory.clone())
     }
 
     /// Begins the next task: its payload replaces what is in `payload`. `None`: there is none.
@@ -330,10 +352,10 @@ impl WorkerRing {
 
     /// Whether `len` bytes of payload can travel in the ring now.
     pub fn has_room(&mut self, len: usize) -> bool {
-        len <= INLINE_MAX_BYTES && self.place(len).is_some()
+        len <= INLINE_MAX_BYTES && self.room_for(len).is_some()
     }
 
-    fn place(&mut self, len: usize) -> Option<u64> {
+    fn room_for(&mut self, len: usize) -> Option<u64> {
         // Pairs with the release store in `PoolRing::release`.
         self.area.place(len).or_else(|| {
             self.area.free_until(self.memory.word(DONE_HEAD).load(Ordering::Acquire));
@@ -350,7 +372,7 @@ impl WorkerRing {
     #[must_use]
     pub fn finish(&mut self, mut done: DoneSlot, parts: &[&[u8]]) -> bool {
         let len = parts.iter().map(|part| part.len()).sum();
-        let start = self.place(len).expect("the caller asked for room");
+        let start = self.room_for(len).expect("the caller asked for room");
         let mut at = DONE_AREA + (start % DONE_AREA_BYTES as u64) as usize;
         for part in parts {
             self.memory.copy_in(at, part);

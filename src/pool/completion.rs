@@ -2,22 +2,31 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::held::{Ended, Pending};
 use super::prepare::Prepared;
 use crate::Task;
 use crate::event::{Output, Status, TaskError, TaskStats};
+use crate::ipc::place::Place;
 use crate::ipc::ring::Violation;
 use crate::ipc::wire::{DoneSlot, InputFault, InputFaultKind, MAX_BACKTRACE_BYTES, decode_log, max_text_bytes};
 
-/// The end of a task that was killed for its time.
-pub(super) fn timed_out(pending: Pending, limit: Duration, worker: u32) -> Ended {
-    let mut ended =
-        pending.fail(Status::Timeout, format!("timed out after {}", humantime::format_duration(limit)), worker);
-    ended.outcome.stats.duration = limit;
-    ended.outcome.stats.start = ended.outcome.stats.start.checked_sub(limit).unwrap_or(UNIX_EPOCH);
-    ended
+/// The end of a task that was killed for its time, and where it was then, as far as its worker said.
+pub(super) fn timed_out(pending: Pending, limit: Duration, place: Place, worker: u32) -> Ended {
+    let mut message = format!("timed out after {}", humantime::format_duration(limit));
+    if !place.summary.is_empty() {
+        message = format!("{message} {}", place.summary);
+    }
+    let stats = TaskStats {
+        start: SystemTime::now().checked_sub(limit).unwrap_or(UNIX_EPOCH),
+        duration: limit,
+        worker,
+        attempts: pending.attempts,
+        fuel: None,
+    };
+    let backtrace = (!place.frames.is_empty()).then_some(place.frames);
+    pending.end(Err(TaskError { status: Status::Timeout, message, backtrace }), Vec::new(), stats)
 }
 
 /// Reads a completion of an untrusted worker. Where it lies, the task is given back.

@@ -1,5 +1,8 @@
 //! The keeper: a thread that starts worker processes and kills those whose task runs longer than allowed.
 //!
+//! Before it kills one it asks where the task is, and looks for the answer while it goes on keeping other deadlines. The task's
+//! fate is decided by then: the worker can delay its end by [`GRACE_NS`] and change nothing else.
+//!
 //! Workers die with the *thread* that started them (prctl(2), `PR_SET_PDEATHSIG`), so it must be one that lives as long as
 //! the pool; and deadlines have to be kept while the pool's caller does something else.
 
@@ -15,6 +18,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use super::worker::Start;
 use crate::ipc::WORKER_ROLE;
+use crate::ipc::place::PlaceReader;
 use crate::ipc::ring::TaskClock;
 use crate::sys::process::{Killer, Process, monotonic_ns};
 use crate::sys::self_exe::HIDDEN_ARGUMENT;
@@ -35,13 +39,13 @@ pub(super) struct KilledFor(Arc<AtomicU64>);
 impl KilledFor {
     /// The ticket of the task for whose time the worker was killed.
     pub fn ticket(&self) -> Option<u64> {
-        // Pairs with the release store in `Guarded::check`; the process's end is seen after it in any case.
+        // Pairs with the release store in `Guarded::keep_deadline`; the process's end is seen after it in any case.
         self.0.load(Ordering::Acquire).checked_sub(1)
     }
 }
 
 enum Order {
-    Start { id: u64, socket: Socket, clock: TaskClock, killed_for: KilledFor },
+    Start { id: u64, socket: Socket, clock: TaskClock, place: PlaceReader, killed_for: KilledFor },
     Forget { id: u64 },
     Timeout(Option<Duration>),
 }
@@ -56,10 +60,11 @@ impl Keeper {
         Ok(Keeper { orders: Some(orders), started, thread: Some(thread) })
     }
 
-    /// Starts a process for the worker `id`, which gets `socket`; its deadlines are kept by `clock`.
-    pub fn start_process(&self, id: u64, socket: Socket, clock: TaskClock) -> KilledFor {
+    /// Starts a process for the worker `id`, which gets `socket`; its deadlines are kept by `clock`, and `place` is asked before it
+    /// is killed.
+    pub fn start_process(&self, id: u64, socket: Socket, clock: TaskClock, place: PlaceReader) -> KilledFor {
         let killed_for = KilledFor::default();
-        self.order(Order::Start { id, socket, clock, killed_for: killed_for.clone() });
+        self.order(Order::Start { id, socket, clock, place, killed_for: killed_for.clone() });
         killed_for
     }
 
@@ -102,14 +107,54 @@ impl Drop for Keeper {
 struct Guarded {
     killer: Killer,
     clock: TaskClock,
+    place: PlaceReader,
     killed_for: KilledFor,
     /// The task that it was last seen to run, and when it was first seen to: it may lie about the start.
     seen: Option<(u64, u64)>,
+    end: End,
+}
+
+/// How far the end of a worker has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Its task has time left.
+    Far,
+    /// The time of the task with this ticket is over; it is killed at this moment at the latest.
+    Near {
+        ticket: u64,
+        at: u64,
+    },
+    Killed,
 }
 
 impl Guarded {
-    /// Kills the worker where its task is over its time. Gives the moment at which to look again.
-    fn check(&mut self, timeout_ns: u64, now: u64) -> u64 {
+    /// Looks after the worker. Gives the moment at which to look again.
+    fn check(&mut self, timeout_ns: Option<u64>, now: u64) -> u64 {
+        if self.end == End::Far
+            && let Some(timeout_ns) = timeout_ns
+        {
+            let look_at = self.keep_deadline(timeout_ns, now);
+            if self.end == End::Far {
+                return look_at;
+            }
+        }
+        match self.end {
+            End::Far | End::Killed => u64::MAX,
+            End::Near { ticket, at } => {
+                // A task that has ended meanwhile is nowhere.
+                let runs = self.clock.current().is_some_and(|(current, _)| current == ticket);
+                if runs && now < at && !self.place.is_answered(ticket) {
+                    return now + LOOK_NS;
+                }
+                self.killer.kill();
+                self.end = End::Killed;
+                u64::MAX
+            }
+        }
+    }
+
+    /// Condemns the worker where its task is over its time. Gives the moment at which that will be.
+    fn keep_deadline(&mut self, timeout_ns: u64, now: u64) -> u64 {
         let Some((ticket, start)) = self.clock.current() else { return now.saturating_add(timeout_ns) };
         let first_seen = match self.seen {
             Some((seen, at)) if seen == ticket => at,
@@ -117,12 +162,12 @@ impl Guarded {
         };
         // It cannot have started its task after it was seen to run it.
         let deadline = start.min(first_seen).saturating_add(timeout_ns);
-        if deadline > now {
-            return deadline;
+        if deadline <= now {
+            self.killed_for.0.store(ticket + 1, Ordering::Release);
+            self.place.ask(ticket);
+            self.end = End::Near { ticket, at: now + GRACE_NS };
         }
-        self.killed_for.0.store(ticket + 1, Ordering::Release);
-        self.killer.kill();
-        u64::MAX
+        deadline
     }
 }
 
@@ -131,11 +176,10 @@ fn keep(exe: &std::path::Path, orders: &Receiver<Order>, started: &Sender<(u64, 
     let mut timeout_ns = None;
     let mut look_at = u64::MAX;
     loop {
-        let order = match timeout_ns {
-            None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(_) => {
-                orders.recv_timeout(Duration::from_nanos(look_at.saturating_sub(monotonic_ns()).min(MAX_NAP_NS)))
-            }
+        let order = if timeout_ns.is_none() && look_at == u64::MAX {
+            orders.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            orders.recv_timeout(Duration::from_nanos(look_at.saturating_sub(monotonic_ns()).min(MAX_NAP_NS)))
         };
         match order {
             Err(RecvTimeoutError::Disconnected) => return,
@@ -146,12 +190,13 @@ fn keep(exe: &std::path::Path, orders: &Receiver<Order>, started: &Sender<(u64, 
             Ok(Order::Forget { id }) => {
                 guarded.remove(&id);
             }
-            Ok(Order::Start { id, socket, clock, killed_for }) => {
+            Ok(Order::Start { id, socket, clock, place, killed_for }) => {
                 let process =
                     Process::start(exe, &[HIDDEN_ARGUMENT, WORKER_ROLE, &std::process::id().to_string()], socket);
                 let start = match process.and_then(|process| Ok((process.killer()?, process))) {
                     Ok((killer, process)) => {
-                        guarded.insert(id, Guarded { killer, clock, killed_for, seen: None });
+                        let (seen, end) = (None, End::Far);
+                        guarded.insert(id, Guarded { killer, clock, place, killed_for, seen, end });
                         Start::Running(process)
                     }
                     Err(error) => Start::Failed(error.to_string()),
@@ -160,12 +205,16 @@ fn keep(exe: &std::path::Path, orders: &Receiver<Order>, started: &Sender<(u64, 
                 let _ = started.send((id, start));
             }
         }
-        if let Some(timeout_ns) = timeout_ns {
-            let now = monotonic_ns();
-            look_at = guarded.values_mut().map(|worker| worker.check(timeout_ns, now)).min().unwrap_or(u64::MAX);
-        }
+        let now = monotonic_ns();
+        look_at = guarded.values_mut().map(|worker| worker.check(timeout_ns, now)).min().unwrap_or(u64::MAX);
     }
 }
 
 /// The longest time between two looks at the clocks.
 const MAX_NAP_NS: u64 = 1_000_000_000;
+
+/// How long a worker may take to say where its task is.
+const GRACE_NS: u64 = 100_000_000;
+
+/// The time between two looks for what it says.
+const LOOK_NS: u64 = 1_000_000;

@@ -37,7 +37,8 @@ impl Dispatcher<'_> {
             }
             pending.attempts += 1;
             let ended = if killed_for.is_some() {
-                timed_out(pending, self.job.limits.timeout.unwrap_or_default(), index as u32)
+                let limit = self.job.limits.timeout.unwrap_or_default();
+                timed_out(pending, limit, worker.place(ticket).unwrap_or_default(), index as u32)
             } else if self.stopped == Stop::Now {
                 pending.fail(Status::Cancelled, "the run was stopped while it ran".into(), index as u32)
             } else {

@@ -12,6 +12,7 @@ use super::held::{Held, Pending};
 use super::keeper::{Keeper, KilledFor};
 use super::prepare::Prepared;
 use crate::ipc::channel::{ToPool, ToWorker};
+use crate::ipc::place::Place;
 use crate::ipc::ring::{MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, Violation};
 use crate::ipc::wire::{DoneSlot, InputRange, PROTOCOL_VERSION, Payload, TaskSlot};
 use crate::sandbox::{Missing, Sandbox};
@@ -93,7 +94,7 @@ impl Worker {
     pub fn start(id: u64, keeper: &Keeper, sandbox: Sandbox, directories: &[Directory]) -> io::Result<Worker> {
         let (memory, ring) = PoolRing::new()?;
         let (ours, theirs) = Socket::pair()?;
-        let killed_for = keeper.start_process(id, theirs, ring.clock());
+        let killed_for = keeper.start_process(id, theirs, ring.clock(), ring.place());
         let mut worker = Worker {
             id,
             ring,
@@ -127,6 +128,11 @@ impl Worker {
             Start::Running(process) => Some(process),
             Start::Ordered | Start::Failed(_) => None,
         }
+    }
+
+    /// Where it says that the task with this ticket was when its time was over.
+    pub fn place(&self, ticket: u64) -> Option<Place> {
+        self.ring.place().read(ticket)
     }
 
     /// Whether it can run tasks of this job: it has loaded no code yet, or the same, and may use the same directories.

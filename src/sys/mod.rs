@@ -6,6 +6,7 @@ pub mod code_file;
 pub mod compiler_process;
 pub mod fault;
 pub mod fixed_file;
+pub mod interrupt;
 mod memfd;
 pub mod path_access;
 pub mod poll;

@@ -7,6 +7,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::thread::futex;
 
 /// A read-write shared mapping of a memfd. It is never seen as a Rust slice, because the other process may write at
 /// any moment: single words are atomics, and bytes are copied in and out.
@@ -52,6 +53,27 @@ impl SharedMemory {
         assert!(offset.is_multiple_of(4) && offset + 4 <= self.len, "shared word at {offset} of {}", self.len);
         // SAFETY: as for `word`.
         unsafe { AtomicU32::from_ptr(self.start.as_ptr().add(offset).cast()) }
+    }
+
+    /// Sleeps while the 32-bit word at `offset` bytes is 0; it may end for no reason.
+    ///
+    /// # Panics
+    ///
+    /// As [`SharedMemory::half_word`].
+    pub fn sleep_while_zero(&self, offset: usize) {
+        // Whatever ends the wait, the caller looks again. The word is shared between processes, so the wait is not private.
+        let _ = futex::wait(self.half_word(offset), futex::Flags::empty(), 0, None);
+    }
+
+    /// Wakes one that sleeps by [`SharedMemory::sleep_while_zero`] at this word, in any process.
+    ///
+    /// # Panics
+    ///
+    /// As [`SharedMemory::half_word`].
+    pub fn wake_sleeper(&self, offset: usize) {
+        // An error would mean that the address is none. One only: how many sleep here is the other process's affair, and
+        // must not become this one's work.
+        let _ = futex::wake(self.half_word(offset), futex::Flags::empty(), 1);
     }
 
     /// Appends the `len` bytes at `offset` to `to`.

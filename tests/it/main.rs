@@ -24,4 +24,5 @@ mod reduce;
 mod sdk;
 mod support;
 mod tidy;
+mod timeouts;
 mod windows;

@@ -209,6 +209,7 @@ fn pool_and_worker_meet_only_in_ipc() {
 const UNSAFE: &[(&str, &str)] = &[
     ("src/sys/", "system calls and shared memory"),
     ("src/guest/fault.rs", "handles the signals of faults in windows"),
+    ("src/guest/place.rs", "looks at a guest that it has interrupted"),
     ("src/guest/window.rs", "maps files over guest memory"),
     ("tests/it/changed_inputs.rs", "a test that changes memory together with a worker"),
     ("src/guest/job.rs", "loads precompiled code"),

@@ -1,0 +1,226 @@
+//! Where a guest is when its time is over, found out from inside the worker before it is killed.
+//!
+//! ```text
+//! keeper --asks--> main thread --interrupts--> guest's thread: records where it is, and stands still
+//!                       |  <--------------------------'
+//!                       '--names and lines--> keeper, which kills the process
+//! ```
+//!
+//! In the guest's own code the frame pointers tell all. In host code they do not: there the module's code loses its right
+//! to be executed, and the thread goes on up to its return to the guest, which faults, back in code with frame pointers. A
+//! host call that does not return soon (a sleep, a `memory.fill` of gigabytes) is interrupted once more, and wasmtime, which
+//! noted where the guest left its code, is asked. That allocates memory, which a signal handler must not do: it may hang
+//! or crash where it has interrupted an allocation. But the process is condemned: it runs no instruction of the guest any
+//! more, and is killed after a bounded time whatever happens, so nothing but the place is lost.
+#![expect(unsafe_code, reason = "a signal handler looks at the guest that it has interrupted")]
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use wasmtime::WasmBacktrace;
+
+use super::fault::{Watched, watched};
+use super::symbols::{Frame, Symbols};
+use crate::ipc::place::{Detail, Place, PlaceWriter};
+use crate::ipc::ring::TaskClock;
+use crate::sys::interrupt::{self, Happened, Registers, Thread};
+
+/// How long an interrupted thread may take until it is interrupted again. A host call that takes longer does not return soon.
+const PATIENCE: Duration = Duration::from_millis(10);
+/// After so many interruptions nothing more is expected; the pool does not wait longer either.
+const MAX_INTERRUPTIONS: u32 = 9;
+
+/// The thread that runs guests.
+static THREAD: OnceLock<Thread> = OnceLock::new();
+/// What is known of the module that is loaded.
+static LOADED: Mutex<Option<Arc<Symbols>>> = Mutex::new(None);
+
+/// How often the guest's thread was interrupted: from the first time on it runs the guest's code no more.
+static INTERRUPTIONS: AtomicU32 = AtomicU32::new(0);
+static RECORD: Record = Record::new();
+static RECORDED: Happened = Happened::new();
+
+thread_local! {
+    static INSTANTIATING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Makes the calling thread the one that runs guests, for as long as the process lives.
+pub(crate) fn this_thread_runs_guests() -> std::io::Result<()> {
+    THREAD.get_or_init(Thread::current);
+    interrupt::on_interrupt(on_interrupt)
+}
+
+/// Guests are instances of this module from now on.
+pub(super) fn set_loaded(symbols: Arc<Symbols>) {
+    if let Ok(mut loaded) = LOADED.lock() {
+        *loaded = Some(symbols);
+    }
+}
+
+/// Does something that is a part of making an instance.
+pub(super) fn while_instantiating<R>(make: impl FnOnce() -> R) -> R {
+    INSTANTIATING.set(true);
+    let made = make();
+    INSTANTIATING.set(false);
+    made
+}
+
+/// Answers the pool's questions where a task is, until the worker ends. Call it on a thread that runs no guests.
+pub(crate) fn answer_questions(writer: &PlaceWriter, clock: &TaskClock) {
+    while let Some(ticket) = writer.next_asked() {
+        let runs = || clock.current().is_some_and(|(current, _)| current == ticket);
+        let Some(stopped) = stop(runs) else { continue };
+        // A guest that stopped while it was loading holds the lock, and will for ever.
+        let symbols = LOADED.try_lock().ok().and_then(|loaded| loaded.clone());
+        let (Some(symbols), true) = (symbols, runs()) else { continue };
+        let frames = match stopped {
+            Stopped::Pcs(pcs) => symbols.frames_at(&pcs),
+            Stopped::Frames(frames) => frames,
+            Stopped::Instantiating => Vec::new(),
+        };
+        if frames.is_empty() {
+            let summary = "while it was being instantiated".to_owned();
+            writer.answer(ticket, Detail::All, &Place { summary, frames: String::new() });
+            continue;
+        }
+        let trace = symbols.trace(&frames);
+        let summary = trace.innermost().map(|place| format!("in {place}")).unwrap_or_default();
+        writer.answer(ticket, Detail::All, &Place { summary, frames: trace.to_string() });
+    }
+}
+
+/// Interrupts the guest's thread until it has recorded where it is, as long as the task `runs`.
+fn stop(runs: impl Fn() -> bool) -> Option<Stopped> {
+    let thread = THREAD.get()?;
+    for _ in 0..MAX_INTERRUPTIONS {
+        if !runs() {
+            return None;
+        }
+        thread.interrupt().ok()?;
+        if RECORDED.wait(PATIENCE) {
+            return Some(RECORD.read());
+        }
+    }
+    None
+}
+
+/// Where a guest stands still.
+enum Stopped {
+    /// In its own code: the next instruction, and the return addresses of the callers.
+    Pcs(Vec<usize>),
+    /// In a host call.
+    Frames(Vec<Frame>),
+    /// Before its first instruction.
+    Instantiating,
+}
+
+/// What the handler writes and the main thread reads.
+struct Record {
+    /// Somebody has begun to write it.
+    begun: AtomicBool,
+    kind: AtomicU32,
+    count: AtomicUsize,
+    words: [AtomicU64; MAX_FRAMES],
+}
+
+/// The most functions under way that are told.
+const MAX_FRAMES: usize = 64;
+
+const PCS: u32 = 0;
+/// Each word has the function's index below, and above the offset in the module and 1, or 0.
+const FRAMES: u32 = 1;
+const INSTANTIATES: u32 = 2;
+
+impl Record {
+    const fn new() -> Record {
+        Record {
+            begun: AtomicBool::new(false),
+            kind: AtomicU32::new(PCS),
+            count: AtomicUsize::new(0),
+            words: [const { AtomicU64::new(0) }; MAX_FRAMES],
+        }
+    }
+
+    /// Adds a word; says whether there is room for another one. What is written here becomes visible with [`RECORDED`].
+    fn push(&self, word: u64) -> bool {
+        let at = self.count.load(Ordering::Relaxed);
+        if let Some(place) = self.words.get(at) {
+            place.store(word, Ordering::Relaxed);
+            self.count.store(at + 1, Ordering::Relaxed);
+        }
+        at + 1 < MAX_FRAMES
+    }
+
+    fn read(&self) -> Stopped {
+        let words = self.words.iter().take(self.count.load(Ordering::Relaxed)).map(|word| word.load(Ordering::Relaxed));
+        match self.kind.load(Ordering::Relaxed) {
+            PCS => Stopped::Pcs(words.map(|word| word as usize).collect()),
+            FRAMES => Stopped::Frames(
+                words
+                    .map(|word| Frame { function: word as u32, offset: ((word >> 32) as u32).checked_sub(1) })
+                    .collect(),
+            ),
+            _ => Stopped::Instantiating,
+        }
+    }
+}
+
+/// Runs on the guest's thread, in a signal handler.
+fn on_interrupt(registers: &Registers) {
+    let interruptions = INTERRUPTIONS.fetch_add(1, Ordering::Relaxed);
+    watched(|guest| {
+        if guest.code.contains(&registers.pc) {
+            stop_in_code(guest, registers);
+        } else if interruptions == 0 {
+            // SAFETY: these are the pages of the module's code; instructions of other code do not lie there, and a fault there
+            // ends in `on_fault`. Where it fails, the next interruption finds the guest where it is.
+            let _ = unsafe { interrupt::forbid(&guest.code) };
+        } else {
+            stop_in_host(guest);
+        }
+    });
+}
+
+/// Keeps the guest's thread from running its code when its time is over. Called in the handler of every fault; async-signal-safe.
+pub(super) fn on_fault(guest: &Watched, registers: &Registers) {
+    if INTERRUPTIONS.load(Ordering::Relaxed) > 0 && guest.code.contains(&registers.pc) {
+        stop_in_code(guest, registers);
+    }
+}
+
+fn stop_in_code(guest: &Watched, registers: &Registers) -> ! {
+    if !RECORD.begun.swap(true, Ordering::Relaxed) {
+        RECORD.push(registers.pc as u64);
+        // SAFETY: these are the registers of this thread, in a handler. The stack is mapped up to where `watch` was called, and
+        // the code as long as the store lives.
+        unsafe { registers.walk(&guest.code, guest.stack_top, |pc| RECORD.push(pc as u64)) };
+        RECORDED.set();
+    }
+    interrupt::freeze()
+}
+
+/// Not async-signal-safe; the head of this file says why it may be called in spite of that.
+fn stop_in_host(guest: &Watched) {
+    if RECORD.begun.load(Ordering::Relaxed) {
+        interrupt::freeze();
+    }
+    // SAFETY: the store lives as long as the guest is watched. Whoever uses it exclusively is this very thread, which has
+    // stopped in the middle of that; what is read are fields that are set before host code is entered, and the list of
+    // modules, which does not change while a guest runs.
+    let trace = WasmBacktrace::force_capture(unsafe { &*guest.store });
+    // wasmtime forgets where the guest left its code when a call ends.
+    if trace.frames().is_empty() && !INSTANTIATING.get() {
+        // The task has ended, or has not begun.
+        return;
+    }
+    RECORD.begun.store(true, Ordering::Relaxed);
+    RECORD.kind.store(if trace.frames().is_empty() { INSTANTIATES } else { FRAMES }, Ordering::Relaxed);
+    for frame in trace.frames().iter().take(MAX_FRAMES) {
+        let offset = frame.module_offset().map_or(0, |offset| offset as u64 + 1);
+        RECORD.push(u64::from(frame.func_index()) | offset << 32);
+    }
+    RECORDED.set();
+    interrupt::freeze()
+}
