@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::Input;
+use crate::failure::Halted;
 use crate::job::Task;
 use crate::sandbox::Missing;
 use crate::sys::read_only_map::ReadOnlyMap;
@@ -137,7 +138,7 @@ pub struct TaskError {
     pub backtrace: Option<String>,
 }
 
-/// When, where and how a task ran.
+/// When, where and how a task ran, on its last attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskStats {
     /// When the task started (for one that never started: when that was known).
@@ -165,6 +166,8 @@ pub struct Outcome {
     pub log: Vec<(u8, String)>,
     /// When, where and how it ran.
     pub stats: TaskStats,
+    /// How its earlier attempts failed, oldest first; of many, the last eight.
+    pub earlier: Vec<TaskError>,
 }
 
 impl std::fmt::Display for TaskError {
@@ -180,6 +183,11 @@ impl Outcome {
     pub fn status(&self) -> Status {
         self.result.as_ref().map_or_else(|error| error.status, |_| Status::Ok)
     }
+
+    /// Whether the task passed, but not on its first attempt.
+    pub fn is_flaky(&self) -> bool {
+        self.stats.attempts > 1 && self.result.is_ok()
+    }
 }
 
 /// Counts of a run so far.
@@ -193,6 +201,8 @@ pub struct RunStats {
     pub failed: u64,
     /// Of those that are done, the ones that were cancelled.
     pub cancelled: u64,
+    /// Of those that are done, the ones that passed, but not on their first attempt.
+    pub flaky: u64,
     /// Merge tasks of a reduction that have an outcome (not part of `done`).
     pub merged: u64,
 }
@@ -215,6 +225,15 @@ pub enum Event<'a> {
         /// The layers, and why.
         missing: &'a [Missing],
     },
+    /// An attempt of a task failed, and there will be another (see [`Job::retries`](crate::Job::retries)).
+    Retrying {
+        /// How the attempt ended.
+        outcome: &'a Outcome,
+        /// How long the task waits for the next one, from the end of this one.
+        delay: Duration,
+    },
+    /// The run ends early by itself.
+    Halted(&'a Halted),
     /// All outcomes so far have been delivered, and the run is about to wait for more: time to flush.
     Waiting,
     /// The run has waited, for at most 100 ms: time to redraw.

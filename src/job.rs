@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::failure::{Halt, Retries};
 use crate::{Grants, Input, Module};
 
 /// One item of a job: an argument, and the inputs that belong to this task alone.
@@ -176,6 +177,10 @@ pub struct Job {
     pub grants: Grants,
     /// With a task's position, what its random numbers follow from (0 unless set).
     pub seed: u64,
+    /// How often a failed task is tried again.
+    pub retries: Retries,
+    /// Whether failed tasks end the run early.
+    pub halt: Halt,
 }
 
 impl Job {
@@ -190,6 +195,8 @@ impl Job {
             instances: Instances::Fresh,
             grants: Grants::default(),
             seed: 0,
+            retries: Retries::default(),
+            halt: Halt::Never,
         }
     }
 
@@ -211,6 +218,20 @@ impl Job {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Tries failed tasks again.
+    #[must_use]
+    pub fn retries(mut self, retries: Retries) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// Ends runs early where tasks fail.
+    #[must_use]
+    pub fn halt(mut self, halt: Halt) -> Self {
+        self.halt = halt;
         self
     }
 

@@ -11,6 +11,7 @@ pub mod pool;
 mod error;
 mod event;
 pub mod exit_code;
+mod failure;
 mod grants;
 mod guest;
 mod ipc;
@@ -21,6 +22,7 @@ mod worker;
 
 pub use error::Error;
 pub use event::{Event, Outcome, Output, RunStats, Status, TaskError, TaskStats};
+pub use failure::{Halt, HaltAt, Halted, Retries};
 pub use grants::{Access, Directory, Grants};
 pub use input::{Input, Pieces, SplitAt, SplitSize};
 pub use job::{Job, Limits, Task};

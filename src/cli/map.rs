@@ -12,6 +12,7 @@ use wrun::{Compiler, Job, Module, Run, exit_code};
 
 use super::arguments::check_numbers;
 use super::compiler::CompilerArgs;
+use super::failure::FailureArgs;
 use super::grants::GrantArgs;
 use super::interrupt::Interrupted;
 use super::items::{ItemArgs, Items};
@@ -40,6 +41,8 @@ pub struct MapArgs {
     sandbox: SandboxArgs,
     #[command(flatten)]
     grants: GrantArgs,
+    #[command(flatten)]
+    failure: FailureArgs,
     #[command(flatten)]
     watching: WatchArgs,
 
@@ -120,8 +123,13 @@ impl MapArgs {
         job.inputs = inputs;
         job.instances = self.workers.instances();
         self.grants.grant(&mut job)?;
-        let settings =
-            Settings { form: self.results.form(), progress: self.watching.progress, verbose: self.watching.verbose };
+        self.failure.apply(&mut job);
+        let settings = Settings {
+            form: self.results.form(),
+            progress: self.watching.progress,
+            verbose: self.watching.verbose,
+            most_attempts: job.retries.count.saturating_add(1),
+        };
 
         let mut pool = self.workers.pool(self.sandbox.sandbox())?;
         let (total, failure) = (items.total(), items.failure());

@@ -38,7 +38,7 @@ pub(super) fn complete(
     payload: &[u8],
     file: Option<File>,
     clock_zero: Duration,
-) -> Result<Ended, (Violation, Pending)> {
+) -> Result<Ended, Box<(Violation, Pending)>> {
     pending.attempts += 1;
     let stats = TaskStats {
         start: UNIX_EPOCH + clock_zero.saturating_add(Duration::from_nanos(done.start_ns)).min(MAX_TIME),
@@ -52,7 +52,7 @@ pub(super) fn complete(
         || u64::from(done.message_len.max(done.log_len)) > longest_text
         || done.backtrace_len as usize > MAX_BACKTRACE_BYTES;
     if too_long {
-        return Err((Violation("it sent more than its limits allow"), pending));
+        return Err(Box::new((Violation("it sent more than its limits allow"), pending)));
     }
     let rest_len = u64::from(done.message_len) + u64::from(done.backtrace_len) + u64::from(done.log_len);
     let (output, rest) = match file {
@@ -62,7 +62,7 @@ pub(super) fn complete(
         }
         Some(file) => match read_file(&file, done.output_len, rest_len) {
             Ok(rest) => (Output::from_sealed(file, done.output_len), rest),
-            Err(violation) => return Err((violation, pending)),
+            Err(violation) => return Err(Box::new((violation, pending))),
         },
     };
     let (message, rest) = rest.split_at(done.message_len as usize);
@@ -80,7 +80,7 @@ pub(super) fn complete(
                 message: fault_message(job, &pending.task, &fault),
                 backtrace: text(backtrace),
             }),
-            None => return Err((Violation("it reported a fault that makes no sense"), pending)),
+            None => return Err(Box::new((Violation("it reported a fault that makes no sense"), pending))),
         },
         (status, _) => Err(TaskError {
             status,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::completion::complete;
 use super::held::{Ended, Pending};
+use super::policy::Policy;
 use super::prepare::Prepared;
 use super::stop::{Stop, StopHandle};
 use super::worker::{News, Worker};
@@ -34,9 +35,10 @@ pub(super) struct Dispatcher<'pool> {
     pub(super) full: bool,
     /// Workers that died in a row before they ended a task.
     pub(super) still_births: u32,
+    pub(super) policy: Policy,
     /// What ended the run early.
     pub(super) error: Option<Error>,
-    stop: StopHandle,
+    pub(super) stop: StopHandle,
     /// How far the run has been stopped already.
     pub(super) stopped: Stop,
     /// The Unix time of the monotonic clock's zero.
@@ -66,6 +68,7 @@ impl<'pool> Dispatcher<'pool> {
         Dispatcher {
             stop: StopHandle::new(pool.waker.clone()),
             pool,
+            policy: Policy::new(job.retries, job.halt),
             job: Arc::new(job),
             spec: None,
             waiting: VecDeque::new(),
@@ -109,7 +112,7 @@ impl<'pool> Dispatcher<'pool> {
 
     /// Whether the run takes no more tasks.
     pub fn is_stopped(&self) -> bool {
-        self.stopped != Stop::No || self.error.is_some()
+        self.stopped != Stop::No || self.error.is_some() || self.policy.is_halted()
     }
 
     /// Whether a task that is submitted now goes to a worker at once.
@@ -119,13 +122,14 @@ impl<'pool> Dispatcher<'pool> {
             None => !self.full,
         };
         let can_take = !self.is_stopped() && self.waiting.is_empty() && self.ended.len() < MAX_ENDED;
-        can_take && self.pool.workers.iter().any(room)
+        can_take && self.policy.has_room() && self.pool.workers.iter().any(room)
     }
 
     /// Whether no task is under way.
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty()
             && self.ended.is_empty()
+            && self.policy.is_idle()
             && self.pool.workers.iter().flatten().all(|worker| worker.held.is_empty())
     }
 
@@ -134,18 +138,18 @@ impl<'pool> Dispatcher<'pool> {
         let longest = self.job.limits.argument_bytes;
         let too_long = pending.task.argument.len() as u64 > longest;
         if let Some(message) = pending.task.unrunnable.clone() {
-            self.ended.push_back(pending.fail(Status::Error, message, 0));
+            self.end(pending.fail(Status::Error, message, 0));
         } else if too_long {
             let message = format!(
                 "its argument has {} bytes, and the limit is {longest}; raise it with --max-argument, or pass it as an input",
                 pending.task.argument.len(),
             );
-            self.ended.push_back(pending.fail(Status::Limit, message, 0));
+            self.end(pending.fail(Status::Limit, message, 0));
         } else if pending.task.inputs.len() > Task::MAX_INPUTS {
             let (count, most) = (pending.task.inputs.len(), Task::MAX_INPUTS);
             let message =
                 format!("it has {count} inputs of its own, and {most} are possible; join them in fewer files");
-            self.ended.push_back(pending.fail(Status::Limit, message, 0));
+            self.end(pending.fail(Status::Limit, message, 0));
         } else if self.is_stopped() {
             self.cancel(pending);
         } else {
@@ -174,7 +178,7 @@ impl<'pool> Dispatcher<'pool> {
             Some(error) => format!("the run ended before it began: {error:?}"),
             None => "the run was stopped before it began".into(),
         };
-        self.ended.push_back(pending.fail(Status::Cancelled, message, 0));
+        self.end_unstarted(pending, message);
     }
 
     fn place_waiting(&mut self) {
@@ -281,6 +285,7 @@ impl<'pool> Dispatcher<'pool> {
         self.read_completions();
         self.heed_stop();
         self.end_silent();
+        self.retry_due();
         self.place_waiting();
         self.take_back_for_idle();
         for worker in self.pool.workers.iter_mut().flatten() {
@@ -298,10 +303,10 @@ impl<'pool> Dispatcher<'pool> {
 
     fn read_completions(&mut self) {
         for index in 0..self.pool.workers.len() {
-            let Some(worker) = &mut self.pool.workers[index] else { continue };
             let mut payload = std::mem::take(&mut self.payload);
             let mut read = 0u32;
             let violation = loop {
+                let Some(worker) = &mut self.pool.workers[index] else { break None };
                 match worker.next_done(&mut payload) {
                     Ok(None) => break None,
                     Err(violation) => break Some(violation),
@@ -313,10 +318,11 @@ impl<'pool> Dispatcher<'pool> {
                             mean => (mean / 8 * 7).saturating_add(done.duration_ns / 8).max(1),
                         };
                         match ended {
-                            Ok(ended) => self.ended.push_back(ended),
-                            Err((violation, pending)) => {
+                            Ok(ended) => self.end_attempt(ended),
+                            Err(lie) => {
+                                let (violation, pending) = *lie;
                                 let message = format!("its worker did what no worker does: {}", violation.0);
-                                self.ended.push_back(pending.fail(Status::WorkerLost, message, index as u32));
+                                self.end_attempt(pending.fail(Status::WorkerLost, message, index as u32));
                                 break Some(violation);
                             }
                         }
@@ -326,6 +332,9 @@ impl<'pool> Dispatcher<'pool> {
             self.payload = payload;
             if read > 0 {
                 self.still_births = 0;
+                if violation.is_none() {
+                    self.policy.worker_did_well();
+                }
                 if let Some(worker) = &mut self.pool.workers[index] {
                     if !std::mem::replace(&mut worker.proven, true) {
                         // What it says of its confinement comes before its first completion.
@@ -411,6 +420,7 @@ impl<'pool> Dispatcher<'pool> {
             }
         }
         begun_none.into_iter().for_each(|pending| self.cancel(pending));
+        self.give_retries_up();
         if level == Stop::Now {
             self.condemn_busy();
         }
@@ -424,6 +434,7 @@ impl<'pool> Dispatcher<'pool> {
         }
         let mut shorten = |to: Duration| timeout = Some(timeout.map_or(to, |timeout| timeout.min(to)));
         let mut nothing_there = true;
+        self.policy.next_due().into_iter().for_each(&mut shorten);
         for worker in self.pool.workers.iter().flatten() {
             // Of many short tasks half may end before it is worth a look.
             let count = (worker.held.len() / 2).max(1) as u64;

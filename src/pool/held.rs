@@ -18,6 +18,10 @@ pub(super) struct Pending {
     pub attempts: u32,
     /// How often a worker died, or was killed, that should have been about to begin it.
     pub returned: u32,
+    /// How often it was tried again.
+    pub retried: u32,
+    /// How earlier attempts failed.
+    pub earlier: Vec<TaskError>,
 }
 
 /// A task that a worker holds.
@@ -33,10 +37,18 @@ pub(super) struct Held {
 #[derive(Debug)]
 pub(super) struct Ended {
     pub tag: u64,
+    /// Which of the job's functions it called.
+    pub function: u32,
+    pub retried: u32,
     pub outcome: Outcome,
 }
 
 impl Pending {
+    /// A task that has not been started.
+    pub fn new(tag: u64, index: u64, function: u32, task: Task) -> Pending {
+        Pending { tag, index, function, task, attempts: 0, returned: 0, retried: 0, earlier: Vec::new() }
+    }
+
     /// Ends the task without a completion of its own.
     pub fn fail(self, status: Status, message: String, worker: u32) -> Ended {
         let stats = TaskStats {
@@ -51,6 +63,7 @@ impl Pending {
 
     /// Ends the task.
     pub fn end(self, result: Result<crate::Output, TaskError>, log: Vec<(u8, String)>, stats: TaskStats) -> Ended {
-        Ended { tag: self.tag, outcome: Outcome { index: self.index, task: self.task, result, log, stats } }
+        let Pending { tag, index, function, task, retried, earlier, .. } = self;
+        Ended { tag, function, retried, outcome: Outcome { index, task, result, log, stats, earlier } }
     }
 }

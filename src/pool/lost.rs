@@ -18,9 +18,11 @@ impl Dispatcher<'_> {
     /// Ends a worker that is gone, or that is not to be trusted any more, and decides what becomes of its tasks.
     pub(super) fn condemn(&mut self, index: usize, violation: Option<Violation>, end: End) {
         let Some((mut worker, end)) = self.pool.take_worker(index, end) else { return };
+        let lied = violation.is_some();
         let reason = violation.map_or(end, |Violation(what)| format!("did what no worker does: {what}"));
         let killed_for = worker.killed_for.ticket();
         let mut next_to_begin = true;
+        let mut died_running = false;
         while !worker.held.is_empty() {
             if let Some(pending) = worker.take_back_first() {
                 self.requeue(pending, std::mem::take(&mut next_to_begin), index, &reason);
@@ -44,11 +46,18 @@ impl Dispatcher<'_> {
             } else {
                 pending.fail(Status::WorkerLost, format!("its worker {reason}"), index as u32)
             };
-            self.ended.push_back(ended);
+            self.end_attempt(ended);
             worker.proven = true;
+            died_running = true;
+        }
+        if killed_for.is_some() {
+            self.policy.worker_did_well();
         }
         if self.stopped == Stop::Now || killed_for.is_some() {
             return;
+        }
+        if died_running || lied {
+            self.note_lost(&reason);
         }
         if worker.proven {
             // There is room for a successor.
@@ -83,7 +92,7 @@ impl Dispatcher<'_> {
         if pending.returned > MAX_RETURNS {
             let message =
                 format!("{} workers died when they were about to begin it; the last one {reason}", pending.returned);
-            self.ended.push_back(pending.fail(Status::WorkerLost, message, worker as u32));
+            self.end_attempt(pending.fail(Status::WorkerLost, message, worker as u32));
         } else {
             self.waiting.push_back(pending);
         }

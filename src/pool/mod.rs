@@ -16,6 +16,7 @@ mod files;
 mod held;
 mod keeper;
 mod lost;
+mod policy;
 mod prepare;
 mod reduce;
 mod run;

@@ -6,13 +6,15 @@ use std::os::fd::AsFd;
 use crate::ipc::wire::{InputRange, JobSpec};
 use crate::job::Instances;
 use crate::module::Entry;
-use crate::{Directory, Error, Grants, Input, Job, Limits, Module, Result, Task};
+use crate::{Directory, Error, Grants, Halt, Input, Job, Limits, Module, Result, Retries, Task};
 
 /// A job as workers get it.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub module: Module,
     pub limits: Limits,
+    pub retries: Retries,
+    pub halt: Halt,
     /// The files of the shared inputs, by their number in a worker's table.
     pub files: Vec<Input>,
     /// The directories that tasks may use.
@@ -77,7 +79,8 @@ impl Prepared {
             seed: job.seed,
         };
         let directories = job.grants.directories.clone();
-        Ok(Prepared { module: job.module.clone(), limits, files, directories, stdio, spec })
+        let (retries, halt) = (job.retries, job.halt);
+        Ok(Prepared { module: job.module.clone(), limits, retries, halt, files, directories, stdio, spec })
     }
 
     /// Lets tasks call the merge function `name` as [`REDUCE`].

@@ -45,7 +45,7 @@ impl<S: Source> Run<'_, S> {
         let mut tree = Tree::default();
         let mut failed_merge = None;
         loop {
-            while let Some(Ended { tag, outcome }) = feed.dispatcher.next_ended() {
+            while let Some(Ended { tag, outcome, .. }) = feed.dispatcher.next_ended() {
                 let place = Place::from_tag(tag);
                 if place.level == 0 {
                     feed.count(&outcome);
@@ -78,7 +78,7 @@ impl<S: Source> Run<'_, S> {
             {
                 let task = Task { inputs: as_inputs(&outputs)?, ..Task::default() };
                 let (tag, index) = (place.tag(), place.position);
-                feed.dispatcher.submit(Pending { tag, index, function: REDUCE, task, attempts: 0, returned: 0 });
+                feed.dispatcher.submit(Pending::new(tag, index, REDUCE, task));
             }
             feed.turn();
         }
@@ -97,7 +97,7 @@ impl<S: Source> Run<'_, S> {
 
 /// The outcome of the whole reduction.
 fn merged(result: Result<Output, String>) -> Outcome {
-    let pending = Pending { tag: 0, index: 0, function: REDUCE, task: Task::default(), attempts: 1, returned: 0 };
+    let pending = Pending { attempts: 1, ..Pending::new(0, 0, REDUCE, Task::default()) };
     let stats =
         TaskStats { start: SystemTime::now(), duration: Default::default(), worker: 0, attempts: 1, fuel: None };
     match result {

@@ -189,7 +189,7 @@ impl<S: Source> Feed<'_, S> {
             Poll::Ready(Some(task)) => {
                 let index = self.stats.taken;
                 self.stats.taken += 1;
-                self.dispatcher.submit(Pending { tag: index, index, function: MAP, task, attempts: 0, returned: 0 });
+                self.dispatcher.submit(Pending::new(index, index, MAP, task));
             }
         }
         true
@@ -218,18 +218,31 @@ impl<S: Source> Feed<'_, S> {
         while let Some(lost) = self.dispatcher.next_lost() {
             self.tell(&lost_event(&lost));
         }
+        let (observer, stats) = (&mut self.observer, &self.stats);
+        self.dispatcher.policy.tell_retries(|outcome, delay| {
+            observer.iter_mut().for_each(|observer| observer(&Event::Retrying { outcome, delay }, stats));
+        });
+        self.tell_halt();
         self.tell(&Event::Tick);
+    }
+
+    /// Tells the observer where the run has ended itself.
+    fn tell_halt(&mut self) {
+        if let (Some(halted), Some(observer)) = (self.dispatcher.policy.take_news(), &mut self.observer) {
+            observer(&Event::Halted(halted), &self.stats);
+        }
     }
 
     /// Counts a map task's outcome and tells the observer.
     pub fn count(&mut self, outcome: &Outcome) {
         self.stats.done += 1;
         match outcome.status() {
-            Status::Ok => {}
+            Status::Ok => self.stats.flaky += u64::from(outcome.is_flaky()),
             Status::Cancelled => self.stats.cancelled += 1,
             _ => self.stats.failed += 1,
         }
         self.tell(&Event::TaskFinished(outcome));
+        self.tell_halt();
     }
 
     fn tell(&mut self, event: &Event<'_>) {

@@ -38,7 +38,7 @@ impl StopHandle {
         self.raise(Stop::Now);
     }
 
-    fn raise(&self, stop: Stop) {
+    pub(super) fn raise(&self, stop: Stop) {
         // Relaxed: the level is all the news, and the waker orders it before the look that follows.
         self.level.fetch_max(stop as u8, Ordering::Relaxed);
         self.waker.wake();

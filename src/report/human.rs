@@ -1,6 +1,7 @@
 //! A run as text for people.
 
 use std::fmt;
+use std::time::Duration;
 
 use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 use wrun::{Outcome, TaskError};
@@ -79,7 +80,21 @@ impl Watcher for Human {
 
     fn failed(&mut self, outcome: &Outcome, error: &TaskError) {
         let name = text::task_name(outcome.index, &outcome.task.argument);
-        self.screen.line(&format!("{name} failed: {}", text::describe(error)));
+        let after = match outcome.stats.attempts {
+            0 | 1 => String::new(),
+            attempts => format!(" after {attempts} attempts"),
+        };
+        self.screen.line(&format!("{name} failed{after}: {}", text::describe(error)));
+    }
+
+    fn retrying(&mut self, outcome: &Outcome, delay: Duration) {
+        let name = text::task_name(outcome.index, &outcome.task.argument);
+        let (status, attempt, delay) = (outcome.status(), outcome.stats.attempts, text::duration(delay));
+        self.screen.line(&format!("{name}: {status} on attempt {attempt}; the next one follows after {delay}"));
+    }
+
+    fn flaky(&mut self, outcome: &Outcome, most_attempts: u32) {
+        self.screen.line(&flaky_line(outcome, most_attempts));
     }
 
     fn logged(&mut self, outcome: &Outcome, level: u8, line: &str) {
@@ -100,6 +115,9 @@ impl Watcher for Human {
         if let Some(summary) = summary(tally) {
             self.screen.notice(&summary);
         }
+        if tally.flaky > 0 {
+            self.screen.notice(&format!("{} of {} tasks were flaky", tally.flaky, tally.tasks));
+        }
     }
 }
 
@@ -119,12 +137,25 @@ fn progress_line(now: &Snapshot) -> String {
     line
 }
 
+/// `task 3 (x) passed on attempt 2 of 3 (flaky); attempt 1: timed out after 2s`, with the first line of each failure.
+fn flaky_line(outcome: &Outcome, most_attempts: u32) -> String {
+    let name = text::task_name(outcome.index, &outcome.task.argument);
+    let attempts = outcome.stats.attempts;
+    let mut line = format!("{name} passed on attempt {attempts} of {} (flaky)", most_attempts.max(attempts));
+    let first = attempts.saturating_sub(outcome.earlier.len() as u32);
+    for (attempt, error) in (first..).zip(&outcome.earlier) {
+        let why = text::describe(error);
+        line += &format!("; attempt {attempt}: {}", why.lines().next().unwrap_or_default());
+    }
+    line
+}
+
 /// What is to be said at the end, where not all is well.
 fn summary(tally: &Tally) -> Option<String> {
     match tally {
-        Tally { failed: 0, cancelled: 0, .. } => None,
-        Tally { tasks, failed, cancelled: 0 } => Some(format!("{failed} of {tasks} tasks failed")),
-        Tally { tasks, failed, cancelled } => {
+        Tally { failed: 0, cancelled: 0, halted: false, .. } => None,
+        Tally { tasks, failed, cancelled: 0, halted: false, .. } => Some(format!("{failed} of {tasks} tasks failed")),
+        Tally { tasks, failed, cancelled, .. } => {
             let done = tasks - cancelled;
             Some(format!("stopped early; tasks done: {done}, of which failed: {failed}, cancelled: {cancelled}"))
         }
@@ -133,8 +164,9 @@ fn summary(tally: &Tally) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use wrun::Status;
 
+    use super::super::task_object::tests::outcome;
     use super::*;
 
     #[test]
@@ -152,12 +184,30 @@ mod tests {
 
     #[test]
     fn a_summary_stands_only_where_something_is_wrong() {
-        assert_eq!(summary(&Tally { tasks: 20, failed: 0, cancelled: 0 }), None);
-        assert_eq!(summary(&Tally { tasks: 20, failed: 2, cancelled: 0 }).unwrap(), "2 of 20 tasks failed");
+        assert_eq!(summary(&Tally { tasks: 20, ..Tally::default() }), None);
+        assert_eq!(summary(&Tally { tasks: 20, failed: 2, ..Tally::default() }).unwrap(), "2 of 20 tasks failed");
         assert_eq!(
-            summary(&Tally { tasks: 20, failed: 2, cancelled: 5 }).unwrap(),
+            summary(&Tally { tasks: 20, failed: 2, cancelled: 5, ..Tally::default() }).unwrap(),
             "stopped early; tasks done: 15, of which failed: 2, cancelled: 5"
         );
+        assert_eq!(
+            summary(&Tally { tasks: 2, failed: 2, halted: true, ..Tally::default() }).unwrap(),
+            "stopped early; tasks done: 2, of which failed: 2, cancelled: 0"
+        );
+    }
+
+    #[test]
+    fn flaky_tasks_say_what_went_wrong_before() {
+        let error = |message: &str| TaskError { status: Status::Trap, message: message.into(), backtrace: None };
+        let mut outcome = outcome(b"x", Ok(b""));
+        outcome.stats.attempts = 3;
+        assert_eq!(flaky_line(&outcome, 2), "task 3 (x) passed on attempt 3 of 3 (flaky)");
+        outcome.earlier = vec![error("one\ntwo"), error("three\r")];
+        let line = "task 3 (x) passed on attempt 3 of 5 (flaky); attempt 1: trapped: one; attempt 2: trapped: three";
+        assert_eq!(flaky_line(&outcome, 5), line);
+        outcome.earlier.remove(0);
+        let line = "task 3 (x) passed on attempt 3 of 5 (flaky); attempt 2: trapped: three";
+        assert_eq!(flaky_line(&outcome, 5), line);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! A run as JSON objects, one a line, for programs that watch it.
 //!
-//! Each object has an `event`: `progress`, `ended`, `failed`, `log`, `worker-lost`, `notice` (see [`Screen`]), `finished`.
+//! Each object has an `event`: `progress`, `ended`, `retrying`, `failed`, `flaky`, `log`, `worker-lost`, `notice` (see [`Screen`]), `finished`.
+
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use wrun::{Outcome, TaskError};
@@ -53,7 +55,30 @@ impl Watcher for JsonEvents {
             "item": item(outcome),
             "status": error.status.as_str(),
             "error": error.message,
+            "attempts": outcome.stats.attempts,
             "backtrace": error.backtrace,
+        }));
+    }
+
+    fn retrying(&mut self, outcome: &Outcome, delay: Duration) {
+        write(&json!({
+            "event": "retrying",
+            "index": outcome.index,
+            "item": item(outcome),
+            "status": outcome.status().as_str(),
+            "attempts": outcome.stats.attempts,
+            "delay_seconds": delay.as_secs_f64(),
+        }));
+    }
+
+    fn flaky(&mut self, outcome: &Outcome, most_attempts: u32) {
+        write(&json!({
+            "event": "flaky",
+            "index": outcome.index,
+            "item": item(outcome),
+            "attempts": outcome.stats.attempts,
+            "most_attempts": most_attempts,
+            "earlier": outcome.earlier.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }));
     }
 
@@ -77,6 +102,7 @@ impl Watcher for JsonEvents {
             "tasks": tally.tasks,
             "failed": tally.failed,
             "cancelled": tally.cancelled,
+            "flaky": tally.flaky,
             "elapsed_seconds": now.elapsed.as_secs_f64(),
         }));
     }
@@ -84,8 +110,6 @@ impl Watcher for JsonEvents {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -63,6 +63,8 @@ pub struct Settings {
     pub progress: ProgressMode,
     /// How often `-v` was given.
     pub verbose: u8,
+    /// How often a task may be started.
+    pub most_attempts: u32,
 }
 
 /// Outcomes by what became of them.
@@ -74,6 +76,10 @@ pub struct Tally {
     pub failed: u64,
     /// Tasks that the end of the run cut off.
     pub cancelled: u64,
+    /// Tasks that passed, but not on their first attempt.
+    pub flaky: u64,
+    /// Whether the run ended early by itself, with tasks left that nobody has counted.
+    pub halted: bool,
 }
 
 /// How far a run is.
@@ -102,6 +108,10 @@ trait Watcher {
     fn ended(&mut self, outcome: &Outcome);
     /// A failed task's outcome is delivered.
     fn failed(&mut self, outcome: &Outcome, error: &TaskError);
+    /// An attempt failed, and the next one follows after `delay` (only with `-v`).
+    fn retrying(&mut self, outcome: &Outcome, delay: Duration);
+    /// A task passed, but not on the first of at most `most_attempts`.
+    fn flaky(&mut self, outcome: &Outcome, most_attempts: u32);
     /// A task logged a line.
     fn logged(&mut self, outcome: &Outcome, level: u8, line: &str);
     /// A worker process died (only with `-v`: the task that it ran says so, too).
@@ -116,6 +126,7 @@ pub struct Report {
     screen: Screen,
     watcher: Box<dyn Watcher>,
     verbose: u8,
+    most_attempts: u32,
     /// Paces progress; `None` where none is shown.
     progress: Option<Pace>,
     /// Whether each result is flushed at once, and not only when the run would wait.
@@ -154,6 +165,7 @@ impl Report {
             screen,
             watcher,
             verbose: settings.verbose,
+            most_attempts: settings.most_attempts,
             progress: period.map(Pace::every),
             flush_each,
             started: Instant::now(),
@@ -179,12 +191,17 @@ impl Report {
     pub fn observe(&mut self, event: &Event<'_>, stats: &RunStats) {
         self.stats = *stats;
         match event {
-            Event::TaskFinished(outcome) if self.verbose > 0 => self.watcher.ended(outcome),
+            Event::TaskFinished(outcome) => self.ended(outcome),
+            Event::Retrying { outcome, delay } if self.verbose > 0 => self.watcher.retrying(outcome, *delay),
             Event::WorkerLost { worker, reason } if self.verbose > 0 => self.watcher.worker_lost(*worker, reason),
             Event::Unconfined { missing } => self.screen.notice(&format!(
                 "warning: workers are not fully confined on this machine, which lacks {}; --sandbox strict refuses to run so",
                 Missing::list(missing)
             )),
+            Event::Halted(why) => {
+                self.tally.halted = true;
+                self.screen.notice(&format!("halted: {}", message(&why.to_string())));
+            }
             // Nobody knows how long it will be until the next result.
             Event::Waiting => self.flush_quietly(),
             // The run has just waited, if only for a moment: the last look at the clock may be long ago.
@@ -233,8 +250,19 @@ impl Report {
         flushed?;
         // Of merged tasks only those that failed were delivered.
         self.tally.tasks = self.tally.tasks.max(self.stats.done);
+        self.tally.flaky = self.stats.flaky;
         self.watcher.finished(&self.snapshot(), &self.tally);
         Ok(self.tally)
+    }
+
+    /// Tells of a task's end, before its turn to be delivered.
+    fn ended(&mut self, outcome: &Outcome) {
+        if self.verbose > 0 {
+            self.watcher.ended(outcome);
+        }
+        if outcome.is_flaky() {
+            self.watcher.flaky(outcome, self.most_attempts);
+        }
     }
 
     /// Counts an outcome and tells of its logs and failure.

@@ -111,6 +111,7 @@ pub mod tests {
                 attempts: 2,
                 fuel: None,
             },
+            earlier: Vec::new(),
         }
     }
 

@@ -77,6 +77,13 @@ const KIT: &str = r#"(module
     (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
     (i32.store8 (i32.const 512) (i32.add (global.get $calls) (i32.const 48)))
     (call $write (i32.const 512) (i32.const 1)) (i32.const 0))
+  ;; Fails, with the argument as its message, until this instance was called as often as the argument's first digit says.
+  (func (export "wrun:task/pass-on-call") (result i32)
+    (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+    (call $arg)
+    (if (i32.lt_u (i32.add (global.get $calls) (i32.const 48)) (i32.load8_u (i32.const 1024)))
+      (then (call $fail_with (i32.const 1024) (call $arg_len)) (return (i32.const 1))))
+    (call $write_arg) (i32.const 0))
   ;; Asks for 32 MiB.
   (func (export "wrun:task/grow") (result i32)
     (if (i32.eq (memory.grow (i32.const 512)) (i32.const -1)) (then (unreachable))) (i32.const 0))

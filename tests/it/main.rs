@@ -2,6 +2,7 @@
 
 mod changed_inputs;
 mod cli_errors;
+mod cli_failure;
 mod cli_kit;
 mod cli_map;
 mod cli_map_files;
@@ -11,6 +12,7 @@ mod cli_run;
 mod cli_signals;
 mod dispatch;
 mod examples;
+mod failure;
 mod faults;
 mod fuel;
 mod grants;

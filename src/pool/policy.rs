@@ -1,0 +1,273 @@
+//! What becomes of a task whose attempt has ended: it is tried again, or that was its end; and whether so many failures end
+//! the run.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::dispatcher::Dispatcher;
+use super::held::{Ended, Pending};
+use super::prepare::MAP;
+use super::stop::Stop;
+use crate::event::{Outcome, Status, TaskError};
+use crate::failure::{Halt, Halted, Retries};
+
+/// Tasks that may wait for their next attempt while more are taken.
+const MAX_RETRYING: usize = 1024;
+/// Tasks with files of their own, which stay open, that may do so.
+const MAX_RETRYING_WITH_FILES: usize = 128;
+/// Failures before the last one that are kept of a task, the oldest ones first to go.
+const MAX_EARLIER: usize = 8;
+/// Bytes that are kept of the message of each but the last of them.
+const MAX_EARLIER_BYTES: usize = 1024;
+/// Workers that may die in a row, each while it ran a task, when no task ends otherwise. A run with some tasks that
+/// kill their worker goes on; with more workers, more may die at about the same time.
+const MIN_MOST_LOST: u32 = 64;
+const MOST_LOST_PER_WORKER: u32 = 4;
+
+/// A run's own part of the policy.
+#[derive(Debug, Default)]
+pub(super) struct Policy {
+    pub retries: Retries,
+    pub halt: Halt,
+    retrying: Retrying,
+    /// Tasks of the source that have ended, without those that were cancelled or had ended before.
+    ended: u64,
+    failed: u64,
+    /// Workers that died since a task last ended otherwise.
+    lost_in_a_row: u32,
+    /// Why the run ends early by itself.
+    halted: Option<Halted>,
+    /// That has not been told yet.
+    news: bool,
+}
+
+/// Tasks that wait for their next attempt, each as its last one ended, by the time of the next and the task's tag.
+#[derive(Debug, Default)]
+struct Retrying {
+    waiting: BTreeMap<(Instant, u64), Ended>,
+    with_files: usize,
+    /// Those that began to wait and have not been told of: their keys, and how long they wait.
+    news: Vec<((Instant, u64), Duration)>,
+}
+
+impl Retrying {
+    fn put(&mut self, ended: Ended, now: Instant, delay: Duration) {
+        // A moment that no clock reaches comes late enough in a year.
+        let due = now.checked_add(delay).unwrap_or(now + Duration::from_secs(365 * 24 * 3600));
+        self.with_files += usize::from(!ended.outcome.task.inputs.is_empty());
+        self.news.push(((due, ended.tag), delay));
+        self.waiting.insert((due, ended.tag), ended);
+    }
+
+    /// The next one that is due by `now`; any, where that is `None`.
+    fn take(&mut self, now: Option<Instant>) -> Option<Ended> {
+        let first = self.waiting.first_entry()?;
+        if now.is_some_and(|now| first.key().0 > now) {
+            return None;
+        }
+        let ended = first.remove();
+        self.with_files -= usize::from(!ended.outcome.task.inputs.is_empty());
+        Some(ended)
+    }
+}
+
+impl Policy {
+    pub fn new(retries: Retries, halt: Halt) -> Policy {
+        Policy { retries, halt, ..Policy::default() }
+    }
+
+    /// Whether the run ends early by itself.
+    pub fn is_halted(&self) -> bool {
+        self.halted.is_some()
+    }
+
+    /// Whether a task that is taken now could wait for another attempt as well.
+    pub fn has_room(&self) -> bool {
+        self.retrying.waiting.len() < MAX_RETRYING && self.retrying.with_files < MAX_RETRYING_WITH_FILES
+    }
+
+    /// Whether no task waits for another attempt.
+    pub fn is_idle(&self) -> bool {
+        self.retrying.waiting.is_empty()
+    }
+
+    /// The time until the next attempt is due.
+    pub fn next_due(&self) -> Option<Duration> {
+        let (due, _) = self.retrying.waiting.first_key_value()?.0;
+        Some(due.saturating_duration_since(Instant::now()))
+    }
+
+    /// Notes that a task ended in a way that its worker survived, or was meant not to.
+    pub fn worker_did_well(&mut self) {
+        self.lost_in_a_row = 0;
+    }
+
+    /// Calls `tell` with each outcome of an attempt after which its task began to wait for the next, and how long it waits.
+    pub fn tell_retries(&mut self, mut tell: impl FnMut(&Outcome, Duration)) {
+        for (key, delay) in self.retrying.news.drain(..) {
+            if let Some(ended) = self.retrying.waiting.get(&key) {
+                tell(&ended.outcome, delay);
+            }
+        }
+    }
+
+    /// Why the run ends early by itself; said once.
+    pub fn take_news(&mut self) -> Option<&Halted> {
+        std::mem::take(&mut self.news).then_some(self.halted.as_ref())?
+    }
+
+    fn wants_retry(&self, ended: &Ended) -> bool {
+        self.retries.count > ended.retried && Retries::apply_to(ended.outcome.status())
+    }
+}
+
+impl Dispatcher<'_> {
+    /// Takes the end of an attempt, which is the task's end unless it is to be tried again.
+    pub(super) fn end_attempt(&mut self, ended: Ended) {
+        if self.policy.wants_retry(&ended) && !self.is_stopped() {
+            let delay = self.policy.retries.delay_before(ended.retried + 1);
+            self.policy.retrying.put(ended, Instant::now(), delay);
+        } else {
+            self.end(ended);
+        }
+    }
+
+    /// Takes a task's end.
+    pub(super) fn end(&mut self, ended: Ended) {
+        let status = ended.outcome.status();
+        if ended.function == MAP && status != Status::Cancelled {
+            self.policy.ended += 1;
+            if status != Status::Ok {
+                self.policy.failed += 1;
+                self.look_at_failures();
+            }
+        }
+        self.ended.push_back(ended);
+    }
+
+    /// Ends a task that the end of the run keeps from starting: as its last attempt ended, where there was one.
+    pub(super) fn end_unstarted(&mut self, mut pending: Pending, message: String) {
+        let ended = match pending.earlier.pop() {
+            Some(error) => {
+                let mut ended = pending.fail(error.status, String::new(), 0);
+                ended.outcome.result = Err(error);
+                ended
+            }
+            None => pending.fail(Status::Cancelled, message, 0),
+        };
+        self.end(ended);
+    }
+
+    /// Lets the tasks whose next attempt is due wait for a worker.
+    pub(super) fn retry_due(&mut self) {
+        if self.policy.is_idle() {
+            return;
+        }
+        let now = Instant::now();
+        while let Some(ended) = self.policy.retrying.take(Some(now)) {
+            self.waiting.push_back(again(ended));
+        }
+    }
+
+    /// Ends the tasks that wait for another attempt as they are: the run has been stopped.
+    pub(super) fn give_retries_up(&mut self) {
+        while let Some(ended) = self.policy.retrying.take(None) {
+            self.end(ended);
+        }
+    }
+
+    /// Notes that a worker died while it ran a task.
+    pub(super) fn note_lost(&mut self, reason: &str) {
+        self.policy.lost_in_a_row += 1;
+        let workers = u32::try_from(self.pool.workers.len()).unwrap_or(u32::MAX);
+        if self.policy.lost_in_a_row >= MIN_MOST_LOST.max(workers.saturating_mul(MOST_LOST_PER_WORKER)) {
+            let count = self.policy.lost_in_a_row;
+            self.halt(Halted::WorkersLost { count, last: reason.to_owned() }, Stop::Soon);
+        }
+    }
+
+    fn look_at_failures(&mut self) {
+        let Policy { halt, ended, failed, .. } = self.policy;
+        let stop = match halt {
+            Halt::Never => return,
+            Halt::Soon(_) => Stop::Soon,
+            Halt::Now(_) => Stop::Now,
+        };
+        if halt.at().is_some_and(|at| at.is_reached(failed, ended)) {
+            self.halt(Halted::Failures { failed, ended, halt }, stop);
+        }
+    }
+
+    /// Ends the run by itself; the first reason counts.
+    fn halt(&mut self, why: Halted, stop: Stop) {
+        // A run that was stopped as far before needs no other reason.
+        if self.policy.is_halted() || self.stopped >= stop {
+            return;
+        }
+        self.policy.halted = Some(why);
+        self.policy.news = true;
+        self.stop.raise(stop);
+    }
+}
+
+/// The next attempt of a task.
+fn again(ended: Ended) -> Pending {
+    let Ended { tag, function, retried, outcome } = ended;
+    let mut earlier = outcome.earlier;
+    if let Some(last) = earlier.last_mut() {
+        shorten(last);
+    }
+    if earlier.len() == MAX_EARLIER {
+        earlier.remove(0);
+    }
+    earlier.extend(outcome.result.err());
+    let (attempts, retried) = (outcome.stats.attempts, retried + 1);
+    Pending { attempts, retried, earlier, ..Pending::new(tag, outcome.index, function, outcome.task) }
+}
+
+/// Keeps of an earlier failure what a person wants to know.
+fn shorten(error: &mut TaskError) {
+    error.backtrace = None;
+    let end = error.message.floor_char_boundary(MAX_EARLIER_BYTES);
+    error.message.truncate(end);
+    error.message.shrink_to_fit();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Task;
+
+    fn failed(tag: u64, message: &str) -> Ended {
+        Pending::new(tag, tag, MAP, Task::new("x")).fail(Status::Error, message.into(), 0)
+    }
+
+    #[test]
+    fn the_next_attempt_that_is_due_comes_first() {
+        let now = Instant::now();
+        let after = |ms| now + Duration::from_millis(ms);
+        let mut retrying = Retrying::default();
+        for (tag, ms) in [(1, 30), (2, 10), (3, 10), (4, 20)] {
+            retrying.put(failed(tag, ""), now, Duration::from_millis(ms));
+        }
+        let mut due = |now| std::iter::from_fn(|| retrying.take(now).map(|ended| ended.tag)).collect::<Vec<_>>();
+        assert!(due(Some(after(9))).is_empty());
+        assert_eq!(due(Some(after(20))), [2, 3, 4]);
+        assert_eq!(due(None), [1]);
+    }
+
+    #[test]
+    fn what_is_kept_of_earlier_failures_is_bounded() {
+        let mut ended = failed(0, &"ü".repeat(MAX_EARLIER_BYTES));
+        for attempt in 1..20 {
+            let mut pending = again(ended);
+            pending.attempts += 1;
+            assert_eq!((pending.retried, pending.earlier.len()), (attempt, MAX_EARLIER.min(attempt as usize)));
+            let (last, others) = pending.earlier.split_last().expect("one at least");
+            assert_eq!(last.message.len(), 2 * MAX_EARLIER_BYTES, "the last one is whole");
+            assert!(others.iter().all(|error| error.message.len() == MAX_EARLIER_BYTES && error.backtrace.is_none()));
+            ended = pending.fail(Status::Error, "ü".repeat(MAX_EARLIER_BYTES), 0);
+        }
+        assert_eq!(ended.outcome.stats.attempts, 19);
+    }
+}
