@@ -136,6 +136,9 @@ pub struct TaskError {
     pub message: String,
     /// The guest's stack, a frame a line, innermost first, where there is one.
     pub backtrace: Option<String>,
+    /// The guest's memories, globals and stack when a trap ended it, in the format of WebAssembly's tool conventions
+    /// (Coredump.md), where the job asked for it. What was mapped into the memory is left out: zeros stand there.
+    pub core_dump: Option<Output>,
 }
 
 /// When, where and how a task ran, on its last attempt.

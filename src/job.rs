@@ -175,6 +175,8 @@ pub struct Job {
     pub instances: Instances,
     /// What tasks may use of the world outside.
     pub grants: Grants,
+    /// Whether the outcome of a task that a trap ended has a core dump ([`TaskError::core_dump`](crate::TaskError::core_dump)).
+    pub core_dumps: bool,
     /// With a task's position, what its random numbers follow from (0 unless set).
     pub seed: u64,
     /// How often a failed task is tried again.
@@ -194,6 +196,7 @@ impl Job {
             limits: Limits::default(),
             instances: Instances::Fresh,
             grants: Grants::default(),
+            core_dumps: false,
             seed: 0,
             retries: Retries::default(),
             halt: Halt::Never,

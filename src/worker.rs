@@ -251,6 +251,11 @@ impl Worker {
         match sent {
             Ok(()) => Ok(self.ring.finish_with_file(done)),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(error),
+            // Why a task failed matters more than its core dump.
+            Err(_) if done.status != Status::Ok && !result.output.is_empty() => {
+                result.output.clear();
+                self.send(DoneSlot { output_len: 0, ..done }, result)
+            }
             Err(error) => {
                 let message = format!("its result of {} bytes cannot be handed over: {error}", done.output_len);
                 let failed = DoneSlot {

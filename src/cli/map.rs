@@ -8,10 +8,11 @@ use std::rc::Rc;
 
 use anyhow::{Context as _, ensure};
 use wrun::module::Entry;
-use wrun::{Compiler, Job, Module, Run, exit_code};
+use wrun::{Compiler, Event, Job, Module, Run, TaskError, exit_code};
 
 use super::arguments::check_numbers;
 use super::compiler::CompilerArgs;
+use super::core_dumps::CoreDumpArgs;
 use super::failure::FailureArgs;
 use super::grants::GrantArgs;
 use super::interrupt::Interrupted;
@@ -43,6 +44,8 @@ pub struct MapArgs {
     grants: GrantArgs,
     #[command(flatten)]
     failure: FailureArgs,
+    #[command(flatten)]
+    core_dumps: CoreDumpArgs,
     #[command(flatten)]
     watching: WatchArgs,
 
@@ -124,6 +127,8 @@ impl MapArgs {
         job.instances = self.workers.instances();
         self.grants.grant(&mut job)?;
         self.failure.apply(&mut job);
+        let core_dumps = self.core_dumps.open()?;
+        job.core_dumps = core_dumps.is_some();
         let settings = Settings {
             form: self.results.form(),
             progress: self.watching.progress,
@@ -136,7 +141,15 @@ impl MapArgs {
         let run = pool.map(&job, items)?;
         let report = Rc::new(RefCell::new(Report::new(&settings, total, run.stop_handle()).context(STDOUT)?));
         let observer = Rc::clone(&report);
-        let run = run.observe(move |event, stats| observer.borrow_mut().observe(event, stats));
+        let name = module.name();
+        let run = run.observe(move |event, stats| {
+            if let (Some(dumps), Event::TaskFinished(outcome)) = (&core_dumps, event)
+                && let Err(TaskError { core_dump: Some(dump), .. }) = &outcome.result
+            {
+                observer.borrow().screen().notice(&dumps.write(name, outcome.index, dump));
+            }
+            observer.borrow_mut().observe(event, stats);
+        });
         let interrupted = Interrupted::watch(run.stop_handle(), report.borrow().screen()).context("signal handlers")?;
 
         let printed = match &self.results.reduce {

@@ -5,6 +5,7 @@ mod cache;
 mod compile;
 mod compiler;
 mod completions;
+mod core_dumps;
 mod failure;
 mod grants;
 mod inspect;

@@ -13,6 +13,7 @@ use wrun::{Compiler, Job, Outcome, Pool, Task, TaskError, exit_code};
 
 use super::arguments::check_numbers;
 use super::compiler::CompilerArgs;
+use super::core_dumps::{CoreDumpArgs, CoreDumps};
 use super::grants::GrantArgs;
 use super::options::{self, LimitArgs, SandboxArgs, TaskArgs};
 use super::usage;
@@ -50,6 +51,9 @@ pub struct RunArgs {
     grants: GrantArgs,
 
     #[command(flatten)]
+    core_dumps: CoreDumpArgs,
+
+    #[command(flatten)]
     compiler: CompilerArgs,
 }
 
@@ -76,11 +80,13 @@ impl RunArgs {
         let mut job = Job::new(&module).call(options::call_name(entry)).limits(self.limits.limits());
         job.inputs = inputs;
         self.grants.grant(&mut job)?;
+        let core_dumps = self.core_dumps.open()?;
+        job.core_dumps = core_dumps.is_some();
         let mut pool = Pool::builder().workers(NonZeroUsize::MIN).sandbox(self.sandbox.sandbox()).build()?;
         if attached {
             return match pool.run_attached(&job, &text_words(self.words)?)? {
                 Ok(code) => Ok(ExitCode::from(code)),
-                Err(error) => Ok(failed(module.name(), &error)),
+                Err(error) => Ok(failed(module.name(), &error, core_dumps.as_ref())),
             };
         }
         let outcome = pool.run(&job, Task::new(argument.as_bytes()))?;
@@ -93,7 +99,7 @@ impl RunArgs {
         }
         Ok(match &outcome.result {
             Ok(_) => ExitCode::SUCCESS,
-            Err(error) => failed(module.name(), error),
+            Err(error) => failed(module.name(), error, core_dumps.as_ref()),
         })
     }
 }
@@ -115,7 +121,10 @@ fn print(outcome: &Outcome, form: Form) -> io::Result<()> {
 }
 
 /// Says why the task failed.
-fn failed(name: &str, error: &TaskError) -> ExitCode {
+fn failed(name: &str, error: &TaskError, core_dumps: Option<&CoreDumps>) -> ExitCode {
+    if let (Some(dumps), Some(dump)) = (core_dumps, &error.core_dump) {
+        line_to_stderr(&format!("wrun: {}", dumps.write(name, 0, dump)));
+    }
     line_to_stderr(&format!("wrun: {name} failed: {}", report::describe(error)));
     ExitCode::from(exit_code::TASK_FAILED)
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTableError;
-use wasmtime::{Engine, Extern, Func, Instance, Module, ModuleExport, Store, Trap, Val, WasmBacktrace};
+use wasmtime::{Engine, Extern, Func, Instance, Module, ModuleExport, Store, Trap, Val, WasmBacktrace, WasmCoreDump};
 use wasmtime_wasi::I32Exit;
 
 use super::abi::{Stop, fault_stop, memory_limit, truncated};
@@ -22,7 +22,7 @@ use super::wasi;
 use super::window::Recorded;
 use crate::Access;
 use crate::event::Status;
-use crate::ipc::wire::{InputRange, JobSpec, TaskSlot};
+use crate::ipc::wire::{InputRange, JobSpec, TaskSlot, max_core_dump_bytes};
 use crate::job::Limits;
 
 /// Runs the tasks of a worker.
@@ -43,6 +43,7 @@ pub(crate) struct Guest {
 struct Settings {
     stack_bytes: u64,
     fuel: Fuel,
+    core_dumps: bool,
 }
 
 /// An instance and its store, whose windows are given back whenever it goes (see `window.rs`).
@@ -62,11 +63,12 @@ enum Returned {
 impl Guest {
     /// Makes the engine for the usual settings, before any job is known.
     pub fn new() -> wasmtime::Result<Guest> {
-        Guest::with(Settings { stack_bytes: Limits::default().stack_bytes, fuel: Fuel::NotCounted })
+        Guest::with(Settings { stack_bytes: Limits::default().stack_bytes, fuel: Fuel::NotCounted, core_dumps: false })
     }
 
     fn with(settings: Settings) -> wasmtime::Result<Guest> {
-        let config = engine::worker_config(settings.stack_bytes as usize, settings.fuel);
+        let mut config = engine::worker_config(settings.stack_bytes as usize, settings.fuel);
+        config.coredump_on_trap(settings.core_dumps);
         let engine = fault::with_handlers(|| Engine::new(&config))?;
         Ok(Guest { engine, settings, module: None, job: None, spare: None, kept: None })
     }
@@ -85,7 +87,8 @@ impl Guest {
         directories: &[(File, Access)],
     ) -> Result<(), String> {
         (self.kept, self.spare, self.job) = (None, None, None);
-        let settings = Settings { stack_bytes: spec.stack_bytes, fuel: Fuel::new(spec.counts_fuel) };
+        let fuel = Fuel::new(spec.counts_fuel);
+        let settings = Settings { stack_bytes: spec.stack_bytes, fuel, core_dumps: spec.core_dumps };
         if settings != self.settings {
             *self = Guest::with(settings).map_err(|error| format!("cannot set wasmtime up: {error:#}"))?;
         }
@@ -133,7 +136,10 @@ impl Guest {
         result.clear();
         // An error means that the code does not count any.
         result.fuel = live.store.get_fuel().map_or(0, |left| fuel - left);
-        conclude(ended, function, live.store.data_mut(), result);
+        conclude(&ended, function, live.store.data_mut(), result);
+        if let Err(error) = &ended {
+            live.dump(error, result);
+        }
         if unharmed && !job.spec.fresh_instances {
             live.store.data_mut().windows.free_all();
             self.kept = Some(live);
@@ -153,6 +159,19 @@ impl Guest {
 }
 
 impl Live {
+    /// Puts a core dump, where the error has one, in the place of the result.
+    fn dump(&mut self, error: &wasmtime::Error, result: &mut TaskResult) {
+        let Some(dump) = error.downcast_ref::<WasmCoreDump>().filter(|_| !error.is::<I32Exit>()) else { return };
+        // What is mapped is the user's data and not the guest's; and some of it cannot be read.
+        self.store.data_mut().windows.restore();
+        let spec = &self.store.data().job.spec;
+        let (name, most) = (spec.module_name.clone(), max_core_dump_bytes(spec.memory_bytes));
+        let dump = dump.serialize(&mut self.store, &name);
+        if dump.len() as u64 <= most {
+            result.output = dump;
+        }
+    }
+
     /// Ends the instance, and gives its data back for the next one.
     fn into_state(mut self) -> Box<State> {
         self.store.data_mut().windows.restore();
@@ -230,13 +249,13 @@ fn function(store: &mut Store<Box<State>>, instance: Instance, export: &ModuleEx
 }
 
 /// Decides what became of the task, and moves what it made to `result`.
-fn conclude(ended: wasmtime::Result<Returned>, function: &Callable, state: &mut State, result: &mut TaskResult) {
+fn conclude(ended: &wasmtime::Result<Returned>, function: &Callable, state: &mut State, result: &mut TaskResult) {
     std::mem::swap(&mut state.output, &mut result.output);
     std::mem::swap(&mut state.log, &mut result.log);
     result.output_file = state.output_file.take();
     let program = if let Callable::Command(_) = function { Program::Command } else { Program::Task };
     let stderr = streams(program, state, result);
-    if let Err(error) = &ended {
+    if let Err(error) = ended {
         result.backtrace = backtrace(error);
     }
     decide(ended, &stderr, state, result);
@@ -250,7 +269,7 @@ fn conclude(ended: wasmtime::Result<Returned>, function: &Callable, state: &mut 
 
 /// What became of the task, by the first of these that speaks: a fault in an input, a file that is too short now, the
 /// guest's own end.
-fn decide(ended: wasmtime::Result<Returned>, stderr: &str, state: &mut State, result: &mut TaskResult) {
+fn decide(ended: &wasmtime::Result<Returned>, stderr: &str, state: &mut State, result: &mut TaskResult) {
     if let Some(recorded) = state.windows.recorded() {
         match fault_stop(state, recorded) {
             Some(fault) => result.fail(Status::InputFault, fault.encode()),
@@ -270,8 +289,8 @@ fn decide(ended: wasmtime::Result<Returned>, stderr: &str, state: &mut State, re
             let message = state.failure.take().unwrap_or_else(|| format!("the task function returned {code}"));
             result.fail(Status::Error, message);
         }
-        Ok(Returned::BadArgument(message)) => result.fail(Status::Error, message),
-        Err(error) => stopped(&error, stderr, state, result),
+        Ok(Returned::BadArgument(message)) => result.fail(Status::Error, message.as_str()),
+        Err(error) => stopped(error, stderr, state, result),
     }
 }
 

@@ -130,6 +130,7 @@ pub(super) mod for_tests {
             log_bytes: 1 << 10,
             counts_fuel: false,
             fuel: None,
+            core_dumps: false,
             open_files: 16,
             host_call_bytes: 1 << 20,
             directories: vec![],

@@ -111,7 +111,7 @@ pub enum Payload {
     File,
 }
 
-/// A finished task, as its slot carries it. Its payload is the output, the message, the backtrace and the log, in this order.
+/// A finished task, as its slot carries it. Its payload is the output (of a failed task: its core dump, or nothing), the message, the backtrace and the log, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DoneSlot {
     /// The task's ticket.
@@ -120,7 +120,7 @@ pub struct DoneSlot {
     pub status: Status,
     /// Where its bytes are.
     pub payload: Payload,
-    /// Bytes of the result.
+    /// Bytes of the result, or of the core dump.
     pub output_len: u64,
     /// Bytes of the error message.
     pub message_len: u32,
@@ -156,6 +156,12 @@ pub const MAX_BACKTRACE_BYTES: usize = 64 << 10;
 /// The longest message or log of a task whose log may have `log_bytes`: what wasmtime and the worker say comes on top.
 pub fn max_text_bytes(log_bytes: u64) -> usize {
     usize::try_from(log_bytes).unwrap_or(usize::MAX).saturating_add(64 << 10)
+}
+
+/// The longest core dump of a task whose memories may have `memory_bytes`: for each piece of memory it says where that
+/// belongs, and it has the stack and the globals.
+pub fn max_core_dump_bytes(memory_bytes: u64) -> u64 {
+    memory_bytes.saturating_add(memory_bytes / 64).saturating_add(4 << 20)
 }
 
 impl DoneSlot {
@@ -343,6 +349,8 @@ pub struct JobSpec {
     pub counts_fuel: bool,
     /// Units of fuel.
     pub fuel: Option<u64>,
+    /// Whether the output of a task that a trap ended is a core dump.
+    pub core_dumps: bool,
     /// Files that may be open at a time.
     pub open_files: u32,
     /// Bytes that one call of WASI takes over.

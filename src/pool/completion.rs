@@ -1,6 +1,7 @@
 //! What workers say of finished tasks, checked and put into words.
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +11,9 @@ use crate::Task;
 use crate::event::{Output, Status, TaskError, TaskStats};
 use crate::ipc::place::Place;
 use crate::ipc::ring::Violation;
-use crate::ipc::wire::{DoneSlot, InputFault, InputFaultKind, MAX_BACKTRACE_BYTES, decode_log, max_text_bytes};
+use crate::ipc::wire::{
+    DoneSlot, InputFault, InputFaultKind, MAX_BACKTRACE_BYTES, decode_log, max_core_dump_bytes, max_text_bytes,
+};
 
 /// The end of a task that was killed for its time, and where it was then, as far as its worker said.
 pub(super) fn timed_out(pending: Pending, limit: Duration, place: Place, worker: u32) -> Ended {
@@ -26,7 +29,7 @@ pub(super) fn timed_out(pending: Pending, limit: Duration, place: Place, worker:
         fuel: None,
     };
     let backtrace = (!place.frames.is_empty()).then_some(place.frames);
-    pending.end(Err(TaskError { status: Status::Timeout, message, backtrace }), Vec::new(), stats)
+    pending.end(Err(TaskError { status: Status::Timeout, message, backtrace, core_dump: None }), Vec::new(), stats)
 }
 
 /// Reads a completion of an untrusted worker. Where it lies, the task is given back.
@@ -48,7 +51,12 @@ pub(super) fn complete(
         fuel: job.module.counts_fuel().then_some(done.fuel),
     };
     let longest_text = max_text_bytes(job.limits.log_bytes) as u64;
-    let too_long = done.output_len > job.limits.output_bytes
+    let most_output = match done.status {
+        Status::Ok => job.limits.output_bytes,
+        _ if job.core_dumps => max_core_dump_bytes(job.limits.memory_bytes),
+        _ => 0,
+    };
+    let too_long = done.output_len > most_output
         || u64::from(done.message_len.max(done.log_len)) > longest_text
         || done.backtrace_len as usize > MAX_BACKTRACE_BYTES;
     if too_long {
@@ -73,19 +81,22 @@ pub(super) fn complete(
             status: Status::Limit,
             message: format!("its result of {} bytes cannot be mapped: {error}", done.output_len),
             backtrace: None,
+            core_dump: None,
         }),
-        (Status::InputFault, _) => match InputFault::decode(message) {
+        (Status::InputFault, output) => match InputFault::decode(message) {
             Some(fault) => Err(TaskError {
                 status: Status::InputFault,
                 message: fault_message(job, &pending.task, &fault),
                 backtrace: text(backtrace),
+                core_dump: core_dump(output),
             }),
             None => return Err(Box::new((Violation("it reported a fault that makes no sense"), pending))),
         },
-        (status, _) => Err(TaskError {
+        (status, output) => Err(TaskError {
             status,
             message: text(message).unwrap_or_else(|| "failed without a message".into()),
             backtrace: text(backtrace),
+            core_dump: core_dump(output),
         }),
     };
     Ok(pending.end(result, decode_log(log), stats))
@@ -103,6 +114,11 @@ fn read_file(file: &File, output_len: u64, rest_len: u64) -> Result<Vec<u8>, Vio
     let mut rest = vec![0; rest_len as usize];
     file.read_exact_at(&mut rest, output_len).map_err(lie)?;
     Ok(rest)
+}
+
+/// What a failed task sent where others have their result.
+fn core_dump(output: io::Result<Output>) -> Option<Output> {
+    output.ok().filter(|output| !output.is_empty())
 }
 
 fn text(bytes: &[u8]) -> Option<String> {

@@ -58,7 +58,7 @@ impl Pending {
             attempts: self.attempts,
             fuel: None,
         };
-        self.end(Err(TaskError { status, message, backtrace: None }), Vec::new(), stats)
+        self.end(Err(TaskError { status, message, backtrace: None, core_dump: None }), Vec::new(), stats)
     }
 
     /// Ends the task.

@@ -199,6 +199,7 @@ impl Pool {
                 status: Status::Cancelled,
                 message: "the run was stopped before it".into(),
                 backtrace: None,
+                core_dump: None,
             }),
         })
     }

@@ -12,6 +12,8 @@ use crate::{Directory, Error, Grants, Halt, Input, Job, Limits, Module, Result, 
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub module: Module,
+    /// Whether failed tasks may send a core dump.
+    pub core_dumps: bool,
     pub limits: Limits,
     pub retries: Retries,
     pub halt: Halt,
@@ -22,6 +24,14 @@ pub(super) struct Prepared {
     /// Standard input, output and error for an attached program.
     pub stdio: Option<[File; 3]>,
     spec: JobSpec,
+}
+
+/// What a worker loads once: the module's code, and what its engine is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Code {
+    module: u64,
+    stack_bytes: u64,
+    core_dumps: bool,
 }
 
 /// Where the standard streams of a WASI program go.
@@ -70,6 +80,7 @@ impl Prepared {
             log_bytes: limits.log_bytes,
             counts_fuel: job.module.counts_fuel(),
             fuel: limits.fuel,
+            core_dumps: job.core_dumps,
             open_files: limits.open_files,
             host_call_bytes: limits.host_call_bytes,
             directories: job.grants.directories.iter().map(|directory| directory.guest_path().to_owned()).collect(),
@@ -80,7 +91,13 @@ impl Prepared {
         };
         let directories = job.grants.directories.clone();
         let (retries, halt) = (job.retries, job.halt);
-        Ok(Prepared { module: job.module.clone(), limits, retries, halt, files, directories, stdio, spec })
+        let core_dumps = job.core_dumps;
+        Ok(Prepared { module: job.module.clone(), core_dumps, limits, retries, halt, files, directories, stdio, spec })
+    }
+
+    /// What its workers load.
+    pub fn code(&self) -> Code {
+        Code { module: self.module.id(), stack_bytes: self.limits.stack_bytes, core_dumps: self.core_dumps }
     }
 
     /// Lets tasks call the merge function `name` as [`REDUCE`].

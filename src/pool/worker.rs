@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::files::FileNumbers;
 use super::held::{Held, Pending};
 use super::keeper::{Keeper, KilledFor};
-use super::prepare::Prepared;
+use super::prepare::{Code, Prepared};
 use crate::ipc::channel::{ToPool, ToWorker};
 use crate::ipc::place::Place;
 use crate::ipc::ring::{MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, Violation};
@@ -40,8 +40,8 @@ pub(super) struct Worker {
     payloads: VecDeque<File>,
     /// The number of the job that it was given last.
     pub job: u64,
-    /// The module and the stack of its jobs: it can load no other code.
-    code: Option<(u64, u64)>,
+    /// What it has loaded: it can load no other code.
+    code: Option<Code>,
     /// The directories that it has kept the right to use.
     directories: Vec<Directory>,
     /// The number of a job that it cannot run, and why.
@@ -137,14 +137,13 @@ impl Worker {
 
     /// Whether it can run tasks of this job: it has loaded no code yet, or the same, and may use the same directories.
     pub fn can_run(&self, job: &Prepared) -> bool {
-        self.directories == job.directories
-            && self.code.is_none_or(|code| code == (job.module.id(), job.limits.stack_bytes))
+        self.directories == job.directories && self.code.is_none_or(|code| code == job.code())
     }
 
     /// Gives it a job; tasks pushed from now on are the job's.
     pub fn begin_job(&mut self, number: u64, job: &Arc<Prepared>, spec: &Input) -> io::Result<()> {
         self.job = number;
-        self.code = Some((job.module.id(), job.limits.stack_bytes));
+        self.code = Some(job.code());
         self.files.begin_job(job.files.len() as u32);
         for (number, file) in job.files.iter().enumerate() {
             self.send(Message::File(number as u32, file.clone()));

@@ -198,7 +198,12 @@ mod tests {
 
     #[test]
     fn flaky_tasks_say_what_went_wrong_before() {
-        let error = |message: &str| TaskError { status: Status::Trap, message: message.into(), backtrace: None };
+        let error = |message: &str| TaskError {
+            status: Status::Trap,
+            message: message.into(),
+            backtrace: None,
+            core_dump: None,
+        };
         let mut outcome = outcome(b"x", Ok(b""));
         outcome.stats.attempts = 3;
         assert_eq!(flaky_line(&outcome, 2), "task 3 (x) passed on attempt 3 of 3 (flaky)");

@@ -102,6 +102,7 @@ pub mod tests {
                 status: Status::Error,
                 message: message.to_owned(),
                 backtrace: Some("0: f".to_owned()),
+                core_dump: None,
             }),
             log: Vec::new(),
             stats: TaskStats {

@@ -118,6 +118,7 @@ mod tests {
             status,
             message: message.to_owned(),
             backtrace: backtrace.map(str::to_owned),
+            core_dump: None,
         };
         assert_eq!(describe(&error(Status::Error, "line 3: bad\n", None)), "line 3: bad");
         assert_eq!(describe(&error(Status::Error, "one\ntwo \x07", None)), "one\n    two \\u{7}");

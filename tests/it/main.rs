@@ -10,6 +10,7 @@ mod cli_map_report;
 mod cli_modules;
 mod cli_run;
 mod cli_signals;
+mod core_dumps;
 mod dispatch;
 mod examples;
 mod failure;
