@@ -1,8 +1,11 @@
 //! The one place for wasmtime's settings. The compiler's process and the workers use the same ones, because
 //! precompiled code fits only an engine with the same settings.
 
+use std::num::NonZeroUsize;
+
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
+use super::symbols::MAX_FRAMES;
 use crate::Limits;
 
 /// Whether code counts the instructions that it runs, which takes time.
@@ -25,8 +28,10 @@ pub(crate) fn config(fuel: Fuel) -> Config {
     config.consume_fuel(fuel == Fuel::Counted);
     // A window is mapped at a fixed address, so a memory must never move.
     config.memory_may_move(false);
-    // Source lines in backtraces need the module's DWARF to be kept with its code.
-    config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
+    // The module's DWARF is kept beside its code (`module::debug`), where `symbols` reads it for traps and timeouts alike.
+    config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    // One more than is told, which shows that there are more.
+    config.wasm_backtrace_max_frames(NonZeroUsize::new(MAX_FRAMES + 1));
     config
 }
 

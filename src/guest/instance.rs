@@ -30,7 +30,7 @@ pub(crate) struct Guest {
     engine: Engine,
     settings: Settings,
     /// The code that is loaded, by its number in the pool.
-    module: Option<(u64, Module)>,
+    module: Option<(u64, Module, Arc<Symbols>)>,
     job: Option<Arc<LoadedJob>>,
     /// The data of the last fresh instance, for its buffers.
     spare: Option<Box<State>>,
@@ -92,17 +92,20 @@ impl Guest {
         if settings != self.settings {
             *self = Guest::with(settings).map_err(|error| format!("cannot set wasmtime up: {error:#}"))?;
         }
-        let module = match &self.module {
-            Some((number, module)) if *number == spec.module => module.clone(),
+        let (module, symbols) = match &self.module {
+            Some((number, module, symbols)) if *number == spec.module => (module.clone(), symbols.clone()),
             _ => {
+                // For backtraces, which do without where there is no descriptor left.
+                let file = code.try_clone().ok();
                 let loaded = deserialize(&self.engine, code);
                 let module = loaded.map_err(|error| format!("cannot load the compiled module: {error:#}"))?;
-                self.module = Some((spec.module, module.clone()));
-                module
+                let symbols = Arc::new(Symbols::new(module.clone(), file));
+                place::set_loaded(symbols.clone());
+                self.module = Some((spec.module, module.clone(), symbols.clone()));
+                (module, symbols)
             }
         };
-        place::set_loaded(Arc::new(Symbols::new(module.clone())));
-        self.job = Some(Arc::new(LoadedJob::link(&module, spec, files, stdio, directories)?));
+        self.job = Some(Arc::new(LoadedJob::link(&module, symbols, spec, files, stdio, directories)?));
         Ok(())
     }
 
@@ -256,7 +259,8 @@ fn conclude(ended: &wasmtime::Result<Returned>, function: &Callable, state: &mut
     let program = if let Callable::Command(_) = function { Program::Command } else { Program::Task };
     let stderr = streams(program, state, result);
     if let Err(error) = ended {
-        result.backtrace = backtrace(error);
+        let trace = error.downcast_ref::<WasmBacktrace>();
+        result.backtrace = trace.map(|trace| state.job.symbols.backtrace(trace)).unwrap_or_default();
     }
     decide(ended, &stderr, state, result);
     name_refusal(state, result);
@@ -391,11 +395,4 @@ fn stopped(error: &wasmtime::Error, stderr: &str, state: &mut State, result: &mu
     let first_words = state.failure.take().unwrap_or_else(|| stderr.to_owned());
     let message = if first_words.is_empty() { cause.to_owned() } else { format!("{first_words} ({cause})") };
     result.fail(Status::Trap, message);
-}
-
-fn backtrace(error: &wasmtime::Error) -> String {
-    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return String::new() };
-    // The first line only says that this is a backtrace.
-    let text = trace.to_string();
-    text.split_once('\n').map_or("", |(_, frames)| frames).trim_end().to_owned()
 }

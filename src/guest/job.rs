@@ -10,10 +10,12 @@ use super::abi;
 use super::files::{FileTable, GuestInput};
 use super::refusals;
 use super::state::State;
+use super::symbols::Symbols;
 use super::wasi::{self, Preopen};
 use crate::Access;
 use crate::ipc::wire::JobSpec;
-use crate::module::{Entry, Scalar};
+use crate::module::{Entry, Scalar, artifact};
+use crate::sys::read_only_map::ReadOnlyMap;
 
 /// A job whose tasks can be run.
 pub(crate) struct LoadedJob {
@@ -27,6 +29,7 @@ pub(crate) struct LoadedJob {
     pub(super) uses_wasi: bool,
     /// Where the module's machine code lies.
     pub(super) code: Range<usize>,
+    pub(super) symbols: Arc<Symbols>,
     /// The descriptors of a program that is attached to them.
     pub(super) stdio: Option<[Arc<File>; 3]>,
     /// The directories that tasks may use.
@@ -48,6 +51,7 @@ impl LoadedJob {
     /// A text for the user: an import or a function is missing.
     pub(super) fn link(
         module: &Module,
+        symbols: Arc<Symbols>,
         spec: JobSpec,
         files: &FileTable,
         stdio: Option<[File; 3]>,
@@ -85,6 +89,7 @@ impl LoadedJob {
             memory: module.get_export_index(wrun_abi::MEMORY_EXPORT),
             uses_wasi,
             code: text.start as usize..text.end as usize,
+            symbols,
             inputs: spec.inputs.iter().map(|(_, range)| files.input(range)).collect(),
             stdio: stdio.map(|files| files.map(Arc::new)),
             preopens: spec
@@ -105,6 +110,16 @@ pub(super) fn deserialize(engine: &Engine, code: File) -> wasmtime::Result<Modul
     // checks that it was made by the same version with the same settings. Nobody changes the file afterwards: cache
     // entries are replaced by renaming, never rewritten.
     unsafe { Module::deserialize_open_file(engine, code) }
+}
+
+/// The part of that file that is for backtraces. It stays mapped as long as the process lives, which loads the code of one
+/// module only; its pages are shared by all workers.
+#[expect(unsafe_code, reason = "it is a part of the file with precompiled code")]
+pub(super) fn debug_part(code: &File) -> Option<&'static [u8]> {
+    let range = artifact::debug_range(code).ok()??;
+    // SAFETY: as above: nobody changes the file afterwards.
+    let map = unsafe { ReadOnlyMap::of_unchanging(code, range) }.ok()?;
+    Some(Box::leak(Box::new(map)))
 }
 
 #[cfg(test)]
@@ -139,6 +154,7 @@ pub(super) mod for_tests {
             real_random: false,
             seed: 0,
         };
-        LoadedJob::link(&module, spec, &FileTable::default(), None, &[]).expect("a job")
+        let symbols = Arc::new(Symbols::new(module.clone(), None));
+        LoadedJob::link(&module, symbols, spec, &FileTable::default(), None, &[]).expect("a job")
     }
 }

@@ -10,12 +10,14 @@ mod files;
 mod instance;
 mod job;
 mod limits;
+mod lines;
 mod place;
 mod refusals;
 mod result;
 mod scalar;
 mod state;
 mod symbols;
+mod trace;
 mod wasi;
 mod window;
 

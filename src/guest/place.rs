@@ -22,7 +22,7 @@ use std::time::Duration;
 use wasmtime::WasmBacktrace;
 
 use super::fault::{Watched, watched};
-use super::symbols::{Frame, Symbols};
+use super::symbols::{Frame, MAX_FRAMES, Symbols};
 use crate::ipc::place::{Detail, Place, PlaceWriter};
 use crate::ipc::ring::TaskClock;
 use crate::sys::interrupt::{self, Happened, Registers, Thread};
@@ -37,7 +37,9 @@ static THREAD: OnceLock<Thread> = OnceLock::new();
 /// What is known of the module that is loaded.
 static LOADED: Mutex<Option<Arc<Symbols>>> = Mutex::new(None);
 
-/// How often the guest's thread was interrupted: from the first time on it runs the guest's code no more.
+/// The process will be killed: the guest's code runs no more from the first interruption on. Signals that others send mean nothing.
+static CONDEMNED: AtomicBool = AtomicBool::new(false);
+/// How often a guest was interrupted since then.
 static INTERRUPTIONS: AtomicU32 = AtomicU32::new(0);
 static RECORD: Record = Record::new();
 static RECORDED: Happened = Happened::new();
@@ -85,15 +87,18 @@ pub(crate) fn answer_questions(writer: &PlaceWriter, clock: &TaskClock) {
             writer.answer(ticket, Detail::All, &Place { summary, frames: String::new() });
             continue;
         }
-        let trace = symbols.trace(&frames);
-        let summary = trace.innermost().map(|place| format!("in {place}")).unwrap_or_default();
-        writer.answer(ticket, Detail::All, &Place { summary, frames: trace.to_string() });
+        symbols.tell(&frames, |detail, trace| {
+            let summary = trace.summary().map(|place| format!("in {place}")).unwrap_or_default();
+            writer.answer(ticket, detail, &Place { summary, frames: trace.to_string() });
+        });
     }
 }
 
 /// Interrupts the guest's thread until it has recorded where it is, as long as the task `runs`.
 fn stop(runs: impl Fn() -> bool) -> Option<Stopped> {
     let thread = THREAD.get()?;
+    // A signal is sent after it and makes it visible to its handler.
+    CONDEMNED.store(true, Ordering::Relaxed);
     for _ in 0..MAX_INTERRUPTIONS {
         if !runs() {
             return None;
@@ -122,11 +127,11 @@ struct Record {
     begun: AtomicBool,
     kind: AtomicU32,
     count: AtomicUsize,
-    words: [AtomicU64; MAX_FRAMES],
+    words: [AtomicU64; MAX_WORDS],
 }
 
-/// The most functions under way that are told.
-const MAX_FRAMES: usize = 64;
+/// One more function than is told shows that there are more; and one address may be wasmtime's own.
+const MAX_WORDS: usize = MAX_FRAMES + 2;
 
 const PCS: u32 = 0;
 /// Each word has the function's index below, and above the offset in the module and 1, or 0.
@@ -139,7 +144,7 @@ impl Record {
             begun: AtomicBool::new(false),
             kind: AtomicU32::new(PCS),
             count: AtomicUsize::new(0),
-            words: [const { AtomicU64::new(0) }; MAX_FRAMES],
+            words: [const { AtomicU64::new(0) }; MAX_WORDS],
         }
     }
 
@@ -150,7 +155,7 @@ impl Record {
             place.store(word, Ordering::Relaxed);
             self.count.store(at + 1, Ordering::Relaxed);
         }
-        at + 1 < MAX_FRAMES
+        at + 1 < MAX_WORDS
     }
 
     fn read(&self) -> Stopped {
@@ -169,8 +174,11 @@ impl Record {
 
 /// Runs on the guest's thread, in a signal handler.
 fn on_interrupt(registers: &Registers) {
-    let interruptions = INTERRUPTIONS.fetch_add(1, Ordering::Relaxed);
+    if !CONDEMNED.load(Ordering::Relaxed) {
+        return;
+    }
     watched(|guest| {
+        let interruptions = INTERRUPTIONS.fetch_add(1, Ordering::Relaxed);
         if guest.code.contains(&registers.pc) {
             stop_in_code(guest, registers);
         } else if interruptions == 0 {
@@ -217,7 +225,7 @@ fn stop_in_host(guest: &Watched) {
     }
     RECORD.begun.store(true, Ordering::Relaxed);
     RECORD.kind.store(if trace.frames().is_empty() { INSTANTIATES } else { FRAMES }, Ordering::Relaxed);
-    for frame in trace.frames().iter().take(MAX_FRAMES) {
+    for frame in trace.frames().iter().take(MAX_WORDS) {
         let offset = frame.module_offset().map_or(0, |offset| offset as u64 + 1);
         RECORD.push(u64::from(frame.func_index()) | offset << 32);
     }

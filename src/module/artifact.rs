@@ -1,19 +1,21 @@
 //! A compiled module as one file: wasmtime's code, and behind it what this crate needs to know about it.
 //!
 //! ```text
-//! | code: an ELF file as wasmtime writes it | JSON of `Meta` | footer, 56 bytes |
-//!                                                            | code length: u64 little-endian
-//!                                                            | JSON length: u64 little-endian
-//!                                                            | blake3 of the JSON and both lengths: 32 bytes
-//!                                                            | "wrunmod1": 8 bytes
+//! | code: an ELF file as wasmtime writes it | for backtraces: see `debug` | JSON of `Meta` | footer, 64 bytes |
+//!                                                                                          | code length: u64 little-endian
+//!                                                                                          | debug length: u64 little-endian
+//!                                                                                          | JSON length: u64 little-endian
+//!                                                                                          | blake3 of the JSON and the lengths: 32 bytes
+//!                                                                                          | "wrunmod2": 8 bytes
 //! ```
 //!
 //! wasmtime ignores what stands behind the sections of its ELF file, so a worker loads the whole file as it is. The
-//! cache and `.cwasm` files have the same form. The code has no checksum: reading all of it would cost more than the
+//! cache and `.cwasm` files have the same form. Code and debug part have no checksum: reading all of it would cost more than the
 //! load itself (its pages are mapped on demand); that an entry of the cache is whole is ensured when it is written.
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
@@ -22,8 +24,8 @@ use serde::{Deserialize, Serialize};
 use super::description::Description;
 use crate::sys::{code_file, fixed_file};
 
-const MAGIC: &[u8; 8] = b"wrunmod1";
-const FOOTER_BYTES: u64 = 56;
+const MAGIC: &[u8; 8] = b"wrunmod2";
+const FOOTER_BYTES: u64 = 64;
 
 /// The longest JSON, in bytes, that is read or written: enough for some 100,000 exports.
 pub(super) const MAX_META_BYTES: u64 = 16 << 20;
@@ -39,36 +41,58 @@ pub(super) struct Meta {
     pub description: Description,
 }
 
-/// Writes the part behind the code, which takes up the first `code_len` bytes of `file`; its cursor must stand there.
-pub(super) fn write_trailer(file: &mut File, code_len: u64, meta: &Meta) -> io::Result<()> {
+/// Writes what comes behind the code and the part for backtraces, which take up the first bytes of `file`, as many as is said here;
+/// its cursor must stand there.
+pub(super) fn write_trailer(file: &mut File, code_len: u64, debug_len: u64, meta: &Meta) -> io::Result<()> {
     let json = serde_json::to_vec(meta)?;
     if json.len() as u64 > MAX_META_BYTES {
         return Err(io::Error::other("its imports and exports take up more than 16 MiB"));
     }
-    let lengths = [code_len.to_le_bytes(), (json.len() as u64).to_le_bytes()].concat();
+    let lengths = [code_len, debug_len, json.len() as u64].map(u64::to_le_bytes).concat();
     file.write_all(&[&json, &lengths, &checksum(&json, &lengths)[..], MAGIC].concat())
 }
 
 /// Reads what stands behind the code; `None` where the file has no such part or is not whole.
 pub(super) fn read_trailer(file: &File) -> io::Result<Option<Meta>> {
-    let file_len = file.metadata()?.len();
-    let Some(footer_at) = file_len.checked_sub(FOOTER_BYTES) else { return Ok(None) };
-    let mut footer = [0; FOOTER_BYTES as usize];
-    file.read_exact_at(&mut footer, footer_at)?;
-    let (lengths, rest) = footer.split_at(16);
-    let (sum, magic) = rest.split_at(32);
-    let (code_len, json_len) = lengths.split_at(8);
-    let code_len = u64::from_le_bytes(code_len.try_into().expect("8 bytes"));
-    let json_len = u64::from_le_bytes(json_len.try_into().expect("8 bytes"));
-    if magic != MAGIC || json_len > MAX_META_BYTES || code_len.checked_add(json_len) != Some(footer_at) {
-        return Ok(None);
-    }
-    let mut json = vec![0; usize::try_from(json_len).expect("at most MAX_META_BYTES")];
-    file.read_exact_at(&mut json, code_len)?;
-    if checksum(&json, lengths) != sum {
+    let Some(footer) = Footer::read(file)? else { return Ok(None) };
+    let mut json = vec![0; usize::try_from(footer.json_len).expect("at most MAX_META_BYTES")];
+    file.read_exact_at(&mut json, footer.debug.end)?;
+    if checksum(&json, &footer.lengths) != footer.sum {
         return Ok(None);
     }
     Ok(serde_json::from_slice(&json).ok())
+}
+
+/// Where the part for backtraces is; `None` where the file has none. Makes no system call that a worker may not make.
+pub(crate) fn debug_range(file: &File) -> io::Result<Option<Range<u64>>> {
+    Ok(Footer::read(file)?.map(|footer| footer.debug))
+}
+
+/// The end of the file.
+struct Footer {
+    debug: Range<u64>,
+    json_len: u64,
+    lengths: [u8; 24],
+    sum: [u8; 32],
+}
+
+impl Footer {
+    fn read(file: &File) -> io::Result<Option<Footer>> {
+        let Some(footer_at) = fixed_file::len(file)?.checked_sub(FOOTER_BYTES) else { return Ok(None) };
+        let mut bytes = [0; FOOTER_BYTES as usize];
+        file.read_exact_at(&mut bytes, footer_at)?;
+        let part = |at: usize| bytes[at..at + 8].try_into().expect("8 bytes");
+        let [code_len, debug_len, json_len] = [0, 8, 16].map(|at| u64::from_le_bytes(part(at)));
+        let debug_end = code_len.checked_add(debug_len);
+        let is_whole = debug_end.and_then(|end| end.checked_add(json_len)) == Some(footer_at);
+        let Some(debug_end) = debug_end.filter(|_| is_whole && json_len <= MAX_META_BYTES && bytes[56..] == *MAGIC)
+        else {
+            return Ok(None);
+        };
+        let lengths = bytes[..24].try_into().expect("24 bytes");
+        let sum = bytes[24..56].try_into().expect("32 bytes");
+        Ok(Some(Footer { debug: code_len..debug_end, json_len, lengths, sum }))
+    }
 }
 
 /// Appends all of `from`, whatever its cursor, to `to`.
@@ -142,15 +166,16 @@ pub(super) mod tests {
     fn trailer_survives_a_round_trip() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"code").unwrap();
-        write_trailer(&mut file, 4, &meta("m.wasm")).unwrap();
+        write_trailer(&mut file, 3, 1, &meta("m.wasm")).unwrap();
         assert_eq!(read_trailer(&file).unwrap(), Some(meta("m.wasm")));
+        assert_eq!(debug_range(&file).unwrap(), Some(3..4));
     }
 
     #[test]
     fn a_file_cut_anywhere_has_no_trailer() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"code").unwrap();
-        write_trailer(&mut file, 4, &meta("m.wasm")).unwrap();
+        write_trailer(&mut file, 3, 1, &meta("m.wasm")).unwrap();
         for len in 0..file.metadata().unwrap().len() {
             let cut = tempfile::tempfile().unwrap();
             copy(&file, &mut cut.try_clone().unwrap()).unwrap();
@@ -181,7 +206,7 @@ pub(super) mod tests {
     #[test]
     fn a_changed_byte_behind_the_code_is_noticed() {
         let mut file = tempfile::tempfile().unwrap();
-        write_trailer(&mut file, 0, &meta("m.wasm")).unwrap();
+        write_trailer(&mut file, 0, 0, &meta("m.wasm")).unwrap();
         for at in 0..file.metadata().unwrap().len() {
             let mut byte = [0];
             file.read_exact_at(&mut byte, at).unwrap();

@@ -18,7 +18,7 @@ fn cache() -> (tempfile::TempDir, Cache) {
 fn compiled(code: &[u8]) -> File {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(code).unwrap();
-    artifact::write_trailer(&mut file, code.len() as u64, &meta("m.wasm")).unwrap();
+    artifact::write_trailer(&mut file, code.len() as u64, 0, &meta("m.wasm")).unwrap();
     file
 }
 

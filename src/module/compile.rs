@@ -28,14 +28,15 @@ pub(super) fn compile(compiler: &Compiler, source: &Source, target: Target) -> R
     let mut module = sys::sealed_memfd(&source.bytes).map_err(hold)?;
     module.rewind().map_err(hold)?;
     let mut code = code_file::growing("wrun-code").map_err(hold)?;
-    let description = run(compiler, source, target, Work::Compile, &module, &code)?;
+    let (description, debug_len) = run(compiler, source, target, Work::Compile, &module, &code)?;
     let finish = || {
-        let code_len = code.seek(SeekFrom::End(0))?;
-        if !(1..=MAX_CODE_BYTES).contains(&code_len) {
-            return Err(std::io::Error::other(format!("the compiler gave {code_len} bytes of code")));
-        }
+        let whole_len = code.seek(SeekFrom::End(0))?;
+        let code_len = whole_len.checked_sub(debug_len).filter(|len| *len > 0 && whole_len <= MAX_CODE_BYTES);
+        let code_len = code_len.ok_or_else(|| {
+            std::io::Error::other(format!("the compiler gave {whole_len} bytes, {debug_len} of them for backtraces"))
+        })?;
         let meta = Meta { name: source.name.clone(), compiler: target.fingerprint.to_owned(), description };
-        artifact::write_trailer(&mut code, code_len, &meta)?;
+        artifact::write_trailer(&mut code, code_len, debug_len, &meta)?;
         // From here on nobody can change the code, not even a process that the compiler process might have left.
         fixed_file::seal(&code)?;
         Ok(meta)
@@ -48,7 +49,7 @@ pub(super) fn compile(compiler: &Compiler, source: &Source, target: Target) -> R
 pub(super) fn describe(compiler: &Compiler, source: &Source, target: Target, code: &File) -> Result<Description> {
     let nothing =
         code_file::growing("wrun-nothing").map_err(|error| Error::system("cannot make a memory file", error))?;
-    run(compiler, source, target, Work::Describe, code, &nothing)
+    run(compiler, source, target, Work::Describe, code, &nothing).map(|(description, _)| description)
 }
 
 /// The program that compiles.
@@ -65,6 +66,7 @@ fn executable(compiler: &Compiler) -> Result<PathBuf> {
     })
 }
 
+/// Runs the process. Gives the description, and how many of the bytes that it wrote are for backtraces.
 fn run(
     compiler: &Compiler,
     source: &Source,
@@ -72,7 +74,7 @@ fn run(
     work: Work,
     module: &File,
     code: &File,
-) -> Result<Description> {
+) -> Result<(Description, u64)> {
     let exe = executable(compiler)?;
     let order = Order {
         fingerprint: target.fingerprint.to_owned(),
@@ -104,7 +106,7 @@ fn run(
     };
     let text = read_answer(&answer).map_err(|error| Error::system("cannot read the compiler's answer", error))?;
     match serde_json::from_slice(&text) {
-        Ok(Answer::Done(description)) if status.success() => Ok(description),
+        Ok(Answer::Done { description, debug_bytes }) if status.success() => Ok((description, debug_bytes)),
         Ok(Answer::Refused(reason) | Answer::Unable(reason)) if is_out_of_memory(&reason) => {
             Err(out_of_memory(compiler, source))
         }
@@ -113,7 +115,7 @@ fn run(
             let text = format!("the compiler process ({}) failed: {}", exe.display(), one_line(&reason));
             Err(Kind::Workers(text).into())
         }
-        Ok(Answer::Done(_)) | Err(_) => Err(crashed(compiler, source, status, &String::from_utf8_lossy(&text))),
+        Ok(Answer::Done { .. }) | Err(_) => Err(crashed(compiler, source, status, &String::from_utf8_lossy(&text))),
     }
 }
 

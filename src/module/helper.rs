@@ -16,7 +16,7 @@ use std::os::fd::AsFd;
 use serde::{Deserialize, Serialize};
 
 use super::description::Description;
-use super::{explain, fingerprint};
+use super::{debug, explain, fingerprint};
 use crate::guest::describe;
 use crate::guest::engine::{self, Fuel};
 use crate::sys::{compiler_process, self_exe};
@@ -57,8 +57,12 @@ pub(super) enum Work {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Answer {
-    /// The code is written, or fits as it is; this is what it offers and needs.
-    Done(Description),
+    /// The code is written, with `debug_bytes` for backtraces behind it, or it fits as it is.
+    Done {
+        /// What it offers and needs.
+        description: Description,
+        debug_bytes: u64,
+    },
     /// The module is at fault: the rest of a sentence that begins with its name, such as `is not valid: ...`.
     Refused(String),
     /// This program cannot do it.
@@ -142,9 +146,13 @@ fn compile(engine: &wasmtime::Engine) -> io::Result<Answer> {
         Err(error) => return Ok(Answer::Refused(explain::compile_error(&format!("{error:#}")))),
     };
     let code = module.serialize().map_err(|error| io::Error::other(format!("{error:#}")))?;
+    // Text was understood before, and so it is now.
+    let debug = debug::collect(&wat::parse_bytes(&bytes).map_err(io::Error::other)?);
     // Not through `stdout()`, which looks for line ends in what it writes.
-    File::from(io::stdout().as_fd().try_clone_to_owned()?).write_all(&code)?;
-    Ok(Answer::Done(describe::describe(&module)))
+    let mut file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    file.write_all(&code)?;
+    file.write_all(&debug)?;
+    Ok(Answer::Done { description: describe::describe(&module), debug_bytes: debug.len() as u64 })
 }
 
 #[expect(unsafe_code, reason = "precompiled code is loaded on the user's word")]
@@ -152,7 +160,7 @@ fn load(engine: &wasmtime::Engine, code: File) -> Answer {
     // SAFETY: the code must be wasmtime's own and stay unchanged while it is loaded. The first is what a user says of it
     // with `--allow-precompiled`; wasmtime checks its version and settings, and not one instruction of it runs here.
     match unsafe { wasmtime::Module::deserialize_open_file(engine, code) } {
-        Ok(module) => Answer::Done(describe::describe(&module)),
+        Ok(module) => Answer::Done { description: describe::describe(&module), debug_bytes: 0 },
         Err(error) => Answer::Refused(format!(
             "was precompiled for another wrun, wasmtime or CPU: compile it again with `wrun compile` ({})",
             explain::one_line(&format!("{error:#}"))

@@ -5,9 +5,10 @@
 //!                                                                             -> description -> entry, imports
 //! ```
 
-mod artifact;
+pub(crate) mod artifact;
 pub mod cache;
 mod compile;
+pub(crate) mod debug;
 pub(crate) mod description;
 mod entry;
 pub(crate) mod explain;

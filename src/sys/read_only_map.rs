@@ -1,14 +1,15 @@
-//! Memory files that nobody can change any more, as slices.
+//! Files that nobody can change any more, as slices.
 #![expect(unsafe_code, reason = "a map of a file as a slice is sound only if the file cannot change")]
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 
 use memmap2::{Mmap, MmapOptions};
 
 use super::fixed_file;
 
-/// The start of an immutable memory file.
+/// A part of an immutable file.
 #[derive(Debug)]
 pub struct ReadOnlyMap(Option<Mmap>);
 
@@ -28,6 +29,25 @@ impl ReadOnlyMap {
         }
         // SAFETY: the seals, checked above, keep every process from writing to or shrinking the file, for good.
         let map = unsafe { MmapOptions::new().len(len).map(file)? };
+        Ok(ReadOnlyMap(Some(map)))
+    }
+
+    /// Maps these bytes of a file.
+    ///
+    /// # Errors
+    ///
+    /// Where the system has no room for the map.
+    ///
+    /// # Safety
+    ///
+    /// The range lies in the file, and nobody changes the file as long as the map lives.
+    pub unsafe fn of_unchanging(file: &File, range: Range<u64>) -> io::Result<ReadOnlyMap> {
+        let len = usize::try_from(range.end - range.start).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        if len == 0 {
+            return Ok(ReadOnlyMap(None));
+        }
+        // SAFETY: the caller's promise.
+        let map = unsafe { MmapOptions::new().offset(range.start).len(len).map(file)? };
         Ok(ReadOnlyMap(Some(map)))
     }
 }

@@ -25,7 +25,9 @@ fn a_panic_reaches_the_user_with_its_message_and_place() {
     assert_eq!(status, Status::Trap);
     assert!(message.starts_with("panicked at probe/src/lib.rs:9:5: the roof is on fire"), "{message}");
     let backtrace = outcome.result.as_ref().expect_err("a failure").backtrace.as_deref().unwrap_or_default();
-    assert!(backtrace.contains("probe/src/lib.rs:9:5"), "the source line of the task: {backtrace}");
+    let first = backtrace.lines().next().unwrap_or_default();
+    assert!(first.ends_with("probe::panic at probe/src/lib.rs:9:5"), "the task comes first: {backtrace}");
+    assert!(!backtrace.contains("panicking"), "{backtrace}");
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use wrun::{Job, Limits, Module, Outcome, Status, Task};
 
 use crate::support::{
-    Flag, each, failed, failure, module, pool, task_module, task_module_with, text, wait_for, within_patience, words,
-    worker_that_maps, workers_that_hold,
+    Flag, each, failed, failure, module, pool, rust_guest, task_module, task_module_with, text, wait_for,
+    within_patience, words, worker_that_maps, workers_that_hold,
 };
 
 /// A limit that is short, and long enough for a worker to come to the point at which its task stays.
@@ -126,10 +126,39 @@ fn a_guest_that_sleeps_for_an_hour_is_found() {
 
 #[test]
 fn a_function_without_a_name_has_its_number() {
-    let wat = r#"(module (func (export "f") (param i32) (loop (br 0))))"#;
+    let wat = r#"(module (func (loop (br 0))) (func (export "f") (param i32) (call 0)))"#;
     let (place, outcome) = stopped_in(Job::new(&module(wat)), "1");
     assert_eq!(place, "in <wasm function 0>");
-    assert_eq!(functions(&outcome), ["<wasm function 0>"]);
+    assert_eq!(functions(&outcome), ["<wasm function 0>", "f"], "an export has a name");
+}
+
+#[test]
+fn a_guest_with_debug_information_is_found_by_file_and_line() {
+    let source = include_str!("../../examples/guests/probe/src/lib.rs");
+    let line_of = |text: &str| source.lines().position(|line| line.contains(text)).expect("a line") + 1;
+    let (place, outcome) = stopped_in(Job::new(&rust_guest("probe")).call("endless"), "");
+    let backtrace = failure(&outcome).backtrace.as_deref().expect("a backtrace");
+    // In a function of the library's, the line is that of the guest's own code.
+    assert_eq!(place, format!("in probe::spin (probe/src/lib.rs:{})", line_of("black_box")), "{backtrace}");
+    let caller = format!("endless at probe/src/lib.rs:{}:5", line_of("    spin();"));
+    assert!(backtrace.contains(&caller), "{caller}\n{backtrace}");
+}
+
+#[test]
+fn debug_information_that_makes_no_sense_leaves_names() {
+    let noise = r#""\13\00\00\00\04\00\00\00\00\00\04\01\ff\ff\ff\7f""#;
+    let sections = [".debug_info", ".debug_abbrev", ".debug_line", ".debug_str", ".debug_ranges"];
+    let sections: String = sections.iter().map(|name| format!("(@custom \"{name}\" {noise})")).collect();
+    let text = r#"(func $endless (loop (br 0)))
+        (func $task (export "wrun:task/t") (result i32) (call $endless) (i32.const 0))
+        (func $crash (unreachable))
+        (func $other (export "wrun:task/trap") (result i32) (call $crash) (i32.const 0))"#;
+    let module = task_module("1", &format!("{text} {sections}"));
+    let (place, outcome) = stopped_in(Job::new(&module).call("t"), "");
+    assert_eq!((place.as_str(), functions(&outcome)), ("in endless", vec!["endless", "task"]));
+    for outcome in each(&Job::new(&module).call("trap"), ["", ""]) {
+        assert_eq!(functions(&outcome), ["crash", "other"]);
+    }
 }
 
 /// Loops, or gives its argument back.

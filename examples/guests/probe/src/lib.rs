@@ -94,3 +94,16 @@ fn filled(len: u32, output: Output) {
 fn fail_with(message: &str) -> Result<(), String> {
     Err(message.to_owned())
 }
+
+/// Never ends.
+#[task]
+fn endless() {
+    spin();
+}
+
+#[inline(never)]
+fn spin() {
+    loop {
+        std::hint::black_box(());
+    }
+}

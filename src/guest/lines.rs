@@ -1,0 +1,149 @@
+//! Lines of source code, from a module's DWARF.
+//!
+//! What is read here is a stranger's. All errors mean that nothing is known; the sizes are bounded, and a bug in the reader
+//! costs no more than the lines.
+//!
+//! Source: "DWARF for WebAssembly", <https://yurydelendik.github.io/webassembly-dwarf/>: addresses count from the start of
+//! the code section.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use gimli::{EndianSlice, LittleEndian};
+
+use crate::module::debug::DebugInfo;
+
+type Bytes = EndianSlice<'static, LittleEndian>;
+
+/// The most DWARF that is read, in bytes; it is mapped, not copied.
+const MAX_DWARF_BYTES: usize = 512 << 20;
+/// The most functions that are told for one instruction: compilers inline some, and a stranger may claim any number.
+const MAX_INLINED: usize = 32;
+/// The longest name or path, in bytes.
+const MAX_NAME_BYTES: usize = 1000;
+
+/// The lines of a module.
+pub(super) struct Lines {
+    context: addr2line::Context<Bytes>,
+    code_start: u64,
+}
+
+/// A function and a place in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    /// As the compiler names it.
+    pub function: Option<String>,
+    pub place: Option<SourcePlace>,
+}
+
+/// A place in source code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SourcePlace {
+    pub file: String,
+    pub line: u32,
+    pub column: Option<u32>,
+    /// It is a part of Rust's or C's library.
+    pub of_library: bool,
+}
+
+impl fmt::Display for SourcePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)?;
+        self.column.map_or(Ok(()), |column| write!(f, ":{column}"))
+    }
+}
+
+impl Lines {
+    /// Reads what is needed for any line; `None` where there is none.
+    pub fn read(info: &DebugInfo<'static>) -> Option<Lines> {
+        if info.sections.is_empty()
+            || info.sections.values().map(|section| section.len()).sum::<usize>() > MAX_DWARF_BYTES
+        {
+            return None;
+        }
+        let section = |id: gimli::SectionId| {
+            let bytes = info.sections.get(id.name()).copied().unwrap_or_default();
+            Ok::<_, gimli::Error>(EndianSlice::new(bytes, LittleEndian))
+        };
+        let read = || addr2line::Context::from_dwarf(gimli::Dwarf::load(section)?);
+        let context = catch_unwind(AssertUnwindSafe(read)).ok()?.ok()?;
+        Some(Lines { context, code_start: info.code_start })
+    }
+
+    /// The functions that the instruction at this offset of the module is in: the innermost one, and those that it was inlined into.
+    pub fn at(&self, offset: u32) -> Vec<Line> {
+        let find = || {
+            let address = u64::from(offset).checked_sub(self.code_start)?;
+            let unit = self.context.find_dwarf_and_unit(address).skip_all_loads();
+            let directory = unit.and_then(|unit| unit.comp_dir).map(|directory| directory.to_string_lossy());
+            let mut frames = self.context.find_frames(address).skip_all_loads().ok()?;
+            let mut lines = Vec::new();
+            while let (true, Ok(Some(frame))) = (lines.len() < MAX_INLINED, frames.next()) {
+                let name = frame.function.as_ref().and_then(|function| function.raw_name().ok());
+                let place = frame.location.and_then(|location| {
+                    let (file, of_library) = short(location.file?, directory.as_deref().unwrap_or_default());
+                    let column = location.column.filter(|column| *column > 0);
+                    Some(SourcePlace { file: bounded(file).to_owned(), line: location.line?, column, of_library })
+                });
+                lines.push(Line { function: name.map(|name| bounded(&name).to_owned()), place });
+            }
+            Some(lines)
+        };
+        catch_unwind(AssertUnwindSafe(find)).ok().flatten().unwrap_or_default()
+    }
+}
+
+fn bounded(name: &str) -> &str {
+    &name[..name.floor_char_boundary(MAX_NAME_BYTES)]
+}
+
+/// A path without what only names a place on the machine that compiled: the directory in which the compiler ran, and those of
+/// Rust's and C's libraries and of cargo's downloads. Says whether it is a library's.
+fn short<'a>(path: &'a str, directory: &str) -> (&'a str, bool) {
+    let behind = |marker: &str| path.find(marker).map(|at| &path[at + marker.len()..]).filter(|rest| !rest.is_empty());
+    let behind_next = |marker: &str| behind(marker)?.split_once('/').map(|(_, rest)| rest);
+    let rust = if path.starts_with("/rustc/") { behind_next("/rustc/") } else { behind("/lib/rustlib/src/rust/") };
+    let c = || path.rfind("/wasi-libc/").map(|at| &path[at + 1..]);
+    if let Some(library) = rust.or_else(c) {
+        return (library, true);
+    }
+    let inside = || path.strip_prefix(directory)?.strip_prefix('/').filter(|_| !directory.is_empty());
+    (behind_next("/registry/src/").or_else(inside).unwrap_or(path), false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn paths_lose_the_part_that_is_one_machines_own() {
+        for (path, expected, of_library) in [
+            ("/build/a/project/src/lib.rs", "src/lib.rs", false),
+            ("/build/a/project-2/src/lib.rs", "/build/a/project-2/src/lib.rs", false),
+            ("/build/a/project", "/build/a/project", false),
+            ("library/lib.rs", "library/lib.rs", false),
+            ("/rustc/0123abcd/library/core/src/option.rs", "library/core/src/option.rs", true),
+            ("/opt/rust/lib/rustlib/src/rust/library/std/src/io.rs", "library/std/src/io.rs", true),
+            ("sdk://v30/src/wasi-libc/libc-bottom-half/abort.c", "wasi-libc/libc-bottom-half/abort.c", true),
+            ("/build/.cargo/registry/src/crates.io-01ab/memchr-2.8.0/src/lib.rs", "memchr-2.8.0/src/lib.rs", false),
+            ("/rustc/", "/rustc/", false),
+        ] {
+            assert_eq!(short(path, "/build/a/project"), (expected, of_library));
+        }
+        assert_eq!(short("/a.c", ""), ("/a.c", false));
+    }
+
+    #[test]
+    fn nonsense_has_no_lines() {
+        let noise: &'static [u8] = b"\x13\0\0\0\x04\0\0\0\0\0\x04\x01\xff\xff\xff\x7f no DWARF";
+        let names = [".debug_info", ".debug_abbrev", ".debug_line", ".debug_str", ".debug_ranges", ".debug_aranges"];
+        for count in 0..=names.len() {
+            let sections: HashMap<_, _> = names[..count].iter().map(|name| ((*name).to_owned(), noise)).collect();
+            let lines = Lines::read(&DebugInfo { sections, ..DebugInfo::default() });
+            let found = lines.map(|lines| [0, 7, u32::MAX].map(|offset| lines.at(offset)));
+            assert!(found.is_none_or(|found| found.iter().flatten().all(|line| line.place.is_none())));
+        }
+    }
+}
