@@ -121,6 +121,21 @@ impl Status {
     }
 }
 
+/// What is no status.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("not a status of a task, such as ok or worker-lost")]
+pub struct NoStatus;
+
+impl std::str::FromStr for Status {
+    type Err = NoStatus;
+
+    fn from_str(word: &str) -> Result<Self, NoStatus> {
+        use Status::*;
+        let all = [Ok, Error, Trap, Timeout, Limit, Denied, InputFault, WorkerLost, Cancelled];
+        all.into_iter().find(|status| status.as_str() == word).ok_or(NoStatus)
+    }
+}
+
 impl std::fmt::Display for Status {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.as_str())

@@ -92,6 +92,11 @@ impl Directory {
         self.access
     }
 
+    /// Device and inode.
+    pub(crate) fn id(&self) -> (u64, u64) {
+        self.id
+    }
+
     pub(crate) fn file(&self) -> &File {
         &self.file
     }

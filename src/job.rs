@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::failure::{Halt, Retries};
-use crate::{Grants, Input, Module};
+use crate::{Grants, Input, Module, Output, TaskError, TaskStats};
 
 /// One item of a job: an argument, and the inputs that belong to this task alone.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +14,17 @@ pub struct Task {
     pub inputs: Vec<Input>,
     /// Set where the task cannot run at all (its file does not open, say): its outcome is an error with this text.
     pub unrunnable: Option<String>,
+    /// Set where it is known how the task ended, from an earlier run: it does not run, and that is its outcome.
+    pub finished: Option<Box<Finished>>,
+}
+
+/// How a task ended in an earlier run.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// Its result, or why there is none.
+    pub result: Result<Output, TaskError>,
+    /// When, where and how it ran.
+    pub stats: TaskStats,
 }
 
 impl Task {
@@ -31,6 +42,12 @@ impl Task {
     /// A task that fails with `message` instead of running, in its place among the others.
     pub fn unrunnable(argument: impl Into<Vec<u8>>, message: impl Into<String>) -> Self {
         Task { unrunnable: Some(message.into()), ..Task::new(argument) }
+    }
+
+    /// Keeps a task from running, because it is known how it ended. [`TaskKeys`](crate::TaskKeys) tell tasks of an earlier run.
+    #[must_use]
+    pub fn finished(self, finished: Finished) -> Self {
+        Task { finished: Some(Box::new(finished)), ..self }
     }
 
     /// Adds an input that only this task sees.

@@ -1,10 +1,13 @@
 //! What a `map` does about tasks that fail.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use wrun::{Halt, HaltAt, Job, Retries};
 
-use super::parse;
+use super::resume::{Earlier, Resume};
+use super::{parse, usage};
+use crate::report::{JobLog, ToContinue};
 
 /// Options about failed tasks.
 #[derive(Debug, clap::Args)]
@@ -22,9 +25,48 @@ pub struct FailureArgs {
     /// Wait this long before the first retry of a task (500ms, 2s, 1m), and twice as long before each further one, up to 10 s
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = parse::duration)]
     retry_delay: Duration,
+
+    /// Write a JSON object a line to FILE for each task as it ends, with its result
+    #[arg(long, value_name = "FILE")]
+    joblog: Option<PathBuf>,
+
+    /// Go on from the job log: take the results and failures of finished tasks from there, run the others and those whose
+    /// worker was lost
+    #[arg(long)]
+    resume: bool,
+
+    /// Go on from the job log, but run failed tasks again, too
+    #[arg(long)]
+    resume_failed: bool,
 }
 
+/// A job log, and what an earlier run wrote to it, where that is resumed.
+pub type OpenLog = (JobLog, Option<(Resume, Earlier)>);
+
 impl FailureArgs {
+    /// Opens the job log, and reads what an earlier run wrote to it.
+    ///
+    /// # Errors
+    ///
+    /// Where there is nothing to resume from, or the log cannot be used.
+    pub fn open_log(&self) -> anyhow::Result<Option<OpenLog>> {
+        let resume = match (self.resume, self.resume_failed) {
+            (_, true) => Some(Resume::Passed),
+            (true, false) => Some(Resume::AllDone),
+            (false, false) => None,
+        };
+        let Some(path) = &self.joblog else {
+            return match resume {
+                Some(_) => Err(usage("--resume and --resume-failed go on from a log; name it with --joblog FILE")),
+                None => Ok(None),
+            };
+        };
+        let Some(resume) = resume else { return Ok(Some((JobLog::open(path, ToContinue::No)?, None))) };
+        let mut log = JobLog::open(path, ToContinue::Yes)?;
+        let earlier = Earlier::read(&mut log)?;
+        Ok(Some((log, Some((resume, earlier)))))
+    }
+
     /// Sets what the library does of it.
     pub fn apply(&self, job: &mut Job) {
         job.halt = self.halt;

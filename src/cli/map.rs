@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use anyhow::{Context as _, ensure};
 use wrun::module::Entry;
-use wrun::{Compiler, Event, Job, Module, Run, TaskError, exit_code};
+use wrun::{Compiler, Event, Job, Module, Run, TaskError, TaskKeys, exit_code};
 
 use super::arguments::check_numbers;
 use super::compiler::CompilerArgs;
@@ -18,6 +18,7 @@ use super::grants::GrantArgs;
 use super::interrupt::Interrupted;
 use super::items::{ItemArgs, Items};
 use super::options::{self, LimitArgs, SandboxArgs, TaskArgs, WorkerArgs};
+use super::resume::LoggedItems;
 use super::usage;
 use crate::report::{Form, ProgressMode, Report, Settings, Tally};
 
@@ -110,6 +111,7 @@ impl MapArgs {
         // Whatever is quickly checked comes before a compilation that may take a while.
         let inputs = self.task.open_inputs()?;
         let items = self.items.open(self.limits.longest_argument()?)?;
+        let log = self.failure.open_log()?;
         let module = options::load_module(
             &self.module,
             Compiler { count_fuel: self.limits.count_fuel(), ..self.compiler.compiler() },
@@ -138,8 +140,16 @@ impl MapArgs {
 
         let mut pool = self.workers.pool(self.sandbox.sandbox())?;
         let (total, failure) = (items.total(), items.failure());
+        let (items, log) = match log {
+            Some((log, earlier)) => {
+                let keys = TaskKeys::new(&job, self.results.reduce.as_deref())?;
+                (LoggedItems::new(items, keys, &log, earlier)?, Some(log))
+            }
+            None => (LoggedItems::without_log(items), None),
+        };
         let run = pool.map(&job, items)?;
-        let report = Rc::new(RefCell::new(Report::new(&settings, total, run.stop_handle()).context(STDOUT)?));
+        let report = Report::new(&settings, total, run.stop_handle(), log).context(STDOUT)?;
+        let report = Rc::new(RefCell::new(report));
         let observer = Rc::clone(&report);
         let name = module.name();
         let run = run.observe(move |event, stats| {
@@ -165,7 +175,8 @@ impl MapArgs {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => exit_code::OK,
             Err(error) => return Err(error).context(STDOUT),
         };
-        match failure.take() {
+        let failure = failure.take().or_else(|| report.borrow_mut().take_log_error());
+        match failure {
             Some(error) => Err(error),
             None => Ok(ExitCode::from(code)),
         }
@@ -192,7 +203,7 @@ fn check_entry(module: &Module, entry: &Entry, has_words: bool, items: &Items) -
 }
 
 /// Prints each outcome; gives as the inner result whether they could be printed.
-fn map(mut run: Run<'_, Items>, report: &RefCell<Report>) -> anyhow::Result<io::Result<()>> {
+fn map(mut run: Run<'_, LoggedItems>, report: &RefCell<Report>) -> anyhow::Result<io::Result<()>> {
     for outcome in &mut run {
         let printed = report.borrow_mut().deliver(&outcome);
         if printed.is_err() {
@@ -207,7 +218,7 @@ fn map(mut run: Run<'_, Items>, report: &RefCell<Report>) -> anyhow::Result<io::
 }
 
 /// Prints failures and the merged result; gives as the inner result whether they could be printed.
-fn reduce(run: Run<'_, Items>, function: &str, report: &RefCell<Report>) -> anyhow::Result<io::Result<()>> {
+fn reduce(run: Run<'_, LoggedItems>, function: &str, report: &RefCell<Report>) -> anyhow::Result<io::Result<()>> {
     let stop = run.stop_handle();
     let mut printed = Ok(());
     let merged = run.reduce(function, |failed| {

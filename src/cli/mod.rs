@@ -16,6 +16,7 @@ mod map;
 mod options;
 mod parse;
 mod print;
+mod resume;
 mod run;
 
 use std::ffi::OsString;

@@ -50,7 +50,7 @@ fn of_engine(engine: &wasmtime::Engine) -> String {
     hasher.0.finalize().to_hex().to_string()
 }
 
-/// The name under which the compiled form of `module` is kept.
+/// The name under which the compiled form of the module with this hash is kept.
 pub(super) fn cache_key(fingerprint: &str, module: &[u8]) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(fingerprint.as_bytes()).update(module);

@@ -44,6 +44,8 @@ pub struct Module(Arc<Compiled>);
 struct Compiled {
     /// Unique in this process.
     id: u64,
+    /// The hash of what was read.
+    content: [u8; 32],
     name: String,
     description: Description,
     code: File,
@@ -125,18 +127,20 @@ impl Compiler {
     }
 
     fn load_source(&self, source: Source) -> Result<Module> {
+        let content = *blake3::hash(&source.bytes).as_bytes();
         if source.format == Format::Precompiled {
-            return self.load_precompiled(source);
+            return self.load_precompiled(source, content);
         }
         let target = Target::new(Fuel::new(self.count_fuel))?;
         let Target { fuel, fingerprint } = target;
-        let key = fingerprint::cache_key(fingerprint, &source.bytes);
+        let key = fingerprint::cache_key(fingerprint, &content);
         let (cache, mut cache_problem) = self.open_cache();
         let name = source.name.clone();
         if let Some((code, meta)) = cache.as_ref().and_then(|cache| cache.get(&key, fingerprint)) {
             let description = meta.description;
             return Ok(Module(Arc::new(Compiled {
                 id: next_id(),
+                content,
                 name,
                 description,
                 code,
@@ -152,6 +156,7 @@ impl Compiler {
         let description = meta.description;
         Ok(Module(Arc::new(Compiled {
             id: next_id(),
+            content,
             name,
             description,
             code,
@@ -169,7 +174,7 @@ impl Compiler {
         }
     }
 
-    fn load_precompiled(&self, source: Source) -> Result<Module> {
+    fn load_precompiled(&self, source: Source, content: [u8; 32]) -> Result<Module> {
         if !self.allow_precompiled {
             return Err(Error::module(format!(
                 "{} is precompiled code, which is trusted code: allow it with --allow-precompiled, or name the .wasm file",
@@ -196,7 +201,8 @@ impl Compiler {
             }
         };
         let (name, origin) = (source.name, Origin::Precompiled);
-        Ok(Module(Arc::new(Compiled { id: next_id(), name, description, code, origin, cache_problem: None, fuel })))
+        let cache_problem = None;
+        Ok(Module(Arc::new(Compiled { id: next_id(), content, name, description, code, origin, cache_problem, fuel })))
     }
 }
 
@@ -293,6 +299,11 @@ impl Module {
     /// A number that no other module of this process has.
     pub(crate) fn id(&self) -> u64 {
         self.0.id
+    }
+
+    /// The hash of the module as it was read.
+    pub(crate) fn content(&self) -> &[u8; 32] {
+        &self.0.content
     }
 
     /// The compiled code, for handing to a worker.

@@ -122,7 +122,7 @@ impl<'pool> Dispatcher<'pool> {
             None => !self.full,
         };
         let can_take = !self.is_stopped() && self.waiting.is_empty() && self.ended.len() < MAX_ENDED;
-        can_take && self.policy.has_room() && self.pool.workers.iter().any(room)
+        can_take && self.policy.has_room(&self.ended) && self.pool.workers.iter().any(room)
     }
 
     /// Whether no task is under way.
@@ -134,7 +134,10 @@ impl<'pool> Dispatcher<'pool> {
     }
 
     /// Takes a task over. It goes to a worker now, or as soon as one has room.
-    pub fn submit(&mut self, pending: Pending) {
+    pub fn submit(&mut self, mut pending: Pending) {
+        if let Some(finished) = pending.task.finished.take() {
+            return self.end_finished(pending, *finished);
+        }
         let longest = self.job.limits.argument_bytes;
         let too_long = pending.task.argument.len() as u64 > longest;
         if let Some(message) = pending.task.unrunnable.clone() {

@@ -1,7 +1,7 @@
 //! What becomes of a task whose attempt has ended: it is tried again, or that was its end; and whether so many failures end
 //! the run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::dispatcher::Dispatcher;
@@ -10,6 +10,7 @@ use super::prepare::MAP;
 use super::stop::Stop;
 use crate::event::{Outcome, Status, TaskError};
 use crate::failure::{Halt, Halted, Retries};
+use crate::job::Finished;
 
 /// Tasks that may wait for their next attempt while more are taken.
 const MAX_RETRYING: usize = 1024;
@@ -19,6 +20,8 @@ const MAX_RETRYING_WITH_FILES: usize = 128;
 const MAX_EARLIER: usize = 8;
 /// Bytes that are kept of the message of each but the last of them.
 const MAX_EARLIER_BYTES: usize = 1024;
+/// Bytes of results from earlier runs that may wait to be looked at while more tasks are taken.
+const MAX_FINISHED_BYTES: u64 = 32 << 20;
 /// Workers that may die in a row, each while it ran a task, when no task ends otherwise. A run with some tasks that
 /// kill their worker goes on; with more workers, more may die at about the same time.
 const MIN_MOST_LOST: u32 = 64;
@@ -33,6 +36,8 @@ pub(super) struct Policy {
     /// Tasks of the source that have ended, without those that were cancelled or had ended before.
     ended: u64,
     failed: u64,
+    /// Bytes of results from earlier runs among those that wait to be looked at.
+    finished_bytes: u64,
     /// Workers that died since a task last ended otherwise.
     lost_in_a_row: u32,
     /// Why the run ends early by itself.
@@ -81,9 +86,12 @@ impl Policy {
         self.halted.is_some()
     }
 
-    /// Whether a task that is taken now could wait for another attempt as well.
-    pub fn has_room(&self) -> bool {
-        self.retrying.waiting.len() < MAX_RETRYING && self.retrying.with_files < MAX_RETRYING_WITH_FILES
+    /// Whether a task that is taken now could wait for another attempt as well, or, with a result from an earlier run, among
+    /// the `ended` ones.
+    pub fn has_room(&self, ended: &VecDeque<Ended>) -> bool {
+        (self.finished_bytes < MAX_FINISHED_BYTES || ended.is_empty())
+            && self.retrying.waiting.len() < MAX_RETRYING
+            && self.retrying.with_files < MAX_RETRYING_WITH_FILES
     }
 
     /// Whether no task waits for another attempt.
@@ -143,6 +151,15 @@ impl Dispatcher<'_> {
             }
         }
         self.ended.push_back(ended);
+    }
+
+    /// Ends a task as it ended in an earlier run; that is no failure of this one.
+    pub(super) fn end_finished(&mut self, pending: Pending, finished: Finished) {
+        if self.ended.is_empty() {
+            self.policy.finished_bytes = 0;
+        }
+        self.policy.finished_bytes += finished.result.as_ref().map_or(0, |output| output.len() as u64);
+        self.ended.push_back(pending.end(finished.result, Vec::new(), finished.stats));
     }
 
     /// Ends a task that the end of the run keeps from starting: as its last attempt ended, where there was one.

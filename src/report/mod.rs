@@ -5,9 +5,11 @@
 //! Outcome ──▶        ──▶ Results (raw bytes, tagged lines or JSON) ────▶ standard output
 //! ```
 //!
-//! Nothing here changes what a run does, except that a reader who has closed standard output ends it.
+//! Nothing here changes what a run does, except that a reader who has closed standard output ends it, and so does a job log that
+//! takes no more.
 
 mod human;
+mod joblog;
 mod json_events;
 mod pace;
 mod results;
@@ -24,6 +26,7 @@ use wrun::pool::StopHandle;
 use wrun::{Event, Missing, Outcome, RunStats, Status, TaskError};
 
 use human::Human;
+pub use joblog::{BEGINNING, Begun, JobLog, Name, ToContinue};
 use json_events::JsonEvents;
 use pace::Pace;
 pub use results::{Form, Results};
@@ -136,17 +139,25 @@ pub struct Report {
     stats: RunStats,
     tally: Tally,
     stop: StopHandle,
+    log: Option<JobLog>,
+    /// Why the log could not be written.
+    log_error: Option<anyhow::Error>,
     /// Why results could not be written at a moment when nobody could be told.
     flush_error: Option<io::Error>,
 }
 
 impl Report {
-    /// Begins to show the run that `stop` stops; `total` is the number of its tasks as far as it is known.
+    /// Begins to show the run that `stop` stops, and to write its log; `total` is the number of its tasks as far as it is known.
     ///
     /// # Errors
     ///
     /// Where there is no standard output.
-    pub fn new(settings: &Settings, total: Rc<Cell<Option<u64>>>, stop: StopHandle) -> io::Result<Report> {
+    pub fn new(
+        settings: &Settings,
+        total: Rc<Cell<Option<u64>>>,
+        stop: StopHandle,
+        log: Option<JobLog>,
+    ) -> io::Result<Report> {
         let (screen, lines) = Screen::choose(settings.progress);
         let results = Results::to_stdout(settings.form, &screen)?;
         let period = match &screen {
@@ -173,6 +184,8 @@ impl Report {
             stats: RunStats::default(),
             tally: Tally::default(),
             stop,
+            log,
+            log_error: None,
             flush_error: None,
         })
     }
@@ -180,6 +193,11 @@ impl Report {
     /// Where other lines for the user go.
     pub fn screen(&self) -> Screen {
         self.screen.clone()
+    }
+
+    /// Why the log could not be written, if it could not.
+    pub fn take_log_error(&mut self) -> Option<anyhow::Error> {
+        self.log_error.take()
     }
 
     /// What was delivered so far.
@@ -257,6 +275,13 @@ impl Report {
 
     /// Tells of a task's end, before its turn to be delivered.
     fn ended(&mut self, outcome: &Outcome) {
+        if let Some(log) = &mut self.log
+            && let Err(error) = log.write(outcome)
+        {
+            self.log_error = Some(error);
+            self.log = None;
+            self.stop.stop_now();
+        }
         if self.verbose > 0 {
             self.watcher.ended(outcome);
         }

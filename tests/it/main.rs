@@ -3,6 +3,7 @@
 mod changed_inputs;
 mod cli_errors;
 mod cli_failure;
+mod cli_joblog;
 mod cli_kit;
 mod cli_map;
 mod cli_map_files;
@@ -18,6 +19,7 @@ mod faults;
 mod fuel;
 mod grants;
 mod isolation;
+mod keys;
 mod limit_options;
 mod limits;
 mod lost_workers;

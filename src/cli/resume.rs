@@ -1,0 +1,258 @@
+//! Going on from a job log: what is in it is not run again.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::FileExt;
+use std::task::{Poll, ready};
+use std::time::{Duration, UNIX_EPOCH};
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Deserialize;
+use wrun::job::Finished;
+use wrun::{Output, Source, Status, Task, TaskError, TaskKey, TaskKeys, TaskStats, Waker};
+
+use super::items::Items;
+use crate::report::{BEGINNING, Begun, JobLog, Name};
+
+/// Which tasks of a log are not run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// Those that passed or failed.
+    AllDone,
+    /// Those that passed.
+    Passed,
+}
+
+/// What one line of a log is to a later run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Class {
+    Passed,
+    Failed,
+    /// Its worker was lost or it was cancelled, which says nothing of the task.
+    Unfinished,
+}
+
+impl Class {
+    fn of(status: Status) -> Class {
+        match status {
+            Status::Ok => Class::Passed,
+            Status::WorkerLost | Status::Cancelled => Class::Unfinished,
+            _ => Class::Failed,
+        }
+    }
+}
+
+/// The tasks of an earlier run, by key. Equal items have a line each, and each line stands for one of them.
+///
+/// Outcomes stay in the file; in memory there are some 60 bytes a line.
+#[derive(Debug, Default)]
+pub struct Earlier {
+    /// The last line of each class that a key has.
+    last: HashMap<(TaskKey, Class), u32>,
+    lines: Vec<Place>,
+}
+
+/// Where a line is.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    offset: u64,
+    len: u64,
+    status: Status,
+    /// The line of the same key and class before it.
+    before: Option<u32>,
+}
+
+/// What is looked at in every line.
+#[derive(Deserialize)]
+struct Head {
+    key: Option<String>,
+    replaces: Option<String>,
+    status: String,
+}
+
+/// An outcome in a line.
+#[derive(Deserialize)]
+struct Logged {
+    status: String,
+    output: Option<String>,
+    output_base64: Option<String>,
+    error: Option<String>,
+    backtrace: Option<String>,
+    start: f64,
+    seconds: f64,
+    worker: u32,
+    attempts: u32,
+    fuel: Option<u64>,
+}
+
+impl Earlier {
+    /// Reads a log, and makes it ready to be continued on a line of its own.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be read, or has a line that is none of a log. Lines that were cut off are passed over.
+    pub fn read(log: &mut JobLog) -> anyhow::Result<Earlier> {
+        let (file, name) = log.file();
+        let mut reader = BufReader::with_capacity(1 << 16, file);
+        let (mut earlier, mut line, mut offset, mut ended) = (Earlier::default(), Vec::new(), 0, true);
+        for number in 1u64.. {
+            line.clear();
+            let len = reader.read_until(b'\n', &mut line).with_context(|| format!("cannot read joblog {name}"))? as u64;
+            if len == 0 {
+                break;
+            }
+            match serde_json::from_slice::<Head>(&line) {
+                Ok(head) => earlier.add(&head, offset, len),
+                Err(_) if line.starts_with(BEGINNING) || BEGINNING.starts_with(line.trim_ascii_end()) => {}
+                Err(_) => {
+                    bail!("line {number} of joblog {name} is none of a joblog; name the right file, or remove it")
+                }
+            }
+            offset += len;
+            ended = line.ends_with(b"\n");
+        }
+        if !ended {
+            log.end_line()?;
+        }
+        Ok(earlier)
+    }
+
+    fn add(&mut self, head: &Head, offset: u64, len: u64) {
+        let key = head.key.as_deref().and_then(|key| key.parse().ok());
+        let (Some(key), Ok(status)) = (key, head.status.parse::<Status>()) else { return };
+        if let Some(status) = head.replaces.as_deref().and_then(|status| status.parse().ok()) {
+            self.take_class(key, Class::of(status));
+        }
+        let number = self.lines.len() as u32;
+        let before = self.last.insert((key, Class::of(status)), number);
+        self.lines.push(Place { offset, len, status, before });
+    }
+
+    fn take_class(&mut self, key: TaskKey, class: Class) -> Option<Place> {
+        let number = self.last.remove(&(key, class))?;
+        let place = self.lines[number as usize];
+        if let Some(before) = place.before {
+            self.last.insert((key, class), before);
+        }
+        Some(place)
+    }
+
+    /// Takes one line of this key, the best there is.
+    fn take(&mut self, key: TaskKey) -> Option<Place> {
+        [Class::Passed, Class::Failed, Class::Unfinished].into_iter().find_map(|class| self.take_class(key, class))
+    }
+}
+
+impl Place {
+    /// Reads the outcome; `None` where the file is not what it was.
+    fn outcome(&self, file: &File) -> Option<Finished> {
+        let mut line = vec![0; usize::try_from(self.len).ok()?];
+        file.read_exact_at(&mut line, self.offset).ok()?;
+        let logged: Logged = serde_json::from_slice(&line).ok()?;
+        let status = logged.status.parse().ok()?;
+        let output = match (logged.output, logged.output_base64) {
+            (Some(text), _) => text.into_bytes(),
+            (None, Some(base64)) => BASE64.decode(base64).ok()?,
+            (None, None) => Vec::new(),
+        };
+        let error = |message| TaskError { status, message, backtrace: logged.backtrace, core_dump: None };
+        let result = match status {
+            Status::Ok => Ok(Output::from(output)),
+            _ => Err(error(logged.error.unwrap_or_default())),
+        };
+        let start = Duration::try_from_secs_f64(logged.start).ok().and_then(|since| UNIX_EPOCH.checked_add(since));
+        let stats = TaskStats {
+            start: start.unwrap_or(UNIX_EPOCH),
+            duration: Duration::try_from_secs_f64(logged.seconds).unwrap_or_default(),
+            worker: logged.worker,
+            attempts: logged.attempts,
+            fuel: logged.fuel,
+        };
+        Some(Finished { result, stats })
+    }
+}
+
+/// The items of a `map`, noted for its job log; those that are in the log of an earlier run have their outcomes from there.
+pub struct LoggedItems {
+    items: Items,
+    log: Option<Log>,
+}
+
+struct Log {
+    keys: TaskKeys,
+    begun: Begun,
+    taken: u64,
+    earlier: Option<(Resume, Earlier, File)>,
+}
+
+impl LoggedItems {
+    /// Items of a run that has no log.
+    pub fn without_log(items: Items) -> LoggedItems {
+        LoggedItems { items, log: None }
+    }
+
+    /// Items of a run that writes `log`, and where it is resumed, of `earlier` ones.
+    ///
+    /// # Errors
+    ///
+    /// Where the system has no further descriptor.
+    pub fn new(
+        items: Items,
+        keys: TaskKeys,
+        log: &JobLog,
+        earlier: Option<(Resume, Earlier)>,
+    ) -> anyhow::Result<LoggedItems> {
+        let (file, name) = log.file();
+        let earlier = match earlier {
+            Some((resume, earlier)) => {
+                let file = file.try_clone().with_context(|| format!("cannot read joblog {name}"))?;
+                Some((resume, earlier, file))
+            }
+            None => None,
+        };
+        Ok(LoggedItems { items, log: Some(Log { keys, begun: log.begun(), taken: 0, earlier }) })
+    }
+}
+
+impl Log {
+    /// Notes a task; gives it its outcome where that is known.
+    fn note(&mut self, task: Task) -> Task {
+        let index = self.taken;
+        self.taken += 1;
+        // A task whose input cannot be read says so itself.
+        let key = self.keys.of(&task).ok();
+        let mut replaces = None;
+        if let (Some(key), Some((resume, earlier, file))) = (key, &mut self.earlier)
+            && let Some(place) = earlier.take(key)
+        {
+            let stands = match Class::of(place.status) {
+                Class::Passed => true,
+                Class::Failed => *resume == Resume::AllDone,
+                Class::Unfinished => false,
+            };
+            if let Some(finished) = stands.then(|| place.outcome(file)).flatten() {
+                return Task { inputs: Vec::new(), unrunnable: None, ..task.finished(finished) };
+            }
+            replaces = Some(place.status);
+        }
+        self.begun.borrow_mut().insert(index, Name { key, replaces });
+        task
+    }
+}
+
+impl Source for LoggedItems {
+    fn attach(&mut self, waker: Waker) {
+        self.items.attach(waker);
+    }
+
+    fn poll_task(&mut self) -> Poll<Option<Task>> {
+        let task = ready!(self.items.poll_task());
+        Poll::Ready(match &mut self.log {
+            Some(log) => task.map(|task| log.note(task)),
+            None => task,
+        })
+    }
+}
