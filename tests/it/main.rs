@@ -18,6 +18,8 @@ mod failure;
 mod faults;
 mod fuel;
 mod grants;
+#[path = "../hostile/mod.rs"]
+mod hostile;
 mod isolation;
 mod keys;
 mod limit_options;

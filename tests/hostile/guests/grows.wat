@@ -1,0 +1,30 @@
+;; Takes memory until it gets no more: page by page, all at once, in several memories, and in tables. All count against one limit; a guest that
+;; cannot do without ends there.
+(module
+  (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
+  (memory (export "memory") 1)
+  (memory $second 0)
+  (memory $third 0)
+  (table $functions 0 funcref)
+  (table $others 0 funcref)
+  ;; Whether this task is the attack; the control does the same in an allowed way.
+  (func $attack (result i32)
+    (call $arg_read (i32.const 16)) (i32.eq (i32.load8_u (i32.const 16)) (i32.const 97)))
+  (func $must (param i32) (if (i32.eq (local.get 0) (i32.const -1)) (then (unreachable))))
+  (func (export "wrun:task/pages") (result i32)
+    (loop
+      (call $must (memory.grow (i32.const 1)))
+      (br_if 0 (call $attack)))
+    (i32.const 0))
+  (func (export "wrun:task/at once") (result i32)
+    (call $must (memory.grow (select (i32.const 0xfff0) (i32.const 15) (call $attack))))
+    (i32.const 0))
+  (func (export "wrun:task/memories") (result i32)
+    (call $must (memory.grow (i32.const 10)))
+    (call $must (memory.grow $second (select (i32.const 3) (i32.const 2) (call $attack))))
+    (call $must (memory.grow $third (i32.const 3)))
+    (i32.const 0))
+  (func (export "wrun:task/tables") (result i32)
+    (call $must (table.grow $functions (ref.null func) (i32.const 60000)))
+    (call $must (table.grow $others (ref.null func) (select (i32.const 63000) (i32.const 60000) (call $attack))))
+    (i32.const 0)))

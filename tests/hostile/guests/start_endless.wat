@@ -1,0 +1,10 @@
+;; Never ends while its instance is made: its start function loops. The time of a task counts from before its instance is made.
+(module
+  (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
+  (memory (export "memory") 1)
+  ;; Whether this task is the attack; the control does the same in an allowed way.
+  (func $attack (result i32)
+    (call $arg_read (i32.const 16)) (i32.eq (i32.load8_u (i32.const 16)) (i32.const 97)))
+  (func $for_ever (loop (br_if 0 (call $attack))))
+  (start $for_ever)
+  (func (export "wrun:task/t") (result i32) (i32.const 0)))

@@ -1,0 +1,180 @@
+//! Guests that write to inputs, or read what is not theirs.
+
+use super::kit::{Says, WITH_DATA, act, check, map_outputs};
+
+/// All tasks of the guest.
+const WRITES: &[&str] = &[
+    "i32.store",
+    "i64.store",
+    "f32.store",
+    "f64.store",
+    "i32.store8",
+    "i32.store16",
+    "i64.store8",
+    "i64.store16",
+    "i64.store32",
+    "v128.store",
+    "v128.store8_lane",
+    "v128.store16_lane",
+    "v128.store32_lane",
+    "v128.store64_lane",
+    "i32.atomic.store",
+    "i32.atomic.store8",
+    "i32.atomic.store16",
+    "i64.atomic.store",
+    "i64.atomic.store8",
+    "i64.atomic.store16",
+    "i64.atomic.store32",
+    "i32.atomic.rmw.add",
+    "i32.atomic.rmw8.add_u",
+    "i32.atomic.rmw16.add_u",
+    "i64.atomic.rmw.add",
+    "i64.atomic.rmw8.add_u",
+    "i64.atomic.rmw16.add_u",
+    "i64.atomic.rmw32.add_u",
+    "i32.atomic.rmw.sub",
+    "i32.atomic.rmw8.sub_u",
+    "i32.atomic.rmw16.sub_u",
+    "i64.atomic.rmw.sub",
+    "i64.atomic.rmw8.sub_u",
+    "i64.atomic.rmw16.sub_u",
+    "i64.atomic.rmw32.sub_u",
+    "i32.atomic.rmw.and",
+    "i32.atomic.rmw8.and_u",
+    "i32.atomic.rmw16.and_u",
+    "i64.atomic.rmw.and",
+    "i64.atomic.rmw8.and_u",
+    "i64.atomic.rmw16.and_u",
+    "i64.atomic.rmw32.and_u",
+    "i32.atomic.rmw.or",
+    "i32.atomic.rmw8.or_u",
+    "i32.atomic.rmw16.or_u",
+    "i64.atomic.rmw.or",
+    "i64.atomic.rmw8.or_u",
+    "i64.atomic.rmw16.or_u",
+    "i64.atomic.rmw32.or_u",
+    "i32.atomic.rmw.xor",
+    "i32.atomic.rmw8.xor_u",
+    "i32.atomic.rmw16.xor_u",
+    "i64.atomic.rmw.xor",
+    "i64.atomic.rmw8.xor_u",
+    "i64.atomic.rmw16.xor_u",
+    "i64.atomic.rmw32.xor_u",
+    "i32.atomic.rmw.xchg",
+    "i32.atomic.rmw8.xchg_u",
+    "i32.atomic.rmw16.xchg_u",
+    "i64.atomic.rmw.xchg",
+    "i64.atomic.rmw8.xchg_u",
+    "i64.atomic.rmw16.xchg_u",
+    "i64.atomic.rmw32.xchg_u",
+    "i32.atomic.rmw.cmpxchg",
+    "i32.atomic.rmw8.cmpxchg_u",
+    "i32.atomic.rmw16.cmpxchg_u",
+    "i64.atomic.rmw.cmpxchg",
+    "i64.atomic.rmw8.cmpxchg_u",
+    "i64.atomic.rmw16.cmpxchg_u",
+    "i64.atomic.rmw32.cmpxchg_u",
+    "memory.fill",
+    "memory.copy",
+    "memory.copy from another memory",
+    "memory.init",
+    "arg_read",
+    "args_get",
+    "args_sizes_get",
+    "environ_sizes_get",
+    "clock_time_get",
+    "clock_res_get",
+    "random_get",
+    "fd_fdstat_get",
+    "fd_filestat_get",
+    "fd_write, its count",
+    "poll_oneoff, its events",
+    "poll_oneoff, its count",
+];
+
+#[test]
+fn nothing_writes_to_an_input() {
+    const WROTE: Says = Says::Exactly("wrote to read-only input \"data\" at offset 0x40");
+    let acts: Vec<_> = WRITES.iter().map(|name| act("writes", name, "input-fault", WROTE).with(WITH_DATA)).collect();
+    check(&acts);
+}
+
+const READS: &[&str] = &[
+    "i32.load",
+    "i64.load8_s",
+    "f64.load",
+    "v128.load",
+    "v128.load8_lane",
+    "v128.load32_zero",
+    "i32.atomic.load",
+    "i64.atomic.rmw.add",
+    "memory.copy, a few bytes",
+    "memory.copy, many bytes",
+    "memory.copy to another memory",
+    "output_write",
+    "log",
+    "fail",
+    "input_find",
+    "fd_write, its bytes",
+    "fd_write, its list",
+    "path_open, its path",
+    "poll_oneoff, its list",
+];
+
+#[test]
+fn nothing_is_read_through_the_address_of_a_window_that_was_given_back() {
+    const GONE: Says = Says::Exactly("it used memory outside of its windows, or a window that it gave back");
+    let acts: Vec<_> = READS.iter().map(|name| act("reads_given_back", name, "trap", GONE).with(WITH_DATA)).collect();
+    check(&acts);
+}
+
+const OUTSIDE: &[&str] = &[
+    "i32.load",
+    "i32.load, beyond 4 GiB",
+    "v128.load",
+    "i64.atomic.load",
+    "i32.store",
+    "memory.copy",
+    "memory.fill",
+    "memory.init",
+    "memory.init, of more than there is",
+];
+
+#[test]
+fn nothing_is_read_or_written_outside_of_memory() {
+    const OUT: Says = Says::Exactly("out of bounds memory access");
+    let acts: Vec<_> = OUTSIDE.iter().map(|name| act("outside_memory", name, "trap", OUT).with(WITH_DATA)).collect();
+    check(&acts);
+}
+
+#[test]
+fn a_task_maps_its_own_ranges_alone() {
+    let ranges = [
+        ("no such input", "input_map(2, 0, 1): this task has 2 inputs, counted from 0"),
+        ("the length of no such input", "input_len(4294967295): this task has 2 inputs, counted from 0"),
+        ("a byte more", "input_map(1, 0, 5001): the input has 5000 bytes"),
+        ("behind the end", "input_map(1, 5000, 1): the input has 5000 bytes"),
+        ("empty, behind the end", "input_map(1, 5001, 0): the input has 5000 bytes"),
+        ("the byte before", "input_map(1, 18446744073709551615, 1): the input has 5000 bytes"),
+        ("all before", "input_map(1, 18446744073709546616, 5000): the input has 5000 bytes"),
+        ("overflow", "input_map(1, 9223372036854775807, 4294967295): the input has 5000 bytes"),
+    ];
+    let act = |(name, message)| act("other_ranges", name, "trap", Says::Exactly(message)).with(WITH_DATA);
+    check(&ranges.map(act));
+}
+
+#[test]
+fn the_bytes_around_a_range_are_not_to_be_seen() {
+    let found = map_outputs("neighbours", "t", WITH_DATA, &["x"]);
+    assert_eq!(found, ["00000 04000 00000 00000 04000 00000 00000 04000 00000 "], "before, in and behind");
+}
+
+#[test]
+fn what_a_task_leaves_behind_is_not_to_be_found() {
+    let options = [&["--max-output", "1M"], WITH_DATA].concat();
+    let found = map_outputs("leftovers", "t", &options, &["look", "look", "look"]);
+    assert_eq!(found, ["", "", ""]);
+    // The one that leaves it finds it.
+    let code = Says::Exactly("the task function returned 1");
+    check(&[act("leftovers", "t", "error", code)]);
+}

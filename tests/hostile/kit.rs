@@ -1,0 +1,209 @@
+//! Runs guests, and compares how they end with what a table says.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::cli_kit::{Place, Said, objects};
+
+/// Something that a guest tries, and how that has to end.
+pub struct Act {
+    /// The file in `guests/`, without its extension.
+    guest: &'static str,
+    /// The task, or the function of numbers.
+    call: &'static str,
+    options: &'static [&'static str],
+    status: &'static str,
+    says: Says,
+    control: Control,
+}
+
+/// The message of a task that failed.
+#[derive(Clone, Copy)]
+pub enum Says {
+    Exactly(&'static str),
+    Begins(&'static str),
+}
+
+/// The same act, where it is allowed.
+#[derive(Clone, Copy)]
+enum Control {
+    /// With the item `control`.
+    Item,
+    /// With these options more.
+    Options(&'static [&'static str]),
+    /// There is none, for this reason.
+    None(#[expect(dead_code, reason = "for readers of the tables")] &'static str),
+}
+
+/// An act that ends with this status and message.
+pub const fn act(guest: &'static str, call: &'static str, status: &'static str, says: Says) -> Act {
+    Act { guest, call, options: &[], status, says, control: Control::Item }
+}
+
+impl Act {
+    /// Runs under these options.
+    pub const fn with(mut self, options: &'static [&'static str]) -> Act {
+        self.options = options;
+        self
+    }
+
+    /// Succeeds as it is under these options more.
+    pub const fn allowed_by(mut self, options: &'static [&'static str]) -> Act {
+        self.control = Control::Options(options);
+        self
+    }
+
+    /// Succeeds nowhere.
+    pub const fn never_allowed(mut self, why: &'static str) -> Act {
+        self.control = Control::None(why);
+        self
+    }
+
+    fn run(&self, place: &Place, options: &[&str], items: &[&str]) -> Said {
+        let path = guest(self.guest);
+        let path = path.to_str().expect("a path in UTF-8");
+        // One worker, so that whatever one task does to it is seen by the next one.
+        let start = ["map", path, "--json", "-j", "1", "--call", self.call];
+        place.says(&[&start[..], self.options, options, items].concat())
+    }
+
+    /// What is wrong with how it ends.
+    fn check(&self, place: &Place) -> Result<(), String> {
+        let items: &[&str] = match self.control {
+            Control::Item => &["attack", "control", "attack"],
+            Control::Options(_) | Control::None(_) => &["attack", "attack"],
+        };
+        let said = self.run(place, &[], items);
+        let ended = tasks(&said, items.len())?;
+        for (item, task) in items.iter().zip(&ended) {
+            match *item {
+                "control" => succeeded(task)?,
+                _ => self.failed(task)?,
+            }
+        }
+        if said.code != Some(100) {
+            return Err(format!("exit code {:?}", said.code));
+        }
+        // Only a task that is stopped from outside takes its worker with it.
+        if self.status != "timeout" && said.stderr.contains("another takes its place") {
+            return Err(format!("a worker was lost: {}", said.stderr));
+        }
+        if let Control::Options(options) = self.control {
+            let said = self.run(place, options, &["attack"]);
+            tasks(&said, 1)?.iter().try_for_each(succeeded).map_err(|error| format!("with {options:?}: {error}"))?;
+        }
+        Ok(())
+    }
+
+    fn failed(&self, task: &Value) -> Result<(), String> {
+        let message = task["error"].as_str().unwrap_or_default();
+        let expected = match self.says {
+            Says::Exactly(text) => message == text,
+            Says::Begins(text) => message.starts_with(text),
+        };
+        let no_result = task.get("output").is_none() && task.get("output_base64").is_none();
+        if task["status"] == self.status && expected && no_result { Ok(()) } else { Err(task.to_string()) }
+    }
+}
+
+fn succeeded(task: &Value) -> Result<(), String> {
+    if task["status"] == "ok" { Ok(()) } else { Err(format!("the control failed: {task}")) }
+}
+
+/// The objects of a run of so many tasks.
+fn tasks(said: &Said, count: usize) -> Result<Vec<Value>, String> {
+    let ended = objects(&said.stdout);
+    if ended.len() == count { Ok(ended) } else { Err(format!("{} outcomes: {said:?}", ended.len())) }
+}
+
+/// Checks each act of a table; all that is wrong is told at once.
+///
+/// # Panics
+///
+/// Where anything is.
+#[track_caller]
+pub fn check(acts: &[Act]) {
+    let place = Place::new();
+    place.file("data", DATA.repeat(20_000));
+    let before = listing(place.path());
+    let wrong = acts.iter().filter_map(|act| {
+        let error = act.check(&place).err()?;
+        Some(format!("{} {}: {error}", act.guest, act.call))
+    });
+    let wrong: Vec<String> = wrong.collect();
+    assert!(wrong.is_empty(), "{} of {} acts:\n{}", wrong.len(), acts.len(), wrong.join("\n"));
+    assert_eq!(listing(place.path()), before, "nothing was made, changed or taken away");
+}
+
+/// The results of tasks that all succeed, on one worker.
+///
+/// # Panics
+///
+/// Where one fails.
+#[track_caller]
+pub fn map_outputs(file: &str, call: &str, options: &[&str], items: &[&str]) -> Vec<String> {
+    let place = Place::new();
+    place.file("data", DATA.repeat(20_000));
+    let before = listing(place.path());
+    let path = guest(file);
+    let start = ["map", path.to_str().expect("UTF-8"), "--json", "-j", "1", "--call", call];
+    let said = place.says(&[&start[..], options, items].concat());
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{}", said.stdout);
+    assert_eq!(listing(place.path()), before, "nothing was made, changed or taken away");
+    objects(&said.stdout).iter().map(|task| task["output"].as_str().expect("text").to_owned()).collect()
+}
+
+/// What is repeated in the file `data`: ten bytes, so that the file has 200,000 and ends within a page.
+pub const DATA: &str = "0123456789";
+
+/// The options by which a task gets the file `data`, and beside it a part of it.
+pub const WITH_DATA: &[&str] = &["-i", "data=data", "-i", "part=data@5000+5000", "--timeout", "20s"];
+
+/// Where a guest is.
+pub fn guest(name: &str) -> PathBuf {
+    guests().join(name).with_extension("wat")
+}
+
+fn guests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/guests")
+}
+
+/// All that is in a directory: names, lengths, kinds.
+pub fn listing(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).expect("a directory").flatten();
+    let mut all: Vec<String> = entries
+        .map(|entry| {
+            let metadata = entry.metadata().expect("a file");
+            format!(
+                "{:?} {} {:?} {:?}",
+                entry.file_name(),
+                metadata.len(),
+                metadata.file_type(),
+                metadata.modified().ok()
+            )
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn every_guest_begins_with_what_it_tries_and_is_used() {
+    let tables: String = std::fs::read_dir(guests().parent().expect("a directory"))
+        .expect("a directory")
+        .flatten()
+        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "rs"))
+        .map(|entry| std::fs::read_to_string(entry.path()).expect("text"))
+        .collect();
+    let mut count = 0;
+    for entry in std::fs::read_dir(guests()).expect("a directory").flatten() {
+        let path = entry.path();
+        let text = std::fs::read_to_string(&path).expect("text");
+        assert!(text.starts_with(";; ") && text.lines().count() > 2, "{} says what it tries", path.display());
+        let name = path.file_stem().and_then(|stem| stem.to_str()).expect("UTF-8");
+        assert!(tables.contains(&format!("\"{name}\"")), "{} is used", path.display());
+        count += 1;
+    }
+    assert!(count > 10, "{count} guests were found");
+}
