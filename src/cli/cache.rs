@@ -10,6 +10,7 @@ use wrun::module::Cache;
 use wrun::module::cache::CacheEntry;
 
 use super::print;
+use crate::report::name;
 
 /// Show or clear the compiled modules that are kept
 ///
@@ -63,7 +64,7 @@ fn table(entries: &[CacheEntry], now: SystemTime) -> String {
         let used = if age.as_secs() < 60 { "just now".to_owned() } else { format!("{} ago", HumanDuration(age)) };
         let note = if entry.current { "" } else { "  (of another version of wrun, or another CPU)" };
         let size = HumanBytes(entry.size_bytes).to_string();
-        let _ = writeln!(text, "{size:>11}  {used:<14}  {}{note}", print::name(&entry.module));
+        let _ = writeln!(text, "{size:>11}  {used:<14}  {}{note}", name(&entry.module));
     }
     let total = entries.iter().map(|entry| entry.size_bytes).sum();
     let _ = writeln!(text, "{:>11}  in {}", HumanBytes(total).to_string(), modules(entries.len() as u64));

@@ -1,6 +1,7 @@
 //! `wrun inspect`: what a module offers and needs.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -12,7 +13,8 @@ use wrun::{Event, Job, Layer, Missing, Pool};
 
 use super::compiler::CompilerArgs;
 use super::options::load_module;
-use super::print::{self, name};
+use super::print::{self, shell_word};
+use crate::report::{name, to_json};
 
 /// Show what a module offers and needs: tasks, functions, imports, memory, and how to run it
 #[derive(Debug, clap::Args)]
@@ -55,7 +57,7 @@ impl InspectArgs {
         let module = load_module(&path, self.compiler.compiler())?;
         let text = if self.json {
             let inspected = Inspected { name: module.name(), description: module.description() };
-            serde_json::to_string(&inspected)? + "\n"
+            to_json(&inspected)? + "\n"
         } else {
             describe(module.name(), module.description(), &path.display().to_string())?
         };
@@ -103,9 +105,9 @@ fn describe(module: &str, description: &Description, path: &str) -> Result<Strin
     write_memory(out, description)?;
     write_exports(out, &description.exports)?;
     match (description.check_imports(), description.entry(None, None)) {
-        (Err(problem), _) => writeln!(out, "\nCannot be run: {problem}")?,
+        (Err(problem), _) => writeln!(out, "\nCannot be run: {}", name(&problem.to_string()))?,
         (_, Err(problem)) if description.tasks.is_empty() && description.scalars.is_empty() => {
-            writeln!(out, "\nCannot be run: {problem}")?;
+            writeln!(out, "\nCannot be run: {}", name(&problem.to_string()))?;
         }
         (_, entry) => write_how_to_run(out, description, entry.ok(), path)?,
     }
@@ -135,14 +137,16 @@ fn write_imports(out: &mut String, imports: &[Extern]) -> fmt::Result {
         return writeln!(out, "\nImports nothing.");
     }
     writeln!(out, "\nImports:")?;
-    let mut modules: Vec<&str> = Vec::new();
+    let mut modules: Vec<(&str, Vec<&Extern>)> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
     for import in imports {
-        if !modules.contains(&import.module.as_str()) {
-            modules.push(&import.module);
+        let place = *places.entry(&import.module).or_insert(modules.len());
+        if place == modules.len() {
+            modules.push((&import.module, Vec::new()));
         }
+        modules[place].1.push(import);
     }
-    for module in modules {
-        let own: Vec<&Extern> = imports.iter().filter(|import| import.module == module).collect();
+    for (module, own) in modules {
         let given: Vec<String> =
             own.iter().filter(|import| import.import_problem().is_none()).map(|import| name(&import.name)).collect();
         if !given.is_empty() {
@@ -205,6 +209,7 @@ fn write_how_to_run(out: &mut String, description: &Description, entry: Option<E
     // A task that reads inputs is most often given files.
     let maps = description.wrun_imports.iter().any(|import| import == wrun_abi::import::INPUT_MAP);
     let items = if maps { "--files FILE..." } else { "ITEM..." };
+    let path = shell_word(path);
     match entry {
         Some(Entry::Task(_)) => writeln!(out, "  wrun map {path} {items}"),
         Some(Entry::Scalar(scalar)) => writeln!(out, "  wrun map {path} {}...", item_of(&scalar)),
@@ -212,9 +217,9 @@ fn write_how_to_run(out: &mut String, description: &Description, entry: Option<E
         None if !description.tasks.is_empty() => description
             .tasks
             .iter()
-            .try_for_each(|task| writeln!(out, "  wrun map {path} --call {} {items}", name(task))),
+            .try_for_each(|task| writeln!(out, "  wrun map {path} --call {} {items}", shell_word(task))),
         None => description.scalars.iter().try_for_each(|scalar| {
-            writeln!(out, "  wrun map {path} --call {} {}...", name(&scalar.name), item_of(scalar))
+            writeln!(out, "  wrun map {path} --call {} {}...", shell_word(&scalar.name), item_of(scalar))
         }),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use crate::report::name;
+
 /// Writes all of `text`. A reader that does not want all of it is no error.
 pub fn to_stdout(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
@@ -11,13 +13,24 @@ pub fn to_stdout(text: &str) -> io::Result<()> {
     }
 }
 
-/// A name from a module, with control characters shown by their numbers: a module must not command a terminal.
-pub fn name(name: &str) -> String {
-    name.chars().fold(String::with_capacity(name.len()), |mut shown, char| {
-        match char.is_control() {
-            true => shown.extend(char.escape_default()),
-            false => shown.push(char),
-        }
-        shown
-    })
+/// A word of a command line that is shown to be copied: a shell reads it as one word and does nothing else with it, whatever a
+/// module has in its names.
+pub fn shell_word(word: &str) -> String {
+    let word = name(word);
+    let plain = |char: char| char.is_alphanumeric() || "-_./:=+,@%".contains(char);
+    if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_does_nothing_with_a_word() {
+        assert_eq!(shell_word("dir/count-words.wasm"), "dir/count-words.wasm");
+        assert_eq!(shell_word(""), "''");
+        assert_eq!(shell_word("a b"), "'a b'");
+        assert_eq!(shell_word("x; $(id) 'y'"), r"'x; $(id) '\''y'\'''");
+        assert_eq!(shell_word("a\n`b`\u{1b}"), r"'a\n`b`\u{1b}'");
+    }
 }

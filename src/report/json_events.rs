@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use wrun::{Outcome, TaskError};
 
+use super::json::to_json;
 use super::{Screen, Snapshot, Tally, Watcher};
 
 /// Writes events to standard error.
@@ -14,7 +15,7 @@ use super::{Screen, Snapshot, Tally, Watcher};
 pub struct JsonEvents;
 
 fn write(event: &Value) {
-    Screen::Json.line(&event.to_string());
+    Screen::Json.line(&to_json(event).expect("a value is always JSON"));
 }
 
 fn item(outcome: &Outcome) -> std::borrow::Cow<'_, str> {

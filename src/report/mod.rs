@@ -10,6 +10,7 @@
 
 mod human;
 mod joblog;
+mod json;
 mod json_events;
 mod pace;
 mod results;
@@ -27,11 +28,12 @@ use wrun::{Event, Missing, Outcome, RunStats, Status, TaskError};
 
 use human::Human;
 pub use joblog::{BEGINNING, Begun, JobLog, Name, ToContinue};
+pub use json::to_json;
 use json_events::JsonEvents;
 use pace::Pace;
 pub use results::{Form, Results};
 pub use screen::{Screen, line_to_stderr};
-pub use text::{describe, message};
+pub use text::{describe, message, name, one_line};
 
 /// How often the bar is drawn.
 const REFRESH: Duration = Duration::from_millis(100);

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use wrun::{Outcome, Output};
 
 use super::Screen;
+use super::json::write_json;
 use super::task_object::TaskObject;
 use super::text::{Keep, escape};
 
@@ -119,7 +120,7 @@ impl<W: Write> Results<W> {
     }
 
     fn object(&mut self, object: &TaskObject<'_>) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, object)?;
+        write_json(&mut self.out, object)?;
         self.out.write_all(b"\n")
     }
 }

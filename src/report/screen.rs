@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use super::ProgressMode;
+use super::json::to_json;
+use super::text::one_line;
 
 /// Bars drawn per second at most.
 const BAR_HZ: u8 = 10;
@@ -42,9 +44,10 @@ impl Screen {
     pub fn notice(&self, message: &str) {
         match self {
             Screen::Json => {
-                self.line(&serde_json::json!({ "event": "notice", "message": message }).to_string());
+                let event = serde_json::json!({ "event": "notice", "message": message });
+                self.line(&to_json(&event).expect("a value is always JSON"));
             }
-            _ => self.line(&format!("wrun: {message}")),
+            _ => self.line(&one_line(&format!("wrun: {message}"))),
         }
     }
 

@@ -8,6 +8,9 @@ use wrun::{Status, TaskError};
 /// Characters of an item that a message shows.
 const ITEM_CHARACTERS: usize = 80;
 
+/// Characters of a line that stands for an error; a path of the longest kind fits.
+const LINE_CHARACTERS: usize = 6000;
+
 /// A task's name in messages: `task 17 (b.csv)`, or `task 17` where the item is empty.
 pub fn task_name(index: u64, item: &[u8]) -> String {
     if item.is_empty() {
@@ -43,6 +46,20 @@ pub fn message(text: &str) -> String {
     escape(text.trim_end().as_bytes(), Keep::Layout).replace('\n', "\n    ")
 }
 
+/// A name from a module or a file, whole, as it may be shown.
+pub fn name(name: &str) -> String {
+    escape(name.as_bytes(), Keep::Nothing)
+}
+
+/// A stranger's text as one line of a bounded length that may be shown.
+pub fn one_line(text: &str) -> String {
+    let line = escape(text.as_bytes(), Keep::Nothing);
+    match line.char_indices().nth(LINE_CHARACTERS) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
+    }
+}
+
 /// What [`escape`] leaves as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
@@ -59,7 +76,7 @@ pub fn escape(bytes: &[u8], keep: Keep) -> String {
         for character in chunk.valid().chars() {
             match character {
                 '\n' | '\t' if keep == Keep::Layout => text.push(character),
-                _ if character.is_control() || turns_text(character) => text.extend(character.escape_default()),
+                _ if commands(character) => text.extend(character.escape_default()),
                 _ => text.push(character),
             }
         }
@@ -68,6 +85,11 @@ pub fn escape(bytes: &[u8], keep: Keep) -> String {
         }
     }
     text
+}
+
+/// Whether a character does something to a terminal, or to the text around it, instead of being shown.
+pub fn commands(character: char) -> bool {
+    character.is_control() || turns_text(character)
 }
 
 /// The line and paragraph separators, and the marks, embeddings, overrides and isolates of Unicode Annex 9.
