@@ -2,6 +2,7 @@
 //!
 //! A call with an impossible argument traps with a message that names the call and the values.
 
+use std::fmt::Arguments;
 use std::fs::File;
 
 use wasmtime::{Caller, Extern, Linker, Memory, Result, bail, format_err};
@@ -90,7 +91,7 @@ fn arg_read(mut guest: Guest<'_>, dst: u32) -> Result<()> {
 fn input_find(mut guest: Guest<'_>, name: u32, len: u32) -> Result<i32> {
     // One byte more than the longest name is enough to differ from all.
     let longest = guest.data().job.spec.inputs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let wanted = copy(&mut guest, "input_find", name, len, longest + 1)?;
+    let wanted = copy(&mut guest, "input_find", format_args!("{name:#x}, {len}"), (name, len), longest + 1)?;
     let state = guest.data();
     let shared = state.job.spec.inputs.iter().position(|(name, _)| name.as_bytes() == wanted);
     Ok(shared.map_or(wrun_abi::NOT_FOUND, |index| (state.own_inputs.len() + index) as i32))
@@ -236,7 +237,7 @@ fn output_map(mut guest: Guest<'_>, len: u32) -> Result<u32> {
 
 fn fail(mut guest: Guest<'_>, address: u32, len: u32) -> Result<()> {
     let limit = guest.data().job.spec.log_bytes;
-    let text = copy(&mut guest, "fail", address, len, limit as usize)?;
+    let text = copy(&mut guest, "fail", format_args!("{address:#x}, {len}"), (address, len), limit as usize)?;
     guest.data_mut().failure = Some(String::from_utf8_lossy(&text).into_owned());
     Ok(())
 }
@@ -246,7 +247,8 @@ fn log(mut guest: Guest<'_>, level: u32, address: u32, len: u32) -> Result<()> {
         bail!("log({level}, {address:#x}, {len}): levels are 1 (error) to 5 (trace)")
     }
     let limit = guest.data().job.spec.log_bytes;
-    let text = copy(&mut guest, "log", address, len, limit as usize + 1)?;
+    let values = format_args!("{level}, {address:#x}, {len}");
+    let text = copy(&mut guest, "log", values, (address, len), limit as usize + 1)?;
     guest.data_mut().log.push(level as u8, &String::from_utf8_lossy(&text), limit);
     Ok(())
 }
@@ -265,14 +267,20 @@ fn memory(guest: &mut Guest<'_>, call: &str) -> Result<Memory> {
     }
 }
 
-/// Copies at most `most` of the `len` bytes at `address`, all of which must lie in memory. They may lie in a window of a
-/// file that changes meanwhile, so nothing is concluded from them before they are copied.
-fn copy(guest: &mut Guest<'_>, call: &str, address: u32, len: u32, most: usize) -> Result<Vec<u8>> {
+/// Copies at most `most` of the `len` bytes at `address`, all of which must lie in memory; `values` are those of the call. They may
+/// lie in a window of a file that changes meanwhile, so nothing is concluded from them before they are copied.
+fn copy(
+    guest: &mut Guest<'_>,
+    call: &str,
+    values: Arguments<'_>,
+    (address, len): (u32, u32),
+    most: usize,
+) -> Result<Vec<u8>> {
     let memory = memory(guest, call)?;
     let bytes = memory.data(&*guest);
     match range(bytes.len(), address, len as usize) {
         Some(range) => Ok(bytes[range][..most.min(len as usize)].to_vec()),
-        None => bail!("{call}({address:#x}, {len}): these bytes do not lie in memory"),
+        None => bail!("{call}({values}): these bytes do not lie in memory"),
     }
 }
 

@@ -262,7 +262,7 @@ fn conclude(ended: &wasmtime::Result<Returned>, function: &Callable, state: &mut
         let trace = error.downcast_ref::<WasmBacktrace>();
         result.backtrace = trace.map(|trace| state.job.symbols.backtrace(trace)).unwrap_or_default();
     }
-    decide(ended, &stderr, state, result);
+    decide(ended, program, &stderr, state, result);
     name_refusal(state, result);
     // Of a command that failed it is the message.
     if program == Program::Command && result.status == Status::Ok {
@@ -273,7 +273,13 @@ fn conclude(ended: &wasmtime::Result<Returned>, function: &Callable, state: &mut
 
 /// What became of the task, by the first of these that speaks: a fault in an input, a file that is too short now, the
 /// guest's own end.
-fn decide(ended: &wasmtime::Result<Returned>, stderr: &str, state: &mut State, result: &mut TaskResult) {
+fn decide(
+    ended: &wasmtime::Result<Returned>,
+    program: Program,
+    stderr: &str,
+    state: &mut State,
+    result: &mut TaskResult,
+) {
     if let Some(recorded) = state.windows.recorded() {
         match fault_stop(state, recorded) {
             Some(fault) => result.fail(Status::InputFault, fault.encode()),
@@ -294,7 +300,7 @@ fn decide(ended: &wasmtime::Result<Returned>, stderr: &str, state: &mut State, r
             result.fail(Status::Error, message);
         }
         Ok(Returned::BadArgument(message)) => result.fail(Status::Error, message.as_str()),
-        Err(error) => stopped(error, stderr, state, result),
+        Err(error) => stopped(error, program, stderr, state, result),
     }
 }
 
@@ -347,11 +353,13 @@ fn streams(program: Program, state: &mut State, result: &mut TaskResult) -> Stri
 const LEVEL_INFO: u8 = 3;
 
 /// What an error that ended the guest means for the task.
-fn stopped(error: &wasmtime::Error, stderr: &str, state: &mut State, result: &mut TaskResult) {
+fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut State, result: &mut TaskResult) {
     if let Some(&I32Exit(code)) = error.downcast_ref() {
         result.backtrace.clear();
         match code {
-            0 => {}
+            0 if program == Program::Command => {}
+            // A function's result is not whole before it returns.
+            0 => result.fail(Status::Error, "exited with code 0 before it returned"),
             _ if stderr.is_empty() => result.fail(Status::Error, format!("exited with code {code}")),
             _ => result.fail(Status::Error, stderr),
         }

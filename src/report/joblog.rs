@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use serde::Serialize;
 use wrun::{Outcome, Status, TaskKey};
 
+use super::json::write_json;
 use super::task_object::TaskObject;
 
 /// What is known of tasks that have been taken, by their index, until their lines are written.
@@ -111,7 +112,7 @@ impl JobLog {
             task: TaskObject::of_task(outcome),
         };
         self.line.clear();
-        let written = serde_json::to_writer(&mut self.line, &line).map_err(io::Error::from).and_then(|()| {
+        let written = write_json(&mut self.line, &line).map_err(io::Error::from).and_then(|()| {
             self.line.push(b'\n');
             self.file.write_all(&self.line)
         });
