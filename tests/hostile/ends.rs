@@ -3,21 +3,22 @@
 use super::kit::{Says, act, check};
 
 const SHORT: &[&str] = &["--timeout", "150ms"];
+const LONG: &[&str] = &["--timeout", "20s"];
 const TIMED_OUT: Says = Says::Begins("timed out after 150ms");
 
 #[test]
 fn what_never_ends_is_ended_at_its_time_limit() {
     check(&[
-        act("endless", "loop", "timeout", TIMED_OUT).with(SHORT),
-        act("endless", "bare loop", "timeout", TIMED_OUT).with(SHORT),
-        act("endless", "host calls", "timeout", TIMED_OUT).with(SHORT),
-        act("endless", "tail calls", "timeout", TIMED_OUT).with(SHORT),
-        act("endless", "long instructions", "timeout", TIMED_OUT).with(SHORT),
-        act("sleeps", "hours", "timeout", TIMED_OUT).with(SHORT),
-        act("sleeps", "ever", "timeout", TIMED_OUT).with(SHORT),
-        act("sleeps", "until far", "timeout", TIMED_OUT).with(SHORT),
-        act("sleeps", "wall clock", "timeout", TIMED_OUT).with(SHORT),
-        act("start_endless", "t", "timeout", TIMED_OUT).with(SHORT),
+        act("endless", "loop", "timeout", TIMED_OUT).with_but(SHORT, LONG),
+        act("endless", "bare loop", "timeout", TIMED_OUT).with_but(SHORT, LONG),
+        act("endless", "host calls", "timeout", TIMED_OUT).with_but(SHORT, LONG),
+        act("endless", "tail calls", "timeout", TIMED_OUT).with_but(SHORT, LONG),
+        act("endless", "long instructions", "timeout", TIMED_OUT).with_but(SHORT, LONG),
+        act("sleeps", "hours", "timeout", TIMED_OUT).with_but(SHORT, LONG),
+        act("sleeps", "ever", "timeout", TIMED_OUT).with_but(SHORT, LONG),
+        act("sleeps", "until far", "timeout", TIMED_OUT).with_but(SHORT, LONG),
+        act("sleeps", "wall clock", "timeout", TIMED_OUT).with_but(SHORT, LONG),
+        act("start_endless", "t", "timeout", TIMED_OUT).with_but(SHORT, LONG),
     ]);
 }
 

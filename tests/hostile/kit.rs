@@ -30,6 +30,8 @@ pub enum Says {
 enum Control {
     /// With the item `control`.
     Item,
+    /// With the item `control`, and these options instead.
+    ItemWith(&'static [&'static str]),
     /// With these options more.
     Options(&'static [&'static str]),
     /// There is none, for this reason.
@@ -45,6 +47,13 @@ impl Act {
     /// Runs under these options.
     pub const fn with(mut self, options: &'static [&'static str]) -> Act {
         self.options = options;
+        self
+    }
+
+    /// Runs under these options, which are too tight for the control on a busy machine; it runs under the others.
+    pub const fn with_but(mut self, options: &'static [&'static str], control: &'static [&'static str]) -> Act {
+        self.options = options;
+        self.control = Control::ItemWith(control);
         self
     }
 
@@ -65,16 +74,16 @@ impl Act {
         let path = path.to_str().expect("a path in UTF-8");
         // One worker, so that whatever one task does to it is seen by the next one.
         let start = ["map", path, "--json", "-j", "1", "--call", self.call];
-        place.says(&[&start[..], self.options, options, items].concat())
+        place.says(&[&start[..], options, items].concat())
     }
 
     /// What is wrong with how it ends.
     fn check(&self, place: &Place) -> Result<(), String> {
         let items: &[&str] = match self.control {
             Control::Item => &["attack", "control", "attack"],
-            Control::Options(_) | Control::None(_) => &["attack", "attack"],
+            _ => &["attack", "attack"],
         };
-        let said = self.run(place, &[], items);
+        let said = self.run(place, self.options, items);
         let ended = tasks(&said, items.len())?;
         for (item, task) in items.iter().zip(&ended) {
             match *item {
@@ -89,11 +98,12 @@ impl Act {
         if self.status != "timeout" && said.stderr.contains("another takes its place") {
             return Err(format!("a worker was lost: {}", said.stderr));
         }
-        if let Control::Options(options) = self.control {
-            let said = self.run(place, options, &["attack"]);
-            tasks(&said, 1)?.iter().try_for_each(succeeded).map_err(|error| format!("with {options:?}: {error}"))?;
-        }
-        Ok(())
+        let control = match self.control {
+            Control::Item | Control::None(_) => return Ok(()),
+            Control::ItemWith(options) => self.run(place, options, &["control"]),
+            Control::Options(options) => self.run(place, &[self.options, options].concat(), &["attack"]),
+        };
+        succeeded(&tasks(&control, 1)?[0])
     }
 
     fn failed(&self, task: &Value) -> Result<(), String> {

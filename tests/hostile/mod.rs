@@ -5,7 +5,13 @@
 //! malformed. A task of it acts as its item says: `attack` tries, `control` does the same thing in an allowed way, and
 //! has to succeed.
 
+mod abi;
 mod ends;
+mod floods;
 mod inputs;
 mod kit;
 mod limits;
+mod results;
+mod start;
+mod texts;
+mod wasi;

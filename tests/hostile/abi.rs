@@ -1,0 +1,198 @@
+//! Every call of the contract and of WASI with addresses, lengths, indexes and offsets of every wrong kind.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::kit::{DATA, guest};
+use crate::cli_kit::{Place, objects};
+
+/// Bytes of the guests' memory.
+const MEMORY: u64 = 65536;
+/// Bytes of their one input.
+const INPUT: u64 = 10;
+
+/// What is tried for each parameter; negative numbers stand for the largest ones.
+const VALUES: [i64; 8] = [0, 8, MEMORY as i64 - 3, MEMORY as i64 - 1, MEMORY as i64, 1 << 31, (1 << 32) - 1, -1];
+
+/// A call, its parameters (`p` a number of 32 bits, `P` of 64), and how it has to end with these values: they are what the
+/// guest passes, without a sign.
+type Call = (&'static str, &'static str, fn(&[u64], argument_len: u64) -> &'static str);
+
+/// Whether these bytes lie in memory.
+fn inside(address: u64, len: u64) -> &'static str {
+    if address + len <= MEMORY { "ok" } else { "trap" }
+}
+
+const CONTRACT: &[Call] = &[
+    ("task_index", "", |_, _| "ok"),
+    ("arg_len", "", |_, _| "ok"),
+    ("arg_read", "p", |args, argument_len| inside(args[0], argument_len)),
+    ("input_count", "", |_, _| "ok"),
+    ("input_find", "pp", |args, _| inside(args[0], args[1])),
+    ("input_len", "p", |args, _| if args[0] == 0 { "ok" } else { "trap" }),
+    ("input_map", "pPp", |args, _| {
+        if args[0] == 0 && args[1].checked_add(args[2]).is_some_and(|end| end <= INPUT) { "ok" } else { "trap" }
+    }),
+    ("input_unmap", "p", |_, _| "trap"),
+    ("output_write", "pp", |args, _| inside(args[0], args[1])),
+    ("output_map", "p", |args, _| if args[0] <= 1 << 20 { "ok" } else { "limit" }),
+    ("region_count", "", |_, _| "ok"),
+    ("region_len", "p", |_, _| "trap"),
+    ("region_map", "pPp", |_, _| "trap"),
+    ("fail", "pp", |args, _| inside(args[0], args[1])),
+    ("log", "ppp", |args, _| if (1..=5).contains(&args[0]) { inside(args[1], args[2]) } else { "trap" }),
+];
+
+/// All ways to give each of so many parameters one of these values.
+fn combinations(values: &[i64], count: usize) -> Vec<Vec<i64>> {
+    (0..count).fold(vec![Vec::new()], |all, _| {
+        all.iter().flat_map(|some| values.iter().map(|value| [&some[..], &[*value]].concat())).collect()
+    })
+}
+
+/// What becomes of tasks that pass these numbers to a function, on one worker, which must not be lost.
+#[track_caller]
+fn outcomes(place: &Place, file: &str, function: &str, items: &[String]) -> Vec<Value> {
+    let path = guest(file);
+    let path = path.to_str().expect("UTF-8");
+    let list: String = items.iter().map(|item| format!("{item}\n")).collect();
+    let options = ["-j", "1", "-i", "data=data", "--timeout", "20s", "--max-output", "1M", "--json"];
+    let said = place.says_to(&[&["map", path, "--call", function][..], &options].concat(), list);
+    assert!(matches!(said.code, Some(0 | 100)), "{function}: {said:?}");
+    assert!(!said.stderr.contains("another takes its place"), "{function}: {}", said.stderr);
+    let ended = objects(&said.stdout);
+    assert_eq!(ended.len(), items.len(), "{function}");
+    ended
+}
+
+fn item(values: &[i64]) -> String {
+    values.iter().map(|value| format!("{value} ")).collect()
+}
+
+#[test]
+fn every_call_of_the_contract_withstands_every_wrong_number() {
+    let place = Place::new();
+    place.file("data", DATA);
+    let mut wrong = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (name, params, expected) in CONTRACT {
+        // The first three numbers are also levels of a log, of which only 1 to 5 are known.
+        let values = if *name == "log" { &[&[1], &VALUES[..]].concat()[..] } else { &VALUES[..] };
+        let all = combinations(values, params.len());
+        let items: Vec<String> = all.iter().map(|values| item(values)).collect();
+        // As a call of the guest's, and as an import that it hands out.
+        for function in [(*name).to_owned(), format!("bare {name}")] {
+            for (values, ended) in all.iter().zip(outcomes(&place, "calls", &function, &items)) {
+                let passed: Vec<u64> =
+                    values.iter().zip(params.chars()).map(|(value, kind)| passed(*value, kind)).collect();
+                let argument_len = item(values).len() as u64;
+                let status = ended["status"].as_str().expect("a status");
+                let message = ended["error"].as_str().unwrap_or_default();
+                let named =
+                    status != "trap" || (message.starts_with(&format!("{name}(")) && names_all(message, &passed));
+                if status != expected(&passed, argument_len) || !named {
+                    wrong.push(format!("{function} {passed:?}: {status} {message}"));
+                }
+                seen.insert((*name, status.to_owned()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} calls:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(seen.contains(&("input_map", "ok".into())) && seen.contains(&("log", "ok".into())), "the control");
+}
+
+/// What a guest passes where an item has this number.
+fn passed(value: i64, kind: char) -> u64 {
+    if kind == 'P' { value as u64 } else { u64::from(value as u32) }
+}
+
+/// Whether the message has each of these numbers, in one of the usual ways to write it.
+fn names_all(message: &str, values: &[u64]) -> bool {
+    values.iter().all(|value| message.contains(&value.to_string()) || message.contains(&format!("{value:#x}")))
+}
+
+/// The calls of WASI, and how many numbers each takes.
+const WASI: &[(&str, usize)] = &[
+    ("args_get", 2),
+    ("args_sizes_get", 2),
+    ("clock_res_get", 2),
+    ("clock_time_get", 3),
+    ("environ_get", 2),
+    ("environ_sizes_get", 2),
+    ("fd_advise", 4),
+    ("fd_allocate", 3),
+    ("fd_close", 1),
+    ("fd_datasync", 1),
+    ("fd_fdstat_get", 2),
+    ("fd_fdstat_set_flags", 2),
+    ("fd_fdstat_set_rights", 3),
+    ("fd_filestat_get", 2),
+    ("fd_filestat_set_size", 2),
+    ("fd_filestat_set_times", 4),
+    ("fd_pread", 5),
+    ("fd_prestat_dir_name", 3),
+    ("fd_prestat_get", 2),
+    ("fd_pwrite", 5),
+    ("fd_read", 4),
+    ("fd_readdir", 5),
+    ("fd_renumber", 2),
+    ("fd_seek", 4),
+    ("fd_sync", 1),
+    ("fd_tell", 2),
+    ("fd_write", 4),
+    ("path_create_directory", 3),
+    ("path_filestat_get", 5),
+    ("path_filestat_set_times", 7),
+    ("path_link", 7),
+    ("path_open", 9),
+    ("path_readlink", 6),
+    ("path_remove_directory", 3),
+    ("path_rename", 6),
+    ("path_symlink", 5),
+    ("path_unlink_file", 3),
+    ("poll_oneoff", 4),
+    ("proc_exit", 1),
+    ("proc_raise", 1),
+    ("random_get", 2),
+    ("sched_yield", 0),
+    ("sock_accept", 3),
+    ("sock_recv", 6),
+    ("sock_send", 5),
+    ("sock_shutdown", 2),
+];
+
+#[test]
+fn every_call_of_wasi_withstands_every_wrong_number() {
+    let place = Place::new();
+    place.file("data", DATA);
+    let mut wrong = Vec::new();
+    let mut succeeded = 0;
+    for (name, count) in WASI {
+        // One number for all parameters, and each number for one of them where the others are 0.
+        let mut all: Vec<Vec<i64>> = VALUES.iter().map(|value| vec![*value; *count]).collect();
+        for at in 0..*count {
+            all.extend(
+                VALUES.iter().map(|value| (0..*count).map(|other| if other == at { *value } else { 0 }).collect()),
+            );
+        }
+        let items: Vec<String> = all.iter().map(|values| item(values)).collect();
+        for function in [(*name).to_owned(), format!("bare {name}")] {
+            for (values, ended) in all.iter().zip(outcomes(&place, "wasi_calls", &function, &items)) {
+                let status = ended["status"].as_str().expect("a status");
+                let allowed = match status {
+                    "ok" | "trap" => true,
+                    // A program that exits by a number of its own.
+                    "error" => *name == "proc_exit",
+                    _ => false,
+                };
+                succeeded += u32::from(ended["output"] == "0");
+                if !allowed {
+                    wrong.push(format!("{function} {values:?}: {ended}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} calls:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(succeeded > 50, "the control: calls with numbers that are right, of which there were {succeeded}");
+}

@@ -1,0 +1,31 @@
+;; Closes its standard streams, moves one over another, and moves them to numbers far away, so that descriptors run out or others' are hit. They are entries of
+;; a table that each task has for itself; a number that is not in it is an error, and takes no memory.
+(module
+  (import "wrun_v1" "output_write" (func $output_write (param i32 i32)))
+  (import "wasi_snapshot_preview1" "fd_close" (func $fd_close (param i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_renumber" (func $fd_renumber (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func $say (param $errno i32)
+    (i32.store8 (i32.const 0) (i32.add (i32.div_u (local.get $errno) (i32.const 10)) (i32.const 48)))
+    (i32.store8 (i32.const 1) (i32.add (i32.rem_u (local.get $errno) (i32.const 10)) (i32.const 48)))
+    (i32.store8 (i32.const 2) (i32.const 32))
+    (call $output_write (i32.const 0) (i32.const 3)))
+  (func $write (param $fd i32) (result i32)
+    (call $fd_write (local.get $fd) (i32.const 64) (i32.const 1) (i32.const 128)))
+  (func (export "wrun:task/t") (result i32) (local $n i32)
+    (call $say (call $write (i32.const 1)))
+    (call $say (call $fd_close (i32.const 0)))
+    (call $say (call $fd_renumber (i32.const 2) (i32.const 1)))
+    (call $say (call $write (i32.const 2)))
+    (call $say (call $fd_renumber (i32.const 1) (i32.const -1)))
+    (call $say (call $fd_renumber (i32.const 1) (i32.const 1000000)))
+    (call $say (call $fd_close (i32.const 1)))
+    (call $say (call $write (i32.const 1)))
+    ;; No number of a descriptor that is not there can be closed.
+    (loop $next
+      (if (i32.eqz (call $fd_close (local.get $n))) (then (unreachable)))
+      (br_if $next (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 70000))))
+    (call $say (call $fd_close (i32.const -1)))
+    (call $say (i32.const 0))
+    (i32.const 0)))

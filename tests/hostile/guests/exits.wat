@@ -1,0 +1,25 @@
+;; Exits by numbers that mean something to wrun itself, and by numbers that are no exit codes. A task's exit code makes its message, and never wrun's own
+;; exit code; what is outside of WASI's range is a trap.
+(module
+  (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (memory (export "memory") 1)
+  ;; Whether this task is the attack; the control does the same in an allowed way.
+  (func $attack (result i32)
+    (call $arg_read (i32.const 16)) (i32.eq (i32.load8_u (i32.const 16)) (i32.const 97)))
+  (func (export "wrun:task/1") (result i32)
+    (if (call $attack) (then (call $proc_exit (i32.const 1)))) (i32.const 0))
+  (func (export "wrun:task/2") (result i32)
+    (if (call $attack) (then (call $proc_exit (i32.const 2)))) (i32.const 0))
+  (func (export "wrun:task/100") (result i32)
+    (if (call $attack) (then (call $proc_exit (i32.const 100)))) (i32.const 0))
+  (func (export "wrun:task/125") (result i32)
+    (if (call $attack) (then (call $proc_exit (i32.const 125)))) (i32.const 0))
+  (func (export "wrun:task/126") (result i32)
+    (if (call $attack) (then (call $proc_exit (i32.const 126)))) (i32.const 0))
+  (func (export "wrun:task/255") (result i32)
+    (if (call $attack) (then (call $proc_exit (i32.const 255)))) (i32.const 0))
+  (func (export "wrun:task/256") (result i32)
+    (if (call $attack) (then (call $proc_exit (i32.const 256)))) (i32.const 0))
+  (func (export "wrun:task/-1") (result i32)
+    (if (call $attack) (then (call $proc_exit (i32.const -1)))) (i32.const 0)))

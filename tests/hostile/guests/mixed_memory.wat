@@ -1,0 +1,37 @@
+;; Grows its memory, maps inputs, gives them back and maps its result, in turns, and writes all of its own memory in between: so that a window would come to lie
+;; over the result or over its own memory, if ever one could. Each has its own addresses for as long as it is there, so the result is as it was written.
+(module
+  (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
+  (import "wrun_v1" "input_map" (func $input_map (param i32 i64 i32) (result i32)))
+  (import "wrun_v1" "input_unmap" (func $input_unmap (param i32)))
+  (import "wrun_v1" "output_map" (func $output_map (param i32) (result i32)))
+  (memory (export "memory") 1)
+  ;; A page of its own memory, filled with this byte.
+  (func $own (param $byte i32) (result i32) (local $at i32)
+    (local.set $at (i32.shl (memory.grow (i32.const 1)) (i32.const 16)))
+    (memory.fill (local.get $at) (local.get $byte) (i32.const 65536))
+    (local.get $at))
+  (func $same (param $at i32) (param $byte i32)
+    (if (i32.ne (i32.load8_u (local.get $at)) (local.get $byte)) (then (unreachable)))
+    (if (i32.ne (i32.load8_u offset=65535 (local.get $at)) (local.get $byte)) (then (unreachable))))
+  (func (export "wrun:task/t") (result i32)
+    (local $first i32) (local $second i32) (local $third i32) (local $window i32) (local $result i32) (local $n i32)
+    (local.set $first (call $own (i32.const 0x31)))
+    (local.set $window (call $input_map (i32.const 0) (i64.const 0) (i32.const 200000)))
+    (local.set $second (call $own (i32.const 0x32)))
+    (call $input_unmap (local.get $window))
+    ;; The result goes where the window was.
+    (local.set $result (call $output_map (i32.const 100000)))
+    (memory.fill (local.get $result) (i32.const 0x52) (i32.const 100000))
+    (local.set $third (call $own (i32.const 0x33)))
+    (loop $next
+      (local.set $window (call $input_map (i32.const 0) (i64.extend_i32_u (local.get $n)) (i32.const 60000)))
+      (if (i32.ne (i32.load8_u (local.get $window)) (i32.add (i32.rem_u (local.get $n) (i32.const 10)) (i32.const 48)))
+        (then (unreachable)))
+      (if (i32.and (local.get $n) (i32.const 1)) (then (call $input_unmap (local.get $window))))
+      (drop (memory.grow (i32.and (local.get $n) (i32.const 1))))
+      (br_if $next (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 200))))
+    (call $same (local.get $first) (i32.const 0x31))
+    (call $same (local.get $second) (i32.const 0x32))
+    (call $same (local.get $third) (i32.const 0x33))
+    (i32.const 0)))
