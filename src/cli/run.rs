@@ -125,6 +125,6 @@ fn failed(name: &str, error: &TaskError, core_dumps: Option<&CoreDumps>) -> Exit
     if let (Some(dumps), Some(dump)) = (core_dumps, &error.core_dump) {
         line_to_stderr(&format!("wrun: {}", dumps.write(name, 0, dump)));
     }
-    line_to_stderr(&format!("wrun: {name} failed: {}", report::describe(error)));
+    line_to_stderr(&format!("wrun: {} failed: {}", report::name(name), report::describe(error)));
     ExitCode::from(exit_code::TASK_FAILED)
 }

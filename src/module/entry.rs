@@ -51,19 +51,20 @@ impl Description {
         if self.command && name == crate::guest::describe::COMMAND_EXPORT {
             return Ok(Entry::Command);
         }
+        // Between quotation marks as it is: what has to be escaped is so already.
         let shown = one_line(name);
         let task_export = format!("{}{name}", wrun_abi::TASK_EXPORT_PREFIX);
         if let Some(export) = self.exports.iter().find(|export| export.name == task_export) {
-            return Err(format!("has a task {shown:?} of the wrong type: it is {}, not func () -> (i32)", export.ty));
+            return Err(format!("has a task \"{shown}\" of the wrong type: it is {}, not func () -> (i32)", export.ty));
         }
         if let Some(export) = self.exports.iter().find(|export| export.name == name) {
-            return Err(format!("cannot be called by {shown:?}, which is {}: {}", export.ty, self.offers()));
+            return Err(format!("cannot be called by \"{shown}\", which is {}: {}", export.ty, self.offers()));
         }
         let hint = match self.closest(name) {
-            Some(close) => format!("did you mean {:?}? ", one_line(close)),
+            Some(close) => format!("did you mean \"{}\"? ", one_line(close)),
             None => String::new(),
         };
-        Err(format!("has no task or function {shown:?}: {hint}{}", self.offers()))
+        Err(format!("has no task or function \"{shown}\": {hint}{}", self.offers()))
     }
 
     fn only(&self, reduce: Option<&str>) -> Result<Entry, String> {
@@ -81,11 +82,11 @@ impl Description {
             ([], false, []) => Err(match reduce {
                 Some(name) if self.tasks.iter().any(|task| task == name) => {
                     format!(
-                        "has no task besides {:?}, which merges results: choose it with --call for both",
+                        "has no task besides \"{}\", which merges results: choose it with --call for both",
                         one_line(name)
                     )
                 }
-                Some(name) => format!("has nothing to call besides {:?}: {}", one_line(name), self.offers()),
+                Some(name) => format!("has nothing to call besides \"{}\": {}", one_line(name), self.offers()),
                 None => self.offers(),
             }),
         }
