@@ -358,7 +358,9 @@ fn documents_name_files_that_exist() {
             let quoted = text.text.split('`').skip(1).step_by(2).filter(|word| {
                 ["src/", "guest-sdk/", "examples/", "tests/", "benches/"].iter().any(|place| word.starts_with(place))
             });
-            let quoted = quoted.filter(|word| !word.contains(['*', ' ', '{'])).map(PathBuf::from);
+            // A test is named behind its file.
+            let quoted = quoted.filter(|word| !word.contains(['*', ' ', '{']));
+            let quoted = quoted.map(|word| PathBuf::from(word.split("::").next().expect("the file")));
             let linked = text.text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
             let linked = linked.filter(|link| !link.is_empty() && !link.contains("://")).map(|link| dir.join(link));
             for path in quoted.chain(linked) {
@@ -373,4 +375,34 @@ fn documents_name_files_that_exist() {
     };
     let bad = [("README.md", "see `src/nothing.rs`"), ("src/ipc/README.md", "[x](nothing.rs)")];
     hold(rule, &all_texts(), &bad);
+}
+
+/// What is wrong with the tests that a text names, as `path/of/file.rs::name_of_test`.
+fn missing_tests(text: &str) -> Complaints {
+    let named = text.split('`').skip(1).step_by(2).filter_map(|word| word.split_once(".rs::"));
+    let missing = named.filter(|(path, name)| {
+        let source = fs::read_to_string(Path::new(ROOT).join(path).with_extension("rs")).unwrap_or_default();
+        // With nothing but its attributes between the mark and the name.
+        let is_test =
+            |before: &str| before.trim_end().rsplit("\n\n").next().is_some_and(|item| item.contains("#[test]"));
+        !source.split_once(&format!("fn {name}()")).is_some_and(|(before, _)| is_test(before))
+    });
+    missing.map(|(path, name)| format!("{path}.rs has no test {name}")).collect()
+}
+
+#[test]
+fn the_security_page_names_tests_that_exist() {
+    let page = fs::read_to_string(Path::new(ROOT).join("SECURITY.md")).expect("SECURITY.md");
+    let named = page.matches(".rs::").count();
+    assert!(named > 40, "{named} tests are named");
+    // Each claim has one.
+    let claims = page.split_once("| claim | shown by |").expect("the table of claims").1;
+    let claims = claims.split("\n\n").next().expect("its rows").lines().filter(|line| line.starts_with("| "));
+    for claim in claims {
+        assert!(claim.contains(".rs::"), "nothing shows this: {claim}");
+    }
+    assert_eq!(missing_tests(&page), Complaints::new());
+    for wrong in ["`tests/it/tidy.rs::no_such_test`", "`tests/it/none.rs::code`", "`tests/it/tidy.rs::sources`"] {
+        assert_eq!(missing_tests(wrong).len(), 1, "the rule does not see what is wrong with {wrong}");
+    }
 }

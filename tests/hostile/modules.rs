@@ -1,0 +1,346 @@
+//! Modules that are malformed, huge, or made to be hard to compile: each is refused in one line, or works.
+
+use super::kit::listing;
+use crate::cli_kit::{Place, Said, ok};
+use crate::support::guest;
+
+/// A module in the binary format, put together by hand.
+#[derive(Clone)]
+pub struct Wasm {
+    pub bytes: Vec<u8>,
+}
+
+impl Wasm {
+    pub fn new() -> Wasm {
+        Wasm { bytes: b"\0asm\x01\0\0\0".to_vec() }
+    }
+
+    /// With one section more.
+    pub fn section(mut self, id: u8, contents: impl AsRef<[u8]>) -> Wasm {
+        self.bytes.push(id);
+        self.bytes.extend(name(contents.as_ref()));
+        self
+    }
+
+    /// With this name for its first function.
+    pub fn names(self, function: &str) -> Wasm {
+        let entry = [&b"\x01\0"[..], &name(function.as_bytes())].concat();
+        self.section(0, [&name(b"name")[..], b"\x01", &name(&entry)].concat())
+    }
+
+    /// With one function `f` that is called without numbers, and has this body.
+    fn function(self, body: &[u8]) -> Wasm {
+        let code = [&b"\x01"[..], &name(body)].concat();
+        self.section(7, [&b"\x01"[..], &name(b"f"), b"\0\0"].concat()).section(10, code)
+    }
+}
+
+/// Bytes with their length before them, as names and sections have it.
+pub fn name(bytes: &[u8]) -> Vec<u8> {
+    [&number(bytes.len()), bytes].concat()
+}
+
+/// A number in LEB128.
+fn number(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = (number & 0x7f) as u8;
+        number >>= 7;
+        if number == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+/// A module with one function of no parameters and this body.
+fn one_function(body: &[u8]) -> Vec<u8> {
+    Wasm::new().section(1, b"\x01\x60\0\0").section(3, b"\x01\0").function(body).bytes
+}
+
+/// Checks that a module is refused in one line that has this, and that nothing else happens.
+#[track_caller]
+fn is_refused(place: &Place, options: &[&str], says: &str) {
+    let said = place.says(&[&["map", "m.wasm", ""][..], options].concat());
+    assert!(is_refusal(&said) && said.stderr.contains(says), "{says}: {said:?}");
+}
+
+fn is_refusal(said: &Said) -> bool {
+    let one_line = said.stderr.starts_with("wrun: ") && said.stderr.lines().count() == 1 && said.stderr.len() < 2000;
+    said.code == Some(1) && said.stdout.is_empty() && one_line && !said.stderr.contains("crashed")
+}
+
+#[test]
+fn a_module_that_is_cut_anywhere_is_refused_in_one_line() {
+    let place = Place::new();
+    let whole = std::fs::read(guest("hello-wasi")).expect("a module");
+    place.file("m.wasm", &whole);
+    assert_eq!(place.says(&["map", "m.wasm", "you"]), ok("hello, you\n"), "the whole module works");
+    let boundaries = sections(&whole);
+    assert!(boundaries.len() > 8, "{boundaries:?}");
+    // Each end of a section, the bytes around it, and a few places between.
+    let mut cuts: Vec<usize> = boundaries.iter().flat_map(|end| [end - 1, *end, end + 1, end + 2]).collect();
+    cuts.extend((0..32).chain((0..16).map(|at| whole.len() * at / 16 + at)));
+    cuts.retain(|cut| *cut < whole.len());
+    cuts.sort_unstable();
+    cuts.dedup();
+    let before = listing(place.path()).len();
+    for cut in cuts {
+        place.file("m.wasm", &whole[..cut]);
+        let said = place.says(&["inspect", "m.wasm"]);
+        // Without its last sections it may be another module, which is valid.
+        let may_work = boundaries.contains(&cut);
+        assert!(is_refusal(&said) || (may_work && said.code == Some(0)), "cut at {cut}: {said:?}");
+    }
+    assert_eq!(listing(place.path()).len(), before);
+}
+
+/// Where the header and each section ends.
+fn sections(module: &[u8]) -> Vec<usize> {
+    let mut at = 8;
+    let mut ends = vec![at];
+    while at < module.len() {
+        let (len, start) = read_number(module, at + 1);
+        at = start + len;
+        ends.push(at);
+    }
+    ends
+}
+
+/// A number in LEB128, and where it ends.
+fn read_number(bytes: &[u8], mut at: usize) -> (usize, usize) {
+    let (mut value, mut shift) = (0, 0);
+    loop {
+        value |= usize::from(bytes[at] & 0x7f) << shift;
+        at += 1;
+        if bytes[at - 1] & 0x80 == 0 {
+            return (value, at);
+        }
+        shift += 7;
+    }
+}
+
+#[test]
+fn a_module_with_any_byte_changed_is_refused_or_works() {
+    let place = Place::new();
+    let whole = Wasm::new()
+        .section(1, b"\x02\x60\0\x01\x7f\x60\x01\x7f\x01\x7f")
+        .section(2, [&b"\x01"[..], &name(b"wrun_v1"), &name(b"arg_len"), b"\0\0"].concat())
+        .section(3, b"\x02\0\x01")
+        .section(4, b"\x01\x70\0\x02")
+        .section(5, b"\x01\0\x01")
+        .section(6, b"\x01\x7f\x01\x41\x05\x0b")
+        .section(7, [&b"\x02"[..], &name(b"f"), b"\0\x01", &name(b"memory"), b"\x02\0"].concat())
+        .section(9, b"\x01\0\x41\0\x0b\x02\0\x01")
+        .section(10, b"\x02\x07\0\x23\0\x10\0\x6a\x0b\x04\0\x20\0\x0b")
+        .section(11, b"\x01\0\x41\0\x0b\x03abc")
+        .bytes;
+    place.file("m.wasm", &whole);
+    assert_eq!(place.says(&["map", "m.wasm", ""]), ok("5\n"), "the module works");
+    let mut refused = 0;
+    for at in 0..whole.len() {
+        let mut broken = whole.clone();
+        broken[at] ^= [0xff, 0x80, 0x01, 0x40][at % 4];
+        place.file("m.wasm", broken);
+        let said = place.says(&["map", "m.wasm", "", "--timeout", "20s"]);
+        let ran = matches!(said.code, Some(0 | 2 | 100)) && !said.stderr.contains("another takes its place");
+        assert!(is_refusal(&said) || ran, "byte {at}: {said:?}");
+        refused += u32::from(is_refusal(&said));
+    }
+    assert!(refused as usize > whole.len() / 2, "{refused} of {} were refused", whole.len());
+}
+
+#[test]
+fn numbers_and_sections_that_are_wrong_are_refused() {
+    let place = Place::new();
+    let sections: &[(&str, Wasm)] = &[
+        (
+            "a length of five bytes that is too large",
+            Wasm { bytes: b"\0asm\x01\0\0\0\x01\xff\xff\xff\xff\x7f".to_vec() },
+        ),
+        ("a length without end", Wasm { bytes: [&b"\0asm\x01\0\0\0\x01"[..], &[0x80; 100]].concat() }),
+        ("a length beyond the file", Wasm { bytes: b"\0asm\x01\0\0\0\x01\xff\xff\xff\xff\x0f".to_vec() }),
+        ("a count of types without types", Wasm::new().section(1, b"\xff\xff\xff\xff\x0f")),
+        ("functions without code", Wasm::new().section(1, b"\x01\x60\0\0").section(3, b"\x01\0")),
+        ("code without functions", Wasm::new().section(10, b"\x01\x02\0\x0b")),
+        ("a type that is not there", Wasm::new().section(3, b"\x01\x09").section(10, b"\x01\x02\0\x0b")),
+        ("sections twice", Wasm::new().section(1, b"\0").section(1, b"\0")),
+        ("sections in another order", Wasm::new().section(3, b"\0").section(1, b"\0")),
+        ("a section that is not known", Wasm::new().section(99, b"\0")),
+        ("a name that is no text", Wasm::new().section(7, b"\x01\x02\xff\xfe\x03\0")),
+        ("an export twice", Wasm::new().section(5, b"\x01\0\x01").section(7, b"\x02\x01m\x02\0\x01m\x02\0")),
+        ("a start function that is not there", Wasm::new().section(8, b"\x05")),
+        ("a memory of more than 4 GiB", Wasm::new().section(5, b"\x01\0\x81\x80\x04")),
+    ];
+    for (what, module) in sections {
+        place.file("m.wasm", &module.bytes);
+        let said = place.says(&["map", "m.wasm", ""]);
+        assert!(is_refusal(&said) && said.stderr.contains(" valid module: "), "{what}: {said:?}");
+    }
+    place.file(
+        "m.wasm",
+        Wasm::new()
+            .section(0, name(b"anything"))
+            .section(1, b"\x01\x60\0\0")
+            .section(3, b"\x01\0")
+            .function(b"\0\x0b")
+            .bytes,
+    );
+    assert_eq!(place.says(&["map", "m.wasm", ""]), ok(""), "the control");
+}
+
+#[test]
+fn what_is_huge_works_or_is_refused_by_a_limit_that_is_named() {
+    let place = Place::new();
+    let repeat = |piece: &[u8], count: usize| piece.repeat(count);
+    let works = [
+        (
+            "10,000 blocks in each other",
+            one_function(&[b"\0", &repeat(b"\x02\x40", 10_000)[..], &repeat(b"\x0b", 10_001)].concat()),
+        ),
+        ("50,000 locals", one_function(&[&b"\x01"[..], &number(50_000), b"\x7e\x0b"].concat())),
+        (
+            "an expression of 2,000 numbers",
+            one_function(&[b"\0", &repeat(b"\x41\x01", 2000)[..], &repeat(b"\x6a", 1999), b"\x1a\x0b"].concat()),
+        ),
+        (
+            "30,000 globals",
+            Wasm::new()
+                .section(1, b"\x01\x60\0\0")
+                .section(3, b"\x01\0")
+                .section(6, [number(30_000), repeat(b"\x7e\x01\x42\0\x0b", 30_000)].concat())
+                .function(b"\0\x0b")
+                .bytes,
+        ),
+        ("2,000 functions", functions(2000)),
+        ("a table of 60,000 branches", branches(60_000)),
+    ];
+    for (what, module) in works {
+        place.file("m.wasm", module);
+        assert_eq!(place.says(&["map", "m.wasm", ""]), ok(""), "{what}");
+    }
+    let refused = [
+        ("too many locals", one_function(&[&b"\x01"[..], &number(1_000_000), b"\x7e\x0b"].concat())),
+        ("targets, which exceeds the implementation limit", branches(100_000)),
+        (
+            "function params size is out of bounds",
+            Wasm::new().section(1, [&b"\x01\x60"[..], &number(1001), &repeat(b"\x7f", 1001), b"\0"].concat()).bytes,
+        ),
+        (
+            "functions count exceeds limit",
+            Wasm::new().section(1, b"\x01\x60\0\0").section(3, [number(1_000_001), vec![0; 1_000_001]].concat()).bytes,
+        ),
+        (
+            "string size out of bounds",
+            Wasm::new().section(7, [&b"\x01"[..], &name(&vec![b'x'; 100_001]), b"\0\0"].concat()).bytes,
+        ),
+        ("imports and exports of more than 16 MiB", exports(300, 90_000)),
+    ];
+    for (says, module) in refused {
+        place.file("m.wasm", module);
+        is_refused(&place, &[], says);
+    }
+}
+
+/// A module of so many empty functions, all of which are exported.
+fn functions(count: usize) -> Vec<u8> {
+    let exports: Vec<u8> = (0..count)
+        .flat_map(|index| {
+            let export = if index == 0 { "f".to_owned() } else { format!("__{index}") };
+            [name(export.as_bytes()), vec![0], number(index)].concat()
+        })
+        .collect();
+    Wasm::new()
+        .section(1, b"\x01\x60\0\0")
+        .section(3, [number(count), vec![0; count]].concat())
+        .section(7, [number(count), exports].concat())
+        .section(10, [number(count), b"\x02\0\x0b".repeat(count)].concat())
+        .bytes
+}
+
+/// A module that exports one function by so many names of so many bytes.
+fn exports(count: usize, len: usize) -> Vec<u8> {
+    let names: Vec<u8> = (0..count)
+        .flat_map(|index| [&name(format!("{index:05}{}", "x".repeat(len - 5)).as_bytes())[..], b"\0\0"].concat())
+        .collect();
+    Wasm::new()
+        .section(1, b"\x01\x60\0\0")
+        .section(3, b"\x01\0")
+        .section(7, [number(count), names].concat())
+        .section(10, b"\x01\x02\0\x0b")
+        .bytes
+}
+
+/// A function with a table of so many branches to the end of one block.
+fn branches(count: usize) -> Vec<u8> {
+    one_function(&[&b"\0\x02\x40\x41\0\x0e"[..], &number(count), &vec![0; count], b"\0\x0b\x0b"].concat())
+}
+
+#[test]
+fn what_is_made_to_be_hard_to_compile_ends_at_a_limit_that_is_named() {
+    let place = Place::new();
+    place.file("m.wasm", functions(100_000));
+    is_refused(&place, &["--compile-timeout", "300ms"], "took longer to compile than 300ms: raise --compile-timeout");
+    let blocks = [b"\0", &b"\x02\x40".repeat(300_000)[..], &b"\x0b".repeat(300_001)].concat();
+    place.file("m.wasm", one_function(&blocks));
+    is_refused(&place, &["--compile-memory", "96M"], "took more memory to compile than 96 MiB: raise --compile-memory");
+    place.file("m.wasm", one_function(b"\0\x0b"));
+    assert_eq!(place.says(&["map", "m.wasm", "", "--compile-memory", "96M"]), ok(""), "the control");
+}
+
+#[test]
+fn features_that_have_no_place_here_are_refused() {
+    let place = Place::new();
+    for (text, says) in [
+        ("(module (memory 1 2 shared) (func (export \"f\")))", "memory is shared"),
+        ("(component)", "is a component"),
+        ("(module (tag $t) (func (export \"f\") (throw $t)))", "exceptions proposal not enabled"),
+        ("(module (func (export \"f\") (param externref)))", "gc types are disallowed"),
+        ("(module (memory 1) (memory 1) (memory 1) (memory 1) (memory 1) (func (export \"f\")))", "memor"),
+    ] {
+        place.file("m.wasm", text);
+        is_refused(&place, &[], says);
+    }
+    place.file("m.wasm", "(module (memory i64 1) (func (export \"f\") (i32.store (i64.const 65532) (i32.const 1))))");
+    assert_eq!(place.says(&["map", "m.wasm", ""]), ok(""), "the control: a memory with 64-bit addresses of its own");
+}
+
+#[test]
+fn imports_of_the_wrong_kind_or_type_are_refused() {
+    let place = Place::new();
+    for import in [
+        "(import \"wrun_v1\" \"arg_len\" (func (param i32) (result i32)))",
+        "(import \"wrun_v1\" \"arg_len\" (func))",
+        "(import \"wrun_v1\" \"arg_len\" (global i32))",
+        "(import \"wrun_v1\" \"arg_len\" (memory 1))",
+        "(import \"wrun_v1\" \"arg_len\" (table 1 funcref))",
+        "(import \"wrun_v1\" \"input_map\" (func (param i64 i64 i64) (result i64)))",
+        "(import \"wrun_v1\" \"memory\" (memory 1))",
+        "(import \"wrun_v2\" \"arg_len\" (func (result i32)))",
+        "(import \"WRUN_V1\" \"arg_len\" (func (result i32)))",
+        "(import \"wasi_snapshot_preview1\" \"fd_write\" (func (param i64 i64 i64 i64) (result i32)))",
+        "(import \"wasi_snapshot_preview1\" \"sock_open\" (func (param i32 i32) (result i32)))",
+        "(import \"env\" \"system\" (func (param i32) (result i32)))",
+        "(import \"\" \"\" (func))",
+    ] {
+        place.file("m.wasm", format!("(module {import} (memory (export \"memory\") 1) (func (export \"f\")))"));
+        is_refused(&place, &[], " imports ");
+    }
+    for memory in [
+        "(global (export \"memory\") i32 (i32.const 0))",
+        "(func (export \"memory\"))",
+        "(memory 1)",
+        "(memory (export \"memory\") i64 1)",
+    ] {
+        let import = "(import \"wrun_v1\" \"arg_read\" (func (param i32)))";
+        place.file("m.wasm", format!("(module {import} {memory} (func (export \"f\") (call 0 (i32.const 0))))"));
+        is_refused(&place, &["--call", "f"], " imports wrun_v1::arg_read");
+    }
+    place.file(
+        "m.wasm",
+        "(module (import \"wrun_v1\" \"arg_read\" (func (param i32))) (memory (export \"memory\") 1)
+            (func (export \"f\") (call 0 (i32.const 0))))",
+    );
+    assert_eq!(place.says(&["map", "m.wasm", ""]), ok(""), "the control");
+}

@@ -1,0 +1,68 @@
+//! What a worker process has, seen from outside while it runs a guest.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use crate::cli_kit::Place;
+use crate::support::{self, Flag, open_files, worker_that_maps};
+
+/// A field of `/proc/PID/status`.
+fn status(pid: u32) -> BTreeMap<String, String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+    let fields = text.lines().filter_map(|line| line.split_once(':'));
+    fields.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
+}
+
+/// The most that a process may have of this (proc(5), `limits`).
+fn limit(pid: u32, name: &str) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/limits")).expect("a process");
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("the limit");
+    line.split_whitespace().next().expect("a soft limit").to_owned()
+}
+
+/// The process group (proc(5), `stat`: the third field behind the name).
+fn group(pid: u32) -> u32 {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
+    let fields = text.rsplit_once(')').expect("a name").1;
+    fields.split_whitespace().nth(2).expect("a group").parse().expect("a number")
+}
+
+#[test]
+fn a_worker_has_nothing_that_it_does_not_need() {
+    let place = Place::new();
+    let flag = Flag::new();
+    let input = format!("flag={}", flag.path().display());
+    let mut command = place.wrun(&["map", "kit.wat", "--call", "wait-w", "-j1", "-i", &input, "--timeout", "20s", "w"]);
+    // The pool's process has a secret in its environment, and a file open that is nobody else's.
+    let secret = fs::File::open(place.file("secret", "x")).expect("a file");
+    let pool = command.env("WRUN_TEST_SECRET", "x").stdin(secret).spawn().expect("wrun starts");
+    let worker = worker_that_maps(flag.path());
+
+    let environment = |pid: u32| fs::read(format!("/proc/{pid}/environ")).expect("a process");
+    assert!(!environment(pool.id()).is_empty(), "the control");
+    assert_eq!(environment(worker), b"", "nothing in its environment");
+
+    let has_secret = |pid: u32| open_files(pid).iter().any(|file| file.ends_with("secret"));
+    assert!(has_secret(pool.id()), "the control");
+    let open = open_files(worker);
+    assert!(!has_secret(worker), "{open:?}");
+    // Besides its own anonymous files and sockets: the input, the compiled module, and what says which of its own pages were written.
+    let own = format!("/proc/{worker}/pagemap");
+    let cache = format!("{}/", support::cache_dir().display());
+    let is_own =
+        |path: &str| ["/dev/null", &own].contains(&path) || path.starts_with("/memfd:") || path.starts_with(&cache);
+    let others: Vec<_> = open.iter().filter(|path| path.is_absolute() && !is_own(&path.to_string_lossy())).collect();
+    assert_eq!(others, [flag.path()], "{open:?}");
+
+    assert_ne!(group(worker), group(pool.id()), "a process group of its own");
+    assert_eq!(limit(worker, "Max core file size"), "0");
+    let missing = place.says(&["inspect", "--sandbox"]).stdout;
+    for (layer, field, value) in [("no new privileges", "NoNewPrivs", "1"), ("seccomp", "Seccomp", "2")] {
+        // A machine may lack a layer, which is then told.
+        let line = missing.lines().find(|line| line.trim_start().starts_with(layer)).expect(layer);
+        assert!(status(worker)[field] == value || line.contains("missing: "), "{field}: {:?}", status(worker)[field]);
+    }
+    flag.raise();
+    let output = crate::cli_kit::output(pool);
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"w\n"[..]));
+}
