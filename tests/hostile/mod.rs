@@ -8,6 +8,7 @@
 mod abi;
 mod ends;
 mod floods;
+mod huge;
 mod inputs;
 mod kit;
 mod limits;
@@ -18,3 +19,4 @@ mod results;
 mod start;
 mod texts;
 mod wasi;
+mod wasm;

@@ -1,8 +1,8 @@
 //! Modules whose names, of exports, functions and files, are meant for the terminal or for a shell.
 
 use super::kit::guest;
-use super::modules::{Wasm, name};
 use super::texts::is_harmless;
+use super::wasm::{Wasm, name};
 use crate::cli_kit::{Place, Said, objects, ok};
 
 /// Names, each with a sign of itself by which it is found in what is shown.
