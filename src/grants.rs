@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::Kind;
+pub use crate::sandbox::Access;
 use crate::sys::path_access;
 use crate::{Error, Result};
 
@@ -40,15 +41,6 @@ impl Grants {
     pub fn are_pure(&self) -> bool {
         self.directories.is_empty() && !self.clock && !self.random
     }
-}
-
-/// What may be done in a directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Access {
-    /// Listing it and reading its files.
-    ReadOnly,
-    /// Also creating, writing, renaming and removing.
-    ReadWrite,
 }
 
 /// An open directory that tasks see under a name of their own, and nothing outside of it: `..` and symbolic links do not

@@ -18,6 +18,7 @@ mod ipc;
 mod key;
 mod sandbox;
 mod source;
+mod status;
 mod sys;
 mod worker;
 

@@ -8,7 +8,6 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Access;
 use crate::sys::path_access::{self, Enforced};
 use crate::sys::{rlimit, seccomp};
 
@@ -22,6 +21,15 @@ pub enum Sandbox {
     Strict,
     /// None, for finding errors in wrun itself.
     Off,
+}
+
+/// What may be done in a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Listing it and reading its files.
+    ReadOnly,
+    /// Also creating, writing, renaming and removing.
+    ReadWrite,
 }
 
 /// A layer of confinement.

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 
-use crate::Access;
 use crate::event::Status;
 use crate::guest::{self, FileTable, Guest, TaskResult};
 use crate::ipc::channel::{ToPool, ToWorker};
@@ -13,6 +12,7 @@ use crate::ipc::place::PlaceWriter;
 use crate::ipc::ring::{INLINE_MAX_BYTES, WorkerRing};
 use crate::ipc::wire::{DoneSlot, JobSpec, PROTOCOL_VERSION, Payload, TaskSlot};
 use crate::job::Limits;
+use crate::sandbox::Access;
 use crate::sandbox::{self, Missing, Sandbox};
 use crate::sys::fixed_file;
 use crate::sys::process::{become_worker, monotonic_ns};

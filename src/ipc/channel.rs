@@ -5,12 +5,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::wire::{decode_access, decode_missing, decode_sandbox, encode_access, encode_missing, encode_sandbox};
-use crate::Access;
-use crate::sandbox::{Missing, Sandbox};
+use crate::sandbox::{Access, Missing, Sandbox};
 use crate::sys::socket::{MAX_FDS, Received, Socket, Wait};
 
 /// The longest message, in bytes; a job's description travels as a file.
-const MAX_BYTES: usize = 1024;
+pub const MAX_BYTES: usize = 1024;
 
 /// A message from the pool.
 #[derive(Debug)]

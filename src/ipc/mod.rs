@@ -1,6 +1,8 @@
 //! How a pool and its workers talk; README.md beside this file explains the protocol.
 
 pub mod channel;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod place;
 pub mod ring;
 pub mod wire;

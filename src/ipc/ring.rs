@@ -431,6 +431,9 @@ impl WorkerRing {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+#[path = "ring_fuzz.rs"]
+pub mod fuzz;
 #[cfg(test)]
 #[path = "ring_tests.rs"]
 mod tests;

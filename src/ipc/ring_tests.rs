@@ -1,7 +1,7 @@
 //! Tests of the ring, both sides in one process.
 
 use super::*;
-use crate::event::Status;
+use crate::status::Status;
 
 fn pair() -> (PoolRing, WorkerRing) {
     let (file, pool) = PoolRing::new().expect("memory for a ring");

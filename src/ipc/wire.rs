@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Access;
-use crate::event::Status;
 use crate::module::Entry;
-use crate::sandbox::{Missing, Sandbox};
+use crate::sandbox::{Access, Missing, Sandbox};
+use crate::status::Status;
 
 /// Changes whenever anything in this module or the ring changes; the two sides compare it first.
 pub const PROTOCOL_VERSION: u32 = 3;

@@ -12,7 +12,7 @@ use landlock::{
 };
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use crate::Access;
+use crate::sandbox::Access;
 
 /// How much of it the kernel enforces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

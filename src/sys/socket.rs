@@ -56,8 +56,23 @@ impl Socket {
     /// Sends one message of at least one byte, with at most [`MAX_FDS`] descriptors.
     pub fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>], wait: Wait) -> io::Result<()> {
         debug_assert!(!bytes.is_empty() && fds.len() <= MAX_FDS);
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        self.send_with(bytes, fds, wait, &mut [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))])
+    }
+
+    /// Sends what no side of ours sends: up to 16 descriptors, no bytes.
+    #[cfg(any(test, fuzzing))]
+    pub fn send_anything(&self, bytes: &[u8], fds: &[BorrowedFd<'_>], wait: Wait) -> io::Result<()> {
+        self.send_with(bytes, fds, wait, &mut [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(16))])
+    }
+
+    fn send_with(
+        &self,
+        bytes: &[u8],
+        fds: &[BorrowedFd<'_>],
+        wait: Wait,
+        space: &mut [MaybeUninit<u8>],
+    ) -> io::Result<()> {
+        let mut ancillary = SendAncillaryBuffer::new(space);
         if !fds.is_empty() {
             ancillary.push(SendAncillaryMessage::ScmRights(fds));
         }

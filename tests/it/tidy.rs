@@ -45,7 +45,7 @@ fn walk(path: &Path, paths: &mut Vec<PathBuf>) {
 
 /// All Rust sources.
 fn sources() -> Vec<Text> {
-    let mut all = texts(&["src", "guest-sdk", "tests", "benches", "examples"]);
+    let mut all = texts(&["src", "guest-sdk", "tests", "benches", "examples", "fuzz"]);
     all.retain(|source| source.path.ends_with(".rs"));
     all
 }
@@ -356,7 +356,9 @@ fn documents_name_files_that_exist() {
         for text in texts.iter().filter(|text| text.path.ends_with(".md")) {
             let dir = Path::new(&text.path).parent().expect("a directory");
             let quoted = text.text.split('`').skip(1).step_by(2).filter(|word| {
-                ["src/", "guest-sdk/", "examples/", "tests/", "benches/"].iter().any(|place| word.starts_with(place))
+                ["src/", "guest-sdk/", "examples/", "tests/", "benches/", "fuzz/"]
+                    .iter()
+                    .any(|place| word.starts_with(place))
             });
             // A test is named behind its file.
             let quoted = quoted.filter(|word| !word.contains(['*', ' ', '{']));
