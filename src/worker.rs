@@ -122,6 +122,7 @@ impl Worker {
         if sandbox != Sandbox::Off {
             worker.admit(&sandbox::confine(&worker.directories))?;
         }
+        worker.ring.say_ready();
         Ok(worker)
     }
 

@@ -37,6 +37,7 @@ const WORKER_SLEEPS: usize = 512;
 const WAKE_AT: usize = 640;
 const CURRENT: usize = 768;
 const CURRENT_START: usize = 776;
+const WORKER_READY: usize = 896;
 /// The words of [`super::place`].
 pub(super) const PLACE_WORDS: usize = 1024;
 
@@ -162,6 +163,12 @@ impl PoolRing {
     /// For asking where a task is, and for reading the answer.
     pub fn place(&self) -> PlaceReader {
         PlaceReader::new(self.memory.clone())
+    }
+
+    /// Whether the worker has set itself up, as it says.
+    pub fn worker_is_ready(&self) -> bool {
+        // Pairs with the store in `WorkerRing::say_ready`; no data depends on its order.
+        self.memory.word(WORKER_READY).load(Ordering::Relaxed) != 0
     }
 
     /// Whether a task with this many bytes of payload can be pushed now.
@@ -314,6 +321,12 @@ impl WorkerRing {
     /// The clock that the pool reads.
     pub fn clock(&self) -> TaskClock {
         TaskClock(self.memory.clone())
+    }
+
+    /// Says that this worker has set itself up.
+    pub fn say_ready(&self) {
+        // Pairs with the load in `PoolRing::worker_is_ready`.
+        self.memory.word(WORKER_READY).store(1, Ordering::Relaxed);
     }
 
     /// Begins the next task: its payload replaces what is in `payload`. `None`: there is none.

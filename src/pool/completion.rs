@@ -50,6 +50,9 @@ pub(super) fn complete(
         attempts: pending.attempts,
         fuel: job.module.counts_fuel().then_some(done.fuel),
     };
+    if matches!(done.status, Status::Timeout | Status::WorkerLost | Status::Cancelled) {
+        return Err(Box::new((Violation("it said of a task what only its pool can know"), pending)));
+    }
     let longest_text = max_text_bytes(job.limits.log_bytes) as u64;
     let most_output = match done.status {
         Status::Ok => job.limits.output_bytes,

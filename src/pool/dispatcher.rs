@@ -11,7 +11,7 @@ use super::policy::Policy;
 use super::prepare::Prepared;
 use super::stop::{Stop, StopHandle};
 use super::worker::{News, Worker};
-use super::{End, Pool, WAKER};
+use super::{End, PROCESS, Pool, WAKER};
 use crate::event::{Event, Status};
 use crate::ipc::ring::{SLOTS, Violation};
 use crate::sandbox::Missing;
@@ -46,8 +46,12 @@ pub(super) struct Dispatcher<'pool> {
     payload: Vec<u8>,
     /// Workers with something at their socket, or gone.
     ready: Vec<usize>,
+    /// Workers whose process has ended.
+    ended_workers: Vec<usize>,
+    /// How often in a row workers refused the job before a task ended.
+    pub(super) refusals: u32,
     pub(super) lost: Vec<(u32, String)>,
-    unconfined: Vec<Missing>,
+    pub(super) unconfined: Vec<Missing>,
 }
 
 /// As much work as this is given to a worker ahead of time.
@@ -82,6 +86,8 @@ impl<'pool> Dispatcher<'pool> {
             clock_zero: unix.saturating_sub(Duration::from_nanos(monotonic_ns())),
             payload: Vec::new(),
             ready: Vec::new(),
+            ended_workers: Vec::new(),
+            refusals: 0,
             lost: Vec::new(),
             unconfined: Vec::new(),
         }
@@ -285,9 +291,11 @@ impl<'pool> Dispatcher<'pool> {
     /// Does all that can be done without waiting; then, unless there is something to deliver, waits for something to happen, with
     /// `tick` no longer than a tenth of a second.
     pub fn turn(&mut self, tick: bool) {
+        self.pool.note_all_started();
         self.read_completions();
         self.heed_stop();
         self.end_silent();
+        self.end_unready();
         self.retry_due();
         self.place_waiting();
         self.take_back_for_idle();
@@ -301,10 +309,13 @@ impl<'pool> Dispatcher<'pool> {
         for index in std::mem::take(&mut self.ready) {
             self.read_socket(index);
         }
+        for index in std::mem::take(&mut self.ended_workers) {
+            self.bury(index);
+        }
         self.heed_news();
     }
 
-    fn read_completions(&mut self) {
+    pub(super) fn read_completions(&mut self) {
         for index in 0..self.pool.workers.len() {
             let mut payload = std::mem::take(&mut self.payload);
             let mut read = 0u32;
@@ -335,6 +346,7 @@ impl<'pool> Dispatcher<'pool> {
             self.payload = payload;
             if read > 0 {
                 self.still_births = 0;
+                self.refusals = 0;
                 if violation.is_none() {
                     self.policy.worker_did_well();
                 }
@@ -375,23 +387,6 @@ impl<'pool> Dispatcher<'pool> {
         if !taken.is_empty() {
             self.waiting.append(&mut taken);
             self.place_waiting();
-        }
-    }
-
-    /// Heeds what workers said of themselves.
-    fn heed_news(&mut self) {
-        for worker in self.pool.workers.iter_mut().flatten() {
-            for missing in worker.unconfined.drain(..) {
-                if !self.pool.told_missing.contains(&missing.layer) {
-                    self.pool.told_missing.push(missing.layer);
-                    self.unconfined.push(missing);
-                }
-            }
-            // A refusal of an earlier run's job may come late.
-            if let Some((_, reason)) = worker.refused.take_if(|(job, _)| *job == self.pool.job) {
-                let message = format!("module {}: {reason}", self.job.module.name());
-                self.error.get_or_insert(Error::module(message));
-            }
         }
     }
 
@@ -444,16 +439,21 @@ impl<'pool> Dispatcher<'pool> {
             if worker.held.len() > MIN_DEPTH {
                 shorten(MAX_WAIT);
             }
+            if let Some(until) = worker.ready_until {
+                shorten(until.saturating_duration_since(Instant::now()));
+            }
             // A worker wakes nobody when there is room in its socket again, or in its ring for a task that waits.
             if worker.has_unsent() || !self.waiting.is_empty() {
                 shorten(Duration::from_millis(1));
             }
             nothing_there &= worker.held.is_empty() || worker.fall_asleep(count);
         }
-        let ready = &mut self.ready;
+        let (ready, ended_workers) = (&mut self.ready, &mut self.ended_workers);
         let waited = self.pool.poll.wait(if nothing_there { timeout } else { Some(Duration::ZERO) }, |key| {
             if key == WAKER {
                 self.pool.waker.clear();
+            } else if key & PROCESS != 0 {
+                ended_workers.push((key & !PROCESS) as usize);
             } else {
                 ready.push(key as usize);
             }
@@ -464,7 +464,7 @@ impl<'pool> Dispatcher<'pool> {
         }
     }
 
-    fn read_socket(&mut self, index: usize) {
+    pub(super) fn read_socket(&mut self, index: usize) {
         let Some(worker) = &mut self.pool.workers[index] else { return };
         match worker.read_socket() {
             News::None => {}

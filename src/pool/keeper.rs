@@ -17,6 +17,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use super::worker::Start;
+use crate::Waker;
 use crate::ipc::WORKER_ROLE;
 use crate::ipc::place::PlaceReader;
 use crate::ipc::ring::TaskClock;
@@ -51,11 +52,11 @@ enum Order {
 }
 
 impl Keeper {
-    /// Starts the thread; workers will run `exe`.
-    pub fn start(exe: PathBuf) -> io::Result<Keeper> {
+    /// Starts the thread; workers will run `exe`. It wakes the pool when one was started.
+    pub fn start(exe: PathBuf, waker: Waker) -> io::Result<Keeper> {
         let (orders, incoming) = unbounded();
         let (reports, started) = unbounded();
-        let keep = move || keep(&exe, &incoming, &reports);
+        let keep = move || keep(&exe, &incoming, &reports, &waker);
         let thread = std::thread::Builder::new().name("wrun-keeper".into()).spawn(keep)?;
         Ok(Keeper { orders: Some(orders), started, thread: Some(thread) })
     }
@@ -171,7 +172,7 @@ impl Guarded {
     }
 }
 
-fn keep(exe: &std::path::Path, orders: &Receiver<Order>, started: &Sender<(u64, Start)>) {
+fn keep(exe: &std::path::Path, orders: &Receiver<Order>, started: &Sender<(u64, Start)>, waker: &Waker) {
     let mut guarded: HashMap<u64, Guarded> = HashMap::new();
     let mut timeout_ns = None;
     let mut look_at = u64::MAX;
@@ -203,6 +204,7 @@ fn keep(exe: &std::path::Path, orders: &Receiver<Order>, started: &Sender<(u64, 
                 };
                 // The pool waits for its processes before it lets the keeper go.
                 let _ = started.send((id, start));
+                waker.wake();
             }
         }
         let now = monotonic_ns();

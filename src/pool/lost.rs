@@ -87,7 +87,7 @@ impl Dispatcher<'_> {
 
     /// Lets a task that a worker did not begin go to another one. One that was `next` when its worker died, again and
     /// again, is taken for the reason.
-    fn requeue(&mut self, mut pending: Pending, next: bool, worker: usize, reason: &str) {
+    pub(super) fn requeue(&mut self, mut pending: Pending, next: bool, worker: usize, reason: &str) {
         pending.returned += u32::from(next);
         if pending.returned > MAX_RETURNS {
             let message =

@@ -21,10 +21,12 @@ mod prepare;
 mod reduce;
 mod run;
 mod stop;
+mod watch;
 mod worker;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use crate::event::{Outcome, Status, TaskError};
 use crate::sandbox::Layer;
@@ -62,6 +64,7 @@ pub struct Pool {
     poll: PollSet,
     waker: Waker,
     sandbox: Sandbox,
+    start_timeout: Duration,
     /// Layers of confinement of which the caller has been told that they are missing.
     told_missing: Vec<Layer>,
     /// The last job's number.
@@ -73,17 +76,24 @@ pub struct Pool {
 /// The waker's number in the poll set; workers have their own.
 const WAKER: u64 = u64::MAX;
 
+/// Beside a worker's number: its process, where the number alone is its socket.
+const PROCESS: u64 = 1 << 32;
+
 /// Settings of a [`Pool`].
 #[derive(Clone, Debug, Default)]
 pub struct PoolBuilder {
     workers: Option<NonZeroUsize>,
     worker_exe: Option<PathBuf>,
     sandbox: Sandbox,
+    start_timeout: Option<Duration>,
 }
 
 impl PoolBuilder {
     /// The most workers that a pool may have.
     pub const MAX_WORKERS: usize = 4096;
+
+    /// How long a worker may take to start, unless set; it takes milliseconds where the machine is not overloaded.
+    pub const START_TIMEOUT: Duration = Duration::from_secs(30);
 
     /// Sets the number of worker processes; unless set, the CPUs that this process may use (by its affinity and its
     /// control group's quota).
@@ -104,6 +114,14 @@ impl PoolBuilder {
     #[must_use]
     pub fn sandbox(mut self, sandbox: Sandbox) -> Self {
         self.sandbox = sandbox;
+        self
+    }
+
+    /// Sets how long a worker process may take from its start until it is ready for its first job
+    /// ([`PoolBuilder::START_TIMEOUT`] unless set). One that takes longer is killed, and replaced like one that died.
+    #[must_use]
+    pub fn start_timeout(mut self, timeout: Duration) -> Self {
+        self.start_timeout = Some(timeout);
         self
     }
 
@@ -131,10 +149,11 @@ impl PoolBuilder {
         poll.add(&waker, WAKER).map_err(refused)?;
         Ok(Pool {
             workers: (0..workers.get()).map(|_| None).collect(),
-            keeper: Keeper::start(exe).map_err(refused)?,
+            keeper: Keeper::start(exe, waker.clone()).map_err(refused)?,
             poll,
             waker,
             sandbox: self.sandbox,
+            start_timeout: self.start_timeout.unwrap_or(PoolBuilder::START_TIMEOUT),
             told_missing: Vec::new(),
             job: 0,
             ticket: 0,
@@ -150,9 +169,7 @@ impl Pool {
 
     /// The process ids of the workers that have been started and not been lost, for watching them: to look at their memory, say.
     pub fn worker_pids(&mut self) -> Vec<u32> {
-        while let Some((id, process)) = self.keeper.next_started(Wait::Never) {
-            self.note_started(id, process);
-        }
+        self.note_all_started();
         self.workers.iter().flatten().filter_map(Worker::process).map(Process::pid).collect()
     }
 
@@ -238,15 +255,30 @@ impl Pool {
         let mut worker = self.workers[index].take()?;
         // Closing takes it out of the poll set as well; an error means that it is out.
         let _ = self.poll.remove(&worker);
+        // The keeper has its process's descriptor too, so that one would stay.
+        let _ = worker.process().map(|process| self.poll.remove(process));
         self.keeper.forget(worker.id);
         let end = self.end_process(&mut worker, end);
         Some((worker, end))
     }
 
-    fn note_started(&mut self, id: u64, started: Start) {
-        if let Some(worker) = self.workers.iter_mut().flatten().find(|worker| worker.id == id) {
-            worker.process = started;
+    /// Takes note of the processes that the keeper has started meanwhile.
+    fn note_all_started(&mut self) {
+        while let Some((id, started)) = self.keeper.next_started(Wait::Never) {
+            self.note_started(id, started);
         }
+    }
+
+    fn note_started(&mut self, id: u64, started: Start) {
+        let of_id = |worker: &Option<Worker>| worker.as_ref().is_some_and(|worker| worker.id == id);
+        let Some(index) = self.workers.iter().position(of_id) else { return };
+        let Some(worker) = &mut self.workers[index] else { return };
+        if let Start::Running(process) = &started {
+            // Its socket tells of its end as well, unless it passed that on. So it is no harm where this is refused.
+            let _ = self.poll.add(process, index as u64 | PROCESS);
+            worker.ready_until = Instant::now().checked_add(self.start_timeout);
+        }
+        worker.process = started;
     }
 }
 

@@ -15,6 +15,7 @@ use crate::ipc::channel::{ToPool, ToWorker};
 use crate::ipc::place::Place;
 use crate::ipc::ring::{MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, Violation};
 use crate::ipc::wire::{DoneSlot, InputRange, PROTOCOL_VERSION, Payload, TaskSlot};
+use crate::module::explain::one_line;
 use crate::sandbox::{Missing, Sandbox};
 use crate::sys::fixed_file;
 use crate::sys::process::Process;
@@ -50,6 +51,8 @@ pub(super) struct Worker {
     pub unconfined: Vec<Missing>,
     /// When the first of the tasks that it holds became the first.
     pub front_since: Instant,
+    /// When it has to be ready at the latest; `None` before it runs, and when it is.
+    pub ready_until: Option<Instant>,
     /// It has ended a task.
     pub proven: bool,
     /// Tasks were pushed and not published.
@@ -112,6 +115,7 @@ impl Worker {
             refused: None,
             unconfined: Vec::new(),
             front_since: Instant::now(),
+            ready_until: None,
             proven: false,
             unpublished: false,
         };
@@ -133,6 +137,12 @@ impl Worker {
     /// Where it says that the task with this ticket was when its time was over.
     pub fn place(&self, ticket: u64) -> Option<Place> {
         self.ring.place().read(ticket)
+    }
+
+    /// Until when it may take to get ready, where it is not.
+    pub fn ready_until(&mut self) -> Option<Instant> {
+        self.ready_until.take_if(|_| self.ring.worker_is_ready());
+        self.ready_until
     }
 
     /// Whether it can run tasks of this job: it has loaded no code yet, or the same, and may use the same directories.
@@ -299,8 +309,11 @@ impl Worker {
                     }
                     self.payloads.push_back(file);
                 }
-                Ok(Some(ToPool::JobRefused { job, reason })) => self.refused = Some((job, reason)),
-                Ok(Some(ToPool::Unconfined { missing })) => self.unconfined = missing,
+                Ok(Some(ToPool::JobRefused { job, reason })) => self.refused = Some((job, one_line(&reason))),
+                Ok(Some(ToPool::Unconfined { mut missing })) => {
+                    missing.iter_mut().for_each(|missing| missing.why = one_line(&missing.why));
+                    self.unconfined = missing;
+                }
                 Ok(None) => return News::Gone(None),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return News::None,
                 // Said once where the worker died with messages unread; what it sent comes after it.

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -61,6 +61,11 @@ impl Process {
         Ok(Killer(self.pidfd.as_fd().try_clone_to_owned()?))
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&Timespec::default())) == Ok(1)
+    }
+
     /// Sends SIGKILL. That the process is gone already is no error.
     pub fn kill(&self) {
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
@@ -86,6 +91,13 @@ impl Process {
             words if words.is_empty() => end,
             words => format!("{end}: {words}"),
         }
+    }
+}
+
+/// The descriptor becomes readable when the process ends.
+impl AsFd for Process {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
     }
 }
 
