@@ -444,6 +444,9 @@ impl WorkerRing {
     }
 }
 
+#[cfg(test)]
+#[path = "ring_forge.rs"]
+pub mod forge;
 #[cfg(any(test, fuzzing))]
 #[path = "ring_fuzz.rs"]
 pub mod fuzz;

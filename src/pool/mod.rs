@@ -15,6 +15,10 @@ mod dispatcher;
 mod files;
 mod held;
 mod keeper;
+#[cfg(test)]
+pub(crate) mod liar;
+#[cfg(test)]
+mod liar_tests;
 mod lost;
 mod policy;
 mod prepare;

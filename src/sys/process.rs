@@ -154,6 +154,12 @@ pub fn become_worker(parent: u32) -> io::Result<Socket> {
     Ok(Socket::from_fd(socket))
 }
 
+/// Stops this process until it is told to go on, or killed.
+#[cfg(test)]
+pub fn stop_this_process() {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
+}
+
 /// Nanoseconds of the clock that all processes of this machine share (`CLOCK_MONOTONIC`).
 pub fn monotonic_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
