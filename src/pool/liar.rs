@@ -277,6 +277,7 @@ impl Liar<'_> {
             log_len: 0,
             start_ns: monotonic_ns(),
             duration_ns: 0,
+            fuel: 0,
         }
     }
 
@@ -348,6 +349,7 @@ impl Liar<'_> {
                     output_len: argument as u64,
                     start_ns: 0,
                     duration_ns: 1,
+                    fuel: 0,
                     status: Status::Ok,
                     payload: Payload::Ring(0),
                     message_len: 0,
