@@ -127,7 +127,7 @@ pub struct Limits {
     pub memories: u32,
     /// Tables of a module (8 unless set).
     pub tables: u32,
-    /// Files and directories that a task may have open at a time by WASI (1,024 unless set).
+    /// Files and directories that a task may have open, and events that it may wait for, at a time by WASI (1,024 unless set).
     pub open_files: u32,
     /// Bytes that one call of WASI takes over from a task (128 MiB unless set).
     pub host_call_bytes: u64,

@@ -200,7 +200,7 @@ pub struct LimitArgs {
     #[arg(long, value_name = "N", default_value_t = Limits::default().tables, value_parser = clap::value_parser!(u32).range(..=i64::from(Limits::MAX_TABLES)))]
     max_tables: u32,
 
-    /// Let a task have N files and directories open at a time by WASI (at most 8192)
+    /// Let a task have N files, directories and events of WASI at a time (at most 8192)
     #[arg(long, value_name = "N", default_value_t = Limits::default().open_files, value_parser = clap::value_parser!(u32).range(..=i64::from(Limits::MAX_OPEN_FILES)))]
     max_open_files: u32,
 

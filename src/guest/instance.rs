@@ -389,7 +389,9 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
     }
     if let Some(ResourceTableError::Full) = error.downcast_ref() {
         let limit = state.job.spec.open_files;
-        let message = format!("it has more files open than the limit of {limit}; raise it with --max-open-files");
+        let message = format!(
+            "it has more files, directories and events of WASI than the limit of {limit}; raise it with --max-open-files"
+        );
         return result.fail(Status::Limit, message);
     }
     if let Some(Trap::StackOverflow) = error.downcast_ref() {

@@ -144,9 +144,11 @@ fn crashed(compiler: &Compiler, source: &Source, status: ExitStatus, words: &str
     })
 }
 
-/// Whether these are the words of Rust's allocator, of mmap(2) or of thread creation where `RLIMIT_DATA` is reached.
+/// Whether these are the words of Rust's allocator, of wasmtime's collections, of mmap(2) or of thread creation where `RLIMIT_DATA` is reached.
 fn is_out_of_memory(words: &str) -> bool {
-    ["memory allocation of", "Cannot allocate memory", "ThreadPoolBuildError"].iter().any(|sign| words.contains(sign))
+    ["memory allocation of", "Cannot allocate memory", "ThreadPoolBuildError", "unhandled out-of-memory error"]
+        .iter()
+        .any(|sign| words.contains(sign))
 }
 
 fn out_of_memory(compiler: &Compiler, source: &Source) -> Error {

@@ -117,7 +117,6 @@ const READS: &[&str] = &[
     "input_find",
     "fd_write, its bytes",
     "fd_write, its list",
-    "path_open, its path",
     "poll_oneoff, its list",
 ];
 

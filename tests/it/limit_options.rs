@@ -113,10 +113,17 @@ fn the_number_of_open_files() {
         ended(&place, &args)
     };
     assert!(file.exists());
-    assert_eq!(hoard(&[]), limit("it has more files open than the limit of 1024; raise it with --max-open-files"));
+    assert_eq!(
+        hoard(&[]),
+        limit(
+            "it has more files, directories and events of WASI than the limit of 1024; raise it with --max-open-files"
+        )
+    );
     assert_eq!(
         hoard(&["--max-open-files", "3000"]),
-        limit("it has more files open than the limit of 3000; raise it with --max-open-files")
+        limit(
+            "it has more files, directories and events of WASI than the limit of 3000; raise it with --max-open-files"
+        )
     );
     assert_eq!(place.says(&["map", "sqrt.wat", "2", "--max-open-files", "8193"]).code, Some(2));
 }
