@@ -13,7 +13,8 @@ use wrun::{Event, Job, Layer, Missing, Pool};
 
 use super::compiler::CompilerArgs;
 use super::options::load_module;
-use super::print::{self, shell_word};
+use super::print;
+use crate::report::quote;
 use crate::report::{name, to_json};
 
 /// Show what a module offers and needs: tasks, functions, imports, memory, and how to run it
@@ -209,7 +210,9 @@ fn write_how_to_run(out: &mut String, description: &Description, entry: Option<E
     // A task that reads inputs is most often given files.
     let maps = description.wrun_imports.iter().any(|import| import == wrun_abi::import::INPUT_MAP);
     let items = if maps { "--files FILE..." } else { "ITEM..." };
-    let path = shell_word(path);
+    // A name with a NUL cannot be said on a command line; it is shown as what it is.
+    let word = |text: &str| quote(text.as_bytes()).unwrap_or_else(|| name(text));
+    let path = word(path);
     match entry {
         Some(Entry::Task(_)) => writeln!(out, "  wrun map {path} {items}"),
         Some(Entry::Scalar(scalar)) => writeln!(out, "  wrun map {path} {}...", item_of(&scalar)),
@@ -217,9 +220,9 @@ fn write_how_to_run(out: &mut String, description: &Description, entry: Option<E
         None if !description.tasks.is_empty() => description
             .tasks
             .iter()
-            .try_for_each(|task| writeln!(out, "  wrun map {path} --call {} {items}", shell_word(task))),
+            .try_for_each(|task| writeln!(out, "  wrun map {path} --call {} {items}", word(task))),
         None => description.scalars.iter().try_for_each(|scalar| {
-            writeln!(out, "  wrun map {path} --call {} {}...", shell_word(&scalar.name), item_of(scalar))
+            writeln!(out, "  wrun map {path} --call {} {}...", word(&scalar.name), item_of(scalar))
         }),
     }
 }

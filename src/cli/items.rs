@@ -15,6 +15,7 @@ use wrun::{Input, Pieces, Source, SplitAt, SplitSize, Task, Waker};
 
 use super::lines::Lines;
 use super::{parse, usage};
+use crate::report::ItemsAre;
 
 /// Where the items come from, and what they are.
 #[derive(Debug, clap::Args)]
@@ -170,6 +171,14 @@ impl Items {
     /// Where it will be said why there are no more items, if that is not because they came to their end.
     pub fn failure(&self) -> Rc<RefCell<Option<anyhow::Error>>> {
         Rc::clone(&self.failure)
+    }
+
+    /// What the items are to a task.
+    pub fn are(&self) -> ItemsAre {
+        match self.kind {
+            Kind::Text => ItemsAre::Text,
+            Kind::Files | Kind::Split(..) => ItemsAre::Files,
+        }
     }
 
     /// The arguments that are known before the run starts: those given as words.

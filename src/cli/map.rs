@@ -1,8 +1,10 @@
 //! `wrun map`: many tasks, results on standard output.
 
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::io::{self, ErrorKind};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
 
@@ -20,7 +22,7 @@ use super::items::{ItemArgs, Items};
 use super::options::{self, LimitArgs, SandboxArgs, TaskArgs, WorkerArgs};
 use super::resume::LoggedItems;
 use super::usage;
-use crate::report::{Form, ProgressMode, Report, Settings, Tally};
+use crate::report::{Form, ProgressMode, Report, Rerun, Settings, Tally};
 
 /// Run one task per item, in parallel; print the results in item order
 #[derive(Debug, clap::Args)]
@@ -106,8 +108,8 @@ impl ResultArgs {
 }
 
 impl MapArgs {
-    /// Runs the tasks; gives the documented exit code.
-    pub fn execute(self) -> anyhow::Result<ExitCode> {
+    /// Runs the tasks; gives the documented exit code. `shared_options` are those that a `run` of one task needs as well.
+    pub fn execute(self, shared_options: Vec<OsString>) -> anyhow::Result<ExitCode> {
         // Whatever is quickly checked comes before a compilation that may take a while.
         let inputs = self.task.open_inputs()?;
         let items = self.items.open(self.limits.longest_argument()?)?;
@@ -124,6 +126,8 @@ impl MapArgs {
         check_entry(&module, &entry, self.argv.is_some(), &items)?;
 
         let mut job = Job::new(&module).call(options::call_name(entry)).limits(self.limits.limits());
+        let is_chosen = self.task.call.is_none() && self.results.reduce.is_some();
+        let words = words_of_run(&self.module, job.call.as_deref().filter(|_| is_chosen), shared_options);
         job.argv = self.argv;
         job.inputs = inputs;
         job.instances = self.workers.instances();
@@ -136,6 +140,7 @@ impl MapArgs {
             progress: self.watching.progress,
             verbose: self.watching.verbose,
             most_attempts: job.retries.count.saturating_add(1),
+            rerun: Rerun::new(&words, job.argv.as_deref(), items.are()),
         };
 
         let mut pool = self.workers.pool(self.sandbox.sandbox())?;
@@ -148,7 +153,7 @@ impl MapArgs {
             None => (LoggedItems::without_log(items), None),
         };
         let run = pool.map(&job, items)?;
-        let report = Report::new(&settings, total, run.stop_handle(), log).context(STDOUT)?;
+        let report = Report::new(settings, total, run.stop_handle(), log).context(STDOUT)?;
         let report = Rc::new(RefCell::new(report));
         let observer = Rc::clone(&report);
         let name = module.name();
@@ -181,6 +186,18 @@ impl MapArgs {
             None => Ok(ExitCode::from(code)),
         }
     }
+}
+
+/// The words by which `run` does the same with one task, but for what tells the task. `chosen` is the function where that was
+/// found by leaving out the one that merges, of which `run` knows nothing.
+fn words_of_run(module: &Path, chosen: Option<&str>, shared_options: Vec<OsString>) -> Vec<OsString> {
+    // No path is to look like an option.
+    let option_like = module.as_os_str().as_bytes().starts_with(b"-");
+    let module = if option_like { Path::new(".").join(module) } else { module.to_owned() };
+    let mut words = vec![module.into_os_string()];
+    words.extend(chosen.into_iter().flat_map(|name| [OsString::from("--call"), name.into()]));
+    words.extend(shared_options);
+    words
 }
 
 /// What cannot be written to, in messages.

@@ -16,6 +16,7 @@ mod map;
 mod options;
 mod parse;
 mod print;
+mod rerun;
 mod resume;
 mod run;
 
@@ -65,14 +66,17 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode
         Err(error) => return help_or_usage(&error),
     };
     let with_variables = command_with_variables(&said);
-    let parsed = with_variables.try_get_matches_from(&words).and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
-        Ok(cli) => cli,
+    let parsed = with_variables.clone().try_get_matches_from(&words).and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches)?;
+        Ok((cli, rerun::shared_options(&matches, &with_variables)))
+    });
+    let (cli, shared_options) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return Err(usage(name_variables(&one_line(&error.render().to_string())))),
     };
     match cli.command {
         Command::Run(args) => args.execute(),
-        Command::Map(args) => args.execute(),
+        Command::Map(args) => args.execute(shared_options),
         Command::Compile(args) => args.execute(),
         Command::Inspect(args) => args.execute(),
         Command::Cache(args) => args.execute(),

@@ -69,12 +69,25 @@ pub fn split_at(text: &str) -> Result<SplitAt, String> {
 pub struct NamedInput {
     /// The name by which tasks find it.
     pub name: String,
+    file: FilePart,
+}
+
+impl NamedInput {
+    /// Opens the file and takes the range, if any.
+    pub fn open(&self) -> wrun::Result<Input> {
+        self.file.open()
+    }
+}
+
+/// A file, or a range of one: `PATH` or `PATH@OFFSET+LEN`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePart {
     path: PathBuf,
     /// Offset and length in bytes.
     range: Option<(u64, u64)>,
 }
 
-impl NamedInput {
+impl FilePart {
     /// Opens the file and takes the range, if any.
     pub fn open(&self) -> wrun::Result<Input> {
         let whole = Input::open(&self.path)?;
@@ -86,13 +99,18 @@ impl NamedInput {
     }
 }
 
-/// Reads `NAME=PATH[@OFFSET+LEN]`. Whatever does not read as a range is part of the path.
+/// Reads `NAME=PATH[@OFFSET+LEN]`.
 pub fn named_input(text: OsString) -> Result<NamedInput, String> {
     let text = text.into_vec();
     let equals = text.iter().position(|byte| *byte == b'=').filter(|at| *at > 0 && *at + 1 < text.len());
     let equals = equals.ok_or("give NAME=PATH or NAME=PATH@OFFSET+LEN, such as words=/usr/share/dict/words")?;
     let name = std::str::from_utf8(&text[..equals]).map_err(|_| "the name is not UTF-8")?.to_owned();
-    let path = &text[equals + 1..];
+    Ok(NamedInput { name, file: file(OsString::from_vec(text[equals + 1..].to_vec())) })
+}
+
+/// Reads `PATH[@OFFSET+LEN]`. Whatever does not read as a range is part of the path.
+pub fn file(text: OsString) -> FilePart {
+    let path = text.as_bytes();
     let (path, range) = match path.iter().rposition(|byte| *byte == b'@').map(|at| (&path[..at], &path[at + 1..])) {
         Some((before, after)) if !before.is_empty() => match range(after) {
             Some(range) => (before, Some(range)),
@@ -100,7 +118,7 @@ pub fn named_input(text: OsString) -> Result<NamedInput, String> {
         },
         _ => (path, None),
     };
-    Ok(NamedInput { name, path: PathBuf::from(OsStr::from_bytes(path)), range })
+    FilePart { path: PathBuf::from(OsStr::from_bytes(path)), range }
 }
 
 /// Reads `OFFSET+LEN`.
@@ -172,7 +190,9 @@ mod tests {
     #[test]
     fn inputs_have_a_name_a_path_and_perhaps_a_range() {
         let parse = |text: &str| named_input(text.into());
-        let named = |name: &str, path: &str, range| Ok(NamedInput { name: name.into(), path: path.into(), range });
+        let named = |name: &str, path: &str, range| {
+            Ok(NamedInput { name: name.into(), file: FilePart { path: path.into(), range } })
+        };
         assert_eq!(parse("data=a.bin"), named("data", "a.bin", None));
         assert_eq!(parse("data=a.bin@4K+1M"), named("data", "a.bin", Some((4096, 1 << 20))));
         assert_eq!(parse("d=a@b@0+5"), named("d", "a@b", Some((0, 5))));

@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::num::NonZeroUsize;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use wrun::module::Entry;
 use wrun::{Compiler, Job, Outcome, Pool, Task, TaskError, exit_code};
 
@@ -16,6 +17,7 @@ use super::compiler::CompilerArgs;
 use super::core_dumps::{CoreDumpArgs, CoreDumps};
 use super::grants::GrantArgs;
 use super::options::{self, LimitArgs, SandboxArgs, TaskArgs};
+use super::parse::{self, FilePart};
 use super::usage;
 use crate::report::{self, Form, Results, Screen, line_to_stderr};
 
@@ -32,6 +34,9 @@ pub struct RunArgs {
 
     #[command(flatten)]
     task: TaskArgs,
+
+    #[command(flatten)]
+    one: OneArgs,
 
     /// Print one JSON object with the result or the failure
     #[arg(long, conflicts_with = "raw", help_heading = "Results")]
@@ -57,6 +62,40 @@ pub struct RunArgs {
     compiler: CompilerArgs,
 }
 
+/// Options that make `run` do what `map` does with one of its items.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "One task of a map")]
+struct OneArgs {
+    /// Run the task as number N of a map; a command then gets no terminal and no standard input, and its output is the result
+    #[arg(long, value_name = "N")]
+    index: Option<u64>,
+
+    /// Take this item of a map as the argument; ARGs are then the words of a command, in which `{}` stands for it
+    #[arg(long, value_name = "ITEM", allow_hyphen_values = true, conflicts_with = "file")]
+    item: Option<OsString>,
+
+    /// Map this file, or LEN bytes of it from OFFSET on, as the task's input 0, as a map does with files and pieces of files
+    #[arg(long, value_name = "PATH[@OFFSET+LEN]", value_parser = OsStringValueParser::new().map(parse::file))]
+    file: Option<FilePart>,
+}
+
+impl OneArgs {
+    fn is_given(&self) -> bool {
+        self.index.is_some() || self.item.is_some() || self.file.is_some()
+    }
+
+    /// The task, and the words of a command; `words` are the ARGs.
+    fn task(&self, words: Vec<OsString>) -> anyhow::Result<(Task, Option<Vec<String>>)> {
+        let task = match (&self.item, &self.file) {
+            (None, None) => return Ok((Task::new(words.join(" ".as_ref()).into_vec()), None)),
+            (Some(item), _) => Task::new(item.as_bytes()),
+            (None, Some(file)) => Task::from(file.open()?),
+        };
+        let argv = if words.is_empty() { None } else { Some(text_words(words)?) };
+        Ok((task, argv))
+    }
+}
+
 impl RunArgs {
     /// Runs the task; gives the program's own exit code, or the documented one.
     pub fn execute(self) -> anyhow::Result<ExitCode> {
@@ -67,11 +106,10 @@ impl RunArgs {
         )?;
         module.check_imports()?;
         let entry = module.entry(self.task.call.as_deref(), None)?;
-        let argument = self.words.join(" ".as_ref());
-        if let Entry::Scalar(function) = &entry {
-            check_numbers(function, &argument.to_string_lossy())?;
+        if let (Entry::Scalar(function), false) = (&entry, self.one.is_given()) {
+            check_numbers(function, &self.words.join(" ".as_ref()).to_string_lossy())?;
         }
-        let attached = entry == Entry::Command;
+        let attached = entry == Entry::Command && !self.one.is_given();
         if attached && self.json {
             return Err(usage(
                 "a command writes to this terminal by itself; for its output as JSON, use wrun map --json",
@@ -89,7 +127,12 @@ impl RunArgs {
                 Err(error) => Ok(failed(module.name(), &error, core_dumps.as_ref())),
             };
         }
-        let outcome = pool.run(&job, Task::new(argument.as_bytes()))?;
+        let (task, argv) = self.one.task(self.words)?;
+        job.argv = argv;
+        let mut run = pool.map(&job, std::iter::once(task))?.first_index(self.one.index.unwrap_or(0));
+        let outcome = run.next();
+        run.finish()?;
+        let outcome = outcome.context("the run was stopped before its task ran")?;
         let form = if self.json { Form::Json } else { Form::Text { tag: false, raw: self.raw } };
         match print(&outcome, form) {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -116,7 +159,7 @@ fn print(outcome: &Outcome, form: Form) -> io::Result<()> {
         line_to_stderr(&report::message(line));
     }
     let mut results = Results::to_stdout(form, &Screen::Plain)?;
-    results.print(outcome)?;
+    results.print(outcome, None)?;
     results.flush()
 }
 

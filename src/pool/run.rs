@@ -32,6 +32,7 @@ pub(super) struct Feed<'pool, S> {
     /// The source has nothing for now.
     pending: bool,
     pub stats: RunStats,
+    first_index: u64,
     observer: Option<Observer<'pool>>,
 }
 
@@ -60,8 +61,15 @@ const MAX_WAITING_BYTES: u64 = 32 << 20;
 impl<'pool, S: Source> Run<'pool, S> {
     pub(super) fn new(dispatcher: Dispatcher<'pool>, mut source: S) -> Self {
         source.attach(dispatcher.waker());
-        let feed =
-            Feed { dispatcher, source, exhausted: false, pending: false, stats: RunStats::default(), observer: None };
+        let feed = Feed {
+            dispatcher,
+            source,
+            exhausted: false,
+            pending: false,
+            stats: RunStats::default(),
+            first_index: 0,
+            observer: None,
+        };
         Run { feed, order: Order::ByItem { waiting: VecDeque::new(), next: 0, bytes: 0, mapped: 0 } }
     }
 
@@ -69,6 +77,13 @@ impl<'pool, S: Source> Run<'pool, S> {
     #[must_use]
     pub fn unordered(mut self) -> Self {
         self.order = Order::AsTheyEnd;
+        self
+    }
+
+    /// Numbers tasks from `index` on, as guests and outcomes have it, instead of from 0: to run some task of another run again.
+    #[must_use]
+    pub fn first_index(mut self, index: u64) -> Self {
+        self.feed.first_index = index;
         self
     }
 
@@ -187,9 +202,10 @@ impl<S: Source> Feed<'_, S> {
             Poll::Pending => self.pending = true,
             Poll::Ready(None) => self.exhausted = true,
             Poll::Ready(Some(task)) => {
-                let index = self.stats.taken;
+                let tag = self.stats.taken;
                 self.stats.taken += 1;
-                self.dispatcher.submit(Pending::new(index, index, MAP, task));
+                let index = self.first_index.saturating_add(tag);
+                self.dispatcher.submit(Pending::new(tag, index, MAP, task));
             }
         }
         true

@@ -6,6 +6,7 @@ use std::time::Duration;
 use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 use wrun::{Outcome, TaskError};
 
+use super::rerun::MAX_SHOWN_BYTES;
 use super::text;
 use super::{Screen, Snapshot, Tally, Watcher};
 
@@ -78,13 +79,18 @@ impl Watcher for Human {
         });
     }
 
-    fn failed(&mut self, outcome: &Outcome, error: &TaskError) {
+    fn failed(&mut self, outcome: &Outcome, error: &TaskError, rerun: Option<&str>) {
         let name = text::task_name(outcome.index, &outcome.task.argument);
         let after = match outcome.stats.attempts {
             0 | 1 => String::new(),
             attempts => format!(" after {attempts} attempts"),
         };
-        self.screen.line(&format!("{name} failed{after}: {}", text::describe(error)));
+        let mut said = format!("{name} failed{after}: {}", text::describe(error));
+        if let Some(rerun) = rerun.filter(|line| line.len() <= MAX_SHOWN_BYTES) {
+            said += "\nrerun: ";
+            said += rerun;
+        }
+        self.screen.line(&said);
     }
 
     fn retrying(&mut self, outcome: &Outcome, delay: Duration) {

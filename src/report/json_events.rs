@@ -49,7 +49,7 @@ impl Watcher for JsonEvents {
         }));
     }
 
-    fn failed(&mut self, outcome: &Outcome, error: &TaskError) {
+    fn failed(&mut self, outcome: &Outcome, error: &TaskError, rerun: Option<&str>) {
         write(&json!({
             "event": "failed",
             "index": outcome.index,
@@ -58,6 +58,7 @@ impl Watcher for JsonEvents {
             "error": error.message,
             "attempts": outcome.stats.attempts,
             "backtrace": error.backtrace,
+            "rerun": rerun,
         }));
     }
 

@@ -13,6 +13,8 @@ mod joblog;
 mod json;
 mod json_events;
 mod pace;
+mod quote;
+mod rerun;
 mod results;
 mod screen;
 mod task_object;
@@ -31,6 +33,8 @@ pub use joblog::{BEGINNING, Begun, JobLog, Name, ToContinue};
 pub use json::to_json;
 use json_events::JsonEvents;
 use pace::Pace;
+pub use quote::quote;
+pub use rerun::{ItemsAre, Rerun};
 pub use results::{Form, Results};
 pub use screen::{Screen, line_to_stderr};
 pub use text::{describe, message, name, one_line};
@@ -60,7 +64,7 @@ pub enum ProgressMode {
 }
 
 /// What to show, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// How results are printed.
     pub form: Form,
@@ -70,6 +74,8 @@ pub struct Settings {
     pub verbose: u8,
     /// How often a task may be started.
     pub most_attempts: u32,
+    /// How a failed task is run again by itself.
+    pub rerun: Rerun,
 }
 
 /// Outcomes by what became of them.
@@ -111,8 +117,8 @@ trait Watcher {
     fn progress(&mut self, now: &Snapshot);
     /// A task ended, well or not (only with `-v`).
     fn ended(&mut self, outcome: &Outcome);
-    /// A failed task's outcome is delivered.
-    fn failed(&mut self, outcome: &Outcome, error: &TaskError);
+    /// A failed task's outcome is delivered; `rerun` is the command line that runs it again.
+    fn failed(&mut self, outcome: &Outcome, error: &TaskError, rerun: Option<&str>);
     /// An attempt failed, and the next one follows after `delay` (only with `-v`).
     fn retrying(&mut self, outcome: &Outcome, delay: Duration);
     /// A task passed, but not on the first of at most `most_attempts`.
@@ -132,6 +138,7 @@ pub struct Report {
     watcher: Box<dyn Watcher>,
     verbose: u8,
     most_attempts: u32,
+    rerun: Rerun,
     /// Paces progress; `None` where none is shown.
     progress: Option<Pace>,
     /// Whether each result is flushed at once, and not only when the run would wait.
@@ -155,7 +162,7 @@ impl Report {
     ///
     /// Where there is no standard output.
     pub fn new(
-        settings: &Settings,
+        settings: Settings,
         total: Rc<Cell<Option<u64>>>,
         stop: StopHandle,
         log: Option<JobLog>,
@@ -179,6 +186,7 @@ impl Report {
             watcher,
             verbose: settings.verbose,
             most_attempts: settings.most_attempts,
+            rerun: settings.rerun,
             progress: period.map(Pace::every),
             flush_each,
             started: Instant::now(),
@@ -239,8 +247,9 @@ impl Report {
     ///
     /// Where standard output takes no more; of kind `BrokenPipe` where its reader wants no more.
     pub fn deliver(&mut self, outcome: &Outcome) -> io::Result<()> {
-        self.tell(outcome);
-        self.results.print(outcome)?;
+        let rerun = outcome.result.is_err().then(|| self.rerun.line(outcome)).flatten();
+        self.tell(outcome, rerun.as_deref());
+        self.results.print(outcome, rerun.as_deref())?;
         self.flush_if_wanted()
     }
 
@@ -293,7 +302,7 @@ impl Report {
     }
 
     /// Counts an outcome and tells of its logs and failure.
-    fn tell(&mut self, outcome: &Outcome) {
+    fn tell(&mut self, outcome: &Outcome, rerun: Option<&str>) {
         self.tally.tasks += 1;
         for (level, line) in &outcome.log {
             if *level <= SHOWN_LOG_LEVEL.saturating_add(self.verbose) {
@@ -306,7 +315,7 @@ impl Report {
             self.tally.cancelled += 1;
         } else {
             self.tally.failed += 1;
-            self.watcher.failed(outcome, error);
+            self.watcher.failed(outcome, error, rerun);
         }
     }
 

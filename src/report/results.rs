@@ -75,10 +75,10 @@ impl Results {
 }
 
 impl<W: Write> Results<W> {
-    /// Prints a task's result, if it has one; in JSON, its failure as well.
-    pub fn print(&mut self, outcome: &Outcome) -> io::Result<()> {
+    /// Prints a task's result, if it has one; in JSON, its failure as well, and how it is run again.
+    pub fn print(&mut self, outcome: &Outcome, rerun: Option<&str>) -> io::Result<()> {
         match (self.form, &outcome.result) {
-            (Form::Json, _) => self.object(&TaskObject::of_task(outcome)),
+            (Form::Json, _) => self.object(&TaskObject::of_task(outcome).rerun(rerun)),
             (Form::Text { tag, raw }, Ok(output)) => self.text(tag.then_some(&outcome.task.argument), raw, output),
             (Form::Text { .. }, Err(_)) => Ok(()),
         }
@@ -138,9 +138,9 @@ mod tests {
     fn printed(form: Form, items: &[(&str, &str)]) -> String {
         let mut results = Results { form, out: BufWriter::new(Vec::new()) };
         for (item, output) in items {
-            results.print(&outcome(item.as_bytes(), Ok(output.as_bytes()))).unwrap();
+            results.print(&outcome(item.as_bytes(), Ok(output.as_bytes())), None).unwrap();
         }
-        results.print(&outcome(b"bad", Err("broken"))).unwrap();
+        results.print(&outcome(b"bad", Err("broken")), Some("wrun run x")).unwrap();
         String::from_utf8(results.out.into_inner().unwrap()).unwrap()
     }
 
@@ -164,5 +164,6 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert!(lines[0].starts_with(r#"{"index":3,"item":"a","status":"ok","output":"1","start":"#), "{text}");
         assert!(lines[1].starts_with(r#"{"index":3,"item":"bad","status":"error","error":"broken","#), "{text}");
+        assert!(lines[1].ends_with(r#""rerun":"wrun run x"}"#), "{text}");
     }
 }

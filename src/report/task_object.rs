@@ -33,6 +33,9 @@ pub struct TaskObject<'a> {
     attempts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     fuel: Option<u64>,
+    /// The command line that runs a failed task again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rerun: Option<&'a str>,
 }
 
 impl<'a> TaskObject<'a> {
@@ -40,6 +43,11 @@ impl<'a> TaskObject<'a> {
     pub fn of_task(outcome: &'a Outcome) -> TaskObject<'a> {
         let (item, item_base64) = text_or_bytes(&outcome.task.argument);
         TaskObject { index: Some(outcome.index), item, item_base64, ..TaskObject::of_merge(outcome) }
+    }
+
+    /// Adds the command line that runs the task again.
+    pub fn rerun(self, rerun: Option<&'a str>) -> TaskObject<'a> {
+        TaskObject { rerun, ..self }
     }
 
     /// The object of a merge, which belongs to no single item.
@@ -63,6 +71,7 @@ impl<'a> TaskObject<'a> {
             worker: outcome.stats.worker,
             attempts: outcome.stats.attempts,
             fuel: outcome.stats.fuel,
+            rerun: None,
         }
     }
 }

@@ -72,7 +72,9 @@ fn items_need_not_be_text() {
     assert_eq!(output.stdout, b"\xff\xfe\t\xff\xfe\nb\tb\n");
     assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
     let failed = place.map_lines("fail", &[], b"\xff\n");
-    assert_eq!(failed, said(100, "", "task 0 (\\xff) failed: \u{fffd}\nwrun: 1 of 1 tasks failed\n"));
+    let rerun = r"rerun: wrun run kit.wat --call fail --index 0 $'\xff'";
+    let failure = format!("task 0 (\\xff) failed: \u{fffd}\n{rerun}\nwrun: 1 of 1 tasks failed\n");
+    assert_eq!(failed, said(100, "", &failure));
 }
 
 #[test]
@@ -235,7 +237,7 @@ fn command_that_fails_is_an_error_with_its_standard_error_as_the_message() {
     assert_eq!(place.says(&["map", "zero.wat", "x"]), said(0, "out\n", "task 0 (x): err\n"));
     assert_eq!(
         place.says(&["map", "seven.wat", "x"]),
-        said(100, "", "task 0 (x) failed: err\nwrun: 1 of 1 tasks failed\n")
+        said(100, "", "task 0 (x) failed: err\nrerun: wrun run seven.wat --index 0 x\nwrun: 1 of 1 tasks failed\n")
     );
 }
 
@@ -243,8 +245,8 @@ fn command_that_fails_is_an_error_with_its_standard_error_as_the_message() {
 fn failed_tasks_are_told_and_counted_and_others_go_on() {
     let place = Place::new();
     assert_eq!(place.map("fail-f", &["a", "b"]), ok("a\nb\n"));
-    assert_eq!(
-        place.map("fail-f", &["a", "f1", "b", "f2"]),
-        said(100, "a\nb\n", "task 1 (f1) failed: f1\ntask 3 (f2) failed: f2\nwrun: 2 of 4 tasks failed\n")
-    );
+    let failures = "task 1 (f1) failed: f1\nrerun: wrun run kit.wat --call fail-f --index 1 f1\n\
+                    task 3 (f2) failed: f2\nrerun: wrun run kit.wat --call fail-f --index 3 f2\n\
+                    wrun: 2 of 4 tasks failed\n";
+    assert_eq!(place.map("fail-f", &["a", "f1", "b", "f2"]), said(100, "a\nb\n", failures));
 }

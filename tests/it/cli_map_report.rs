@@ -27,18 +27,19 @@ fn json_objects_have_the_documented_keys() {
     let place = Place::new();
     let said = place.map("fail-f", &["--json", "-j1", "a \"b\"", "f"]);
     assert_eq!(said.code, Some(100));
-    assert_eq!(said.stderr, "task 1 (f) failed: f\nwrun: 1 of 2 tasks failed\n");
+    let rerun = "wrun run kit.wat --call fail-f --index 1 f";
+    assert_eq!(said.stderr, format!("task 1 (f) failed: f\nrerun: {rerun}\nwrun: 1 of 2 tasks failed\n"));
     let tasks = objects(&said.stdout);
     assert_eq!(tasks.len(), 2);
     assert_eq!(keys(&tasks[0]), keys_with(&["output"]));
-    assert_eq!(keys(&tasks[1]), keys_with(&["error"]));
+    assert_eq!(keys(&tasks[1]), keys_with(&["error", "rerun"]));
     assert_eq!(
         ["index", "item", "status", "output", "worker", "attempts"].map(|key| tasks[0][key].clone()),
         [json!(0), json!("a \"b\""), json!("ok"), json!("a \"b\""), json!(0), json!(1)]
     );
     assert_eq!(
-        ["index", "item", "status", "error"].map(|key| tasks[1][key].clone()),
-        [json!(1), json!("f"), json!("error"), json!("f")]
+        ["index", "item", "status", "error", "rerun"].map(|key| tasks[1][key].clone()),
+        [json!(1), json!("f"), json!("error"), json!("f"), json!(rerun)]
     );
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs_f64();
     for task in &tasks {
@@ -64,7 +65,7 @@ fn json_tells_a_trap_with_its_backtrace() {
     let said = place.map("divide", &["--json", "a"]);
     let tasks = objects(&said.stdout);
     assert_eq!((said.code, tasks.len()), (Some(100), 1));
-    assert_eq!(keys(&tasks[0]), keys_with(&["backtrace", "error"]));
+    assert_eq!(keys(&tasks[0]), keys_with(&["backtrace", "error", "rerun"]));
     assert_eq!((&tasks[0]["status"], &tasks[0]["error"]), (&json!("trap"), &json!("integer divide by zero")));
     let backtrace = tasks[0]["backtrace"].as_str().expect("text");
     let frames: Vec<&str> = backtrace.lines().collect();
@@ -86,11 +87,11 @@ fn traps_name_the_functions() {
     let place = Place::new();
     let said = place.map("divide", &["a"]);
     let lines: Vec<&str> = said.stderr.lines().collect();
-    assert_eq!((said.code, said.stdout.as_str(), lines.len()), (Some(100), "", 4), "{}", said.stderr);
+    assert_eq!((said.code, said.stdout.as_str(), lines.len()), (Some(100), "", 5), "{}", said.stderr);
     assert_eq!(lines[0], "task 0 (a) failed: trapped: integer divide by zero");
     assert!(lines[1].starts_with("    ") && lines[1].ends_with("inner"), "{}", said.stderr);
     assert!(lines[2].starts_with("    ") && lines[2].ends_with("outer"), "{}", said.stderr);
-    assert_eq!(lines[3], "wrun: 1 of 1 tasks failed");
+    assert_eq!(lines[3..], ["rerun: wrun run kit.wat --call divide --index 0 a", "wrun: 1 of 1 tasks failed"]);
 }
 
 #[test]
@@ -99,7 +100,8 @@ fn time_limit_stops_the_task_that_exceeds_it_and_no_other() {
     let late = place.map("loop-l", &["--timeout", "300ms", "-j2", "a", "loop", "b", "c"]);
     assert_eq!((late.code, late.stdout.as_str()), (Some(100), "a\nb\nc\n"));
     assert!(late.stderr.starts_with("task 1 (loop) failed: timed out after 300ms in "), "{}", late.stderr);
-    assert!(late.stderr.ends_with("\nwrun: 1 of 4 tasks failed\n"), "{}", late.stderr);
+    let end = "\nrerun: wrun run kit.wat --call loop-l --timeout 300ms --index 1 loop\nwrun: 1 of 4 tasks failed\n";
+    assert!(late.stderr.ends_with(end), "{}", late.stderr);
     let said = place.map("loop-l", &["--timeout", "300ms", "--json", "-j1", "loop", "b"]);
     let tasks = objects(&said.stdout);
     assert_eq!(tasks[0]["status"], json!("timeout"));
@@ -178,12 +180,14 @@ fn nothing_that_strangers_wrote_commands_the_terminal() {
     let place = Place::new();
     let hostile = "\u{1b}[2J\rx\u{202e}y";
     let shown = r"\u{1b}[2J\rx\u{202e}y";
-    let failed = format!("task 0 ({shown}) failed: {shown}\nwrun: 1 of 1 tasks failed\n");
+    let rerun = r"rerun: wrun run kit.wat --call fail --index 0 $'\x1b[2J\x0dx\xe2\x80\xaey'";
+    let failed = format!("task 0 ({shown}) failed: {shown}\n{rerun}\nwrun: 1 of 1 tasks failed\n");
     assert_eq!(place.map("fail", &[hostile]), said(100, "", &failed));
     assert_eq!(place.map("log", &[hostile]), said(0, "", &format!("task 0 ({shown}): {shown}\n")));
     let lines = place.map("fail", &["a\nwrun: all is well"]);
-    let indented = "task 0 (a\\nwrun: all is well) failed: a\n    wrun: all is well\nwrun: 1 of 1 tasks failed\n";
-    assert_eq!(lines, said(100, "", indented));
+    let rerun = r"rerun: wrun run kit.wat --call fail --index 0 $'a\nwrun: all is well'";
+    let indented = "task 0 (a\\nwrun: all is well) failed: a\n    wrun: all is well\n";
+    assert_eq!(lines, said(100, "", &format!("{indented}{rerun}\nwrun: 1 of 1 tasks failed\n")));
     let long = place.map("fail", &[&"x".repeat(60_000)]);
     assert!(long.stderr.lines().next().expect("a line").starts_with(&format!("task 0 ({}...", "x".repeat(38))));
 }
@@ -202,8 +206,10 @@ fn options_can_be_environment_variables_and_the_command_line_wins() {
     }
     let late = with(&[("WRUN_TIMEOUT", "100ms")], &["loop"]).stderr;
     assert!(late.starts_with("task 0 (loop) failed: timed out after 100ms"), "{late}");
+    assert!(late.contains("\nrerun: wrun run kit.wat --call loop-l --timeout 100ms --index 0 loop\n"), "{late}");
     let late = with(&[("WRUN_TIMEOUT", "1ms")], &["loop", "--timeout", "200ms"]).stderr;
     assert!(late.starts_with("task 0 (loop) failed: timed out after 200ms"), "{late}");
+    assert!(late.contains("\nrerun: wrun run kit.wat --call loop-l --timeout 200ms --index 0 loop\n"), "{late}");
     assert_eq!(with(&[("WRUN_JOBS", "0")], &["a"]).code, Some(2));
     assert_eq!(with(&[("WRUN_JOBS", "0")], &["a", "--jobs", "1"]), ok("a\n"));
     assert_eq!(with(&[("WRUN_PROGRESS", "lines")], &["a", "--progress", "none"]), ok("a\n"));

@@ -9,6 +9,7 @@ mod cli_map;
 mod cli_map_files;
 mod cli_map_report;
 mod cli_modules;
+mod cli_rerun;
 mod cli_run;
 mod cli_signals;
 mod core_dumps;
