@@ -164,6 +164,11 @@ impl Input {
         Pieces::new(self.clone(), size, at)
     }
 
+    /// Whether the file closes when this is dropped.
+    pub(crate) fn is_last_of_file(&self) -> bool {
+        Arc::strong_count(&self.file) == 1
+    }
+
     /// The open file and its number in this process, for handing to a worker.
     pub(crate) fn file(&self) -> (&File, u64) {
         (&self.file.file, self.file.id)

@@ -41,20 +41,23 @@ enum Order {
     AsTheyEnd,
     ByItem {
         /// The outcome of item `next` and those after it, as far as they are there.
-        waiting: VecDeque<Option<Outcome>>,
+        waiting: VecDeque<Option<Waiting>>,
         /// The item whose outcome is next.
         next: u64,
         /// Bytes of the results that wait.
         bytes: u64,
-        /// Results that wait and hold a descriptor each.
-        mapped: usize,
+        /// Descriptors that they hold.
+        descriptors: usize,
     },
 }
 
+/// An outcome, and how many descriptors only it holds: of its result, and of files that are inputs of this task alone.
+type Waiting = (Outcome, usize);
+
 /// Outcomes that may wait for an earlier one.
 const MAX_WAITING: u64 = 16 << 10;
-/// Results that may wait for an earlier one and hold a descriptor each.
-const MAX_WAITING_MAPPED: usize = 256;
+/// Descriptors that outcomes may hold while they wait for an earlier one.
+const MAX_WAITING_DESCRIPTORS: usize = 256;
 /// Bytes of results that may wait for an earlier one.
 const MAX_WAITING_BYTES: u64 = 32 << 20;
 
@@ -70,7 +73,7 @@ impl<'pool, S: Source> Run<'pool, S> {
             first_index: 0,
             observer: None,
         };
-        Run { feed, order: Order::ByItem { waiting: VecDeque::new(), next: 0, bytes: 0, mapped: 0 } }
+        Run { feed, order: Order::ByItem { waiting: VecDeque::new(), next: 0, bytes: 0, descriptors: 0 } }
     }
 
     /// Gives outcomes as tasks end instead of in item order.
@@ -146,7 +149,7 @@ impl<S: Source> Iterator for Run<'_, S> {
 impl Order {
     /// Takes an outcome in; gives it back where its turn is now.
     fn put(&mut self, ended: Ended) -> Option<Outcome> {
-        let Order::ByItem { waiting, next, bytes, mapped } = self else { return Some(ended.outcome) };
+        let Order::ByItem { waiting, next, bytes, descriptors } = self else { return Some(ended.outcome) };
         let place = usize::try_from(ended.tag - *next).expect("waiting outcomes are bounded");
         if place == 0 && waiting.is_empty() {
             *next += 1;
@@ -156,19 +159,20 @@ impl Order {
             waiting.resize_with(place + 1, || None);
         }
         *bytes += size(&ended.outcome);
-        *mapped += usize::from(is_mapped(&ended.outcome));
-        waiting[place] = Some(ended.outcome);
+        let held = held_descriptors(&ended.outcome);
+        *descriptors += held;
+        waiting[place] = Some((ended.outcome, held));
         None
     }
 
     /// The next outcome, if it is there.
     fn deliverable(&mut self) -> Option<Outcome> {
-        let Order::ByItem { waiting, next, bytes, mapped } = self else { return None };
-        let outcome = waiting.front_mut()?.take()?;
+        let Order::ByItem { waiting, next, bytes, descriptors } = self else { return None };
+        let (outcome, held) = waiting.front_mut()?.take()?;
         waiting.pop_front();
         *next += 1;
         *bytes -= size(&outcome);
-        *mapped -= usize::from(is_mapped(&outcome));
+        *descriptors -= held;
         Some(outcome)
     }
 
@@ -176,8 +180,8 @@ impl Order {
     fn has_room(&self, taken: u64) -> bool {
         match self {
             Order::AsTheyEnd => true,
-            Order::ByItem { next, bytes, mapped, .. } => {
-                taken - next < MAX_WAITING && *bytes < MAX_WAITING_BYTES && *mapped < MAX_WAITING_MAPPED
+            Order::ByItem { next, bytes, descriptors, .. } => {
+                taken - next < MAX_WAITING && *bytes < MAX_WAITING_BYTES && *descriptors < MAX_WAITING_DESCRIPTORS
             }
         }
     }
@@ -188,8 +192,9 @@ fn size(outcome: &Outcome) -> u64 {
     outcome.result.as_ref().map_or(0, |output| output.len() as u64)
 }
 
-fn is_mapped(outcome: &Outcome) -> bool {
-    outcome.result.as_ref().is_ok_and(|output| output.as_input().is_some())
+fn held_descriptors(outcome: &Outcome) -> usize {
+    let mapped = outcome.result.as_ref().is_ok_and(|output| output.as_input().is_some());
+    usize::from(mapped) + outcome.task.inputs.iter().filter(|input| input.is_last_of_file()).count()
 }
 
 impl<S: Source> Feed<'_, S> {

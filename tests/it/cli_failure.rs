@@ -1,6 +1,7 @@
 //! `wrun map` and failing tasks: retries, stopping early.
 
-use crate::cli_kit::{Place, objects, said};
+use crate::cli_kit::{Place, objects, said, texts};
+use crate::support;
 
 #[test]
 fn flaky_tasks_are_told_and_counted() {
@@ -38,6 +39,26 @@ fn retried_items_are_merged() {
     let stderr = "task 0 (3) passed on attempt 3 of 4 (flaky); attempt 1: 3; attempt 2: 3\n\
                   wrun: 1 of 1 tasks were flaky\n";
     assert_eq!(place.map("pass-on-call", &args), said(0, "3\n", stderr));
+}
+
+#[test]
+fn files_whose_results_wait_for_a_retry_are_not_too_many() {
+    let place = Place::new();
+    let names: Vec<String> =
+        (0..2000).map(|index| format!("{}{index:04}", if index == 0 { 'f' } else { 'x' })).collect();
+    names.iter().for_each(|name| drop(place.file(name, "")));
+    place.file("list", names.join("\n"));
+    // The first one fails, by its name, and holds all others back; so many files cannot be open.
+    let line = format!(
+        "ulimit -n 1000; exec {} map kit.wat --call fail-f -j2 --files --items list --retries 1 --retry-delay 300ms",
+        support::WRUN
+    );
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &line]).current_dir(place.path()).env_clear().env("WRUN_CACHE_DIR", support::cache_dir());
+    let said = texts(shell.output().expect("a shell"));
+    assert_eq!(said.stderr.lines().next(), Some("task 0 (f0000) failed after 2 attempts: f0000"));
+    assert_eq!(said.stderr.lines().last(), Some("wrun: 1 of 2000 tasks failed"));
+    assert_eq!(said.stdout, names[1..].join("\n") + "\n");
 }
 
 #[test]
