@@ -61,8 +61,9 @@ impl FailureArgs {
                 None => Ok(None),
             };
         };
-        let Some(resume) = resume else { return Ok(Some((JobLog::open(path, ToContinue::No)?, None))) };
-        let mut log = JobLog::open(path, ToContinue::Yes)?;
+        let most_attempts = self.retries.saturating_add(1);
+        let Some(resume) = resume else { return Ok(Some((JobLog::open(path, ToContinue::No, most_attempts)?, None))) };
+        let mut log = JobLog::open(path, ToContinue::Yes, most_attempts)?;
         let earlier = Earlier::read(&mut log)?;
         Ok(Some((log, Some((resume, earlier)))))
     }

@@ -15,7 +15,7 @@ use wrun::job::Finished;
 use wrun::{Output, Source, Status, Task, TaskError, TaskKey, TaskKeys, TaskStats, Waker};
 
 use super::items::Items;
-use crate::report::{BEGINNING, Begun, JobLog, Name};
+use crate::report::{BEGINNING, Begun, JobLog, Kind, Name};
 
 /// Which tasks of a log are not run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,32 +26,13 @@ pub enum Resume {
     Passed,
 }
 
-/// What one line of a log is to a later run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Class {
-    Passed,
-    Failed,
-    /// Its worker was lost or it was cancelled, which says nothing of the task.
-    Unfinished,
-}
-
-impl Class {
-    fn of(status: Status) -> Class {
-        match status {
-            Status::Ok => Class::Passed,
-            Status::WorkerLost | Status::Cancelled => Class::Unfinished,
-            _ => Class::Failed,
-        }
-    }
-}
-
 /// The tasks of an earlier run, by key. Equal items have a line each, and each line stands for one of them.
 ///
 /// Outcomes stay in the file; in memory there are some 60 bytes a line.
 #[derive(Debug, Default)]
 pub struct Earlier {
-    /// The last line of each class that a key has.
-    last: HashMap<(TaskKey, Class), u32>,
+    /// The last line of each kind that a key has.
+    last: HashMap<(TaskKey, Kind), u32>,
     lines: Vec<Place>,
 }
 
@@ -60,8 +41,8 @@ pub struct Earlier {
 struct Place {
     offset: u64,
     len: u64,
-    status: Status,
-    /// The line of the same key and class before it.
+    kind: Kind,
+    /// The line of the same key and kind before it.
     before: Option<u32>,
 }
 
@@ -69,7 +50,9 @@ struct Place {
 #[derive(Deserialize)]
 struct Head {
     key: Option<String>,
-    replaces: Option<String>,
+    replaces: Option<Kind>,
+    #[serde(default)]
+    unfinished: bool,
     status: String,
 }
 
@@ -123,26 +106,32 @@ impl Earlier {
     fn add(&mut self, head: &Head, offset: u64, len: u64) {
         let key = head.key.as_deref().and_then(|key| key.parse().ok());
         let (Some(key), Ok(status)) = (key, head.status.parse::<Status>()) else { return };
-        if let Some(status) = head.replaces.as_deref().and_then(|status| status.parse().ok()) {
-            self.take_class(key, Class::of(status));
+        if let Some(kind) = head.replaces {
+            self.take_kind(key, kind);
         }
+        let kind = match status {
+            Status::Ok => Kind::Passed,
+            Status::WorkerLost | Status::Cancelled => Kind::Unfinished,
+            _ if head.unfinished => Kind::Unfinished,
+            _ => Kind::Failed,
+        };
         let number = self.lines.len() as u32;
-        let before = self.last.insert((key, Class::of(status)), number);
-        self.lines.push(Place { offset, len, status, before });
+        let before = self.last.insert((key, kind), number);
+        self.lines.push(Place { offset, len, kind, before });
     }
 
-    fn take_class(&mut self, key: TaskKey, class: Class) -> Option<Place> {
-        let number = self.last.remove(&(key, class))?;
+    fn take_kind(&mut self, key: TaskKey, kind: Kind) -> Option<Place> {
+        let number = self.last.remove(&(key, kind))?;
         let place = self.lines[number as usize];
         if let Some(before) = place.before {
-            self.last.insert((key, class), before);
+            self.last.insert((key, kind), before);
         }
         Some(place)
     }
 
     /// Takes one line of this key, the best there is.
     fn take(&mut self, key: TaskKey) -> Option<Place> {
-        [Class::Passed, Class::Failed, Class::Unfinished].into_iter().find_map(|class| self.take_class(key, class))
+        [Kind::Passed, Kind::Failed, Kind::Unfinished].into_iter().find_map(|kind| self.take_kind(key, kind))
     }
 }
 
@@ -228,15 +217,15 @@ impl Log {
         if let (Some(key), Some((resume, earlier, file))) = (key, &mut self.earlier)
             && let Some(place) = earlier.take(key)
         {
-            let stands = match Class::of(place.status) {
-                Class::Passed => true,
-                Class::Failed => *resume == Resume::AllDone,
-                Class::Unfinished => false,
+            let stands = match place.kind {
+                Kind::Passed => true,
+                Kind::Failed => *resume == Resume::AllDone,
+                Kind::Unfinished => false,
             };
             if let Some(finished) = stands.then(|| place.outcome(file)).flatten() {
                 return Task { inputs: Vec::new(), unrunnable: None, ..task.finished(finished) };
             }
-            replaces = Some(place.status);
+            replaces = Some(place.kind);
         }
         self.begun.borrow_mut().insert(index, Name { key, replaces });
         task

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use anyhow::{Context as _, bail};
-use serde::Serialize;
-use wrun::{Outcome, Status, TaskKey};
+use serde::{Deserialize, Serialize};
+use wrun::{Outcome, Retries, TaskKey};
 
 use super::json::write_json;
 use super::task_object::TaskObject;
@@ -22,8 +22,20 @@ pub type Begun = Rc<RefCell<HashMap<u64, Name>>>;
 pub struct Name {
     /// `None` where an input could not be read.
     pub key: Option<TaskKey>,
-    /// The status in an earlier line of the same task, which this one replaces.
-    pub replaces: Option<Status>,
+    /// Which kind of an earlier line of the same task this one replaces.
+    pub replaces: Option<Kind>,
+}
+
+/// What a line is to a later run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The task passed.
+    Passed,
+    /// It failed, and was not to be tried again.
+    Failed,
+    /// It was cancelled or lost its worker, which says nothing of the task, or was still to be tried again.
+    Unfinished,
 }
 
 /// A line: the object of `--json`, and what tells the task.
@@ -32,7 +44,10 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    replaces: Option<&'static str>,
+    replaces: Option<Kind>,
+    /// Set where it could have been tried again, but the run ended.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unfinished: bool,
     #[serde(flatten)]
     task: TaskObject<'a>,
 }
@@ -49,16 +64,17 @@ pub struct JobLog {
     path: PathBuf,
     file: File,
     begun: Begun,
+    most_attempts: u32,
     line: Vec<u8>,
 }
 
 impl JobLog {
-    /// Opens a log to write at its end; an existing one only `to_continue` it. Also gives the file, for reading.
+    /// Opens a log to write at its end; an existing one only `to_continue` it. Tasks may be started `most_attempts` times.
     ///
     /// # Errors
     ///
     /// Where it exists and is not to be continued, another run writes to it, or it cannot be opened.
-    pub fn open(path: &Path, to_continue: ToContinue) -> anyhow::Result<JobLog> {
+    pub fn open(path: &Path, to_continue: ToContinue, most_attempts: u32) -> anyhow::Result<JobLog> {
         let name = quoted(path);
         let existing = to_continue == ToContinue::Yes;
         let file = OpenOptions::new().read(existing).append(true).create(true).open(path);
@@ -77,7 +93,7 @@ impl JobLog {
         } else if existing {
             bail!("joblog {name} is no file, so there is nothing to resume; leave --resume out");
         }
-        Ok(JobLog { path: path.to_owned(), file, begun: Begun::default(), line: Vec::new() })
+        Ok(JobLog { path: path.to_owned(), file, begun: Begun::default(), most_attempts, line: Vec::new() })
     }
 
     /// The file, and its name for messages.
@@ -108,7 +124,9 @@ impl JobLog {
         let Some(Name { key, replaces }) = self.begun.borrow_mut().remove(&outcome.index) else { return Ok(()) };
         let line = Line {
             key: key.map(|key| key.to_string()),
-            replaces: replaces.map(Status::as_str),
+            replaces,
+            unfinished: (1..self.most_attempts).contains(&outcome.stats.attempts)
+                && Retries::apply_to(outcome.status()),
             task: TaskObject::of_task(outcome),
         };
         self.line.clear();

@@ -29,7 +29,7 @@ use wrun::pool::StopHandle;
 use wrun::{Event, Missing, Outcome, RunStats, Status, TaskError};
 
 use human::Human;
-pub use joblog::{BEGINNING, Begun, JobLog, Name, ToContinue};
+pub use joblog::{BEGINNING, Begun, JobLog, Kind, Name, ToContinue};
 pub use json::to_json;
 use json_events::JsonEvents;
 use pace::Pace;

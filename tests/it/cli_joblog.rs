@@ -86,7 +86,7 @@ fn failed_tasks_are_run_again_only_if_asked_for() {
     assert_eq!(objects(&log(&place, "log")).len(), 1);
     assert_eq!(one(&place, "pass-on-call", &["--resume-failed", "0", "2"]), ok("0\n2\n"));
     let lines = objects(&log(&place, "log"));
-    assert_eq!((lines.len(), &lines[2]["replaces"]), (3, &"error".into()));
+    assert_eq!((lines.len(), &lines[2]["replaces"]), (3, &"failed".into()));
     // Its new line stands in the place of the old one, which is no second task.
     for option in ["--resume", "--resume-failed"] {
         assert_eq!(one(&place, "pass-on-call", &[option, "2", "0"]), ok("2\n0\n"));
@@ -110,7 +110,7 @@ fn what_was_cancelled_or_lost_its_worker_is_run_again() {
     assert_eq!(one(&place, "calls", &["--resume", "a", "b", "c"]), ok("1\n2\n3\n"));
     let lines = objects(&log(&place, "log"));
     let replaced: Vec<_> = lines[3..].iter().map(|line| line["replaces"].as_str().expect("a status")).collect();
-    assert_eq!(replaced, ["worker-lost", "cancelled"]);
+    assert_eq!(replaced, ["unfinished", "unfinished"]);
     assert_eq!(one(&place, "calls", &["--resume", "a", "b", "c"]), ok("1\n2\n3\n"));
     assert_eq!(objects(&log(&place, "log")).len(), 5);
 }
@@ -143,6 +143,25 @@ fn a_run_that_was_killed_goes_on_where_it_was() {
     assert_eq!(place.map("loop-l", &["--joblog", "log", "--resume", "a", "b"]), ok("a\nb\n"));
     let continued = log(&place, "log");
     assert!(continued.starts_with(&format!("{cut}\n{{")), "{continued}");
+}
+
+#[test]
+fn a_task_that_was_still_to_be_tried_again_is_run_again() {
+    let place = Place::new();
+    // The first one waits for an hour when the second one ends the run.
+    let args = ["--retries", "1", "--retry-delay", "1h", "--joblog", "log", "--reuse", "-j1"];
+    let mut child = place.wrun(&[&["map", "kit.wat", "--call", "pass-on-call"], &args[..], &["2", "0"]].concat());
+    let child = child.spawn().expect("wrun starts");
+    wait_for(|| (fs::read_to_string(place.path().join("log")).ok()?.lines().count() == 1).then_some(()));
+    let pid = rustix::process::Pid::from_raw(child.id() as i32).expect("a process");
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("wrun runs");
+    let said = crate::cli_kit::texts(crate::cli_kit::output(child));
+    assert_eq!((said.code, said.stdout.as_str()), (Some(130), "0\n"), "{}", said.stderr);
+    let lines = objects(&log(&place, "log"));
+    assert_eq!((&lines[1]["status"], &lines[1]["unfinished"]), (&"error".into(), &true.into()));
+    assert_eq!(one(&place, "pass-on-call", &["--resume", "1", "2"]), ok("1\n2\n"));
+    assert_eq!(one(&place, "pass-on-call", &["--resume", "2", "0"]), ok("2\n0\n"));
+    assert_eq!(objects(&log(&place, "log")).len(), 4);
 }
 
 #[test]
