@@ -97,6 +97,12 @@ fn nothing_writes_to_an_input() {
     const WROTE: Says = Says::Exactly("wrote to read-only input \"data\" at offset 0x40");
     let acts: Vec<_> = WRITES.iter().map(|name| act("writes", name, "input-fault", WROTE).with(WITH_DATA)).collect();
     check(&acts);
+    // Where the item is a file of that name, it is standard input as well.
+    const WROTE_TO_FILE: Says = Says::Exactly("wrote to read-only input \"attack\" at offset 0x40");
+    check(&[
+        act("writes", "fd_read, its bytes", "input-fault", WROTE_TO_FILE).with(&["--files"]),
+        act("writes", "fd_read, its count", "input-fault", WROTE_TO_FILE).with(&["--files"]),
+    ]);
 }
 
 const READS: &[&str] = &[

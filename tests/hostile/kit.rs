@@ -135,7 +135,9 @@ fn tasks(said: &Said, count: usize) -> Result<Vec<Value>, String> {
 #[track_caller]
 pub fn check(acts: &[Act]) {
     let place = Place::new();
-    place.file("data", DATA.repeat(20_000));
+    for name in ["data", "attack", "control"] {
+        place.file(name, DATA.repeat(20_000));
+    }
     let before = listing(place.path());
     let wrong = acts.iter().filter_map(|act| {
         let error = act.check(&place).err()?;
