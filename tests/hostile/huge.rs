@@ -57,7 +57,7 @@ fn what_is_huge_works_or_is_refused_by_a_limit_that_is_named() {
 }
 
 /// A module of so many empty functions, all of which are exported.
-fn functions(count: usize) -> Vec<u8> {
+pub fn functions(count: usize) -> Vec<u8> {
     let exports: Vec<u8> = (0..count)
         .flat_map(|index| {
             let export = if index == 0 { "f".to_owned() } else { format!("__{index}") };

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use super::huge::functions;
 use crate::cli_kit::Place;
-use crate::support::{self, Flag, open_files, worker_that_maps};
+use crate::support::{self, Flag, open_files, wait_for, worker_that_maps};
 
 /// A field of `/proc/PID/status`.
 fn status(pid: u32) -> BTreeMap<String, String> {
@@ -18,6 +19,10 @@ fn limit(pid: u32, name: &str) -> String {
     let text = fs::read_to_string(format!("/proc/{pid}/limits")).expect("a process");
     let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("the limit");
     line.split_whitespace().next().expect("a soft limit").to_owned()
+}
+
+fn environment(pid: u32) -> Vec<u8> {
+    fs::read(format!("/proc/{pid}/environ")).expect("a process")
 }
 
 /// The process group (proc(5), `stat`: the third field behind the name).
@@ -38,7 +43,6 @@ fn a_worker_has_nothing_that_it_does_not_need() {
     let pool = command.env("WRUN_TEST_SECRET", "x").stdin(secret).spawn().expect("wrun starts");
     let worker = worker_that_maps(flag.path());
 
-    let environment = |pid: u32| fs::read(format!("/proc/{pid}/environ")).expect("a process");
     assert!(!environment(pool.id()).is_empty(), "the control");
     assert_eq!(environment(worker), b"", "nothing in its environment");
 
@@ -65,4 +69,43 @@ fn a_worker_has_nothing_that_it_does_not_need() {
     flag.raise();
     let output = crate::cli_kit::output(pool);
     assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"w\n"[..]));
+}
+
+/// The processes that this one started.
+fn children(parent: u32) -> Vec<u32> {
+    let all = fs::read_dir("/proc").expect("/proc").flatten();
+    let all = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_child = |pid: &u32| {
+        // Some end while this looks at them.
+        let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        text.lines().any(|line| line.strip_prefix("PPid:").is_some_and(|pid| pid.trim() == parent.to_string()))
+    };
+    all.filter(is_child).collect()
+}
+
+#[test]
+fn a_compiler_has_its_module_and_nothing_else_and_dies_with_its_pool() {
+    let place = Place::new();
+    place.file("m.wasm", functions(100_000));
+    let secret = fs::File::open(place.file("secret", "x")).expect("a file");
+    let mut command = place.wrun(&["map", "m.wasm", ""]);
+    // Compiled code is found nowhere, not even after a run that was left to itself.
+    command.env("WRUN_TEST_SECRET", "x").env("WRUN_CACHE_DIR", place.path().join("cache"));
+    let mut pool = command.stdin(secret).spawn().expect("wrun starts");
+    // It puts its limits on before it reads the module, after all that is looked at here.
+    let memory = (4u64 << 30).to_string();
+    let is_confined = |pid: &u32| limit(*pid, "Max data size") == memory;
+    let compiler = wait_for(|| children(pool.id()).into_iter().find(is_confined));
+    assert_ne!(limit(pool.id(), "Max data size"), memory, "the control");
+    assert_eq!(status(compiler)["NoNewPrivs"], "1");
+    assert!(!environment(pool.id()).is_empty(), "the control");
+    assert_eq!(environment(compiler), b"", "nothing in its environment");
+    let open = open_files(compiler);
+    let is_own = |path: &str| path.starts_with("/memfd:") || path == format!("/proc/{compiler}/pagemap");
+    assert!(open.len() >= 3 && open.iter().all(|file| is_own(&file.to_string_lossy())), "{open:?}");
+    assert_ne!(group(compiler), group(pool.id()), "a process group of its own");
+    pool.kill().expect("a process of this test's");
+    pool.wait().expect("its end");
+    let is_gone = || fs::read_to_string(format!("/proc/{compiler}/stat")).map_or(true, |stat| stat.contains(") Z "));
+    wait_for(|| is_gone().then_some(()));
 }
