@@ -6,6 +6,7 @@
 //! Source: "DWARF for WebAssembly", <https://yurydelendik.github.io/webassembly-dwarf/>: addresses count from the start of
 //! the code section.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -19,8 +20,8 @@ type Bytes = EndianSlice<'static, LittleEndian>;
 const MAX_DWARF_BYTES: usize = 512 << 20;
 /// The most functions that are told for one instruction: compilers inline some, and a stranger may claim any number.
 const MAX_INLINED: usize = 32;
-/// The longest name or path, in bytes.
-const MAX_NAME_BYTES: usize = 1000;
+/// The longest path, in bytes.
+const MAX_PATH_BYTES: usize = 1000;
 
 /// The lines of a module.
 pub(super) struct Lines {
@@ -83,18 +84,19 @@ impl Lines {
                 let place = frame.location.and_then(|location| {
                     let (file, of_library) = short(location.file?, directory.as_deref().unwrap_or_default());
                     let column = location.column.filter(|column| *column > 0);
-                    Some(SourcePlace { file: bounded(file).to_owned(), line: location.line?, column, of_library })
+                    Some(SourcePlace {
+                        file: file[..file.floor_char_boundary(MAX_PATH_BYTES)].to_owned(),
+                        line: location.line?,
+                        column,
+                        of_library,
+                    })
                 });
-                lines.push(Line { function: name.map(|name| bounded(&name).to_owned()), place });
+                lines.push(Line { function: name.map(Cow::into_owned), place });
             }
             Some(lines)
         };
         catch_unwind(AssertUnwindSafe(find)).ok().flatten().unwrap_or_default()
     }
-}
-
-fn bounded(name: &str) -> &str {
-    &name[..name.floor_char_boundary(MAX_NAME_BYTES)]
 }
 
 /// A path without what only names a place on the machine that compiled: the directory in which the compiler ran, and those of

@@ -1,6 +1,7 @@
 //! Names and lines for places in a module's code: the one way to a backtrace, for traps and for timeouts.
 
 use std::collections::HashMap;
+use std::fmt::{self, Write};
 use std::fs::File;
 use std::sync::{Mutex, PoisonError};
 
@@ -77,29 +78,31 @@ impl Symbols {
             offset: frame.module_offset().and_then(|offset| u32::try_from(offset).ok()),
         };
         let frames: Vec<_> = trace.frames().iter().map(frame).collect();
+        let names: Vec<_> = trace.frames().iter().map(|frame| frame.func_name().map(str::to_owned)).collect();
         let mut details = self.details.lock().unwrap_or_else(PoisonError::into_inner);
         let details = details.get_or_insert_with(|| {
             let info = self.debug_info();
             Details { lines: Lines::read(&info), exports: info.exports }
         });
-        self.trace(&frames, &details.exports, details.lines.as_ref()).to_string()
+        details.trace(&frames, &names).to_string()
     }
 
     /// Tells a backtrace twice: with names, which are there soon, and with lines as well. Takes nothing that a thread holds which
     /// stands still.
     pub fn tell(&self, frames: &[Frame], mut tell: impl FnMut(Detail, &Trace)) {
-        let info = self.debug_info();
-        tell(Detail::Names, &self.trace(frames, &info.exports, None));
-        tell(Detail::All, &self.trace(frames, &info.exports, Lines::read(&info).as_ref()));
+        let (mut info, names) = (self.debug_info(), self.names(frames));
+        let mut details = Details { exports: std::mem::take(&mut info.exports), lines: None };
+        tell(Detail::Names, &details.trace(frames, &names));
+        details.lines = Lines::read(&info);
+        tell(Detail::All, &details.trace(frames, &names));
     }
 
     fn debug_info(&self) -> DebugInfo<'static> {
         self.code.as_ref().and_then(debug_part).and_then(DebugInfo::read).unwrap_or_default()
     }
 
-    fn trace(&self, frames: &[Frame], exports: &HashMap<u32, String>, lines: Option<&Lines>) -> Trace {
-        let is_cut = frames.len() > MAX_FRAMES;
-        let frames = &frames[..frames.len().min(MAX_FRAMES)];
+    /// What the module itself calls the functions, as far as it does.
+    fn names(&self, frames: &[Frame]) -> Vec<Option<String>> {
         let mut names = vec![None; frames.len()];
         for function in self.module.functions() {
             let is_of = |frame: &Frame| frame.function == function.index.as_u32();
@@ -107,17 +110,27 @@ impl Symbols {
                 name.clone_from(&function.name);
             }
         }
+        names
+    }
+}
+
+impl Details {
+    /// `names` are what the module itself calls the functions.
+    fn trace(&self, frames: &[Frame], names: &[Option<String>]) -> Trace {
+        let Details { exports, lines } = self;
+        let is_cut = frames.len() > MAX_FRAMES;
         let mut all = Vec::new();
-        for (frame, name) in frames.iter().zip(names) {
-            let mut found = frame.offset.zip(lines).map(|(offset, lines)| lines.at(offset)).unwrap_or_default();
+        for (frame, name) in frames.iter().zip(names).take(MAX_FRAMES) {
+            let mut found =
+                frame.offset.zip(lines.as_ref()).map(|(offset, lines)| lines.at(offset)).unwrap_or_default();
             if found.is_empty() {
                 found.push(Line { function: None, place: None });
             }
             let outermost = found.len() - 1;
-            let name = name.or_else(|| exports.get(&frame.function).cloned());
+            let name = name.as_ref().or_else(|| exports.get(&frame.function));
             for (index, line) in found.into_iter().enumerate() {
                 // What the module itself calls a function says more than DWARF's short name; an inlined one has no other.
-                let own = if index == outermost { name.as_deref() } else { None };
+                let own = name.filter(|_| index == outermost).map(String::as_str);
                 let function = match own.or(line.function.as_deref()) {
                     Some(name) => demangle(name),
                     None if index == outermost => format!("<wasm function {}>", frame.function),
@@ -130,14 +143,47 @@ impl Symbols {
     }
 }
 
+/// A name as it is in the source, or its beginning.
 fn demangle(name: &str) -> String {
+    let mut text = Bounded(String::new());
+    // What does not fit is cut. Some short names stand for endless ones, so that must be found out while they are written.
     if let Ok(name) = rustc_demangle::try_demangle(name) {
         // Without the hash that makes symbols differ.
-        return format!("{name:#}");
+        let _ = write!(text, "{name:#}");
+        return text.0;
     }
-    // The demangler takes names of C++'s types as well, so that a function `f` would be called `float`.
-    let cpp = name.starts_with("_Z").then(|| cpp_demangle::Symbol::new(name).ok()).flatten();
-    cpp.and_then(|symbol| symbol.demangle().ok()).unwrap_or_else(|| name.to_owned())
+    // That demangler takes names of C++'s types as well: a function `f` would be called `float`.
+    if name.starts_with("_Z")
+        && let Ok(symbol) = cpp_demangle::Symbol::new(name)
+    {
+        let written = symbol.structured_demangle(&mut text, &cpp_demangle::DemangleOptions::default());
+        if written.is_ok() || text.is_full() {
+            return text.0;
+        }
+        text.0.clear();
+    }
+    let _ = text.write_str(name);
+    text.0
+}
+
+/// The longest name, in bytes.
+const MAX_NAME_BYTES: usize = 1000;
+
+/// A text that takes no more than fits.
+struct Bounded(String);
+
+impl Bounded {
+    fn is_full(&self) -> bool {
+        self.0.len() + 4 > MAX_NAME_BYTES
+    }
+}
+
+impl fmt::Write for Bounded {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = text.floor_char_boundary(MAX_NAME_BYTES - self.0.len());
+        self.0.push_str(&text[..end]);
+        if end < text.len() { Err(fmt::Error) } else { Ok(()) }
+    }
 }
 
 #[cfg(test)]
@@ -156,5 +202,11 @@ mod tests {
         ] {
             assert_eq!(demangle(mangled), name);
         }
+        assert_eq!(demangle(&"ä".repeat(2000)), "ä".repeat(MAX_NAME_BYTES / 2));
+        // `f(P<int, int>, P<that one, that one>, ...)`: each type is twice as long as the one before it.
+        let doubled = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ".chars().map(|digit| format!("S_IS{digit}_S{digit}_E"));
+        let name = demangle(&format!("_Z1f1PIiiE{}", doubled.collect::<String>()));
+        assert!(name.starts_with("f(P<int, int>, P<P<int, int>, P<int, int> >"), "{name}");
+        assert!(name.len() <= MAX_NAME_BYTES, "{}", name.len());
     }
 }
