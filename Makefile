@@ -2,9 +2,10 @@
 # make test    all tests
 # make check   formatting and lints, as CI checks them
 # make fuzz    the fuzzers, FUZZ_SECONDS (60) together
+# make soak    a million tasks, good and hostile, while workers are killed (SOAK_TASKS, at most SOAK_SECONDS, SOAK_SEED)
 # make guests  the example guests, into examples/guests/target/wasm
 
-.PHONY: demo test check fuzz guests toolchain build
+.PHONY: demo test check fuzz soak guests toolchain build
 
 demo: build guests
 	@examples/demo.sh
@@ -18,6 +19,13 @@ check: toolchain
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	cargo clippy --release -p wrun-guest --target wasm32-wasip1 -- -D warnings
 	$(MAKE) -C examples/guests check test
+
+SOAK_TASKS ?= 1000000
+SOAK_SECONDS ?= 180
+SOAK_SEED ?= 1
+soak: toolchain
+	SOAK_TASKS=$(SOAK_TASKS) SOAK_SECONDS=$(SOAK_SECONDS) SOAK_SEED=$(SOAK_SEED) \
+		cargo test --release --test soak -- --nocapture
 
 FUZZ_SECONDS ?= 60
 fuzz: toolchain
