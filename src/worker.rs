@@ -53,7 +53,9 @@ fn run(worker: Worker) -> io::Result<std::thread::Result<io::Result<()>>> {
             worker.run()
         };
         let thread = std::thread::Builder::new().name("guest".into()).stack_size(STACK_BYTES);
-        let thread = thread.spawn_scoped(scope, guests)?;
+        let no_thread =
+            |error| io::Error::other(format!("it can start no thread (may the user have more processes?): {error}"));
+        let thread = thread.spawn_scoped(scope, guests).map_err(no_thread)?;
         guest::answer_questions(&place, &clock);
         Ok(thread.join())
     })

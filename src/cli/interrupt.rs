@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use wrun::exit_code;
 use wrun::pool::StopHandle;
@@ -56,6 +56,16 @@ impl Interrupted {
             }
         });
         Ok(interrupted)
+    }
+
+    /// Makes a file that is larger than this process may write (setrlimit(2), `RLIMIT_FSIZE`) an error with words, and not
+    /// the end of the process.
+    ///
+    /// # Errors
+    ///
+    /// Where the system refuses the signal handler.
+    pub fn not_by_large_files() -> std::io::Result<()> {
+        signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
     }
 
     /// Whether there was a signal.

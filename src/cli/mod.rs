@@ -74,6 +74,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode
         Ok(parsed) => parsed,
         Err(error) => return Err(usage(name_variables(&one_line(&error.render().to_string())))),
     };
+    interrupt::Interrupted::not_by_large_files().map_err(|error| anyhow::anyhow!("signal handlers: {error}"))?;
     match cli.command {
         Command::Run(args) => args.execute(),
         Command::Map(args) => args.execute(shared_options),

@@ -14,6 +14,7 @@ use crate::ipc::ring::Violation;
 use crate::ipc::wire::{
     DoneSlot, InputFault, InputFaultKind, MAX_BACKTRACE_BYTES, decode_log, max_core_dump_bytes, max_text_bytes,
 };
+use crate::sys::rlimit;
 
 /// The end of a task that was killed for its time, and where it was then, as far as its worker said.
 pub(super) fn timed_out(pending: Pending, limit: Duration, place: Place, worker: u32) -> Ended {
@@ -72,6 +73,8 @@ pub(super) fn complete(
             (Ok(Output::from(output.to_vec())), rest.to_vec())
         }
         Some(file) => match read_file(&file, done.output_len, rest_len) {
+            // A copy costs memory, but no descriptor for as long as the result waits.
+            Ok(rest) if rlimit::is_high(&file) => (copy(&file, done.output_len), rest),
             Ok(rest) => (Output::from_sealed(file, done.output_len), rest),
             Err(violation) => return Err(Box::new((violation, pending))),
         },
@@ -122,6 +125,13 @@ fn read_file(file: &File, output_len: u64, rest_len: u64) -> Result<Vec<u8>, Vio
 /// What a failed task sent where others have their result.
 fn core_dump(output: io::Result<Output>) -> Option<Output> {
     output.ok().filter(|output| !output.is_empty())
+}
+
+/// The first `len` bytes of a file that has as many.
+fn copy(file: &File, len: u64) -> io::Result<Output> {
+    let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(Output::from(bytes))
 }
 
 fn text(bytes: &[u8]) -> Option<String> {

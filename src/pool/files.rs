@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::Input;
+use crate::sys::rlimit;
 
 /// The numbers of one worker. The job's shared inputs have the lowest ones for as long as the job lasts; the others go
 /// to files of single tasks and are used again for the next file when no task under way refers to them.
@@ -13,6 +14,8 @@ pub(super) struct FileNumbers {
     /// Numbers that no task refers to, oldest first; some are out of date.
     idle: std::collections::VecDeque<u32>,
     pinned: u32,
+    /// Files that may be kept beyond those that are in use.
+    kept: usize,
 }
 
 #[derive(Debug)]
@@ -31,7 +34,9 @@ const KEPT: usize = 64;
 impl FileNumbers {
     /// Begins a job whose shared files are numbered 0 to `pinned`.
     pub fn begin_job(&mut self, pinned: u32) {
-        *self = FileNumbers { pinned, ..FileNumbers::default() };
+        // The worker may have as many descriptors as this process.
+        let kept = usize::try_from(rlimit::descriptors() / 8).unwrap_or(KEPT).min(KEPT);
+        *self = FileNumbers { pinned, kept, ..FileNumbers::default() };
     }
 
     /// The number for an input of a task that is to be sent, and whether the worker has to be given the file first.
@@ -71,7 +76,7 @@ impl FileNumbers {
     }
 
     fn reusable(&mut self) -> Option<u32> {
-        while self.idle.len() > KEPT {
+        while self.idle.len() > self.kept {
             let number = self.idle.pop_front()?;
             let slot = &mut self.slots[number as usize];
             slot.listed = false;

@@ -46,6 +46,7 @@ impl<S: Source> Run<'_, S> {
         let mut failed_merge = None;
         loop {
             while let Some(Ended { tag, outcome, .. }) = feed.dispatcher.next_ended() {
+                feed.scarce = false;
                 let place = Place::from_tag(tag);
                 if place.level == 0 {
                     feed.count(&outcome);

@@ -8,6 +8,7 @@ use super::held::{Ended, Pending};
 use super::prepare::MAP;
 use super::stop::StopHandle;
 use crate::event::{Event, Outcome, RunStats, Status};
+use crate::sys::rlimit;
 use crate::{Result, Source};
 
 /// What a run's observer is called with.
@@ -31,6 +32,8 @@ pub(super) struct Feed<'pool, S> {
     exhausted: bool,
     /// The source has nothing for now.
     pending: bool,
+    /// The files of the tasks so far leave few descriptors for more.
+    pub scarce: bool,
     pub stats: RunStats,
     first_index: u64,
     observer: Option<Observer<'pool>>,
@@ -69,6 +72,7 @@ impl<'pool, S: Source> Run<'pool, S> {
             source,
             exhausted: false,
             pending: false,
+            scarce: false,
             stats: RunStats::default(),
             first_index: 0,
             observer: None,
@@ -126,6 +130,8 @@ impl<S: Source> Iterator for Run<'_, S> {
     type Item = Outcome;
 
     fn next(&mut self) -> Option<Outcome> {
+        // The caller has let go of the last outcome's files, or keeps them at its own risk.
+        self.feed.scarce = false;
         loop {
             if let Some(outcome) = self.order.deliverable() {
                 return Some(outcome);
@@ -203,6 +209,10 @@ impl<S: Source> Feed<'_, S> {
         if self.exhausted || self.pending || !self.dispatcher.has_room() {
             return false;
         }
+        // Where nothing is under way, no descriptor will become free by waiting.
+        if self.scarce && !self.dispatcher.is_idle() {
+            return false;
+        }
         match self.source.poll_task() {
             Poll::Pending => self.pending = true,
             Poll::Ready(None) => self.exhausted = true,
@@ -210,6 +220,7 @@ impl<S: Source> Feed<'_, S> {
                 let tag = self.stats.taken;
                 self.stats.taken += 1;
                 let index = self.first_index.saturating_add(tag);
+                self.scarce = task.inputs.iter().any(|input| rlimit::is_high(input.file().0));
                 self.dispatcher.submit(Pending::new(tag, index, MAP, task));
             }
         }

@@ -64,6 +64,9 @@ const _: () = assert!(
     "every task that is accepted fits into an empty ring"
 );
 
+/// Results that came by the socket and have not been announced yet, at most.
+const MAX_PAYLOADS: usize = 2;
+
 /// How far a worker's process has come.
 #[derive(Debug)]
 pub(super) enum Start {
@@ -255,7 +258,13 @@ impl Worker {
     /// The next completion, with the task that it ends; its payload, where it came by the ring, replaces what is in `payload`.
     pub fn next_done(&mut self, payload: &mut Vec<u8>) -> Result<Option<(DoneSlot, Pending, Option<File>)>, Violation> {
         payload.clear();
-        let Some(done) = self.ring.pop(payload)? else { return Ok(None) };
+        let Some(done) = self.ring.pop(payload)? else {
+            // It announces each result before it sends the next.
+            return match self.payloads.len() {
+                MAX_PAYLOADS.. => Err(Violation("it sent more results than it ended tasks")),
+                _ => Ok(None),
+            };
+        };
         // Tasks are run in the order in which they were given. One that the worker lies about stays with it, for its end.
         if self.held.front().is_none_or(|held| held.ticket != done.ticket) {
             return Err(Violation("it finished a task that it did not have"));
@@ -294,6 +303,10 @@ impl Worker {
     pub fn read_socket(&mut self) -> News {
         // What is left is seen at the next look, so that a worker that floods its pool holds nobody else up.
         for _ in 0..2 * SLOTS {
+            // The others keep for now: each costs a descriptor here.
+            if self.payloads.len() >= MAX_PAYLOADS {
+                return News::None;
+            }
             match ToPool::receive(&self.socket) {
                 Ok(Some(ToPool::Wake)) => {}
                 Ok(Some(ToPool::Payload { file })) => {
@@ -303,9 +316,6 @@ impl Worker {
                         return News::Gone(Some(Violation(
                             "it sent a result that is no memory file, or can still change",
                         )));
-                    }
-                    if self.payloads.len() > self.held.len() {
-                        return News::Gone(Some(Violation("it sent more results than it has tasks")));
                     }
                     self.payloads.push_back(file);
                 }

@@ -146,6 +146,9 @@ pub fn cut_off(parent: u32) -> io::Result<()> {
 pub fn become_worker(parent: u32) -> io::Result<Socket> {
     cut_off(parent)?;
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
+    // SAFETY: no handler of ours is replaced. A result that is larger than the system lets files be is then an error
+    // (EFBIG, setrlimit(2)) and not this process's end.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
     let null = File::open("/dev/null")?;
     // SAFETY: both are open descriptors, and nothing reads standard input as a Rust object.
     if unsafe { libc::dup2(null.as_raw_fd(), 0) } < 0 {

@@ -3,6 +3,7 @@
 //! Sources: setrlimit(2), prctl(2) `PR_SET_NO_NEW_PRIVS`.
 
 use std::io;
+use std::os::fd::{AsFd, AsRawFd};
 
 pub use rustix::process::Resource;
 use rustix::process::{Rlimit, getrlimit, setrlimit};
@@ -23,6 +24,17 @@ pub fn limit(limits: &[Limit]) -> io::Result<()> {
         setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
     }
     Ok(())
+}
+
+/// Whether this descriptor stands in the upper half of those that this process may have. New ones get the lowest free
+/// number, so there are then as many.
+pub fn is_high(fd: impl AsFd) -> bool {
+    u64::try_from(fd.as_fd().as_raw_fd()).is_ok_and(|number| number >= descriptors() / 2)
+}
+
+/// The most descriptors that this process may have.
+pub fn descriptors() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 /// Makes sure that this process can gain no privileges by what it executes.

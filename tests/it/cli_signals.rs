@@ -85,13 +85,13 @@ fn pid(number: u32) -> Pid {
     Pid::from_raw(number as i32).expect("a process number")
 }
 
-fn names(dir: &Path) -> Vec<String> {
+pub fn names(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).expect("a directory").flatten();
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
 /// The processes that this one started.
-fn children_of(process: u32) -> Vec<u32> {
+pub fn children_of(process: u32) -> Vec<u32> {
     let threads = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
     lists
@@ -106,7 +106,7 @@ fn workers(wrun: u32) -> Vec<(u32, OwnedFd)> {
 }
 
 /// Waits until a process has ended.
-fn ended(process: &OwnedFd) -> bool {
+pub fn ended(process: &OwnedFd) -> bool {
     let patience = Timespec { tv_sec: PATIENCE.as_secs() as i64, tv_nsec: 0 };
     poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&patience)).expect("a process handle") == 1
 }
