@@ -20,6 +20,7 @@ use super::grants::GrantArgs;
 use super::interrupt::Interrupted;
 use super::items::{ItemArgs, Items};
 use super::options::{self, LimitArgs, SandboxArgs, TaskArgs, WorkerArgs};
+use super::print::STDOUT;
 use super::resume::LoggedItems;
 use super::usage;
 use crate::report::{Form, ProgressMode, Report, Rerun, Settings, Tally};
@@ -199,9 +200,6 @@ fn words_of_run(module: &Path, chosen: Option<&str>, shared_options: Vec<OsStrin
     words.extend(shared_options);
     words
 }
-
-/// What cannot be written to, in messages.
-const STDOUT: &str = "cannot write to standard output";
 
 /// Checks what is known of the arguments before the first task starts.
 fn check_entry(module: &Module, entry: &Entry, has_words: bool, items: &Items) -> anyhow::Result<()> {

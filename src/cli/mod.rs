@@ -179,8 +179,7 @@ fn usage(message: impl Into<String>) -> anyhow::Error {
 fn help_or_usage(error: &clap::Error) -> anyhow::Result<ExitCode> {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // A reader that does not want all of it is no failure.
-            let _ = error.print();
+            print::written(error.print())?;
             Ok(ExitCode::SUCCESS)
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {

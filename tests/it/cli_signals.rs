@@ -100,7 +100,7 @@ pub fn children_of(process: u32) -> Vec<u32> {
 }
 
 /// Handles on all workers of a run, as soon as there are two.
-fn workers(wrun: u32) -> Vec<(u32, OwnedFd)> {
+pub fn workers(wrun: u32) -> Vec<(u32, OwnedFd)> {
     let pids = wait_for(|| Some(children_of(wrun)).filter(|pids| pids.len() == 2));
     pids.into_iter().map(|worker| (worker, pidfd_open(pid(worker), PidfdFlags::empty()).expect("it runs"))).collect()
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use crate::cli_kit::{Place, Said, finish, said};
-use crate::cli_signals::{children_of, ended, names};
+use crate::cli_signals::{children_of, ended, names, workers};
 use crate::support::{Flag, WRUN, kill, wait_for, worker_that_maps};
 
 /// Writes 400,000 bytes.
@@ -48,9 +48,42 @@ fn full_disk_behind_standard_output_is_one_line_and_exit_code_1() {
         let words = format!("map kit.wat --call echo --items items {options}");
         assert_eq!(says(&place, ":", &words, ">/dev/full"), said(1, "", line), "{options}");
     }
+    for words in [
+        "inspect kit.wat",
+        "--help",
+        "map --help",
+        "--version",
+        "completions bash",
+        "cache path",
+        "run kit.wat --call calls",
+    ] {
+        assert_eq!(says(&place, ":", words, ">/dev/full"), said(1, "", line), "{words}");
+    }
     // One result, and failures besides it.
     let words = "map kit.wat --call fail-f a";
     assert_eq!(says(&place, ":", words, ">/dev/full"), said(1, "", line));
+}
+
+#[test]
+fn third_interrupt_ends_a_run_whose_results_nobody_reads() {
+    let place = Place::new();
+    items(&place, 300);
+    let args = ["map", "kit.wat", "--call", "zeros", "-j2", "--items", "items"];
+    let mut child = place.wrun(&args).spawn().expect("wrun starts");
+    // A pipe takes less than two results, so that the run cannot end before it is read.
+    let mut stderr = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    let workers = workers(child.id());
+    let wrun = Pid::from_raw(child.id() as i32).expect("a number");
+    let handle = pidfd_open(wrun, PidfdFlags::empty()).expect("it runs");
+    for told in ["interrupted: finishing", "stopping the tasks"] {
+        kill_process(wrun, Signal::INT).expect("it runs");
+        let line = stderr.next().expect("a line").expect("text");
+        assert!(line.starts_with(&format!("wrun: {told}")), "{line}");
+    }
+    kill_process(wrun, Signal::INT).expect("it runs");
+    assert!(ended(&handle), "it waits for its reader");
+    assert_eq!(child.wait().expect("the end").code(), Some(130));
+    assert!(workers.iter().all(|(_, worker)| ended(worker)));
 }
 
 #[test]
