@@ -108,7 +108,7 @@ fn results_that_may_not_be_as_large_as_files_fail_their_task() {
     let fits = says(&place, small, "map large.wat --call large a", "");
     assert_eq!((fits.code, fits.stdout.len()), (Some(0), 400_001), "{}", fits.stderr);
     let failed = "task 0 (a) failed: its result of 2400000 bytes cannot be handed over: File too large (os error 27)\n";
-    let summary = "wrun: 1 of 1 tasks failed\n";
+    let summary = "rerun: wrun run large.wat --call larger --index 0 a\nwrun: 1 of 1 tasks failed\n";
     let larger = says(&place, small, "map large.wat --call larger a", "");
     assert_eq!(larger, said(100, "", &format!("{failed}{summary}")));
     let no_ring = says(&place, "ulimit -f 200", "map large.wat --call large a", "");
@@ -180,6 +180,8 @@ fn a_hundred_thousand_failures_are_all_told_in_little_memory() {
         for n in 0..COUNT {
             let line = told.next().expect("a failure").expect("text");
             assert_eq!(line, format!("task {n} ({n}) failed: {n}"));
+            let line = told.next().expect("how to run it again").expect("text");
+            assert_eq!(line, format!("rerun: wrun run kit.wat --call fail --index {n} {n}"));
         }
         // It still runs: its standard input is open.
         let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it runs");
