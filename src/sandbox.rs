@@ -1,4 +1,4 @@
-//! What the system lets a worker do: the policy, as data, and its layers in the order in which a worker puts them on.
+//! What the system lets a worker (and a compiler) do: the policy, as data, and its layers in the order in which they are put on.
 //!
 //! A worker is one process with what it was given by descriptors. Before anything of the user's reaches it, it cuts
 //! itself off from the rest. The system calls that it keeps stand in `sandbox/seccomp.json`, each with its reason.
@@ -21,6 +21,21 @@ pub enum Sandbox {
     Strict,
     /// None, for finding errors in wrun itself.
     Off,
+}
+
+impl Sandbox {
+    const ALL: [(Sandbox, &str); 3] =
+        [(Sandbox::Default, "default"), (Sandbox::Strict, "strict"), (Sandbox::Off, "off")];
+
+    /// Its word on a command line.
+    pub(crate) fn as_str(self) -> &'static str {
+        Sandbox::ALL.iter().find(|(sandbox, _)| *sandbox == self).map_or("default", |(_, word)| word)
+    }
+
+    /// What the word stands for.
+    pub(crate) fn from_word(word: &str) -> Option<Sandbox> {
+        Sandbox::ALL.iter().find(|(_, other)| *other == word).map(|(sandbox, _)| *sandbox)
+    }
 }
 
 /// What may be done in a directory.

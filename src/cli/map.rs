@@ -115,9 +115,10 @@ impl MapArgs {
         let inputs = self.task.open_inputs()?;
         let items = self.items.open(self.limits.longest_argument()?)?;
         let log = self.failure.open_log()?;
+        let sandbox = self.sandbox.sandbox();
         let module = options::load_module(
             &self.module,
-            Compiler { count_fuel: self.limits.count_fuel(), ..self.compiler.compiler() },
+            Compiler { count_fuel: self.limits.count_fuel(), sandbox, ..self.compiler.compiler() },
         )?;
         module.check_imports()?;
         if let Some(function) = &self.results.reduce {
@@ -144,7 +145,7 @@ impl MapArgs {
             rerun: Rerun::new(&words, job.argv.as_deref(), items.are()),
         };
 
-        let mut pool = self.workers.pool(self.sandbox.sandbox())?;
+        let mut pool = self.workers.pool(sandbox)?;
         let (total, failure) = (items.total(), items.failure());
         let (items, log) = match log {
             Some((log, earlier)) => {

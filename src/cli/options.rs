@@ -114,7 +114,7 @@ pub struct WorkerArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Sandbox")]
 pub struct SandboxArgs {
-    /// Confine workers by the system: as far as it can (default), fully or not at all (strict), or not (off, to debug wrun)
+    /// Confine workers and the compiler by the system: as far as it can (default), fully or not at all (strict), or not (off, to debug wrun)
     #[arg(long, value_name = "HOW", value_enum, default_value_t = SandboxChoice::Default)]
     sandbox: SandboxChoice,
 }

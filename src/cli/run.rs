@@ -100,9 +100,10 @@ impl RunArgs {
     /// Runs the task; gives the program's own exit code, or the documented one.
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let inputs = self.task.open_inputs()?;
+        let sandbox = self.sandbox.sandbox();
         let module = options::load_module(
             &self.module,
-            Compiler { count_fuel: self.limits.count_fuel(), ..self.compiler.compiler() },
+            Compiler { count_fuel: self.limits.count_fuel(), sandbox, ..self.compiler.compiler() },
         )?;
         module.check_imports()?;
         let entry = module.entry(self.task.call.as_deref(), None)?;
@@ -120,7 +121,7 @@ impl RunArgs {
         self.grants.grant(&mut job)?;
         let core_dumps = self.core_dumps.open()?;
         job.core_dumps = core_dumps.is_some();
-        let mut pool = Pool::builder().workers(NonZeroUsize::MIN).sandbox(self.sandbox.sandbox()).build()?;
+        let mut pool = Pool::builder().workers(NonZeroUsize::MIN).sandbox(sandbox).build()?;
         if attached {
             return match pool.run_attached(&job, &text_words(self.words)?)? {
                 Ok(code) => Ok(ExitCode::from(code)),

@@ -79,6 +79,7 @@ fn run(
     let order = Order {
         fingerprint: target.fingerprint.to_owned(),
         fuel: target.fuel,
+        sandbox: compiler.sandbox,
         parent: std::process::id(),
         memory_bytes: compiler.memory_bytes,
         output_bytes: MAX_CODE_BYTES,

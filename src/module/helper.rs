@@ -19,6 +19,7 @@ use super::description::Description;
 use super::{debug, explain, fingerprint};
 use crate::guest::describe;
 use crate::guest::engine::{self, Fuel};
+use crate::sandbox::{self, Missing, Sandbox};
 use crate::sys::{compiler_process, self_exe};
 
 /// The second of the hidden arguments: what tells this process from a worker.
@@ -34,6 +35,8 @@ pub(super) struct Order {
     pub fingerprint: String,
     /// Whether the code is to count fuel.
     pub fuel: Fuel,
+    /// How it confines itself.
+    pub sandbox: Sandbox,
     /// The process that waits for the answer.
     pub parent: u32,
     /// Bytes of memory that may be used.
@@ -71,7 +74,7 @@ pub(super) enum Answer {
 
 impl Order {
     /// The arguments of the process.
-    pub fn to_args(&self) -> [String; 8] {
+    pub fn to_args(&self) -> [String; 9] {
         let work = match self.work {
             Work::Compile => "code",
             Work::Describe => "description",
@@ -81,6 +84,7 @@ impl Order {
             ROLE.to_owned(),
             self.fingerprint.clone(),
             (self.fuel == Fuel::Counted).to_string(),
+            self.sandbox.as_str().to_owned(),
             self.parent.to_string(),
             self.memory_bytes.to_string(),
             self.output_bytes.to_string(),
@@ -91,13 +95,15 @@ impl Order {
     /// Understands the arguments, without the program's name.
     pub fn from_args(args: impl IntoIterator<Item = String>) -> Option<Self> {
         let args: Vec<String> = args.into_iter().collect();
-        let [hidden, role, fingerprint, count_fuel, parent, memory_bytes, output_bytes, work] = args.try_into().ok()?;
+        let [hidden, role, fingerprint, count_fuel, sandbox, parent, memory_bytes, output_bytes, work] =
+            args.try_into().ok()?;
         if hidden != self_exe::HIDDEN_ARGUMENT || role != ROLE {
             return None;
         }
         Some(Order {
             fingerprint,
             fuel: Fuel::new(count_fuel.parse().ok()?),
+            sandbox: Sandbox::from_word(&sandbox)?,
             parent: parent.parse().ok()?,
             memory_bytes: memory_bytes.parse().ok()?,
             output_bytes: output_bytes.parse().ok()?,
@@ -123,6 +129,14 @@ pub(crate) fn helper_main() -> ! {
 
 fn obey(order: &Order) -> io::Result<Answer> {
     compiler_process::confine(order.parent, order.memory_bytes, order.output_bytes)?;
+    // As a worker, but for the limits above and for code, which it makes. It says nothing of what is missing: workers do.
+    let missing = if order.sandbox == Sandbox::Off { Vec::new() } else { sandbox::confine(&[]) };
+    if order.sandbox == Sandbox::Strict && !missing.is_empty() {
+        return Ok(Answer::Unable(format!(
+            "the sandbox is strict, and this machine lacks {}",
+            Missing::list(&missing)
+        )));
+    }
     if fingerprint::fingerprint(order.fuel).map_err(io::Error::other)? != order.fingerprint {
         return Ok(Answer::Unable("it is another version of wrun than this one: use the same for both".into()));
     }
@@ -177,7 +191,9 @@ mod tests {
         for work in [Work::Compile, Work::Describe] {
             for fuel in [Fuel::Counted, Fuel::NotCounted] {
                 let fingerprint = "f".to_owned();
-                let order = Order { fingerprint, fuel, parent: 1, memory_bytes: u64::MAX, output_bytes: 2, work };
+                let sandbox = Sandbox::Strict;
+                let order =
+                    Order { fingerprint, fuel, sandbox, parent: 1, memory_bytes: u64::MAX, output_bytes: 2, work };
                 assert_eq!(Order::from_args(order.to_args()), Some(order));
             }
         }

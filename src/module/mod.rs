@@ -32,7 +32,7 @@ pub use imports::Grant;
 
 use crate::error::Kind;
 use crate::guest::engine::Fuel;
-use crate::{Error, Result};
+use crate::{Error, Result, Sandbox};
 use fingerprint::Target;
 use source::{Format, Source};
 
@@ -89,6 +89,8 @@ pub struct Compiler {
     pub allow_precompiled: bool,
     /// Whether code counts the fuel that it uses, for [`Limits::fuel`](crate::Limits::fuel); it takes up to 2.5 times as long.
     pub count_fuel: bool,
+    /// How much confinement of the compiler process by the system is insisted on.
+    pub sandbox: Sandbox,
 }
 
 impl Default for Compiler {
@@ -100,6 +102,7 @@ impl Default for Compiler {
             memory_bytes: 4 << 30,
             allow_precompiled: false,
             count_fuel: false,
+            sandbox: Sandbox::Default,
         }
     }
 }

@@ -120,7 +120,15 @@ fn compiler_process_without_its_parent_does_nothing() {
     let fingerprint = fingerprint::fingerprint(fuel).unwrap().to_owned();
     let work = helper::Work::Compile;
     // Process 1 is not the parent of what a test starts.
-    let order = helper::Order { fingerprint, fuel, parent: 1, memory_bytes: 1 << 30, output_bytes: 1 << 30, work };
+    let order = helper::Order {
+        fingerprint,
+        fuel,
+        sandbox: crate::Sandbox::Default,
+        parent: 1,
+        memory_bytes: 1 << 30,
+        output_bytes: 1 << 30,
+        work,
+    };
     let mut command = std::process::Command::new("/proc/self/exe");
     let output = command.args(order.to_args()).env_clear().stdin(std::process::Stdio::null()).output().unwrap();
     assert!(output.stdout.is_empty());

@@ -92,12 +92,13 @@ fn a_compiler_has_its_module_and_nothing_else_and_dies_with_its_pool() {
     // Compiled code is found nowhere, not even after a run that was left to itself.
     command.env("WRUN_TEST_SECRET", "x").env("WRUN_CACHE_DIR", place.path().join("cache"));
     let mut pool = command.stdin(secret).spawn().expect("wrun starts");
-    // It puts its limits on before it reads the module, after all that is looked at here.
+    // The filter of system calls is the last that it puts on, before it reads the module.
     let memory = (4u64 << 30).to_string();
-    let is_confined = |pid: &u32| limit(*pid, "Max data size") == memory;
+    let is_confined = |pid: &u32| status(*pid).get("Seccomp").is_some_and(|mode| mode == "2");
     let compiler = wait_for(|| children(pool.id()).into_iter().find(is_confined));
+    assert_eq!((limit(compiler, "Max data size"), status(compiler)["NoNewPrivs"].as_str()), (memory.clone(), "1"));
     assert_ne!(limit(pool.id(), "Max data size"), memory, "the control");
-    assert_eq!(status(compiler)["NoNewPrivs"], "1");
+    assert_ne!(status(pool.id())["Seccomp"], "2", "the control");
     assert!(!environment(pool.id()).is_empty(), "the control");
     assert_eq!(environment(compiler), b"", "nothing in its environment");
     let open = open_files(compiler);
