@@ -138,6 +138,13 @@ pub fn confine(directories: &[(File, Access)]) -> Vec<Missing> {
     missing
 }
 
+/// Puts on these filters alone, for a test of what they let in.
+#[cfg(test)]
+pub fn confine_by(filters: &[&str]) {
+    rlimit::no_new_privileges().expect("no new privileges");
+    seccomp::apply(FILTERS, filters).expect("filters");
+}
+
 /// Puts on the layer that comes after a module is loaded, before its first task.
 pub fn close_code(directories: &[(File, Access)]) -> Result<(), Missing> {
     let filters = if directories.is_empty() { &["loaded", "no-paths"][..] } else { &["loaded"] };

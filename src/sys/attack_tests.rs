@@ -183,3 +183,126 @@ fn a_granted_directory_is_in_reach_and_nothing_else() {
         assert_eq!(ends.len(), 8 + ACTS.len() - 2, "{ends:?}");
     }
 }
+
+const DENIED_NAME: &str = "sys::attack_tests::calls_that_a_worker_does_not_need_do_not_exist_for_it";
+
+/// Calls by which attackers have left sandboxes, or that change what others rely on. The list of what is allowed decides; these
+/// are named so that nobody lets one of them in without noticing.
+const DENIED: &[(&str, libc::c_long)] = &[
+    ("accept4", libc::SYS_accept4),
+    ("acct", libc::SYS_acct),
+    ("add_key", libc::SYS_add_key),
+    ("bind", libc::SYS_bind),
+    ("bpf", libc::SYS_bpf),
+    ("capset", libc::SYS_capset),
+    ("chdir", libc::SYS_chdir),
+    ("chroot", libc::SYS_chroot),
+    ("clone3", libc::SYS_clone3),
+    ("connect", libc::SYS_connect),
+    ("delete_module", libc::SYS_delete_module),
+    ("execve", libc::SYS_execve),
+    ("execveat", libc::SYS_execveat),
+    ("faccessat", libc::SYS_faccessat),
+    ("fanotify_init", libc::SYS_fanotify_init),
+    ("fchmodat", libc::SYS_fchmodat),
+    ("fchownat", libc::SYS_fchownat),
+    ("finit_module", libc::SYS_finit_module),
+    ("flock", libc::SYS_flock),
+    ("fsconfig", libc::SYS_fsconfig),
+    ("fsmount", libc::SYS_fsmount),
+    ("fsopen", libc::SYS_fsopen),
+    ("getdents64", libc::SYS_getdents64),
+    ("init_module", libc::SYS_init_module),
+    ("inotify_init1", libc::SYS_inotify_init1),
+    ("io_setup", libc::SYS_io_setup),
+    ("io_uring_setup", libc::SYS_io_uring_setup),
+    ("kcmp", libc::SYS_kcmp),
+    ("kexec_load", libc::SYS_kexec_load),
+    ("keyctl", libc::SYS_keyctl),
+    ("kill", libc::SYS_kill),
+    ("linkat", libc::SYS_linkat),
+    ("listen", libc::SYS_listen),
+    ("mbind", libc::SYS_mbind),
+    ("memfd_secret", libc::SYS_memfd_secret),
+    ("mkdirat", libc::SYS_mkdirat),
+    ("mknodat", libc::SYS_mknodat),
+    ("mount", libc::SYS_mount),
+    ("move_mount", libc::SYS_move_mount),
+    ("mq_open", libc::SYS_mq_open),
+    ("msgget", libc::SYS_msgget),
+    ("name_to_handle_at", libc::SYS_name_to_handle_at),
+    ("open_by_handle_at", libc::SYS_open_by_handle_at),
+    ("open_tree", libc::SYS_open_tree),
+    ("openat", libc::SYS_openat),
+    ("openat2", libc::SYS_openat2),
+    ("perf_event_open", libc::SYS_perf_event_open),
+    ("personality", libc::SYS_personality),
+    ("pidfd_getfd", libc::SYS_pidfd_getfd),
+    ("pidfd_open", libc::SYS_pidfd_open),
+    ("pidfd_send_signal", libc::SYS_pidfd_send_signal),
+    ("pivot_root", libc::SYS_pivot_root),
+    ("pkey_mprotect", libc::SYS_pkey_mprotect),
+    ("prlimit64", libc::SYS_prlimit64),
+    ("process_madvise", libc::SYS_process_madvise),
+    ("process_vm_readv", libc::SYS_process_vm_readv),
+    ("process_vm_writev", libc::SYS_process_vm_writev),
+    ("ptrace", libc::SYS_ptrace),
+    ("quotactl", libc::SYS_quotactl),
+    ("readlinkat", libc::SYS_readlinkat),
+    ("reboot", libc::SYS_reboot),
+    ("remap_file_pages", libc::SYS_remap_file_pages),
+    ("renameat2", libc::SYS_renameat2),
+    ("request_key", libc::SYS_request_key),
+    ("sched_setaffinity", libc::SYS_sched_setaffinity),
+    ("sched_setscheduler", libc::SYS_sched_setscheduler),
+    ("semget", libc::SYS_semget),
+    ("sendto", libc::SYS_sendto),
+    ("setdomainname", libc::SYS_setdomainname),
+    ("setgid", libc::SYS_setgid),
+    ("sethostname", libc::SYS_sethostname),
+    ("setns", libc::SYS_setns),
+    ("setpgid", libc::SYS_setpgid),
+    ("setpriority", libc::SYS_setpriority),
+    ("setrlimit", libc::SYS_setrlimit),
+    ("setsid", libc::SYS_setsid),
+    ("settimeofday", libc::SYS_settimeofday),
+    ("setuid", libc::SYS_setuid),
+    ("shmget", libc::SYS_shmget),
+    ("socket", libc::SYS_socket),
+    ("socketpair", libc::SYS_socketpair),
+    ("splice", libc::SYS_splice),
+    ("swapon", libc::SYS_swapon),
+    ("symlinkat", libc::SYS_symlinkat),
+    ("syslog", libc::SYS_syslog),
+    ("tkill", libc::SYS_tkill),
+    ("truncate", libc::SYS_truncate),
+    ("umount2", libc::SYS_umount2),
+    ("unlinkat", libc::SYS_unlinkat),
+    ("unshare", libc::SYS_unshare),
+    ("userfaultfd", libc::SYS_userfaultfd),
+    ("utimensat", libc::SYS_utimensat),
+    ("vhangup", libc::SYS_vhangup),
+    ("vmsplice", libc::SYS_vmsplice),
+];
+
+#[test]
+fn calls_that_a_worker_does_not_need_do_not_exist_for_it() {
+    if let Ok(role) = std::env::var(ROLE) {
+        // The control gets the filters that a worker with a writable directory has, which lets some of them in.
+        let confine = if role == "control" { &["worker", "reading", "writing"][..] } else { &["worker"] };
+        crate::sandbox::confine_by(confine);
+        for (name, number) in DENIED {
+            // With numbers for which none of them does anything, if it exists.
+            println!("act {name}: {}", ended(unsafe { libc::syscall(*number, -1, 0, 0, 0, 0, 0) }));
+        }
+        return;
+    }
+    let ends = started_again(DENIED_NAME, "confined");
+    let allowed: Vec<_> = ends.iter().filter(|(_, end)| **end != -i64::from(libc::ENOSYS)).collect();
+    assert_eq!(allowed, [], "a confined worker can make these calls");
+    assert_eq!(ends.len(), DENIED.len(), "the process tried them all");
+    let control = started_again(DENIED_NAME, "control");
+    let let_in = control.iter().filter(|(_, end)| **end != -i64::from(libc::ENOSYS)).map(|(name, _)| name.as_str());
+    let let_in: Vec<_> = let_in.collect();
+    assert!(["openat", "readlinkat", "unlinkat", "renameat2"].iter().all(|name| let_in.contains(name)), "{let_in:?}");
+}
