@@ -124,7 +124,7 @@ pub struct Outcome {
     pub log: Vec<(u8, String)>,
     /// When, where and how it ran.
     pub stats: TaskStats,
-    /// How its earlier attempts failed, oldest first; of many, the last eight.
+    /// How its earlier attempts failed, oldest first, without core dumps; of many, the last eight.
     pub earlier: Vec<TaskError>,
 }
 

@@ -14,7 +14,7 @@ use crate::ipc::wire::{DoneSlot, JobSpec, PROTOCOL_VERSION, Payload, TaskSlot};
 use crate::job::Limits;
 use crate::sandbox::Access;
 use crate::sandbox::{self, Missing, Sandbox};
-use crate::sys::fixed_file;
+use crate::sys::memory_file;
 use crate::sys::process::{become_worker, monotonic_ns};
 use crate::sys::socket::{Socket, Wait};
 use crate::sys::window::page_size;
@@ -280,7 +280,7 @@ impl Worker {
 }
 
 fn read_spec(file: &File) -> Result<JobSpec, String> {
-    let mut bytes = vec![0; fixed_file::len(file).map_err(|error| error.to_string())? as usize];
+    let mut bytes = vec![0; memory_file::len(file).map_err(|error| error.to_string())? as usize];
     file.read_exact_at(&mut bytes, 0).map_err(|error| format!("cannot read the job: {error}"))?;
     postcard::from_bytes(&bytes).map_err(|error| format!("cannot read the job: {error}"))
 }
@@ -290,7 +290,7 @@ fn payload_file(result: &mut TaskResult) -> io::Result<File> {
     let (file, mut at) = match result.output_file.take() {
         Some(mapped) => mapped,
         None => {
-            let file = fixed_file::create_output(0)?;
+            let file = memory_file::output(0)?;
             file.write_all_at(&result.output, 0)?;
             (file, result.output.len() as u64)
         }
@@ -299,7 +299,7 @@ fn payload_file(result: &mut TaskResult) -> io::Result<File> {
         file.write_all_at(part, at)?;
         at += part.len() as u64;
     }
-    fixed_file::seal(&file)?;
+    memory_file::seal(&file)?;
     Ok(file)
 }
 

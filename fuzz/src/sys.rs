@@ -1,7 +1,7 @@
 //! What the modules in `lib.rs` call of `src/sys/`.
 
-#[path = "../../src/sys/fixed_file.rs"]
-pub mod fixed_file;
+#[path = "../../src/sys/memory_file.rs"]
+pub mod memory_file;
 #[path = "../../src/sys/rlimit.rs"]
 pub mod rlimit;
 #[path = "../../src/sys/shared.rs"]

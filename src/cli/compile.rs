@@ -33,7 +33,10 @@ impl CompileArgs {
             return Err(usage(format!("the output {} is the module itself; name another with -o", output.display())));
         }
         let compiler = wrun::Compiler { count_fuel: self.count_fuel, ..self.module.compiler() };
-        self.module.load(compiler)?.save(&output)?;
+        let module = self.module.load(compiler)?;
+        // What could never run is not worth a file.
+        module.check_imports()?;
+        module.save(&output)?;
         Ok(ExitCode::SUCCESS)
     }
 }

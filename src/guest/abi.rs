@@ -14,7 +14,7 @@ use super::limits::Usage;
 use super::state::State;
 use super::window::{self, FileRange, MapError, Recorded, WASM_PAGE};
 use crate::ipc::wire::{InputFault, InputFaultKind};
-use crate::sys::fixed_file;
+use crate::sys::memory_file;
 
 type Guest<'a> = Caller<'a, Box<State>>;
 
@@ -150,12 +150,12 @@ fn input_map(mut guest: Guest<'_>, index: u32, offset: u64, len: u32) -> Result<
 /// but in its last page, a mapping reads as zeros without any fault.
 pub(super) fn truncated(state: &State, (input, end): (u32, u64)) -> Option<InputFault> {
     let range = state.input(input as usize)?;
-    let file_len = fixed_file::len(&range.file).unwrap_or(0);
+    let file_len = memory_file::len(&range.file).unwrap_or(0);
     (file_len < range.offset + end).then_some(InputFault { input, kind: InputFaultKind::Truncated { file_len } })
 }
 
 fn input_changed(input: u32, file: &File) -> wasmtime::Error {
-    let file_len = fixed_file::len(file).unwrap_or(0);
+    let file_len = memory_file::len(file).unwrap_or(0);
     Stop::Input(InputFault { input, kind: InputFaultKind::Truncated { file_len } }).into()
 }
 
@@ -224,7 +224,7 @@ fn output_map(mut guest: Guest<'_>, len: u32) -> Result<u32> {
         return Err(Stop::output_limit(state.job.spec.output_bytes).into());
     }
     let refused = |error| Stop::Limit(format!("cannot make a result of {len} bytes: {error}"));
-    let file = fixed_file::create_output(u64::from(len)).map_err(refused)?;
+    let file = memory_file::output(u64::from(len)).map_err(refused)?;
     let address = if len == 0 {
         EMPTY_WINDOW as usize
     } else {
@@ -297,7 +297,7 @@ pub(super) fn fault_stop(state: &State, recorded: Recorded) -> Option<InputFault
         Recorded::Write { input, offset } => (input, InputFaultKind::Write { offset }),
         Recorded::NoPage { input, offset } => {
             let truncated = state.input(input as usize).and_then(|range| {
-                let file_len = fixed_file::len(&range.file).ok()?;
+                let file_len = memory_file::len(&range.file).ok()?;
                 (file_len < range.offset + range.len).then_some(InputFaultKind::Truncated { file_len })
             });
             (input, truncated.unwrap_or(InputFaultKind::Unreadable { offset }))

@@ -11,7 +11,7 @@ use wasmtime::{Caller, Engine, Linker, Module, Store};
 use super::engine;
 use super::state::State;
 use super::window::{self, WASM_PAGE};
-use crate::sys::fixed_file;
+use crate::sys::memory_file;
 
 const ADDS: u32 = 5_000_000;
 /// Tells a process that it is one of the two that add, and into which file.
@@ -57,7 +57,7 @@ fn two_processes_that_add_into_one_page_lose_no_update() {
     if let Some(path) = std::env::var_os(CHILD) {
         return add(OpenOptions::new().read(true).write(true).open(path).unwrap());
     }
-    let file = fixed_file::create_output(WASM_PAGE as u64).unwrap();
+    let file = memory_file::output(WASM_PAGE as u64).unwrap();
     let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
     let child = || Command::new("/proc/self/exe").args(["--exact", NAME]).env(CHILD, &path).spawn().unwrap();
     for mut child in [child(), child()] {

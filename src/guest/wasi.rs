@@ -26,7 +26,7 @@ use super::files::GuestInput;
 use super::state::State;
 use crate::Access;
 use crate::ipc::wire::{InputFault, InputFaultKind};
-use crate::sys::fixed_file;
+use crate::sys::memory_file;
 
 /// A task's WASI context and what it wrote.
 pub(super) struct Wasi {
@@ -254,7 +254,7 @@ impl InputStream for InputReader {
         let fault = |kind| StreamError::Trap(Stop::Input(InputFault { input: 0, kind }).into());
         match self.input.file.read_at(&mut buffer, self.input.offset + position) {
             Ok(0) if left > 0 => {
-                let file_len = fixed_file::len(&self.input.file).unwrap_or(0);
+                let file_len = memory_file::len(&self.input.file).unwrap_or(0);
                 Err(fault(InputFaultKind::Truncated { file_len }))
             }
             Err(_) => Err(fault(InputFaultKind::Unreadable { offset: position })),

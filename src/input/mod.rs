@@ -79,8 +79,8 @@ impl Input {
     ///
     /// Where the system has no memory for them.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Input> {
-        let file =
-            sys::sealed_memfd(bytes).map_err(|error| Error::system("cannot copy an input into memory", error))?;
+        let file = sys::memory_file::sealed(bytes)
+            .map_err(|error| Error::system("cannot copy an input into memory", error))?;
         Ok(Input::whole(file, name.to_owned(), bytes.len() as u64))
     }
 

@@ -12,7 +12,7 @@ use super::wire::{
     DoneSlot, InputFault, SLOT_WORDS, decode_log, decode_missing, decode_sandbox, encode_log_line, encode_missing,
     encode_sandbox,
 };
-use crate::sys::fixed_file;
+use crate::sys::memory_file;
 use crate::sys::socket::{Socket, Wait};
 
 pub use super::ring::fuzz::ring;
@@ -80,7 +80,7 @@ fn message(data: &[u8]) {
     let (pool, worker) = Socket::pair().expect("a pair");
     // Whether a descriptor is kept shows at the other end of this pair.
     let (watched, watcher) = Socket::pair().expect("a pair");
-    let file = (kinds & 0x40 != 0).then(|| fixed_file::create("fuzz", 16).expect("memory"));
+    let file = (kinds & 0x40 != 0).then(|| memory_file::fixed("fuzz", 16).expect("memory"));
     let count = usize::from(kinds & 0x0f);
     let fd = |at: usize| match &file {
         Some(file) if at % 2 == 1 => file.as_fd(),
@@ -96,7 +96,7 @@ fn message(data: &[u8]) {
         Ok(Some(ToPool::Payload { file })) => {
             assert_eq!(count, 1);
             // As the pool does before it keeps it.
-            let immutable = fixed_file::is_immutable(&file).unwrap_or(false);
+            let immutable = memory_file::is_immutable(&file).unwrap_or(false);
             assert!(!immutable, "a socket, or a file that can be written");
         }
         Ok(Some(ToPool::JobRefused { reason, .. })) => assert!(reason.len() <= 3 * bytes.len()),

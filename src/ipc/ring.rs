@@ -10,7 +10,7 @@ use std::sync::atomic::{Ordering, fence};
 
 use super::place::{PLACE_AREA_BYTES, PlaceReader, PlaceWriter};
 use super::wire::{DoneSlot, Payload, SLOT_WORDS, Slot, TaskSlot};
-use crate::sys::fixed_file;
+use crate::sys::memory_file;
 use crate::sys::shared::SharedMemory;
 
 /// Slots of each direction, and so the most tasks that a worker holds.
@@ -141,7 +141,7 @@ pub struct PoolRing {
 impl PoolRing {
     /// Makes the memory of a new worker; the file goes to the worker.
     pub fn new() -> io::Result<(File, PoolRing)> {
-        let file = fixed_file::create("wrun-ring", RING_BYTES as u64)?;
+        let file = memory_file::fixed("wrun-ring", RING_BYTES as u64)?;
         let memory = Arc::new(SharedMemory::map(&file, RING_BYTES)?);
         memory.word(WAKE_AT).store(NEVER, Ordering::Relaxed);
         let ring = PoolRing {

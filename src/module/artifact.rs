@@ -22,7 +22,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::description::Description;
-use crate::sys::{code_file, fixed_file};
+use crate::sys::memory_file;
 
 const MAGIC: &[u8; 8] = b"wrunmod2";
 const FOOTER_BYTES: u64 = 64;
@@ -78,7 +78,7 @@ struct Footer {
 
 impl Footer {
     fn read(file: &File) -> io::Result<Option<Footer>> {
-        let Some(footer_at) = fixed_file::len(file)?.checked_sub(FOOTER_BYTES) else { return Ok(None) };
+        let Some(footer_at) = memory_file::len(file)?.checked_sub(FOOTER_BYTES) else { return Ok(None) };
         let mut bytes = [0; FOOTER_BYTES as usize];
         file.read_exact_at(&mut bytes, footer_at)?;
         let part = |at: usize| bytes[at..at + 8].try_into().expect("8 bytes");
@@ -113,12 +113,12 @@ pub(super) fn copy(from: &File, to: &mut File) -> io::Result<()> {
 /// A file with the same bytes from which a worker can load code: `artifact` itself, or a copy in memory where its file
 /// system is mounted noexec.
 pub(super) fn loadable(artifact: File) -> io::Result<File> {
-    if !code_file::is_noexec(&artifact)? {
+    if !memory_file::is_noexec(&artifact)? {
         return Ok(artifact);
     }
-    let mut memory = code_file::growing("wrun-code")?;
+    let mut memory = memory_file::growing("wrun-code")?;
     copy(&artifact, &mut memory)?;
-    fixed_file::seal(&memory)?;
+    memory_file::seal(&memory)?;
     Ok(memory)
 }
 

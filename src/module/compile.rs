@@ -15,7 +15,7 @@ use super::fingerprint::Target;
 use super::helper::{Answer, Order, Work};
 use super::source::Source;
 use crate::error::Kind;
-use crate::sys::{self, code_file, compiler_process, fixed_file, self_exe};
+use crate::sys::{compiler_process, memory_file, self_exe};
 use crate::{Error, Result};
 
 /// The most bytes of code that one module may become. A compiler that is tricked into writing without end is stopped
@@ -25,9 +25,9 @@ const MAX_CODE_BYTES: u64 = 2 << 30;
 /// Compiles a module. Gives code and trailer, in sealed memory, and what the trailer says.
 pub(super) fn compile(compiler: &Compiler, source: &Source, target: Target) -> Result<(File, Meta)> {
     let hold = |error| Error::system("cannot hold a module in memory", error);
-    let mut module = sys::sealed_memfd(&source.bytes).map_err(hold)?;
+    let mut module = memory_file::sealed(&source.bytes).map_err(hold)?;
     module.rewind().map_err(hold)?;
-    let mut code = code_file::growing("wrun-code").map_err(hold)?;
+    let mut code = memory_file::growing("wrun-code").map_err(hold)?;
     let (description, debug_len) = run(compiler, source, target, Work::Compile, &module, &code)?;
     let finish = || {
         let whole_len = code.seek(SeekFrom::End(0))?;
@@ -38,7 +38,7 @@ pub(super) fn compile(compiler: &Compiler, source: &Source, target: Target) -> R
         let meta = Meta { name: source.name.clone(), compiler: target.fingerprint.to_owned(), description };
         artifact::write_trailer(&mut code, code_len, debug_len, &meta)?;
         // From here on nobody can change the code, not even a process that the compiler process might have left.
-        fixed_file::seal(&code)?;
+        memory_file::seal(&code)?;
         Ok(meta)
     };
     let meta = finish().map_err(hold)?;
@@ -48,7 +48,7 @@ pub(super) fn compile(compiler: &Compiler, source: &Source, target: Target) -> R
 /// Checks and describes precompiled code.
 pub(super) fn describe(compiler: &Compiler, source: &Source, target: Target, code: &File) -> Result<Description> {
     let nothing =
-        code_file::growing("wrun-nothing").map_err(|error| Error::system("cannot make a memory file", error))?;
+        memory_file::growing("wrun-nothing").map_err(|error| Error::system("cannot make a memory file", error))?;
     run(compiler, source, target, Work::Describe, code, &nothing).map(|(description, _)| description)
 }
 
@@ -86,7 +86,7 @@ fn run(
         work,
     };
     let system = |error| Error::system("cannot start the compiler process", error);
-    let answer = code_file::growing("wrun-answer").map_err(system)?;
+    let answer = memory_file::growing("wrun-answer").map_err(system)?;
     let mut child = Command::new(&exe)
         .args(order.to_args())
         .env_clear()

@@ -186,7 +186,7 @@ impl Compiler {
         }
         let code = match &source.file {
             Some(file) => file.try_clone().and_then(artifact::loadable),
-            None => crate::sys::sealed_memfd(&source.bytes),
+            None => crate::sys::memory_file::sealed(&source.bytes),
         };
         let code = code.map_err(|error| Error::system("cannot hold precompiled code", error))?;
         // What this very compiler wrote needs no second look; anything else is checked where a fault does no harm.

@@ -12,7 +12,7 @@ use crate::ipc::ring::forge::Forge;
 use crate::ipc::ring::{INLINE_MAX_BYTES, SLOTS, WorkerRing};
 use crate::ipc::wire::{DoneSlot, Payload, TaskSlot};
 use crate::sandbox::{Layer, Missing};
-use crate::sys::fixed_file;
+use crate::sys::memory_file;
 use crate::sys::process::{become_worker, monotonic_ns, stop_this_process};
 use crate::sys::socket::{Socket, Wait};
 
@@ -134,18 +134,18 @@ pub(super) const LIES: &[Lie] = &[
     }),
     ("announces a file and sends none", |liar| liar.announce_file(10)),
     ("sends a file that can change", |liar| {
-        let file = fixed_file::create_output(4096).expect("memory");
+        let file = memory_file::output(4096).expect("memory");
         liar.send_file(&[file.as_fd()]);
     }),
     ("sends a file that is too short", |liar| {
-        let file = fixed_file::create_output(5).expect("memory");
-        fixed_file::seal(&file).expect("sealed");
+        let file = memory_file::output(5).expect("memory");
+        memory_file::seal(&file).expect("sealed");
         liar.send_file(&[file.as_fd()]);
     }),
     ("sends a longer file than announced", |liar| {
-        let file = fixed_file::create_output(1 << 20).expect("memory");
+        let file = memory_file::output(1 << 20).expect("memory");
         file.write_all_at(&[b'x'; 10], 0).expect("written");
-        fixed_file::seal(&file).expect("sealed");
+        memory_file::seal(&file).expect("sealed");
         liar.send_file(&[file.as_fd()]);
         liar.leave();
     }),
@@ -153,13 +153,13 @@ pub(super) const LIES: &[Lie] = &[
     ("sends a directory", |liar| liar.send_file(&[File::open("/").expect("a directory").as_fd()])),
     ("sends a device", |liar| liar.send_file(&[File::open("/dev/zero").expect("a device").as_fd()])),
     ("sends too many files", |liar| {
-        let file = fixed_file::create_output(10).expect("memory");
-        fixed_file::seal(&file).expect("sealed");
+        let file = memory_file::output(10).expect("memory");
+        memory_file::seal(&file).expect("sealed");
         liar.send_file(&[file.as_fd(); 16]);
     }),
     ("sends files for tasks that it does not have", |liar| {
-        let file = fixed_file::create_output(10).expect("memory");
-        fixed_file::seal(&file).expect("sealed");
+        let file = memory_file::output(10).expect("memory");
+        memory_file::seal(&file).expect("sealed");
         while (ToPool::Payload { file: file.as_fd() }).send(&liar.socket).is_ok() {}
     }),
     ("sends an empty message", |liar| liar.say(&[])),

@@ -237,7 +237,8 @@ fn again(ended: Ended) -> Pending {
     if earlier.len() == MAX_EARLIER {
         earlier.remove(0);
     }
-    earlier.extend(outcome.result.err());
+    // A core dump is too large to be kept for an attempt that may not be the last.
+    earlier.extend(outcome.result.err().map(|error| TaskError { core_dump: None, ..error }));
     let (attempts, retried) = (outcome.stats.attempts, retried + 1);
     Pending { attempts, retried, earlier, ..Pending::new(tag, outcome.index, function, outcome.task) }
 }

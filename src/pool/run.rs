@@ -7,7 +7,7 @@ use super::dispatcher::{Dispatcher, lost_event};
 use super::held::{Ended, Pending};
 use super::prepare::MAP;
 use super::stop::StopHandle;
-use crate::event::{Event, Outcome, RunStats, Status};
+use crate::event::{Event, Outcome, Output, RunStats, Status};
 use crate::sys::rlimit;
 use crate::{Result, Source};
 
@@ -195,11 +195,16 @@ impl Order {
 
 /// The bytes that an outcome keeps in memory.
 fn size(outcome: &Outcome) -> u64 {
-    outcome.result.as_ref().map_or(0, |output| output.len() as u64)
+    bytes(outcome).map_or(0, |bytes| bytes.len() as u64)
+}
+
+/// The result or, of a task that failed, the core dump.
+fn bytes(outcome: &Outcome) -> Option<&Output> {
+    outcome.result.as_ref().map_or_else(|error| error.core_dump.as_ref(), Some)
 }
 
 fn held_descriptors(outcome: &Outcome) -> usize {
-    let mapped = outcome.result.as_ref().is_ok_and(|output| output.as_input().is_some());
+    let mapped = bytes(outcome).is_some_and(|bytes| bytes.as_input().is_some());
     usize::from(mapped) + outcome.task.inputs.iter().filter(|input| input.is_last_of_file()).count()
 }
 

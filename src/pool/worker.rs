@@ -17,7 +17,7 @@ use crate::ipc::ring::{MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, Violation};
 use crate::ipc::wire::{DoneSlot, InputRange, PROTOCOL_VERSION, Payload, TaskSlot};
 use crate::module::explain::one_line;
 use crate::sandbox::{Missing, Sandbox};
-use crate::sys::fixed_file;
+use crate::sys::memory_file;
 use crate::sys::process::Process;
 use crate::sys::socket::{Socket, Wait};
 use crate::{Directory, Input, Task};
@@ -312,7 +312,7 @@ impl Worker {
                 Ok(Some(ToPool::Payload { file })) => {
                     // Looked at now, so that no descriptor is kept that is something else: the worker's own end of the
                     // socket, say, which would hide its death.
-                    if !fixed_file::is_immutable(&file).unwrap_or(false) {
+                    if !memory_file::is_immutable(&file).unwrap_or(false) {
                         return News::Gone(Some(Violation(
                             "it sent a result that is no memory file, or can still change",
                         )));

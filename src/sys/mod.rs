@@ -2,12 +2,10 @@
 
 #[cfg(test)]
 mod attack_tests;
-pub mod code_file;
 pub mod compiler_process;
 pub mod fault;
-pub mod fixed_file;
 pub mod interrupt;
-mod memfd;
+pub mod memory_file;
 pub mod path_access;
 pub mod poll;
 pub mod private_dir;
@@ -21,5 +19,4 @@ pub mod socket;
 mod waker;
 pub mod window;
 
-pub(crate) use memfd::sealed_memfd;
 pub use waker::Waker;

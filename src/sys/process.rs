@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::fixed_file;
+use super::memory_file;
 use super::socket::Socket;
 
 /// Bytes of a worker's standard error that are kept: enough for a panic message.
@@ -31,7 +31,7 @@ impl Process {
     /// Starts `exe` with `args`, an empty environment, `socket` as standard input, nothing as standard output, a
     /// bounded memory file as standard error, and a process group of its own.
     pub fn start(exe: &Path, args: &[&str], socket: Socket) -> io::Result<Process> {
-        let stderr = fixed_file::create("wrun-stderr", STDERR_BYTES)?;
+        let stderr = memory_file::fixed("wrun-stderr", STDERR_BYTES)?;
         let mut child = Command::new(exe)
             .args(args)
             .env_clear()
@@ -87,7 +87,7 @@ impl Process {
                 (None, code) => format!("exited with code {}", code.unwrap_or_default()),
             },
         };
-        match fixed_file::text(&self.stderr) {
+        match memory_file::text(&self.stderr) {
             words if words.is_empty() => end,
             words => format!("{end}: {words}"),
         }
