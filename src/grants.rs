@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::Kind;
@@ -37,7 +37,7 @@ pub struct Grants {
 }
 
 impl Grants {
-    /// Whether a task's result can depend on something that is neither in the job nor in the task.
+    /// Whether no task's result can depend on something that is neither in the job nor in the task.
     pub fn are_pure(&self) -> bool {
         self.directories.is_empty() && !self.clock && !self.random
     }
@@ -52,6 +52,8 @@ pub struct Directory {
     access: Access,
     /// Device and inode.
     id: (u64, u64),
+    /// Where it was when it was opened, without links.
+    host_path: PathBuf,
 }
 
 impl Directory {
@@ -68,10 +70,10 @@ impl Directory {
         let open = || {
             let file = path_access::open_directory(host_path)?;
             let metadata = file.metadata()?;
-            Ok((file, (metadata.dev(), metadata.ino())))
+            Ok((file, (metadata.dev(), metadata.ino()), host_path.canonicalize()?))
         };
-        let (file, id) = open().map_err(|error| Kind::file("cannot grant directory", host_path, error))?;
-        Ok(Directory { file: Arc::new(file), guest_path, access, id })
+        let (file, id, whole_path) = open().map_err(|error| Kind::file("cannot grant directory", host_path, error))?;
+        Ok(Directory { file: Arc::new(file), guest_path, access, id, host_path: whole_path })
     }
 
     /// What tasks call it.
@@ -84,9 +86,19 @@ impl Directory {
         self.access
     }
 
+    /// Whether tasks may write what is at this path of the host, as far as this directory is concerned.
+    pub fn is_writable_at(&self, host_path: impl AsRef<Path>) -> bool {
+        let inside = host_path.as_ref().canonicalize().is_ok_and(|path| path.starts_with(&self.host_path));
+        self.access == Access::ReadWrite && inside
+    }
+
     /// Device and inode.
     pub(crate) fn id(&self) -> (u64, u64) {
         self.id
+    }
+
+    pub(crate) fn host_path(&self) -> &Path {
+        &self.host_path
     }
 
     pub(crate) fn file(&self) -> &File {

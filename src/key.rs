@@ -44,7 +44,7 @@ impl FromStr for TaskKey {
 /// Makes the keys of a job's tasks.
 ///
 /// A key covers the contents of the module and of all inputs, the names of shared inputs, function, argument, the words of a
-/// command, `reduce`, whether instances are reused, the limits that a task can notice (not time), the seed, and what was
+/// command (with its name), `reduce`, whether instances are reused, the limits that a task can notice (not time), the seed, and what was
 /// granted: of a directory, which one it is, and not what is in it. It does not cover the task's position: items may be moved
 /// and added. A task that looks at its index, or a WASI program that uses random numbers, may give another result at another
 /// place.
@@ -81,6 +81,10 @@ impl TaskKeys {
             Entry::Scalar(function) => fields.add(b"function").add(function.name.as_bytes()),
             Entry::Command => fields.add(b"command"),
         };
+        if job.module.description().wasi {
+            // It is the first word that a program sees.
+            fields.add(job.module.name().as_bytes());
+        }
         fields.add(reduce.unwrap_or_default().as_bytes());
         fields.number(u64::from(job.instances == Instances::Reused));
         let limits = &job.limits;

@@ -14,7 +14,7 @@ use crate::report::{JobLog, ToContinue};
 #[command(next_help_heading = "Failure")]
 pub struct FailureArgs {
     /// End the run when tasks have failed: start no more (soon), or kill running ones, too (now); fail=N waits for N
-    /// failures [default for soon and now: 1], fail=N% for that share of the tasks that have ended, at least 3
+    /// failures [default for soon and now: 1], fail=N% for that share of the tasks that have ended, not before 3 have
     #[arg(long, value_name = "never|soon|now[,fail=N|N%]", default_value = "never", hide_default_value = true, value_parser = halt)]
     halt: Halt,
 

@@ -13,7 +13,7 @@ use super::usage;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Sandbox")]
 pub struct GrantArgs {
-    /// Let tasks use a directory, under the path GUEST (default: HOST itself), for reading unless :rw follows; repeatable
+    /// Let tasks use a directory, under the path GUEST (default: HOST itself), for reading (:ro) unless :rw follows; repeatable
     #[arg(
         long = "dir",
         value_name = "HOST[::GUEST][:rw]",
@@ -88,6 +88,12 @@ fn directory(text: OsString) -> Result<NamedDirectory, String> {
         return Err("give HOST or HOST::GUEST, such as /srv/data::/data, with :rw behind it to let tasks write".into());
     }
     let guest = std::str::from_utf8(guest).map_err(|_| "what the guest calls it is not UTF-8; give HOST::GUEST")?;
+    if guest.contains(':') {
+        return Err("GUEST has no colon; give HOST, HOST::GUEST or HOST::GUEST:rw".into());
+    }
+    if colons.is_some() && guest.split('/').any(|part| part == "..") {
+        return Err("GUEST has no `..`; give the path that tasks are to use".into());
+    }
     Ok(NamedDirectory { host: PathBuf::from(OsStr::from_bytes(host)), guest: guest.to_owned(), access })
 }
 
@@ -121,7 +127,7 @@ mod tests {
         assert_eq!(parse("/a::/b:rw"), named("/a", "/b", Access::ReadWrite));
         assert_eq!(parse("a:b::c:ro"), named("a:b", "c", Access::ReadOnly));
         assert_eq!(parse("a::b::c"), named("a::b", "c", Access::ReadOnly));
-        for text in ["", "::", "a::", "::b", ":rw", "a:::rw"] {
+        for text in ["", "::", "a::", "::b", ":rw", "a:::rw", "a:b", "a::b:wr", "a::b:RW", "a::b:rw:rw", "a::/b/../c"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

@@ -210,8 +210,8 @@ fn write_how_to_run(out: &mut String, description: &Description, entry: Option<E
     // A task that reads inputs is most often given files.
     let maps = description.wrun_imports.iter().any(|import| import == wrun_abi::import::INPUT_MAP);
     let items = if maps { "--files FILE..." } else { "ITEM..." };
-    // A name with a NUL cannot be said on a command line; it is shown as what it is.
-    let word = |text: &str| quote(text.as_bytes()).unwrap_or_else(|| name(text));
+    // A name that no command line can hold is shown as what it is, and does nothing there either.
+    let word = |text: &str| quote(text.as_bytes()).or_else(|| quote(name(text).as_bytes())).unwrap_or_default();
     let path = word(path);
     match entry {
         Some(Entry::Task(_)) => writeln!(out, "  wrun map {path} {items}"),

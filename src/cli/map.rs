@@ -23,7 +23,7 @@ use super::options::{self, LimitArgs, SandboxArgs, TaskArgs, WorkerArgs};
 use super::print::STDOUT;
 use super::resume::LoggedItems;
 use super::usage;
-use crate::report::{Form, ProgressMode, Report, Rerun, Settings, Tally};
+use crate::report::{Form, ProgressMode, Report, Rerun, Settings, Tally, line_to_stderr};
 
 /// Run one task per item, in parallel; print the results in item order
 #[derive(Debug, clap::Args)]
@@ -135,7 +135,7 @@ impl MapArgs {
         job.instances = self.workers.instances();
         self.grants.grant(&mut job)?;
         self.failure.apply(&mut job);
-        let core_dumps = self.core_dumps.open()?;
+        let core_dumps = self.core_dumps.open(&job.grants)?;
         job.core_dumps = core_dumps.is_some();
         let settings = Settings {
             form: self.results.form(),
@@ -149,6 +149,9 @@ impl MapArgs {
         let (total, failure) = (items.total(), items.failure());
         let (items, log) = match log {
             Some((log, earlier)) => {
+                if earlier.is_some() && !job.grants.are_pure() {
+                    line_to_stderr(IMPURE);
+                }
                 let keys = TaskKeys::new(&job, self.results.reduce.as_deref())?;
                 (LoggedItems::new(items, keys, &log, earlier)?, Some(log))
             }
@@ -176,7 +179,7 @@ impl MapArgs {
         };
         let code = match printed.and_then(|()| report.borrow_mut().finish()) {
             _ if interrupted.get() => exit_code::INTERRUPTED,
-            Ok(Tally { failed: 0, cancelled: 0, .. }) => exit_code::OK,
+            Ok(Tally { failed: 0, cancelled: 0, merge_failed: false, .. }) => exit_code::OK,
             Ok(_) => exit_code::TASK_FAILED,
             // Whoever reads the results has enough of them.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => exit_code::OK,
@@ -201,6 +204,10 @@ fn words_of_run(module: &Path, chosen: Option<&str>, shared_options: Vec<OsStrin
     words.extend(shared_options);
     words
 }
+
+/// Said where an earlier result need not be what a task would give now.
+const IMPURE: &str = "wrun: warning: results in the joblog are taken as they are, although tasks may see other files in --dir, \
+                      another time or other random numbers now";
 
 /// Checks what is known of the arguments before the first task starts.
 fn check_entry(module: &Module, entry: &Entry, has_words: bool, items: &Items) -> anyhow::Result<()> {

@@ -23,7 +23,6 @@ mod run;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Id, Parser, Subcommand};
@@ -152,8 +151,7 @@ fn with_variable(arg: clap::Arg) -> clap::Arg {
     let variable = variable(name);
     let arg = arg.env(variable).hide_env(true);
     match arg.get_action() {
-        // Empty, 0, false, no and off are false; whatever else the variable holds is true.
-        ArgAction::SetTrue => arg.value_parser(FalseyValueParser::new()),
+        ArgAction::SetTrue => arg.value_parser(parse::switch),
         _ => arg,
     }
 }

@@ -180,8 +180,8 @@ pub struct LimitArgs {
     #[arg(long, value_name = "SIZE", default_value = "1M", value_parser = parse::size_above_0)]
     stack: u64,
 
-    /// Stop a task after about N instructions, at the same one in every run; makes all tasks slower [default: none]
-    #[arg(long, value_name = "N")]
+    /// Stop a task after about N instructions (5K, 2M, 1G), at the same one in every run; makes all tasks slower [default: none]
+    #[arg(long, value_name = "N", value_parser = parse::count)]
     fuel: Option<u64>,
 
     /// Keep this many bytes of a task's log lines and standard error

@@ -22,6 +22,27 @@ pub fn size_above_0(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Whether a variable switches its option on.
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "" | "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err("neither true nor false; give one of these, or yes, no, on, off, 1, 0 or nothing".to_owned()),
+    }
+}
+
+/// A count above 0: `1000`, `5K`, `2M`, `1G`; here these are powers of 1000.
+pub fn count(text: &str) -> Result<u64, String> {
+    let wrong = || "not a number; give a whole one, with K, M or G for powers of 1000, such as 5M".to_owned();
+    let (digits, factor) = match text.as_bytes().last() {
+        Some(b'K' | b'k') => (&text[..text.len() - 1], 1000),
+        Some(b'M' | b'm') => (&text[..text.len() - 1], 1_000_000),
+        Some(b'G' | b'g') => (&text[..text.len() - 1], 1_000_000_000),
+        _ => (text, 1u64),
+    };
+    digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(wrong)
+}
+
 /// A duration above 0: `500ms`, `2s`, `1m 30s`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
@@ -151,6 +172,22 @@ mod tests {
             assert!(size(text).is_err(), "{text}");
         }
         assert_eq!(size_above_0("0K"), Err("must be at least 1 byte".to_owned()));
+    }
+
+    #[test]
+    fn switches_are_on_or_off() {
+        assert!(["1", "true", "YES", "on"].iter().all(|text| switch(text) == Ok(true)));
+        assert!(["", "0", "False", "no", "off"].iter().all(|text| switch(text) == Ok(false)));
+        assert!(["maybe", "nein", "2"].iter().all(|text| switch(text).is_err()));
+    }
+
+    #[test]
+    fn counts_are_powers_of_1000() {
+        assert_eq!(
+            [count("0"), count("7"), count("5K"), count("2m"), count("1G")].map(Result::unwrap),
+            [0, 7, 5000, 2_000_000, 1_000_000_000]
+        );
+        assert!(["", "K", "-1", "1.5M", "x", "99999999999G"].iter().all(|text| count(text).is_err()));
     }
 
     #[test]

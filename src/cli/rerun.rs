@@ -1,6 +1,6 @@
 //! Which options of a `map` a `run` of one of its tasks needs.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use clap::parser::ValueSource;
@@ -25,6 +25,9 @@ pub fn shared_options(matches: &ArgMatches, command: &clap::Command) -> Vec<OsSt
             ArgAction::SetTrue if given.get_flag(id) => words.push(format!("--{name}").into()),
             ArgAction::Set | ArgAction::Append => {
                 for value in given.get_raw(id).into_iter().flatten() {
+                    // A value may be a secret, and this is shown and logged: whoever runs it again has it in the environment.
+                    let name_alone = || value.as_bytes().split(|byte| *byte == b'=').next().map(OsStr::from_bytes);
+                    let value = if name == "env" { name_alone().unwrap_or(value) } else { value };
                     let mut word = OsString::from(format!("--{name}"));
                     if value.as_bytes().starts_with(b"-") {
                         word.push("=");

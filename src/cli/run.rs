@@ -119,7 +119,7 @@ impl RunArgs {
         let mut job = Job::new(&module).call(options::call_name(entry)).limits(self.limits.limits());
         job.inputs = inputs;
         self.grants.grant(&mut job)?;
-        let core_dumps = self.core_dumps.open()?;
+        let core_dumps = self.core_dumps.open(&job.grants)?;
         job.core_dumps = core_dumps.is_some();
         let mut pool = Pool::builder().workers(NonZeroUsize::MIN).sandbox(sandbox).build()?;
         if attached {

@@ -13,7 +13,7 @@ use super::fault;
 use super::files::FileTable;
 use super::job::{Callable, LoadedJob, deserialize};
 use super::place;
-use super::refusals::Refused;
+use super::refusals::{Refused, Said};
 use super::result::TaskResult;
 use super::scalar;
 use super::state::State;
@@ -137,8 +137,9 @@ impl Guest {
         });
         let unharmed = ended.is_ok() && live.store.data().windows.recorded().is_none();
         result.clear();
-        // An error means that the code does not count any.
-        result.fuel = live.store.get_fuel().map_or(0, |left| fuel - left);
+        if job.spec.counts_fuel {
+            result.fuel = live.store.get_fuel().map_or(0, |left| fuel - left);
+        }
         conclude(&ended, function, live.store.data_mut(), result);
         if let Err(error) = &ended {
             live.dump(error, result);
@@ -318,9 +319,15 @@ fn name_refusal(state: &State, result: &mut TaskResult) {
         return;
     }
     let said = || Refused::said_by(&own_words, !state.job.preopens.is_empty());
-    if let Some(refused) = state.refused.or_else(said) {
-        result.message = format!("{own_words}; {}", refused.advice()).into();
-        result.status = Status::Denied;
+    match state.refused.map(Said::Clearly).or_else(said) {
+        Some(Said::Clearly(refused)) => {
+            result.message = format!("{own_words}; {}", refused.advice()).into();
+            result.status = Status::Denied;
+        }
+        Some(Said::Perhaps(refused)) => {
+            result.message = format!("{own_words} (if that is about a file: {})", refused.advice()).into();
+        }
+        None => {}
     }
 }
 

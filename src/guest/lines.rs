@@ -1,6 +1,6 @@
 //! Lines of source code, from a module's DWARF.
 //!
-//! What is read here is a stranger's. All errors mean that nothing is known; the sizes are bounded, and a bug in the reader
+//! What is read here is a stranger's. All errors mean that nothing is known; what is read is bounded, and a bug in the reader
 //! costs no more than the lines.
 //!
 //! Source: "DWARF for WebAssembly", <https://yurydelendik.github.io/webassembly-dwarf/>: addresses count from the start of
@@ -9,15 +9,18 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use gimli::{EndianSlice, LittleEndian};
+use gimli::Reader as _;
 
+use super::bounded_reader::BoundedReader;
 use crate::module::debug::DebugInfo;
-
-type Bytes = EndianSlice<'static, LittleEndian>;
 
 /// The most DWARF that is read, in bytes; it is mapped, not copied.
 const MAX_DWARF_BYTES: usize = 512 << 20;
+/// The most bytes that are read for a module, and again for each instruction: a stranger's few may say the same again and again.
+const MAX_READ_BYTES: usize = 32 << 20;
 /// The most functions that are told for one instruction: compilers inline some, and a stranger may claim any number.
 const MAX_INLINED: usize = 32;
 /// The longest path, in bytes.
@@ -25,7 +28,8 @@ const MAX_PATH_BYTES: usize = 1000;
 
 /// The lines of a module.
 pub(super) struct Lines {
-    context: addr2line::Context<Bytes>,
+    context: addr2line::Context<BoundedReader>,
+    budget: Arc<AtomicUsize>,
     code_start: u64,
 }
 
@@ -62,21 +66,24 @@ impl Lines {
         {
             return None;
         }
+        let budget = Arc::new(AtomicUsize::new(MAX_READ_BYTES));
         let section = |id: gimli::SectionId| {
             let bytes = info.sections.get(id.name()).copied().unwrap_or_default();
-            Ok::<_, gimli::Error>(EndianSlice::new(bytes, LittleEndian))
+            Ok::<_, gimli::Error>(BoundedReader::new(bytes, &budget))
         };
         let read = || addr2line::Context::from_dwarf(gimli::Dwarf::load(section)?);
         let context = catch_unwind(AssertUnwindSafe(read)).ok()?.ok()?;
-        Some(Lines { context, code_start: info.code_start })
+        Some(Lines { context, budget, code_start: info.code_start })
     }
 
     /// The functions that the instruction at this offset of the module is in: the innermost one, and those that it was inlined into.
     pub fn at(&self, offset: u32) -> Vec<Line> {
         let find = || {
             let address = u64::from(offset).checked_sub(self.code_start)?;
+            self.budget.store(MAX_READ_BYTES, Ordering::Relaxed);
             let unit = self.context.find_dwarf_and_unit(address).skip_all_loads();
-            let directory = unit.and_then(|unit| unit.comp_dir).map(|directory| directory.to_string_lossy());
+            let directory = unit.and_then(|unit| unit.comp_dir.as_ref());
+            let directory = directory.and_then(|directory| directory.to_string_lossy().ok());
             let mut frames = self.context.find_frames(address).skip_all_loads().ok()?;
             let mut lines = Vec::new();
             while let (true, Ok(Some(frame))) = (lines.len() < MAX_INLINED, frames.next()) {
@@ -147,5 +154,34 @@ mod tests {
             let found = lines.map(|lines| [0, 7, u32::MAX].map(|offset| lines.at(offset)));
             assert!(found.is_none_or(|found| found.iter().flatten().all(|line| line.place.is_none())));
         }
+    }
+
+    /// Many functions that all say that they have the same many ranges.
+    #[test]
+    fn few_bytes_that_stand_for_very_many_are_not_followed() {
+        const FUNCTIONS: usize = 20_000;
+        const RANGES: u32 = 60_000;
+        // A unit with its addresses (low and high); a function with its ranges.
+        let abbrev = [1, 0x11, 1, 0x11, 0x01, 0x12, 0x06, 0, 0, 2, 0x2e, 0, 0x55, 0x17, 0, 0, 0];
+        let mut unit = vec![4, 0, 0, 0, 0, 0, 4, 1];
+        unit.extend([0u32, 1 << 30].iter().flat_map(|address| address.to_le_bytes()));
+        unit.extend([2, 0, 0, 0, 0].repeat(FUNCTIONS));
+        unit.push(0);
+        let info = [&(unit.len() as u32).to_le_bytes()[..], &unit].concat();
+        let ranges = (1..=RANGES).flat_map(|start| [start * 4, start * 4 + 2]).chain([0, 0]);
+        let ranges: Vec<u8> = ranges.flat_map(u32::to_le_bytes).collect();
+        let lines_of = |functions: bool| {
+            let info = if functions { info.clone() } else { [&23u32.to_le_bytes()[..], &unit[..21], &[0; 2]].concat() };
+            let sections =
+                [(".debug_abbrev", abbrev.to_vec()), (".debug_info", info), (".debug_ranges", ranges.clone())];
+            let sections = sections.map(|(name, bytes)| (name.to_owned(), &*Vec::leak(bytes)));
+            Lines::read(&DebugInfo { sections: HashMap::from(sections), ..DebugInfo::default() }).expect("DWARF")
+        };
+        let bomb = lines_of(true);
+        assert_eq!(bomb.at(8), []);
+        assert_eq!(bomb.budget.load(Ordering::Relaxed), 0, "it was read as far as is allowed");
+        let control = lines_of(false);
+        control.at(8);
+        assert!(control.budget.load(Ordering::Relaxed) > MAX_READ_BYTES / 2, "one function is read to its end");
     }
 }

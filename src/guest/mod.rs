@@ -3,6 +3,7 @@
 mod abi;
 #[cfg(test)]
 mod atomics_tests;
+mod bounded_reader;
 pub(crate) mod describe;
 pub(crate) mod engine;
 mod fault;

@@ -77,14 +77,18 @@ pub(crate) fn answer_questions(writer: &PlaceWriter, clock: &TaskClock) {
         // A guest that stopped while it was loading holds the lock, and will for ever.
         let symbols = LOADED.try_lock().ok().and_then(|loaded| loaded.clone());
         let (Some(symbols), true) = (symbols, runs()) else { continue };
+        let instantiating = matches!(stopped, Stopped::Instantiating);
         let frames = match stopped {
             Stopped::Pcs(pcs) => symbols.frames_at(&pcs),
             Stopped::Frames(frames) => frames,
             Stopped::Instantiating => Vec::new(),
         };
         if frames.is_empty() {
-            let summary = "while it was being instantiated".to_owned();
-            writer.answer(ticket, Detail::All, &Place { summary, frames: String::new() });
+            // It may also have been in a piece of wasmtime's own, which says nothing.
+            if instantiating {
+                let summary = "while it was being instantiated".to_owned();
+                writer.answer(ticket, Detail::All, &Place { summary, frames: String::new() });
+            }
             continue;
         }
         symbols.tell(&frames, |detail, trace| {

@@ -28,7 +28,7 @@ impl Refused {
 
     /// Whether a guest's words say that a call of WASI would have taken over too much: `errno` `nomem`, which nothing else gives.
     pub fn too_much_at_once(message: &str) -> bool {
-        message.contains("os error 48")
+        message.contains("(os error 48)")
     }
 
     /// What the guest was refused where that shows only in what it says: libraries know the granted directories, and do not
@@ -36,23 +36,31 @@ impl Refused {
     ///
     /// Sources: the standard library of Rust for wasip1 (`open_parent`), `strerror` of wasi-libc, the error numbers of WASI
     /// preview 1 as Rust prints them.
-    pub fn said_by(message: &str, grants_directories: bool) -> Option<Refused> {
-        const REFUSED: [&str; 5] = [
-            "pre-opened file descriptor",
-            "Capabilities insufficient",
-            "os error 76",
-            "Operation not permitted",
-            "os error 63",
-        ];
-        // A guest's own affair where it has directories, and all that it can come to where it has none.
-        const NOTHING_THERE: [&str; 4] =
-            ["No such file or directory", "os error 44", "Bad file descriptor", "os error 8)"];
+    pub fn said_by(message: &str, grants_directories: bool) -> Option<Said> {
         let says = |signs: &[&str]| signs.iter().any(|sign| message.contains(sign));
-        match grants_directories {
-            true => says(&REFUSED).then_some(Refused::OutsideGrant),
-            false => (says(&REFUSED) || says(&NOTHING_THERE)).then_some(Refused::Files),
+        // No file is there for a guest without directories; one that has some may have named a wrong one.
+        let refused = if grants_directories { Refused::OutsideGrant } else { Refused::Files };
+        if says(&["pre-opened file descriptor", "(os error 76)", "(os error 63)"])
+            || !grants_directories && says(&["(os error 44)", "(os error 8)"])
+        {
+            return Some(Said::Clearly(refused));
         }
+        if says(&["Capabilities insufficient", "Operation not permitted"])
+            || !grants_directories && says(&["No such file or directory", "Bad file descriptor"])
+        {
+            return Some(Said::Perhaps(refused));
+        }
+        None
     }
+}
+
+/// What a guest's words mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// They are a library's, about a file that was refused.
+    Clearly(Refused),
+    /// They may be about something else.
+    Perhaps(Refused),
 }
 
 /// Puts functions that refuse in the place of those of WASI that the module imports and that could do nothing but refuse:
@@ -87,13 +95,17 @@ mod tests {
 
     #[test]
     fn libraries_say_what_was_refused() {
+        let said = Refused::said_by;
         let rust = r#"failed to find a pre-opened file descriptor through which "a" could be opened"#;
-        assert_eq!(Refused::said_by(rust, false), Some(Refused::Files));
-        assert_eq!(Refused::said_by(rust, true), Some(Refused::OutsideGrant));
-        assert_eq!(Refused::said_by("a: Operation not permitted (os error 63)", true), Some(Refused::OutsideGrant));
-        assert_eq!(Refused::said_by("a: No such file or directory (os error 44)", false), Some(Refused::Files));
-        assert_eq!(Refused::said_by("a: No such file or directory (os error 44)", true), None);
-        assert_eq!(Refused::said_by("a: Bad file descriptor", true), None);
-        assert_eq!(Refused::said_by("no such file", true), None);
+        assert_eq!(said(rust, false), Some(Said::Clearly(Refused::Files)));
+        assert_eq!(said(rust, true), Some(Said::Clearly(Refused::OutsideGrant)));
+        let not_permitted = "a: Operation not permitted (os error 63)";
+        assert_eq!(said(not_permitted, true), Some(Said::Clearly(Refused::OutsideGrant)));
+        assert_eq!(said("a: Operation not permitted", true), Some(Said::Perhaps(Refused::OutsideGrant)));
+        assert_eq!(said("a: No such file or directory (os error 44)", false), Some(Said::Clearly(Refused::Files)));
+        assert_eq!(said("a: No such file or directory (os error 44)", true), None);
+        assert_eq!(said("a: Bad file descriptor", false), Some(Said::Perhaps(Refused::Files)));
+        assert_eq!(said("a: Bad file descriptor", true), None);
+        assert_eq!(said("no such file", true), None);
     }
 }

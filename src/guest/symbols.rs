@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::{self, Write};
 use std::fs::File;
+use std::panic::catch_unwind;
 use std::sync::{Mutex, PoisonError};
 
 use wasmtime::{Module, WasmBacktrace};
@@ -143,8 +144,12 @@ impl Details {
     }
 }
 
-/// A name as it is in the source, or its beginning.
+/// A name as it is in the source, or its beginning. A stranger's name that a demangler cannot stand stays as it is.
 fn demangle(name: &str) -> String {
+    catch_unwind(|| demangled(name)).unwrap_or_else(|_| name.chars().take(MAX_NAME_BYTES / 4).collect())
+}
+
+fn demangled(name: &str) -> String {
     let mut text = Bounded(String::new());
     // What does not fit is cut. Some short names stand for endless ones, so that must be found out while they are written.
     if let Ok(name) = rustc_demangle::try_demangle(name) {

@@ -16,21 +16,26 @@ use crate::ipc::wire::{
 };
 use crate::sys::rlimit;
 
-/// The end of a task that was killed for its time, and where it was then, as far as its worker said.
-pub(super) fn timed_out(pending: Pending, limit: Duration, place: Place, worker: u32) -> Ended {
-    let mut message = format!("timed out after {}", humantime::format_duration(limit));
-    if !place.summary.is_empty() {
-        message = format!("{message} {}", place.summary);
+impl Prepared {
+    /// The end of a task whose time was over, and where it was then, as far as its worker said.
+    pub(super) fn timed_out(&self, mut pending: Pending, place: Option<Place>, worker: u32) -> Ended {
+        pending.attempts += 1;
+        let limit = self.limits.timeout.unwrap_or_default();
+        let Place { summary, frames } = place.unwrap_or_default();
+        let mut message = format!("timed out after {}", humantime::format_duration(limit));
+        if !summary.is_empty() {
+            message = format!("{message} {summary}");
+        }
+        let stats = TaskStats {
+            start: SystemTime::now().checked_sub(limit).unwrap_or(UNIX_EPOCH),
+            duration: limit,
+            worker,
+            attempts: pending.attempts,
+            fuel: None,
+        };
+        let backtrace = (!frames.is_empty()).then_some(frames);
+        pending.end(Err(TaskError { status: Status::Timeout, message, backtrace, core_dump: None }), Vec::new(), stats)
     }
-    let stats = TaskStats {
-        start: SystemTime::now().checked_sub(limit).unwrap_or(UNIX_EPOCH),
-        duration: limit,
-        worker,
-        attempts: pending.attempts,
-        fuel: None,
-    };
-    let backtrace = (!place.frames.is_empty()).then_some(place.frames);
-    pending.end(Err(TaskError { status: Status::Timeout, message, backtrace, core_dump: None }), Vec::new(), stats)
 }
 
 /// Reads a completion of an untrusted worker. Where it lies, the task is given back.

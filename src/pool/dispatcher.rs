@@ -13,7 +13,7 @@ use super::stop::{Stop, StopHandle};
 use super::worker::{News, Worker};
 use super::{End, PROCESS, Pool, WAKER};
 use crate::event::{Event, Status};
-use crate::ipc::ring::{SLOTS, Violation};
+use crate::ipc::ring::SLOTS;
 use crate::sandbox::Missing;
 use crate::sys::process::monotonic_ns;
 use crate::{Error, Input, Result, Task};
@@ -58,8 +58,6 @@ pub(super) struct Dispatcher<'pool> {
 const AHEAD_NS: u64 = 2_000_000;
 /// A worker always holds a task beside the one it runs, so that it does not wait for the next.
 const MIN_DEPTH: usize = 2;
-/// How much longer than its time a worker may take to say that it has begun a task: it may have to start first.
-const SILENCE: Duration = Duration::from_secs(2);
 /// Tasks whose outcomes may wait to be looked at while more are taken: some never go to a worker, and take no room there.
 const MAX_ENDED: usize = 1024;
 /// The longest time for which completions may wait to be looked at together.
@@ -190,7 +188,7 @@ impl<'pool> Dispatcher<'pool> {
         self.end_unstarted(pending, message);
     }
 
-    fn place_waiting(&mut self) {
+    pub(super) fn place_waiting(&mut self) {
         if self.is_stopped() {
             let waiting = std::mem::take(&mut self.waiting);
             return waiting.into_iter().for_each(|pending| self.cancel(pending));
@@ -326,6 +324,12 @@ impl<'pool> Dispatcher<'pool> {
                     Err(violation) => break Some(violation),
                     Ok(Some((done, pending, file))) => {
                         read += 1;
+                        if worker.killed_for.ticket() == Some(done.ticket) {
+                            // Its time was over before it ended.
+                            let ended = self.job.timed_out(pending, worker.place(done.ticket), index as u32);
+                            self.end_attempt(ended);
+                            continue;
+                        }
                         let ended = complete(&self.job, index as u32, &done, pending, &payload, file, self.clock_zero);
                         self.mean_ns = match self.mean_ns {
                             0 => done.duration_ns.max(1),
@@ -363,44 +367,6 @@ impl<'pool> Dispatcher<'pool> {
             }
             if violation.is_some() {
                 self.condemn(index, violation, End::Killed);
-            }
-        }
-    }
-
-    /// Gives workers that have nothing to do what others hold and have not begun.
-    fn take_back_for_idle(&mut self) {
-        let idle = |worker: &Option<Worker>| worker.as_ref().map_or(!self.full, |worker| worker.held.is_empty());
-        if self.is_stopped() || !self.pool.workers.iter().any(idle) {
-            return;
-        }
-        let Some(busiest) = self.pool.workers.iter_mut().flatten().max_by_key(|worker| worker.held.len()) else {
-            return;
-        };
-        // The task that it runs is not for others, and of the rest it keeps half.
-        let spare = busiest.held.len().saturating_sub(1).div_ceil(2);
-        let mut taken = VecDeque::new();
-        while taken.len() < spare
-            && let Some(pending) = busiest.take_back()
-        {
-            taken.push_front(pending);
-        }
-        if !taken.is_empty() {
-            self.waiting.append(&mut taken);
-            self.place_waiting();
-        }
-    }
-
-    /// Ends workers that neither ended their task in its time nor said that they run it: the keeper, which goes by what they
-    /// say, cannot.
-    fn end_silent(&mut self) {
-        let Some(timeout) = self.job.limits.timeout else { return };
-        for index in 0..self.pool.workers.len() {
-            let silent = |worker: &Worker| {
-                !worker.held.is_empty() && worker.front_since.elapsed() > timeout.saturating_add(SILENCE)
-            };
-            if self.pool.workers[index].as_ref().is_some_and(silent) {
-                let violation = Violation("it neither ended its task in time nor said that it runs it");
-                self.condemn(index, Some(violation), End::Killed);
             }
         }
     }

@@ -1,7 +1,6 @@
 //! What becomes of a worker that dies or lies, and of its tasks.
 
 use super::End;
-use super::completion::timed_out;
 use super::dispatcher::Dispatcher;
 use super::held::Pending;
 use super::stop::Stop;
@@ -18,9 +17,17 @@ impl Dispatcher<'_> {
     /// Ends a worker that is gone, or that is not to be trusted any more, and decides what becomes of its tasks.
     pub(super) fn condemn(&mut self, index: usize, violation: Option<Violation>, end: End) {
         let Some((mut worker, end)) = self.pool.take_worker(index, end) else { return };
+        let mut violation = violation;
+        // For whose time it was killed is what it said itself.
+        let killed_for = match worker.killed_for.ticket() {
+            Some(ticket) if !worker.had(ticket) => {
+                violation = violation.or(Some(Violation("it said that it ran a task that it did not have")));
+                None
+            }
+            killed_for => killed_for,
+        };
         let lied = violation.is_some();
         let reason = violation.map_or(end, |Violation(what)| format!("did what no worker does: {what}"));
-        let killed_for = worker.killed_for.ticket();
         let mut next_to_begin = true;
         let mut died_running = false;
         while !worker.held.is_empty() {
@@ -37,11 +44,14 @@ impl Dispatcher<'_> {
                 self.requeue(pending, true, index, &reason);
                 continue;
             }
+            if killed_for.is_some() {
+                let ended = self.job.timed_out(pending, worker.place(ticket), index as u32);
+                self.end_attempt(ended);
+                worker.proven = true;
+                continue;
+            }
             pending.attempts += 1;
-            let ended = if killed_for.is_some() {
-                let limit = self.job.limits.timeout.unwrap_or_default();
-                timed_out(pending, limit, worker.place(ticket).unwrap_or_default(), index as u32)
-            } else if self.stopped == Stop::Now {
+            let ended = if self.stopped == Stop::Now {
                 pending.fail(Status::Cancelled, "the run was stopped while it ran".into(), index as u32)
             } else {
                 pending.fail(Status::WorkerLost, format!("its worker {reason}"), index as u32)
@@ -51,7 +61,9 @@ impl Dispatcher<'_> {
             died_running = true;
         }
         if killed_for.is_some() {
+            // It was not at fault, and there is room for a successor.
             self.policy.worker_did_well();
+            self.full = false;
         }
         if self.stopped == Stop::Now || killed_for.is_some() {
             return;

@@ -18,7 +18,7 @@ const MAX_RETRYING: usize = 1024;
 const MAX_RETRYING_WITH_FILES: usize = 128;
 /// Failures before the last one that are kept of a task, the oldest ones first to go.
 const MAX_EARLIER: usize = 8;
-/// Bytes that are kept of the message of each but the last of them.
+/// Bytes that are kept of the message of each of them.
 const MAX_EARLIER_BYTES: usize = 1024;
 /// Bytes of results from earlier runs that may wait to be looked at while more tasks are taken.
 const MAX_FINISHED_BYTES: u64 = 32 << 20;
@@ -56,7 +56,13 @@ struct Retrying {
 }
 
 impl Retrying {
-    fn put(&mut self, ended: Ended, now: Instant, delay: Duration) {
+    fn put(&mut self, mut ended: Ended, now: Instant, delay: Duration) {
+        // Many may wait, so each keeps little.
+        ended.outcome.log = Vec::new();
+        if let Err(error) = &mut ended.outcome.result {
+            error.core_dump = None;
+            shorten(error);
+        }
         // A moment that no clock reaches comes late enough in a year.
         let due = now.checked_add(delay).unwrap_or(now + Duration::from_secs(365 * 24 * 3600));
         self.with_files += usize::from(!ended.outcome.task.inputs.is_empty());
@@ -231,14 +237,10 @@ impl Dispatcher<'_> {
 fn again(ended: Ended) -> Pending {
     let Ended { tag, function, retried, outcome } = ended;
     let mut earlier = outcome.earlier;
-    if let Some(last) = earlier.last_mut() {
-        shorten(last);
-    }
     if earlier.len() == MAX_EARLIER {
         earlier.remove(0);
     }
-    // A core dump is too large to be kept for an attempt that may not be the last.
-    earlier.extend(outcome.result.err().map(|error| TaskError { core_dump: None, ..error }));
+    earlier.extend(outcome.result.err());
     let (attempts, retried) = (outcome.stats.attempts, retried + 1);
     Pending { attempts, retried, earlier, ..Pending::new(tag, outcome.index, function, outcome.task) }
 }
@@ -278,12 +280,13 @@ mod tests {
     fn what_is_kept_of_earlier_failures_is_bounded() {
         let mut ended = failed(0, &"ü".repeat(MAX_EARLIER_BYTES));
         for attempt in 1..20 {
-            let mut pending = again(ended);
+            let mut retrying = Retrying::default();
+            retrying.put(ended, Instant::now(), Duration::ZERO);
+            let mut pending = again(retrying.take(None).expect("what was put"));
             pending.attempts += 1;
             assert_eq!((pending.retried, pending.earlier.len()), (attempt, MAX_EARLIER.min(attempt as usize)));
-            let (last, others) = pending.earlier.split_last().expect("one at least");
-            assert_eq!(last.message.len(), 2 * MAX_EARLIER_BYTES, "the last one is whole");
-            assert!(others.iter().all(|error| error.message.len() == MAX_EARLIER_BYTES && error.backtrace.is_none()));
+            let is_short = |error: &TaskError| error.message.len() == MAX_EARLIER_BYTES && error.backtrace.is_none();
+            assert!(pending.earlier.iter().all(is_short));
             ended = pending.fail(Status::Error, "ü".repeat(MAX_EARLIER_BYTES), 0);
         }
         assert_eq!(ended.outcome.stats.attempts, 19);

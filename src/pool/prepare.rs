@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use crate::ipc::wire::{InputRange, JobSpec};
 use crate::job::Instances;
 use crate::module::Entry;
-use crate::{Directory, Error, Grants, Halt, Input, Job, Limits, Module, Result, Retries, Task};
+use crate::{Access, Directory, Error, Grants, Halt, Input, Job, Limits, Module, Result, Retries, Task};
 
 /// A job as workers get it.
 #[derive(Debug)]
@@ -173,10 +173,24 @@ fn check_grants(grants: &Grants) -> Result<()> {
         if grants.directories[..at].iter().any(|other| other.guest_path() == directory.guest_path()) {
             return Err(Error::request(format!("two directories are called {:?}", directory.guest_path())));
         }
+        let lies_in = |other: &&Directory| other.is_writable_at(directory.host_path());
+        if directory.access() == Access::ReadOnly
+            && let Some(other) = grants.directories.iter().find(lies_in)
+        {
+            let (inner, outer) = (directory.host_path().display().to_string(), other.host_path().display().to_string());
+            return Err(Error::request(format!(
+                "directory {inner:?} cannot be granted for reading alone: tasks may write it as a part of {outer:?}"
+            )));
+        }
     }
     // What a WASI guest gets is `NAME=VALUE` with a NUL behind it.
     let impossible =
         |(name, value): &&(String, String)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0');
+    let mut names: Vec<&str> = grants.environment.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(Error::request(format!("there are two values for the variable {:?}", pair[0])));
+    }
     match grants.environment.iter().find(impossible) {
         Some((name, _)) => {
             Err(Error::request(format!("{name:?} cannot be an environment variable, or its value cannot be one's")))

@@ -7,7 +7,7 @@ use super::dispatcher::{Dispatcher, lost_event};
 use super::held::{Ended, Pending};
 use super::prepare::MAP;
 use super::stop::StopHandle;
-use crate::event::{Event, Outcome, Output, RunStats, Status};
+use crate::event::{Event, Outcome, Output, RunStats, Status, TaskError};
 use crate::sys::rlimit;
 use crate::{Result, Source};
 
@@ -195,7 +195,11 @@ impl Order {
 
 /// The bytes that an outcome keeps in memory.
 fn size(outcome: &Outcome) -> u64 {
-    bytes(outcome).map_or(0, |bytes| bytes.len() as u64)
+    let line = |(_, text): &(u8, String)| size_of::<(u8, String)>() + text.len();
+    let error = |error: &TaskError| error.message.len() + error.backtrace.as_ref().map_or(0, String::len);
+    let log: usize = outcome.log.iter().map(line).sum();
+    let errors: usize = outcome.result.as_ref().err().into_iter().chain(&outcome.earlier).map(error).sum();
+    bytes(outcome).map_or(0, |bytes| bytes.len() as u64) + (log + errors) as u64
 }
 
 /// The result or, of a task that failed, the core dump.

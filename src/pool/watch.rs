@@ -1,6 +1,7 @@
-//! Looks after workers that do not do what they should, or say that they cannot.
+//! Looks after workers that have nothing to do, that do not do what they should, or that say that they cannot.
 
-use std::time::Instant;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use super::End;
 use super::dispatcher::Dispatcher;
@@ -12,7 +13,48 @@ use crate::sys::process::Process;
 /// Workers that refuse the job in a row before a task ends, until the run gives up.
 const MAX_REFUSALS: u32 = 3;
 
+/// How much longer than its time a worker may take to say that it has begun a task: it may have to start first.
+const SILENCE: Duration = Duration::from_secs(2);
+
 impl Dispatcher<'_> {
+    /// Gives workers that have nothing to do what others hold and have not begun.
+    pub(super) fn take_back_for_idle(&mut self) {
+        let idle = |worker: &Option<Worker>| worker.as_ref().map_or(!self.full, |worker| worker.held.is_empty());
+        if self.is_stopped() || !self.pool.workers.iter().any(idle) {
+            return;
+        }
+        let Some(busiest) = self.pool.workers.iter_mut().flatten().max_by_key(|worker| worker.held.len()) else {
+            return;
+        };
+        // The task that it runs is not for others, and of the rest it keeps half.
+        let spare = busiest.held.len().saturating_sub(1).div_ceil(2);
+        let mut taken = VecDeque::new();
+        while taken.len() < spare
+            && let Some(pending) = busiest.take_back()
+        {
+            taken.push_front(pending);
+        }
+        if !taken.is_empty() {
+            self.waiting.append(&mut taken);
+            self.place_waiting();
+        }
+    }
+
+    /// Ends workers that neither ended their task in its time nor said that they run it: the keeper, which goes by what they
+    /// say, cannot.
+    pub(super) fn end_silent(&mut self) {
+        let Some(timeout) = self.job.limits.timeout else { return };
+        for index in 0..self.pool.workers.len() {
+            let silent = |worker: &Worker| {
+                !worker.held.is_empty() && worker.front_since.elapsed() > timeout.saturating_add(SILENCE)
+            };
+            if self.pool.workers[index].as_ref().is_some_and(silent) {
+                let violation = Violation("it neither ended its task in time nor said that it runs it");
+                self.condemn(index, Some(violation), End::Killed);
+            }
+        }
+    }
+
     /// Ends workers that are not ready in the time for that.
     pub(super) fn end_unready(&mut self) {
         for index in 0..self.pool.workers.len() {

@@ -33,6 +33,8 @@ pub(super) struct Worker {
     pub killed_for: KilledFor,
     /// The tasks that it holds, in the order in which it runs them.
     pub held: VecDeque<Held>,
+    /// The last task that it ended.
+    last_done: Option<u64>,
     /// Control messages sent or waiting to be, wake-ups not counted.
     messages: u32,
     unsent: VecDeque<Message>,
@@ -108,6 +110,7 @@ impl Worker {
             process: Start::Ordered,
             killed_for,
             held: VecDeque::new(),
+            last_done: None,
             messages: 0,
             unsent: VecDeque::new(),
             files: FileNumbers::default(),
@@ -280,8 +283,14 @@ impl Worker {
                 Some(self.payloads.pop_front().ok_or(Violation("it did not send a result that it announced"))?)
             }
         };
+        self.last_done = Some(done.ticket);
         let held = self.held.pop_front().map(|held| self.release(held));
         Ok(held.map(|pending| (done, pending, file)))
+    }
+
+    /// Whether it holds this task or may have ended it: tickets only grow.
+    pub fn had(&self, ticket: u64) -> bool {
+        self.held.iter().any(|held| held.ticket == ticket) || self.last_done.is_some_and(|last| ticket <= last)
     }
 
     /// Gives the ring's space of all completions read so far back to it.

@@ -41,7 +41,6 @@ pub enum Kind {
 /// A line: the object of `--json`, and what tells the task.
 #[derive(Serialize)]
 struct Line<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     replaces: Option<Kind>,
@@ -52,8 +51,8 @@ struct Line<'a> {
     task: TaskObject<'a>,
 }
 
-/// What every line with a key begins with.
-pub const BEGINNING: &[u8] = br#"{"key":""#;
+/// What every line begins with; a key or null follows.
+pub const BEGINNING: &[u8] = br#"{"key":"#;
 
 /// Bytes that are kept for the next line; a longer one gives its memory back.
 const KEPT_BYTES: usize = 1 << 20;

@@ -91,6 +91,8 @@ pub struct Tally {
     pub flaky: u64,
     /// Whether the run ended early by itself, with tasks left that nobody has counted.
     pub halted: bool,
+    /// Whether the results could not be merged.
+    pub merge_failed: bool,
 }
 
 /// How far a run is.
@@ -262,7 +264,8 @@ impl Report {
         if let Err(error) = &outcome.result
             && (error.status != Status::Cancelled || self.tally.failed == 0)
         {
-            self.screen.notice(&format!("merge failed: {}", describe(error)));
+            self.screen.report(&format!("merge failed: {}", describe(error)));
+            self.tally.merge_failed = true;
         }
         self.results.print_merged(outcome)?;
         self.flush_if_wanted()

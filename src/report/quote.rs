@@ -4,38 +4,42 @@ use std::fmt::Write as _;
 
 use super::text::commands;
 
-/// The word as a POSIX shell reads it; one that is no UTF-8 or holds control characters, as bash does (`$'...'`), so that it
-/// always is one line of harmless characters. `None` where no command line can hold it, because there is a NUL in it.
+/// The word as every POSIX shell reads it, always one line of harmless characters; what is none of these, or no UTF-8, comes from
+/// printf(1). `None` where no command line can hold it: there is a NUL in it, or such a word ends in a line end, which the shell
+/// would take away.
 pub fn quote(word: &[u8]) -> Option<String> {
     if word.contains(&0) {
         return None;
     }
     match std::str::from_utf8(word) {
         Ok(text) if !text.chars().any(commands) => shlex::try_quote(text).ok().map(String::from),
-        _ => Some(quote_for_bash(word)),
+        _ if word.ends_with(b"\n") => None,
+        _ => Some(quote_by_printf(word)),
     }
 }
 
-fn quote_for_bash(word: &[u8]) -> String {
-    let mut quoted = String::from("$'");
+fn quote_by_printf(word: &[u8]) -> String {
+    let mut quoted = String::from("\"$(printf '");
     let bytes = |quoted: &mut String, bytes: &[u8]| {
         for byte in bytes {
-            write!(quoted, "\\x{byte:02x}").expect("writing to a string cannot fail");
+            write!(quoted, "\\{byte:03o}").expect("writing to a string cannot fail");
         }
     };
     for chunk in word.utf8_chunks() {
         for character in chunk.valid().chars() {
             match character {
-                '\'' | '\\' => quoted.extend(['\\', character]),
-                '\n' => quoted.push_str("\\n"),
-                '\t' => quoted.push_str("\\t"),
+                // By their numbers, too: what they mean depends on the shell that is around.
+                '\'' | '\\' | '"' | '$' | '`' | '!' => bytes(&mut quoted, &[character as u8]),
+                // Of no option.
+                '-' if quoted.ends_with("printf '") => bytes(&mut quoted, b"-"),
+                '%' => quoted.push_str("%%"),
                 _ if commands(character) => bytes(&mut quoted, character.encode_utf8(&mut [0; 4]).as_bytes()),
                 _ => quoted.push(character),
             }
         }
         bytes(&mut quoted, chunk.invalid());
     }
-    quoted.push('\'');
+    quoted.push_str("')\"");
     quoted
 }
 
@@ -53,23 +57,36 @@ mod tests {
             ("a b", "'a b'"),
             ("$(rm)", "'$(rm)'"),
             ("ü", "'ü'"),
-            ("a\nb'\\", r"$'a\nb\'\\'"),
-            ("\u{1b}[2J\u{202e}", r"$'\x1b[2J\xe2\x80\xae'"),
+            ("a\nb'\\%", r#""$(printf 'a\012b\047\134%%')""#),
+            ("\u{1b}[2J\u{202e}", r#""$(printf '\033[2J\342\200\256')""#),
         ] {
             assert_eq!(quote(word.as_bytes()).as_deref(), Some(quoted), "{word:?}");
         }
-        assert_eq!(quote(b"\xff1").as_deref(), Some(r"$'\xff1'"));
+        assert_eq!(quote(b"\xff1").as_deref(), Some(r#""$(printf '\3771')""#));
         assert_eq!(quote(b"a\0b"), None);
+        assert_eq!(quote(b"a\n"), None);
     }
 
     #[test]
-    fn bash_reads_what_was_quoted() {
+    fn every_shell_reads_what_was_quoted() {
         let all: Vec<u8> = (1..=255).collect();
-        for word in [&all[..], b"it's", b"!x", b"~", b"a'\"`$\\ ;&|<>*?[]{}#=%^", "\u{85}\u{2028}é".as_bytes()] {
+        for word in [
+            &all[..],
+            b"it's",
+            b"!x",
+            b"~",
+            b"\n'; touch /tmp/wrun-test-quote #",
+            b"-n\x01",
+            b"%s%d\x01\\n",
+            b"a'\"`$\\ ;&|<>*?[]{}#=%^",
+            "\u{85}\u{2028}é".as_bytes(),
+        ] {
             let line = format!("printf %s {}", quote(word).unwrap());
             assert!(!line.chars().any(char::is_control), "{line}");
-            let output = Command::new("bash").args(["-c", &line]).output().unwrap();
-            assert_eq!(output.stdout, word, "{line}");
+            for shell in ["sh", "bash"] {
+                let output = Command::new(shell).args(["-c", &line]).output().unwrap();
+                assert_eq!(output.stdout, word, "{shell}: {line}");
+            }
         }
     }
 }

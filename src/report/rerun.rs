@@ -107,7 +107,7 @@ mod tests {
             (None, Text, &b"a b"[..], " 'a b'"),
             (None, Text, b"", ""),
             (None, Text, b"-2", " -- -2"),
-            (None, Text, b"\xff", r" $'\xff'"),
+            (None, Text, b"\xff", r#" "$(printf '\377')""#),
             (Some(&words[..]), Text, b"bob", " --item bob -- dear '{}'"),
             (Some(&words), Text, b"-b", " --item=-b -- dear '{}'"),
             (None, Files, b"data.csv@0+20", " --file data.csv@0+20"),

@@ -43,11 +43,19 @@ impl Screen {
     /// Tells something about the run as a whole: as `wrun: ...`, or as an object with the event `notice`.
     pub fn notice(&self, message: &str) {
         match self {
+            Screen::Json => self.report(message),
+            _ => self.line(&one_line(&format!("wrun: {message}"))),
+        }
+    }
+
+    /// Tells the same way what is known to be harmless and may have several lines.
+    pub fn report(&self, message: &str) {
+        match self {
             Screen::Json => {
                 let event = serde_json::json!({ "event": "notice", "message": message });
                 self.line(&to_json(&event).expect("a value is always JSON"));
             }
-            _ => self.line(&one_line(&format!("wrun: {message}"))),
+            _ => self.line(&format!("wrun: {message}")),
         }
     }
 

@@ -64,6 +64,10 @@ const ACTS: &[Act] = &[
     }),
     (TRACE, || ended(unsafe { libc::ptrace(libc::PTRACE_SEIZE, libc::getppid(), 0, 0) })),
     ("signal its parent", || ended(unsafe { libc::kill(libc::getppid(), 0) }.into())),
+    ("signal its parent's thread", || {
+        let parent = unsafe { libc::getppid() };
+        ended(unsafe { libc::syscall(libc::SYS_tgkill, parent, parent, 0) })
+    }),
     ("read another process's memory", || {
         let here = [0u8; 8];
         let mut to = [0u8; 8];
@@ -150,7 +154,13 @@ fn act_in_directories(writable: bool) {
     println!("act read inside: {}", open("d/file", READ));
     println!("act write inside: {}", open("d/file", libc::O_WRONLY));
     println!("act create inside: {}", open("d/new", libc::O_WRONLY | libc::O_CREAT));
+    println!("act cut off inside: {}", open("d/file", READ | libc::O_TRUNC));
     println!("act read outside: {}", open("secret", READ));
+    println!("act set times outside: {}", {
+        let path = CString::new(here.join("secret").into_os_string().into_encoded_bytes()).expect("no NUL");
+        // SAFETY: a live C string, and null for the present.
+        ended(unsafe { libc::utimensat(libc::AT_FDCWD, path.as_ptr(), std::ptr::null(), 0) }.into())
+    });
     println!("act read above: {}", open("d/../secret", READ));
     println!("act create outside: {}", open("new", libc::O_WRONLY | libc::O_CREAT));
     println!("act read the system: {}", open("/etc/passwd", READ));
@@ -177,10 +187,13 @@ fn a_granted_directory_is_in_reach_and_nothing_else() {
         std::fs::remove_dir_all(Path::new(&made)).expect("the process's directory");
         ends.retain(|name, _| !name.starts_with("directory"));
         let allowed: Vec<&str> = ends.iter().filter(|(_, end)| **end == 0).map(|(name, _)| name.as_str()).collect();
-        let expected: &[&str] =
-            if role == "writable" { &["create inside", "read inside", "write inside"] } else { &["read inside"] };
+        let expected: &[&str] = if role == "writable" {
+            &["create inside", "cut off inside", "read inside", "write inside"]
+        } else {
+            &["read inside"]
+        };
         assert_eq!(allowed, expected, "{role}: {ends:?}");
-        assert_eq!(ends.len(), 8 + ACTS.len() - 2, "{ends:?}");
+        assert_eq!(ends.len(), 10 + ACTS.len() - 2, "{ends:?}");
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::OnceLock;
 
 pub use rustix::process::Resource;
 use rustix::process::{Rlimit, getrlimit, setrlimit};
@@ -32,9 +33,10 @@ pub fn is_high(fd: impl AsFd) -> bool {
     u64::try_from(fd.as_fd().as_raw_fd()).is_ok_and(|number| number >= descriptors() / 2)
 }
 
-/// The most descriptors that this process may have.
+/// The most descriptors that this process may have, as it was when it was first asked.
 pub fn descriptors() -> u64 {
-    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+    static DESCRIPTORS: OnceLock<u64> = OnceLock::new();
+    *DESCRIPTORS.get_or_init(|| getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX))
 }
 
 /// Makes sure that this process can gain no privileges by what it executes.

@@ -33,10 +33,21 @@ pub fn compile(filters: &str, names: &[&str]) -> io::Result<BpfProgram> {
         let added = filter(other)?;
         whole["filter"] = sum(&whole["filter"], &added["filter"]);
     }
+    name_own_process(&mut whole);
     let arch = std::env::consts::ARCH.try_into().map_err(io::Error::other)?;
     let compiled = compile_from_json(json!({ "whole": whole }).to_string().as_bytes(), arch);
     let program = compiled.map_err(io::Error::other)?.remove("whole");
     program.ok_or_else(|| io::Error::other("the filter is empty"))
+}
+
+/// Puts this process's number where a rule says `own process`.
+fn name_own_process(filter: &mut Value) {
+    let rules = filter["filter"].as_array_mut().into_iter().flatten();
+    for arg in rules.filter_map(|rule| rule["args"].as_array_mut()).flatten() {
+        if arg["val"] == "own process" {
+            arg["val"] = std::process::id().into();
+        }
+    }
 }
 
 /// All rules of both; where a call has one without conditions, the others say nothing and the compiler does not take them.

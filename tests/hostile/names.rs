@@ -92,7 +92,7 @@ fn a_command_line_that_is_shown_does_nothing_else_than_it_says() {
             .output()
             .expect("a shell");
         let read = String::from_utf8_lossy(&said.stdout).into_owned();
-        assert_eq!(read.lines().count(), 5, "map, the module, --call, the name and ITEM...: {line} {read:?}");
+        assert_eq!(read, format!("map\nm.wasm\n--call\n{}\nITEM...\n", evil.replace('\0', r"\u{0}")), "{line}");
         assert!(!place.path().join("made").exists(), "{line}");
     }
 }

@@ -72,7 +72,7 @@ fn items_need_not_be_text() {
     assert_eq!(output.stdout, b"\xff\xfe\t\xff\xfe\nb\tb\n");
     assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
     let failed = place.map_lines("fail", &[], b"\xff\n");
-    let rerun = r"rerun: wrun run kit.wat --call fail --index 0 $'\xff'";
+    let rerun = r#"rerun: wrun run kit.wat --call fail --index 0 "$(printf '\377')""#;
     let failure = format!("task 0 (\\xff) failed: \u{fffd}\n{rerun}\nwrun: 1 of 1 tasks failed\n");
     assert_eq!(failed, said(100, "", &failure));
 }

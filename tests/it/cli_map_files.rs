@@ -176,6 +176,16 @@ fn words_of_pieces_add_up() {
 }
 
 #[test]
+fn a_merge_that_fails_is_a_failure() {
+    let place = Place::new();
+    for json in [&[][..], &["--json"]] {
+        let said = place.map("echo", &[json, &["--reduce", "divide", "a", "b"]].concat());
+        assert_eq!(said.code, Some(100), "{said:?}");
+        assert!(said.stderr.starts_with("wrun: merge failed: trapped: integer divide by zero\n"), "{said:?}");
+    }
+}
+
+#[test]
 fn failed_tasks_are_not_merged() {
     let place = Place::new();
     assert_eq!(place.map("fail-f", &["--reduce", "cat", "a", "b"]), ok("ab\n"));

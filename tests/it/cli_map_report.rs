@@ -180,12 +180,12 @@ fn nothing_that_strangers_wrote_commands_the_terminal() {
     let place = Place::new();
     let hostile = "\u{1b}[2J\rx\u{202e}y";
     let shown = r"\u{1b}[2J\rx\u{202e}y";
-    let rerun = r"rerun: wrun run kit.wat --call fail --index 0 $'\x1b[2J\x0dx\xe2\x80\xaey'";
+    let rerun = r#"rerun: wrun run kit.wat --call fail --index 0 "$(printf '\033[2J\015x\342\200\256y')""#;
     let failed = format!("task 0 ({shown}) failed: {shown}\n{rerun}\nwrun: 1 of 1 tasks failed\n");
     assert_eq!(place.map("fail", &[hostile]), said(100, "", &failed));
     assert_eq!(place.map("log", &[hostile]), said(0, "", &format!("task 0 ({shown}): {shown}\n")));
     let lines = place.map("fail", &["a\nwrun: all is well"]);
-    let rerun = r"rerun: wrun run kit.wat --call fail --index 0 $'a\nwrun: all is well'";
+    let rerun = r#"rerun: wrun run kit.wat --call fail --index 0 "$(printf 'a\012wrun: all is well')""#;
     let indented = "task 0 (a\\nwrun: all is well) failed: a\n    wrun: all is well\n";
     assert_eq!(lines, said(100, "", &format!("{indented}{rerun}\nwrun: 1 of 1 tasks failed\n")));
     let long = place.map("fail", &[&"x".repeat(60_000)]);

@@ -167,13 +167,13 @@ fn commands_get_their_words_again() {
 }
 
 #[test]
-fn items_of_any_bytes_are_quoted_for_bash() {
+fn items_of_any_bytes_are_quoted_for_every_shell() {
     let place = place();
     let items = b"\xff\xfe'\\\na\tb\nc\x1b[2J\nd\0e\n";
     let all = place.says_to(&["map", "tell.wat", "--call", "tell"], items);
     // No command line can hold a NUL.
-    let lines = happens_again(&place, &all, 3, "bash");
-    assert_eq!(lines[0], r"wrun run tell.wat --call tell --index 0 $'\xff\xfe\'\\'");
+    let lines = happens_again(&place, &all, 3, "sh");
+    assert_eq!(lines[0], r#"wrun run tell.wat --call tell --index 0 "$(printf '\377\376\047\134')""#);
     assert!(lines.concat().chars().all(|char| !char.is_control()), "{lines:?}");
     let path = place.path().join(OsStr::from_bytes(b"m\xff.wat"));
     std::fs::copy(place.path().join("tell.wat"), &path).expect("a file");
@@ -182,8 +182,8 @@ fn items_of_any_bytes_are_quoted_for_bash() {
         command.arg(OsStr::from_bytes(b"m\xff.wat")).args(["--call", "tell", "x"]);
         command
     });
-    assert_eq!(failures(&all)[0].1, r"wrun run $'m\xff.wat' --call tell --index 0 x");
-    happens_again(&place, &all, 1, "bash");
+    assert_eq!(failures(&all)[0].1, r#"wrun run "$(printf 'm\377.wat')" --call tell --index 0 x"#);
+    happens_again(&place, &all, 1, "sh");
 }
 
 #[test]

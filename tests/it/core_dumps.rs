@@ -74,12 +74,30 @@ fn a_core_dump_that_cannot_be_written_is_told_and_changes_nothing_else() {
     let said = place.says(&["map", "kit.wat", "--call", "divide", "--coredump", "file/x", "a"]);
     assert_eq!(said.code, Some(1));
     assert!(said.stderr.starts_with("wrun: cannot make directory \"file/x\" for core dumps: "), "{said:?}");
-    std::fs::create_dir_all(place.path().join("dumps/kit.0.coredump")).expect("a directory in the way");
-    let said = place.says(&["run", "kit.wat", "--call", "divide", "--coredump", "dumps"]);
+    let said = place.says(&["run", "kit.wat", "--call", "divide", "--coredump", "/proc/self/fdinfo"]);
     assert_eq!(said.code, Some(100));
-    assert!(
-        said.stderr.contains("wrun: warning: cannot write the core dump of task 0 to \"dumps/kit.0.coredump\""),
-        "{said:?}"
-    );
+    let warning = "wrun: warning: cannot write the core dump of task 0 to \"/proc/self/fdinfo/kit.0.coredump\": ";
+    assert!(said.stderr.starts_with(warning), "{said:?}");
     assert!(said.stderr.contains("trapped: integer divide by zero"), "{said:?}");
+}
+
+#[test]
+fn nothing_is_written_over_and_no_link_is_followed() {
+    let place = Place::new();
+    let victim = place.file("victim", "precious");
+    std::fs::create_dir(place.path().join("dumps")).expect("a directory");
+    std::os::unix::fs::symlink(&victim, place.path().join("dumps/kit.0.coredump")).expect("a link");
+    for number in 1..3 {
+        let said = place.says(&["map", "kit.wat", "--call", "divide", "--coredump", "dumps", "a"]);
+        assert!(said.stderr.contains(&format!("core dump of task 0: \"dumps/kit.0.{number}.coredump\"\n")), "{said:?}");
+    }
+    assert_eq!(std::fs::read_to_string(&victim).expect("the file"), "precious");
+    // Where tasks write, they could put links, also in the place of the directory itself.
+    for dir in ["granted", "granted/inner"] {
+        std::fs::create_dir_all(place.path().join(dir)).expect("a directory");
+        let said =
+            place.says(&["map", "kit.wat", "--call", "divide", "--dir", "granted::/d:rw", "--coredump", dir, "a"]);
+        let error = format!("wrun: --coredump \"{dir}\" lies in a directory that tasks may write; name another one\n");
+        assert_eq!((said.code, said.stderr), (Some(2), error));
+    }
 }

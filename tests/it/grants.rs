@@ -185,6 +185,8 @@ fn a_directory_that_cannot_be_granted_is_named() {
         ),
     ] {
         let said = place.says(&[&["map", "sqrt.wat", "2"], options].concat());
+        let here = place.path().canonicalize().unwrap();
+        let error = error.replace("HERE", here.to_str().unwrap());
         assert_eq!(said.stderr.trim_end(), format!("wrun: {error}"), "{options:?}");
         assert!(matches!(said.code, Some(1 | 2)), "{said:?}");
     }

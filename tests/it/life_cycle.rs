@@ -138,6 +138,17 @@ fn few_descriptors_are_enough_for_many_files_and_many_large_results() {
 }
 
 #[test]
+fn workers_are_replaced_after_a_timeout_where_descriptors_are_few() {
+    let place = Place::new();
+    let tasks: String = (0..20).map(|n| format!(" loop{n}")).collect();
+    for few in [24, 32, 40] {
+        let words = format!("map kit.wat --call loop-l -j 8 --timeout 100ms --json{tasks}");
+        let said = says(&place, &format!("ulimit -n {few}"), &words, "");
+        assert_eq!((said.code, said.stdout.lines().count()), (Some(100), 20), "{few}: {}", said.stderr);
+    }
+}
+
+#[test]
 fn files_of_tasks_that_wait_for_an_earlier_one_leave_descriptors_for_others() {
     // The first task goes on until the others cannot: then all descriptors that may be used are.
     let place = Place::new();
