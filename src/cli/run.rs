@@ -28,7 +28,8 @@ pub struct RunArgs {
     #[arg(value_name = "MODULE")]
     module: PathBuf,
 
-    /// Give these words to a WASI command as its arguments; joined by spaces, they are any other task's argument
+    /// Give these words to a WASI command as its arguments; joined by spaces, they are any other task's argument. Options
+    /// of wrun stand before the first of them; `--` before it if it looks like one
     #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<OsString>,
 

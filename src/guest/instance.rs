@@ -3,25 +3,21 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use wasmtime::component::ResourceTableError;
-use wasmtime::{Engine, Extern, Func, Instance, Module, ModuleExport, Store, Trap, Val, WasmBacktrace, WasmCoreDump};
+use wasmtime::{Engine, Extern, Func, Instance, Module, ModuleExport, Store, Val, WasmCoreDump};
 use wasmtime_wasi::I32Exit;
 
-use super::abi::{Stop, fault_stop, memory_limit, truncated};
+use super::conclude::{Returned, conclude};
 use super::engine::{self, Fuel};
 use super::fault;
 use super::files::FileTable;
 use super::job::{Callable, LoadedJob, deserialize};
 use super::place;
-use super::refusals::{Refused, Said};
 use super::result::TaskResult;
 use super::scalar;
 use super::state::State;
 use super::symbols::Symbols;
 use super::wasi;
-use super::window::Recorded;
 use crate::Access;
-use crate::event::Status;
 use crate::ipc::wire::{InputRange, JobSpec, TaskSlot, max_core_dump_bytes};
 use crate::job::Limits;
 
@@ -50,14 +46,6 @@ struct Settings {
 struct Live {
     store: Store<Box<State>>,
     instance: Option<Instance>,
-}
-
-/// How a call ended that did not trap.
-enum Returned {
-    /// The task function's code, 0 for success.
-    Code(i32),
-    /// The argument is not what the function takes.
-    BadArgument(String),
 }
 
 impl Guest {
@@ -250,166 +238,4 @@ fn call(callable: &Callable, store: &mut Store<Box<State>>, instance: Instance) 
 fn function(store: &mut Store<Box<State>>, instance: Instance, export: &ModuleExport) -> wasmtime::Result<Func> {
     let found = instance.get_module_export(store, export).and_then(Extern::into_func);
     found.ok_or_else(|| wasmtime::format_err!("the export is no function"))
-}
-
-/// Decides what became of the task, and moves what it made to `result`.
-fn conclude(ended: &wasmtime::Result<Returned>, function: &Callable, state: &mut State, result: &mut TaskResult) {
-    std::mem::swap(&mut state.output, &mut result.output);
-    std::mem::swap(&mut state.log, &mut result.log);
-    result.output_file = state.output_file.take();
-    let program = if let Callable::Command(_) = function { Program::Command } else { Program::Task };
-    let stderr = streams(program, state, result);
-    if let Err(error) = ended {
-        let trace = error.downcast_ref::<WasmBacktrace>();
-        result.backtrace = trace.map(|trace| state.job.symbols.backtrace(trace)).unwrap_or_default();
-    }
-    decide(ended, program, &stderr, state, result);
-    name_refusal(state, result);
-    // Of a command that failed it is the message.
-    if program == Program::Command && result.status == Status::Ok {
-        let limit = state.job.spec.log_bytes;
-        stderr.lines().for_each(|line| result.log.push(LEVEL_INFO, line, limit));
-    }
-}
-
-/// What became of the task, by the first of these that speaks: a fault in an input, a file that is too short now, the
-/// guest's own end.
-fn decide(
-    ended: &wasmtime::Result<Returned>,
-    program: Program,
-    stderr: &str,
-    state: &mut State,
-    result: &mut TaskResult,
-) {
-    if let Some(recorded) = state.windows.recorded() {
-        match fault_stop(state, recorded) {
-            Some(fault) => result.fail(Status::InputFault, fault.encode()),
-            None if recorded == Recorded::NoMemory => {
-                result.fail(Status::Limit, "there is no memory left for its result")
-            }
-            None => result.fail(Status::Trap, "it used memory outside of its windows, or a window that it gave back"),
-        }
-        return;
-    }
-    if let Some(fault) = state.windows.ends().find_map(|end| truncated(state, end)) {
-        return result.fail(Status::InputFault, fault.encode());
-    }
-    match ended {
-        Ok(Returned::Code(0)) => {}
-        Ok(Returned::Code(code)) => {
-            let message = state.failure.take().unwrap_or_else(|| format!("the task function returned {code}"));
-            result.fail(Status::Error, message);
-        }
-        Ok(Returned::BadArgument(message)) => result.fail(Status::Error, message.as_str()),
-        Err(error) => stopped(error, program, stderr, state, result),
-    }
-}
-
-/// Where a task failed that asked for something which it may not have, that is the reason that helps its user.
-fn name_refusal(state: &State, result: &mut TaskResult) {
-    if !state.job.uses_wasi || !matches!(result.status, Status::Error | Status::Trap) {
-        return;
-    }
-    let own_words = String::from_utf8_lossy(&result.message);
-    if Refused::too_much_at_once(&own_words) {
-        let limit = state.job.spec.host_call_bytes;
-        let why = "one call of WASI takes over at most";
-        result.message = format!("{own_words}; {why} {limit} bytes; raise it with --max-host-call").into();
-        result.status = Status::Limit;
-        return;
-    }
-    let said = || Refused::said_by(&own_words, !state.job.preopens.is_empty());
-    match state.refused.map(Said::Clearly).or_else(said) {
-        Some(Said::Clearly(refused)) => {
-            result.message = format!("{own_words}; {}", refused.advice()).into();
-            result.status = Status::Denied;
-        }
-        Some(Said::Perhaps(refused)) => {
-            result.message = format!("{own_words} (if that is about a file: {})", refused.advice()).into();
-        }
-        None => {}
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Program {
-    Task,
-    Command,
-}
-
-/// Sorts what went to standard output and error: a command's output is its result, everything else is log. Gives the text that
-/// a command wrote to standard error.
-fn streams(program: Program, state: &mut State, result: &mut TaskResult) -> String {
-    let Some(wasi) = state.wasi.take() else { return String::new() };
-    let (stdout, stderr) = (wasi.stdout.take(), wasi.stderr.take());
-    let limit = state.job.spec.log_bytes;
-    let mut log = |bytes: &[u8]| {
-        String::from_utf8_lossy(bytes).lines().for_each(|line| result.log.push(LEVEL_INFO, line, limit));
-    };
-    match program {
-        Program::Command if result.output_file.is_none() => result.output = stdout,
-        Program::Command => log(&stdout),
-        Program::Task => {
-            log(&stderr);
-            log(&stdout);
-        }
-    }
-    String::from_utf8_lossy(&stderr).trim_end().to_owned()
-}
-
-const LEVEL_INFO: u8 = 3;
-
-/// What an error that ended the guest means for the task.
-fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut State, result: &mut TaskResult) {
-    if let Some(&I32Exit(code)) = error.downcast_ref() {
-        result.backtrace.clear();
-        match code {
-            0 if program == Program::Command => {}
-            // A function's result is not whole before it returns.
-            0 => result.fail(Status::Error, "exited with code 0 before it returned"),
-            _ if stderr.is_empty() => result.fail(Status::Error, format!("exited with code {code}")),
-            _ => result.fail(Status::Error, stderr),
-        }
-        if state.job.spec.attached {
-            result.status = Status::Ok;
-            result.output = code.to_le_bytes().into();
-        }
-        return;
-    }
-    match error.downcast_ref::<Stop>() {
-        Some(Stop::Limit(message)) => return result.fail(Status::Limit, message.as_str()),
-        Some(Stop::Input(fault)) => return result.fail(Status::InputFault, fault.encode()),
-        None => {}
-    }
-    // A guest that cannot cope with a refused allocation ends itself by `unreachable`, or uses what it did not get; another
-    // trap is its own affair.
-    let gave_up = error
-        .downcast_ref::<Trap>()
-        .is_none_or(|trap| matches!(trap, Trap::UnreachableCodeReached | Trap::MemoryOutOfBounds));
-    if gave_up && let Some(message) = memory_limit(&state.usage) {
-        return result.fail(Status::Limit, message);
-    }
-    if let Some(Trap::OutOfFuel) = error.downcast_ref() {
-        let limit = state.job.spec.fuel.unwrap_or(u64::MAX);
-        return result
-            .fail(Status::Limit, format!("it needs more fuel than the limit of {limit}; raise it with --fuel"));
-    }
-    if let Some(ResourceTableError::Full) = error.downcast_ref() {
-        let limit = state.job.spec.open_files;
-        let message = format!(
-            "it has more files, directories and events of WASI than the limit of {limit}; raise it with --max-open-files"
-        );
-        return result.fail(Status::Limit, message);
-    }
-    if let Some(Trap::StackOverflow) = error.downcast_ref() {
-        let limit = state.job.spec.stack_bytes;
-        let message = format!("it needs more stack than the limit of {limit} bytes; raise it with --stack");
-        return result.fail(Status::Limit, message);
-    }
-    let cause = error.root_cause().to_string();
-    let cause = cause.strip_prefix("wasm trap: ").unwrap_or(&cause);
-    // A panic's own text says more than the `unreachable` that follows it.
-    let first_words = state.failure.take().unwrap_or_else(|| stderr.to_owned());
-    let message = if first_words.is_empty() { cause.to_owned() } else { format!("{first_words} ({cause})") };
-    result.fail(Status::Trap, message);
 }

@@ -4,6 +4,7 @@ mod abi;
 #[cfg(test)]
 mod atomics_tests;
 mod bounded_reader;
+mod conclude;
 pub(crate) mod describe;
 pub(crate) mod engine;
 mod fault;

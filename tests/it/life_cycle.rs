@@ -75,6 +75,13 @@ fn third_interrupt_ends_a_run_whose_results_nobody_reads() {
     let workers = workers(child.id());
     let wrun = Pid::from_raw(child.id() as i32).expect("a number");
     let handle = pidfd_open(wrun, PidfdFlags::empty()).expect("it runs");
+    // Until the pipe is full, and so for good.
+    let stdout = child.stdout.as_ref().expect("a pipe");
+    let start = std::time::Instant::now();
+    while rustix::io::ioctl_fionread(stdout).expect("a pipe") < 64 << 10 {
+        assert!(start.elapsed() < crate::support::PATIENCE, "there are results");
+        std::thread::yield_now();
+    }
     for told in ["interrupted: finishing", "stopping the tasks"] {
         kill_process(wrun, Signal::INT).expect("it runs");
         let line = stderr.next().expect("a line").expect("text");
