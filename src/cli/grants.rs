@@ -7,8 +7,6 @@ use std::path::PathBuf;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use wrun::{Access, Directory, Grants, Job};
 
-use super::usage;
-
 /// What tasks may use of the world outside.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Sandbox")]
@@ -40,7 +38,7 @@ pub struct GrantArgs {
 
 impl GrantArgs {
     /// Opens the directories and gives all that was granted to the job.
-    pub fn grant(self, job: &mut Job) -> anyhow::Result<()> {
+    pub fn grant(self, job: &mut Job) -> wrun::Result<()> {
         job.seed = self.seed;
         job.grants = Grants {
             directories: self.directories.iter().map(NamedDirectory::open).collect::<wrun::Result<_>>()?,
@@ -48,15 +46,7 @@ impl GrantArgs {
             clock: self.clock,
             random: self.random,
         };
-        let names = job.grants.directories.iter().map(Directory::guest_path);
-        let mut names: Vec<&str> = names.collect();
-        names.sort_unstable();
-        match names.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => {
-                Err(usage(format!("two directories are called {:?}; name one with --dir HOST::GUEST", pair[0])))
-            }
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 

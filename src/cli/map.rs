@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use anyhow::{Context as _, ensure};
 use wrun::module::Entry;
-use wrun::{Compiler, Event, Job, Module, Run, TaskError, TaskKeys, exit_code};
+use wrun::{Event, Job, Module, Run, TaskError, TaskKeys, exit_code};
 
 use super::arguments::check_numbers;
 use super::compiler::CompilerArgs;
@@ -116,11 +116,7 @@ impl MapArgs {
         let items = self.items.open(self.limits.longest_argument()?)?;
         let log = self.failure.open_log()?;
         let sandbox = self.sandbox.sandbox();
-        let module = options::load_module(
-            &self.module,
-            Compiler { count_fuel: self.limits.count_fuel(), sandbox, ..self.compiler.compiler() },
-        )?;
-        module.check_imports()?;
+        let module = options::load_to_run(&self.module, &self.compiler, &self.limits, sandbox)?;
         if let Some(function) = &self.results.reduce {
             module.entry(Some(function), None)?;
         }

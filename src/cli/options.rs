@@ -53,6 +53,18 @@ pub fn load_module(path: &Path, compiler: Compiler) -> wrun::Result<Module> {
     Ok(module)
 }
 
+/// Reads a module whose tasks are to run with these limits, so confined.
+///
+/// # Errors
+///
+/// Also where the module imports what wrun does not give.
+pub fn load_to_run(path: &Path, compiler: &CompilerArgs, limits: &LimitArgs, sandbox: Sandbox) -> wrun::Result<Module> {
+    let compiler = Compiler { count_fuel: limits.fuel.is_some(), sandbox, ..compiler.compiler() };
+    let module = load_module(path, compiler)?;
+    module.check_imports()?;
+    Ok(module)
+}
+
 /// Which function to call, and what every task of it reads.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Task")]
@@ -223,11 +235,6 @@ impl LimitArgs {
                 Task::MAX_ARGUMENT_BYTES
             ))
         })
-    }
-
-    /// Whether modules have to be compiled so that they count fuel.
-    pub fn count_fuel(&self) -> bool {
-        self.fuel.is_some()
     }
 
     /// The limits for the library.

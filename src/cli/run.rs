@@ -1,7 +1,7 @@
 //! `wrun run`: one task, with the terminal attached where it is a command.
 
 use std::ffi::OsString;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use wrun::module::Entry;
-use wrun::{Compiler, Job, Outcome, Pool, Task, TaskError, exit_code};
+use wrun::{Job, Outcome, Pool, Task, TaskError, exit_code};
 
 use super::arguments::check_numbers;
 use super::compiler::CompilerArgs;
@@ -18,6 +18,7 @@ use super::core_dumps::{CoreDumpArgs, CoreDumps};
 use super::grants::GrantArgs;
 use super::options::{self, LimitArgs, SandboxArgs, TaskArgs};
 use super::parse::{self, FilePart};
+use super::print::written;
 use super::usage;
 use crate::report::{self, Form, Results, Screen, line_to_stderr};
 
@@ -102,11 +103,7 @@ impl RunArgs {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let inputs = self.task.open_inputs()?;
         let sandbox = self.sandbox.sandbox();
-        let module = options::load_module(
-            &self.module,
-            Compiler { count_fuel: self.limits.count_fuel(), sandbox, ..self.compiler.compiler() },
-        )?;
-        module.check_imports()?;
+        let module = options::load_to_run(&self.module, &self.compiler, &self.limits, sandbox)?;
         let entry = module.entry(self.task.call.as_deref(), None)?;
         if let (Entry::Scalar(function), false) = (&entry, self.one.is_given()) {
             check_numbers(function, &self.words.join(" ".as_ref()).to_string_lossy())?;
@@ -136,12 +133,7 @@ impl RunArgs {
         run.finish()?;
         let outcome = outcome.context("the run was stopped before its task ran")?;
         let form = if self.json { Form::Json } else { Form::Text { tag: false, raw: self.raw } };
-        match print(&outcome, form) {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                Err(error).context("cannot write to standard output")?
-            }
-            _ => {}
-        }
+        written(print(&outcome, form))?;
         Ok(match &outcome.result {
             Ok(_) => ExitCode::SUCCESS,
             Err(error) => failed(module.name(), error, core_dumps.as_ref()),

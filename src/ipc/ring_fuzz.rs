@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use super::super::fuzz::Choices;
 use super::*;
-use crate::status::Status;
 
 /// Both sides of a ring, and what a pool remembers beside it.
 struct Play {
@@ -175,18 +174,7 @@ impl Play {
     fn finish(&mut self, len: usize) {
         let Some(worker) = &mut self.worker else { return };
         let Some(ticket) = self.running.take() else { return };
-        let done = DoneSlot {
-            ticket,
-            status: Status::Ok,
-            payload: Payload::File,
-            output_len: len as u64,
-            message_len: 0,
-            backtrace_len: 0,
-            log_len: 0,
-            start_ns: 0,
-            duration_ns: 0,
-            fuel: 0,
-        };
+        let done = DoneSlot::ok(ticket, len as u64);
         let in_ring = worker.has_room(len);
         let _ = if in_ring {
             let bytes = vec![ticket as u8; len];

@@ -1,7 +1,6 @@
 //! Tests of the ring, both sides in one process.
 
 use super::*;
-use crate::status::Status;
 
 fn pair() -> (PoolRing, WorkerRing) {
     let (file, pool) = PoolRing::new().expect("memory for a ring");
@@ -10,21 +9,6 @@ fn pair() -> (PoolRing, WorkerRing) {
 
 fn task(ticket: u64) -> TaskSlot {
     TaskSlot { ticket, index: ticket, payload: 0, payload_len: 0, input_count: 0, after: 0, function: 0 }
-}
-
-fn done(ticket: u64, output_len: u64) -> DoneSlot {
-    DoneSlot {
-        ticket,
-        status: Status::Ok,
-        payload: Payload::File,
-        output_len,
-        message_len: 0,
-        backtrace_len: 0,
-        log_len: 0,
-        start_ns: 0,
-        duration_ns: 0,
-        fuel: 0,
-    }
 }
 
 #[test]
@@ -49,9 +33,9 @@ fn tasks_and_completions_travel_in_order_around_the_ring_many_times() {
             worker.begin(slot.ticket, 1);
             if worker.has_room(payload.len()) {
                 let (a, b) = payload.split_at(payload.len() / 2);
-                let _ = worker.finish(done(slot.ticket, payload.len() as u64), &[a, b]);
+                let _ = worker.finish(DoneSlot::ok(slot.ticket, payload.len() as u64), &[a, b]);
             } else {
-                let _ = worker.finish_with_file(done(slot.ticket, payload.len() as u64));
+                let _ = worker.finish_with_file(DoneSlot::ok(slot.ticket, payload.len() as u64));
             }
             finished += 1;
             if finished % 7 == 0 {
@@ -110,9 +94,9 @@ fn who_sleeps_is_woken_once() {
     worker.awake();
 
     assert!(pool.fall_asleep(2));
-    assert!(!worker.finish(done(0, 0), &[]), "the pool waits for two");
-    assert!(worker.finish(done(1, 0), &[]));
-    assert!(!worker.finish(done(2, 0), &[]), "it was woken already");
+    assert!(!worker.finish(DoneSlot::ok(0, 0), &[]), "the pool waits for two");
+    assert!(worker.finish(DoneSlot::ok(1, 0), &[]));
+    assert!(!worker.finish(DoneSlot::ok(2, 0), &[]), "it was woken already");
     assert!(!pool.fall_asleep(2), "two are there");
     assert!(worker.pool_waits());
     assert!(!worker.pool_waits());

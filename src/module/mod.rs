@@ -138,35 +138,18 @@ impl Compiler {
         let Target { fuel, fingerprint } = target;
         let key = fingerprint::cache_key(fingerprint, &content);
         let (cache, mut cache_problem) = self.open_cache();
-        let name = source.name.clone();
-        if let Some((code, meta)) = cache.as_ref().and_then(|cache| cache.get(&key, fingerprint)) {
-            let description = meta.description;
-            return Ok(Module(Arc::new(Compiled {
-                id: next_id(),
-                content,
-                name,
-                description,
-                code,
-                origin: Origin::Cache,
-                cache_problem,
-                fuel,
-            })));
-        }
-        let (code, meta) = compile::compile(self, &source, target)?;
-        if let Some(dir) = self.cache_dir.as_deref().filter(|_| cache_problem.is_none()) {
-            cache_problem = keep(dir, &key, &code).err();
-        }
-        let description = meta.description;
-        Ok(Module(Arc::new(Compiled {
-            id: next_id(),
-            content,
-            name,
-            description,
-            code,
-            origin: Origin::Compiled,
-            cache_problem,
-            fuel,
-        })))
+        let (code, meta, origin) = match cache.as_ref().and_then(|cache| cache.get(&key, fingerprint)) {
+            Some((code, meta)) => (code, meta, Origin::Cache),
+            None => {
+                let (code, meta) = compile::compile(self, &source, target)?;
+                if let Some(dir) = self.cache_dir.as_deref().filter(|_| cache_problem.is_none()) {
+                    cache_problem = keep(dir, &key, &code).err();
+                }
+                (code, meta, Origin::Compiled)
+            }
+        };
+        let (name, description) = (source.name, meta.description);
+        Ok(Module(Arc::new(Compiled { id: next_id(), content, name, description, code, origin, cache_problem, fuel })))
     }
 
     /// The cache where there is one, or why it is not used.
@@ -190,16 +173,13 @@ impl Compiler {
         };
         let code = code.map_err(|error| Error::system("cannot hold precompiled code", error))?;
         // What this very compiler wrote needs no second look; anything else is checked where a fault does no harm.
-        let meta = artifact::read_trailer(&code).ok().flatten();
-        let targets = [Target::new(Fuel::NotCounted)?, Target::new(Fuel::Counted)?];
-        let known = meta.and_then(|meta| {
-            let target = targets.iter().find(|target| target.fingerprint == meta.compiler)?;
-            Some((meta.description, target.fuel))
-        });
-        let (description, fuel) = match known {
-            Some(known) => known,
-            None => {
-                let target = targets[usize::from(self.count_fuel)];
+        let (description, fuel) = match artifact::read_trailer(&code).ok().flatten() {
+            Some(meta) if meta.compiler == Target::new(Fuel::NotCounted)?.fingerprint => {
+                (meta.description, Fuel::NotCounted)
+            }
+            Some(meta) if meta.compiler == Target::new(Fuel::Counted)?.fingerprint => (meta.description, Fuel::Counted),
+            _ => {
+                let target = Target::new(Fuel::new(self.count_fuel))?;
                 (compile::describe(self, &source, target, &code)?, target.fuel)
             }
         };

@@ -267,18 +267,7 @@ fn hold() -> ! {
 impl Liar<'_> {
     /// An honest end without a result.
     fn done(&self) -> DoneSlot {
-        DoneSlot {
-            ticket: self.task.ticket,
-            status: Status::Ok,
-            payload: Payload::Ring(0),
-            output_len: 0,
-            message_len: 0,
-            backtrace_len: 0,
-            log_len: 0,
-            start_ns: monotonic_ns(),
-            duration_ns: 0,
-            fuel: 0,
-        }
+        DoneSlot { payload: Payload::Ring(0), start_ns: monotonic_ns(), ..DoneSlot::ok(self.task.ticket, 0) }
     }
 
     /// The right answer: the argument.
@@ -344,18 +333,7 @@ impl Liar<'_> {
             loop {
                 let argument = self.payload.len().min(INLINE_MAX_BYTES);
                 while !self.ring.has_room(argument) {}
-                let done = DoneSlot {
-                    ticket: self.task.ticket,
-                    output_len: argument as u64,
-                    start_ns: 0,
-                    duration_ns: 1,
-                    fuel: 0,
-                    status: Status::Ok,
-                    payload: Payload::Ring(0),
-                    message_len: 0,
-                    backtrace_len: 0,
-                    log_len: 0,
-                };
+                let done = DoneSlot { duration_ns: 1, ..DoneSlot::ok(self.task.ticket, argument as u64) };
                 if self.ring.finish(done, &[&self.payload[..argument]]) {
                     let _ = ToPool::<File>::Wake.send(&self.socket);
                 }

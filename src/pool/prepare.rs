@@ -171,7 +171,10 @@ fn check_grants(grants: &Grants) -> Result<()> {
     }
     for (at, directory) in grants.directories.iter().enumerate() {
         if grants.directories[..at].iter().any(|other| other.guest_path() == directory.guest_path()) {
-            return Err(Error::request(format!("two directories are called {:?}", directory.guest_path())));
+            return Err(Error::request(format!(
+                "two directories are called {:?}; name one with --dir HOST::GUEST",
+                directory.guest_path()
+            )));
         }
         let lies_in = |other: &&Directory| other.is_writable_at(directory.host_path());
         if directory.access() == Access::ReadOnly
