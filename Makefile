@@ -3,9 +3,10 @@
 # make check   formatting and lints, as CI checks them
 # make fuzz    the fuzzers, FUZZ_SECONDS (60) together
 # make soak    a million tasks, good and hostile, while workers are killed (SOAK_TASKS, at most SOAK_SECONDS, SOAK_SEED)
+# make bench   criterion's benches of the parts: ring, layouts, single tasks, windows
+# make callgrind      the instructions that a task costs on its way through the ring, against the number that is committed
 # make guests  the example guests, into examples/guests/target/wasm
 
-.PHONY: demo test check fuzz soak guests toolchain build
 
 demo: build guests
 	@examples/demo.sh
@@ -30,6 +31,14 @@ soak: toolchain
 FUZZ_SECONDS ?= 60
 fuzz: toolchain
 	fuzz/run -max_total_time=$$(( ($(FUZZ_SECONDS) + 1) / 2 ))
+
+bench: toolchain
+	cargo bench -p wrun-parts
+
+
+
+callgrind: toolchain
+	benches/parts/callgrind
 
 build: toolchain
 	cargo build --release
