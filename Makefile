@@ -4,9 +4,12 @@
 # make fuzz    the fuzzers, FUZZ_SECONDS (60) together
 # make soak    a million tasks, good and hostile, while workers are killed (SOAK_TASKS, at most SOAK_SECONDS, SOAK_SEED)
 # make bench   criterion's benches of the parts: ring, layouts, single tasks, windows
+# make bench-peers    one table: wrun beside wasmtime, native threads, joblib and others; installs what that needs
+# make bench-results  the same, written to benches/RESULTS.md and benches/results.json
 # make callgrind      the instructions that a task costs on its way through the ring, against the number that is committed
 # make guests  the example guests, into examples/guests/target/wasm
 
+.PHONY: demo test check fuzz soak bench bench-peers bench-results callgrind guests toolchain build
 
 demo: build guests
 	@examples/demo.sh
@@ -35,7 +38,12 @@ fuzz: toolchain
 bench: toolchain
 	cargo bench -p wrun-parts
 
+# BENCH_WASMTIME=1 installs wasmtime's command as well, which takes minutes; it is used where it is there.
+bench-peers: build guests
+	benches/peers/run
 
+bench-results: build guests
+	benches/peers/run --write
 
 callgrind: toolchain
 	benches/parts/callgrind

@@ -1,0 +1,92 @@
+"""Runs a command and says how long it took, or how much memory it and all that it started used."""
+
+import os
+import re
+import subprocess
+import time
+
+PAUSE_SECONDS = 0.004
+# Longer than any row takes: one that hangs ends the run.
+PATIENCE_SECONDS = 120
+
+
+def output(command):
+    """What the command prints; it must succeed."""
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True, timeout=PATIENCE_SECONDS).stdout
+
+
+def timed(command):
+    """The seconds from the start of the command to its end, and what it printed."""
+    start = time.perf_counter()
+    printed = output(command)
+    return time.perf_counter() - start, printed
+
+
+def until_first_byte(command):
+    """The seconds from the start of the command to the first byte that it prints; then waits for its end."""
+    start = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0) as process:
+        first = process.stdout.read(1)
+        seconds = time.perf_counter() - start
+        process.stdout.read()
+    if process.returncode != 0 or not first:
+        raise RuntimeError(f"{command} printed nothing, or failed")
+    return seconds
+
+
+def memory(command):
+    """The highest sample of the memory of the command's process tree, in MiB.
+
+    `total` is anonymous memory and mapped files of all processes, shared pages counted once (proc(5), `Pss`), and what
+    shared memory of the whole machine grew by (`Shmem`: /dev/shm and memory files, mapped or not). `own` leaves files out.
+    `worker` is the highest private memory of one child process (`Private_Dirty`).
+    """
+    shared_before = shared_kib()
+    most = {"total": 0, "own": 0, "worker": 0}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            now = sample(process.pid, shared_kib() - shared_before)
+            most = {name: max(most[name], now[name]) for name in most}
+            time.sleep(PAUSE_SECONDS)
+    if process.returncode != 0:
+        raise RuntimeError(f"{command} failed")
+    return {name: kib / 1024 for name, kib in most.items()}
+
+
+def sample(root, shared):
+    anonymous = files = worker = 0
+    for pid in tree(root):
+        numbers = rollup(pid)
+        anonymous += numbers.get("Pss_Anon", 0)
+        files += numbers.get("Pss_File", 0)
+        if pid != root:
+            worker = max(worker, numbers.get("Private_Dirty", 0))
+    own = anonymous + max(shared, 0)
+    return {"total": own + files, "own": own, "worker": worker}
+
+
+def tree(root):
+    """The process and all that descend from it."""
+    found = [root]
+    for pid in found:
+        try:
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{thread}/children") as file:
+                    found.extend(int(child) for child in file.read().split())
+        except OSError:
+            # It has ended meanwhile.
+            continue
+    return found
+
+
+def rollup(pid):
+    try:
+        with open(f"/proc/{pid}/smaps_rollup") as file:
+            return {name: int(kib) for name, kib in re.findall(r"^(\w+):\s+(\d+) kB", file.read(), re.MULTILINE)}
+    except OSError:
+        return {}
+
+
+def shared_kib():
+    with open("/proc/meminfo") as file:
+        return int(re.search(r"Shmem:\s*(\d+)", file.read())[1])

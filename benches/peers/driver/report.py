@@ -1,0 +1,86 @@
+"""What was measured, as text for people and as JSON for programs."""
+
+import json
+
+INTRODUCTION = """\
+# Results
+
+Written by `make bench-results`; `make bench-peers` prints the same for your machine. Every number was measured in that one
+run, and [`results.json`](results.json) has all samples. The rows are in [`benches/peers/driver/rows.py`](peers/driver/rows.py).
+
+"""
+
+
+def heading(about, rounds):
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    return (
+        f"{about['date']}, commit {about['commit']}\n"
+        f"{about['cpu']}, {about['cores']} cores, {about['memory_gib']} GiB, Linux {about['kernel']}\n"
+        f"{versions}\n"
+        f"load at the start {about['load_at_start']:.2f}; "
+        f"medians of {rounds} rounds of all rows in turn, with the least and the most\n"
+    )
+
+
+def table(rows):
+    cells, section = [["", "median", "", "least - most", "memory MiB", "without files"]], None
+    for row in rows:
+        if row.section != section:
+            section = row.section
+            cells.append([f"{section}:", "", "", "", "", ""])
+        low, high = number(min(row.samples)), number(max(row.samples))
+        memory = ["", ""]
+        if row.memories:
+            memory = [number(row.median_memory("total")), number(row.median_memory("own"))]
+        cells.append([f"  {row.name}", number(row.median()), row.unit, f"{low} - {high}", *memory])
+    notes = [
+        "A whole command is timed from its start to its end. joblib's calls are timed alone, with warm workers.",
+        "Memory is the highest sample over the process tree: shared pages once, with what /dev/shm and memory files grew by;",
+        "then the same without mapped files, whose pages are the page cache's.",
+    ]
+    for row in rows:
+        failed = [remark for remark in row.remarks if "failed" in remark]
+        errors = sorted({remark["error"] for remark in row.remarks if "error" in remark})
+        if failed:
+            notes.append(f"wrun's killed worker: {max(each['failed'] for each in failed)} of {failed[0]['tasks']} tasks failed at most.")
+        if errors:
+            notes.append(f"joblib's killed worker: the whole call fails ({', '.join(errors)}), and all its results are gone.")
+    if not any(row.key == "first-wasmtime" for row in rows):
+        notes.append("Not measured: `wasmtime run`, which is not installed (BENCH_WASMTIME=1 installs it).")
+    return aligned(cells) + "\n" + "\n".join(notes) + "\n"
+
+
+def goals(verdicts):
+    cells = [["goal", "limit", "measured", ""]]
+    cells += [[each.goal, each.limit, each.measured, "met" if each.met else "MISSED"] for each in verdicts]
+    missed = "".join(f"\nMissed: {each.goal}:\n  {each.remark}\n" for each in verdicts if not each.met)
+    return aligned(cells) + missed
+
+
+def document(about, rounds, text):
+    return f"{INTRODUCTION}```text\n{heading(about, rounds)}\n{text}```\n"
+
+
+def to_json(about, rows, verdicts):
+    measured = [
+        {"key": row.key, "section": row.section, "name": row.name, "unit": row.unit, "median": row.median(),
+         "samples": row.samples, "memory_mib": row.memories, "remarks": row.remarks}
+        for row in rows
+    ]
+    return json.dumps({"about": about, "rows": measured, "goals": [each.as_dict() for each in verdicts]}, indent=1) + "\n"
+
+
+def number(value):
+    """Three digits, or all of them before the point, in groups."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def aligned(rows):
+    """Columns of one width: the first and the last to the left, where they have text, and numbers to the right."""
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    left = {0, 2} if len(widths) > 4 else {0, len(widths) - 1}
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) if at in left else cell.rjust(width) for at, (cell, width) in enumerate(zip(row, widths))]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines) + "\n"

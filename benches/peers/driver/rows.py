@@ -1,0 +1,183 @@
+"""The rows of the table: what is run, and which number is taken of it."""
+
+import hashlib
+import json
+import shutil
+import statistics
+import struct
+
+import machine
+import process
+
+WRUN = "target/release/wrun"
+PEERS = "target/release/wrun-peers"
+NOOP = "benches/peers/noop.wat"
+NUMBERS = "target/bench-peers/numbers.f64"
+TEXT = "target/demo/rust-docs.html"
+SQRT = "examples/guests/wat/sqrt.wat"
+WORDCOUNT = "examples/guests/target/wasm/wordcount.wasm"
+SLICES = 8
+PIECE_BYTES = 16 << 20
+CORES = str(machine.cores())
+
+RATE = ("No-op tasks", "tasks/s")
+SUM = ("Sum of 1 GiB of f64 in 8 slices", "ms")
+WORDS = ("Word count of 128 MiB of text", "ms")
+FIRST = ("First result from a cold start", "ms")
+LOST = ("One worker killed in mid-run", "ms")
+
+
+class Row:
+    """One row. `measure` gives a number in the unit of its section, or a pair of it and a remark."""
+
+    def __init__(self, key, section, name, measure, memory=None):
+        self.key, (self.section, self.unit), self.name = key, section, name
+        self.measure, self.memory = measure, memory
+        self.samples, self.memories, self.remarks = [], [], []
+
+    def take(self):
+        taken = self.measure()
+        number, remark = taken if isinstance(taken, tuple) else (taken, None)
+        self.samples.append(number)
+        if remark is not None:
+            self.remarks.append(remark)
+
+    def take_memory(self):
+        self.memories.append(process.memory(self.memory))
+
+    def median(self):
+        return statistics.median(self.samples)
+
+    def median_memory(self, name):
+        return statistics.median(memory[name] for memory in self.memories)
+
+
+def all_rows():
+    rows = [
+        Row("fresh", RATE, "wrun, a fresh instance each", lambda: peers_rate("noop-fresh", 500_000)),
+        Row("reuse", RATE, "wrun, instances reused", lambda: peers_rate("noop-reuse", 1_000_000)),
+        Row("bare-1", RATE, "wasmtime alone, fresh, 1 thread", lambda: peers_rate("bare", 300_000, "1")),
+        Row("bare-2", RATE, f"wasmtime alone, fresh, {CORES} threads", lambda: peers_rate("bare", 500_000)),
+        Row("joblib-auto", RATE, "joblib loky, batches by itself", lambda: python_rate("noop-auto", 200_000)),
+        Row("joblib-1", RATE, "joblib loky, batch_size=1", lambda: python_rate("noop-single", 5_000)),
+        Row("imap", RATE, "multiprocessing.Pool.imap", lambda: python_rate("noop-imap", 20_000)),
+        Row("xargs", RATE, "xargs -P, true: a process each", lambda: xargs_rate(["true"], 1000)),
+        Row("sum", SUM, "wrun, whole command", lambda: sum_ms(wrun_sum(), sum_of_raw), memory=wrun_sum()),
+        Row("sum-native", SUM, "threads over mmap, whole command", lambda: sum_ms(native_sum(), sum_of_json), memory=native_sum()),
+        Row("sum-memmap", SUM, "joblib, numpy.memmap, the call alone", lambda: python_sum("sum-memmap"),
+            memory=python("sum-memmap", NUMBERS, SLICES)),
+        Row("sum-array", SUM, "joblib, array in memory, the call alone", lambda: python_sum("sum-array"),
+            memory=python("sum-array", NUMBERS, SLICES)),
+        Row("words", WORDS, "wrun, split and reduced by the guest", lambda: words_ms(
+            [WRUN, "map", WORDCOUNT, "--jobs", CORES, "--split", str(PIECE_BYTES), TEXT, "--reduce", "merge"])),
+        Row("words-native", WORDS, "threads over mmap, same algorithm", lambda: words_ms(
+            [PEERS, "words", TEXT, str(PIECE_BYTES), CORES])),
+        Row("words-parallel", WORDS, "GNU parallel --pipe-part, same program", lambda: words_ms(
+            ["sh", "-c", f"parallel --will-cite --pipe-part -a {TEXT} --block {PIECE_BYTES} -j{CORES} "
+             f"{PEERS} words-of-stdin | {PEERS} merge-stdin"])),
+        Row("first", FIRST, "wrun map", lambda: first_ms([WRUN, "map", SQRT, "2"])),
+        Row("first-run", FIRST, "wrun run", lambda: first_ms([WRUN, "run", SQRT, "2"])),
+        Row("first-joblib", FIRST, "joblib loky", lambda: first_ms(python("first", CORES), starts=2)),
+        Row("python", FIRST, "Python that prints a line: a floor", lambda: first_ms([machine.PYTHON, "-c", "print()"])),
+        Row("lost", LOST, "wrun: until its replacement has ended a task", lost_ms),
+        Row("slow-down", LOST, "wrun: how much longer the run takes", slow_down_ms),
+        Row("lost-joblib", LOST, "joblib loky: until the whole call fails", joblib_lost_ms),
+    ]
+    if shutil.which("wasmtime"):
+        after = lambda key: next(at for at, row in enumerate(rows) if row.key == key) + 1
+        rows.insert(after("xargs"), Row("xargs-wasmtime", RATE, "xargs -P, wasmtime run, cached",
+                                        lambda: xargs_rate(["wasmtime", "run", "-C", "cache=y", NOOP], 200)))
+        rows.insert(after("first-run"), Row("first-wasmtime", FIRST, "wasmtime run, cached", lambda: first_ms(
+            ["wasmtime", "run", "-C", "cache=y", "--invoke", "sqrt", SQRT, "2"])))
+    return rows
+
+
+def peers_rate(row, tasks, threads=CORES):
+    return json.loads(process.output([PEERS, row, str(tasks), threads]))["per_second"]
+
+
+def peak_of_ten_million_mib():
+    """The peak of resident memory of a pool's process over ten million tasks."""
+    return json.loads(process.output([PEERS, "noop-fresh", "10000000", CORES]))["peak_kib"] / 1024
+
+
+def python(row, *arguments):
+    return [machine.PYTHON, "benches/peers/driver/joblib_rows.py", row, *map(str, arguments)]
+
+
+def python_rate(row, tasks):
+    seconds = json.loads(process.output(python(row, tasks, CORES)))["seconds"]
+    return tasks / seconds
+
+
+def xargs_rate(command, tasks):
+    text = f"seq {tasks} | xargs -P {CORES} -n 1 {' '.join(command)}"
+    seconds, _ = process.timed(["sh", "-c", text])
+    return tasks / seconds
+
+
+def wrun_sum():
+    return [WRUN, "map", "benches/peers/sum.wat", "--jobs", CORES, "--split-into", str(SLICES),
+            "--split-at", "record:64", NUMBERS, "--raw"]
+
+
+def native_sum():
+    return [PEERS, "sum", NUMBERS, str(SLICES), CORES]
+
+
+def sum_of_raw(printed):
+    return sum(struct.unpack(f"<{SLICES}d", printed))
+
+
+def sum_of_json(printed):
+    return json.loads(printed)["sum"]
+
+
+def sum_ms(command, sum_of):
+    seconds, printed = process.timed(command)
+    same("sum", sum_of(printed))
+    return seconds * 1000
+
+
+def python_sum(row):
+    told = json.loads(process.output(python(row, NUMBERS, SLICES)))
+    same("sum", told["sum"])
+    return told["seconds"] * 1000
+
+
+def words_ms(command):
+    seconds, table = process.timed(command)
+    same("table of words", hashlib.sha256(table).hexdigest())
+    return seconds * 1000
+
+
+RESULTS = {}
+
+
+def same(what, result):
+    """All rows that compute the same thing must have the same result."""
+    if RESULTS.setdefault(what, result) != result:
+        raise RuntimeError(f"the {what} is {result}, and another row's is {RESULTS[what]}")
+
+
+def first_ms(command, starts=9):
+    return statistics.median(process.until_first_byte(command) for _ in range(starts)) * 1000
+
+
+LOST_TASKS = "1500"
+
+
+def lost_ms():
+    told = json.loads(process.output([PEERS, "lost", LOST_TASKS, CORES]))
+    return told["replaced_after"] * 1000, {"tasks": int(LOST_TASKS), "failed": told["failed"]}
+
+
+def slow_down_ms():
+    with_kill = json.loads(process.output([PEERS, "lost", LOST_TASKS, CORES]))["seconds"]
+    without = json.loads(process.output([PEERS, "not-lost", LOST_TASKS, CORES]))["seconds"]
+    return (with_kill - without) * 1000
+
+
+def joblib_lost_ms():
+    told = json.loads(process.output(python("lost", CORES)))
+    return told["seconds"] * 1000, {"error": told["error"]}

@@ -1,0 +1,55 @@
+//! wasmtime alone: a loop of instantiate, call and drop on each thread, with the settings of a worker of wrun.
+
+use std::time::Instant;
+
+use serde_json::json;
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, InstancePre, Linker, Module, PoolingAllocationConfig, Store,
+};
+
+use crate::Outcome;
+use crate::noop::MODULE;
+
+/// Tasks a second of all threads together.
+pub fn rate(tasks: usize, threads: usize) -> Outcome {
+    // An engine for each thread, as each worker process of wrun has its own: they share no pool and no lock.
+    let engines = (0..threads).map(|_| engine()).collect::<Result<Vec<_>, _>>()?;
+    let each = tasks / threads;
+    for pre in &engines {
+        calls(pre, each / 50)?;
+    }
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        let running: Vec<_> = engines.iter().map(|pre| scope.spawn(move || calls(pre, each))).collect();
+        running.into_iter().try_for_each(|thread| thread.join().expect("a loop that does not panic"))
+    })?;
+    Ok(json!({ "per_second": (each * threads) as f64 / start.elapsed().as_secs_f64() }).to_string())
+}
+
+/// The settings of `src/guest/engine.rs` that instances depend on.
+fn engine() -> wasmtime::Result<InstancePre<()>> {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_core_instances(4)
+        .total_stacks(1)
+        .max_core_instance_size(4 << 20)
+        .max_memory_size(1 << 32)
+        .linear_memory_keep_resident(64 << 10)
+        .table_keep_resident(64 << 10)
+        .pagemap_scan(Enabled::Auto);
+    let mut config = Config::new();
+    config.memory_may_move(false);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    let engine = Engine::new(&config)?;
+    let module = Module::new(&engine, MODULE)?;
+    Linker::new(&engine).instantiate_pre(&module)
+}
+
+fn calls(pre: &InstancePre<()>, count: usize) -> wasmtime::Result<()> {
+    for _ in 0..count {
+        let mut store = Store::new(pre.module().engine(), ());
+        let instance = pre.instantiate(&mut store)?;
+        let function = instance.get_typed_func::<(), i32>(&mut store, "wrun:task/noop")?;
+        function.call(&mut store, ())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! One row of the comparison, measured once: `wrun-peers ROW ARG...` prints a JSON object with what it measured.
+
+mod bare;
+mod count;
+mod lost;
+mod noop;
+mod sum;
+// The guest's own algorithm, compiled for this machine.
+#[path = "../../../examples/guests/wordcount/src/table.rs"]
+mod table;
+#[path = "../../../examples/guests/wordcount/src/words.rs"]
+mod words;
+
+use std::error::Error;
+
+/// A row's numbers, or text that is itself the result.
+type Outcome = Result<String, Box<dyn Error>>;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // Workers of the rows that use the library are this program, started again.
+    wrun::init();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let text = match words[..] {
+        ["noop-fresh", tasks, workers] => noop::fresh(tasks.parse()?, workers.parse()?),
+        ["noop-reuse", tasks, workers] => noop::reuse(tasks.parse()?, workers.parse()?),
+        ["bare", tasks, threads] => bare::rate(tasks.parse()?, threads.parse()?),
+        ["make-numbers", path, mib] => sum::make_numbers(path, mib.parse()?),
+        ["sum", path, slices, threads] => sum::sum(path, slices.parse()?, threads.parse()?),
+        ["words", path, piece_bytes, threads] => count::count(path, piece_bytes.parse()?, threads.parse()?),
+        ["words-of-stdin"] => count::count_stdin(),
+        ["merge-stdin"] => count::merge_stdin(),
+        ["lost", tasks, workers] => lost::with_kill(tasks.parse()?, workers.parse()?),
+        ["not-lost", tasks, workers] => lost::without_kill(tasks.parse()?, workers.parse()?),
+        _ => Err(format!("no row {words:?}; see main.rs").into()),
+    }?;
+    print!("{text}");
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! Tasks that do nothing, through a pool whose workers run already.
+
+use std::num::NonZeroUsize;
+use std::time::Instant;
+
+use serde_json::json;
+use wrun::{Job, Module, Pool};
+
+use crate::Outcome;
+
+/// The module of all no-op rows: a memory of 17 pages, as a small Rust program has, and a function that returns 0.
+pub const MODULE: &str = include_str!("../noop.wat");
+
+/// Tasks before the clock starts: workers start, and load the module.
+const WARM_UP: usize = 20_000;
+
+pub fn fresh(tasks: usize, workers: NonZeroUsize) -> Outcome {
+    rate(Job::new(&module()?), tasks, workers)
+}
+
+pub fn reuse(tasks: usize, workers: NonZeroUsize) -> Outcome {
+    rate(Job::new(&module()?).reuse(), tasks, workers)
+}
+
+fn module() -> wrun::Result<Module> {
+    Module::from_bytes("noop.wat", MODULE.as_bytes())
+}
+
+fn rate(job: Job, tasks: usize, workers: NonZeroUsize) -> Outcome {
+    let mut pool = Pool::builder().workers(workers).build()?;
+    let mut count = |tasks: usize| -> wrun::Result<usize> {
+        let run = pool.map(&job, (0..tasks).map(|_| ""))?;
+        Ok(run.filter(|outcome| outcome.result.is_ok()).count())
+    };
+    assert_eq!(count(WARM_UP)?, WARM_UP, "tasks that fail");
+    let start = Instant::now();
+    assert_eq!(count(tasks)?, tasks, "tasks that fail");
+    let per_second = tasks as f64 / start.elapsed().as_secs_f64();
+    Ok(json!({ "per_second": per_second, "peak_kib": peak_kib() }).to_string())
+}
+
+/// The most memory that this process has had resident (proc(5), `VmHWM`); its workers are others.
+fn peak_kib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find(|line| line.starts_with("VmHWM"))?.split_whitespace().nth(1)?.parse().ok()
+}
