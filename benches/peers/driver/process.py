@@ -22,6 +22,14 @@ def timed(command):
     return time.perf_counter() - start, printed
 
 
+def read(path):
+    """Reads a file, so that it is in the page cache: idle systems may have dropped it, and the next reader would pay."""
+    buffer = bytearray(1 << 20)
+    with open(path, "rb", buffering=0) as file:
+        while file.readinto(buffer):
+            pass
+
+
 def until_first_byte(command):
     """The seconds from the start of the command to the first byte that it prints; then waits for its end."""
     start = time.perf_counter()

@@ -35,6 +35,7 @@ def table(rows):
         cells.append([f"  {row.name}", number(row.median()), row.unit, f"{low} - {high}", *memory])
     notes = [
         "A whole command is timed from its start to its end. joblib's calls are timed alone, with warm workers.",
+        "Files are read just before, so that all rows find them in the page cache.",
         "Memory is the highest sample over the process tree: shared pages once, with what /dev/shm and memory files grew by;",
         "then the same without mapped files, whose pages are the page cache's.",
     ]
