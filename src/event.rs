@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use smallvec::SmallVec;
+
 use crate::Input;
 use crate::failure::Halted;
 use crate::job::Task;
@@ -13,19 +15,22 @@ pub use crate::status::{NoStatus, Status};
 use crate::sys::read_only_map::ReadOnlyMap;
 
 /// A task's result bytes. A large result is not copied: it stays in memory that the worker filled and can change no
-/// more, and goes when the last clone is dropped.
+/// more, and goes when the last clone is dropped. A very small one needs no memory of its own.
 #[derive(Clone, Debug, Default)]
 pub struct Output(OutputKind);
 
+/// A result up to this long is kept in place: it has room for a number's text.
+const INLINE_BYTES: usize = 24;
+
 #[derive(Clone, Debug)]
 enum OutputKind {
-    Copied(Vec<u8>),
+    Copied(SmallVec<[u8; INLINE_BYTES]>),
     Mapped(Arc<ReadOnlyMap>, Input),
 }
 
 impl Default for OutputKind {
     fn default() -> Self {
-        OutputKind::Copied(Vec::new())
+        OutputKind::Copied(SmallVec::new())
     }
 }
 
@@ -67,7 +72,13 @@ impl Eq for Output {}
 
 impl From<Vec<u8>> for Output {
     fn from(bytes: Vec<u8>) -> Self {
-        Output(OutputKind::Copied(bytes))
+        Output(OutputKind::Copied(bytes.into()))
+    }
+}
+
+impl From<&[u8]> for Output {
+    fn from(bytes: &[u8]) -> Self {
+        Output(OutputKind::Copied(bytes.into()))
     }
 }
 

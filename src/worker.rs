@@ -74,6 +74,8 @@ struct Worker {
     refused: bool,
     /// Bytes of log that a task of the current job may have.
     log_bytes: u64,
+    /// When the last task ended, where nothing came between it and the next one: that one begins then.
+    last_end_ns: Option<u64>,
     sandbox: Sandbox,
     /// No new code can be loaded any more.
     code_is_closed: bool,
@@ -108,6 +110,7 @@ impl Worker {
             guest: Guest::new().map_err(io::Error::other)?,
             refused: false,
             log_bytes: 0,
+            last_end_ns: None,
             sandbox,
             code_is_closed: false,
         };
@@ -166,6 +169,7 @@ impl Worker {
                 if let Some(task) = self.ring.take(payload) {
                     return Ok(Some(task));
                 }
+                self.last_end_ns = None;
                 std::hint::spin_loop();
             }
             if self.ring.pool_waits() {
@@ -200,6 +204,7 @@ impl Worker {
             }
         }
         self.handled += 1;
+        self.last_end_ns = None;
         Ok(Pool::There)
     }
 
@@ -216,7 +221,7 @@ impl Worker {
     }
 
     fn run_task(&mut self, task: &TaskSlot, payload: &[u8], result: &mut TaskResult) -> io::Result<()> {
-        let start_ns = monotonic_ns();
+        let start_ns = self.last_end_ns.take().unwrap_or_else(monotonic_ns);
         self.ring.begin(task.ticket, start_ns);
         self.guest.run(task, payload, &self.files, result);
         if let Some((file, len)) = result.output_file.take_if(|(_, len)| *len <= INLINE_MAX_BYTES as u64) {
@@ -225,6 +230,7 @@ impl Worker {
             file.read_exact_at(&mut result.output, 0)?;
         }
         result.bound(self.log_bytes);
+        let end_ns = monotonic_ns();
         let done = DoneSlot {
             ticket: task.ticket,
             status: result.status,
@@ -234,11 +240,13 @@ impl Worker {
             backtrace_len: result.backtrace.len() as u32,
             log_len: result.log.finish().len() as u32,
             start_ns,
-            duration_ns: monotonic_ns() - start_ns,
+            duration_ns: end_ns - start_ns,
             fuel: result.fuel,
         };
         if self.send(done, result)? {
             ToPool::<File>::Wake.send(&self.socket)?;
+        } else if result.output_file.is_none() {
+            self.last_end_ns = Some(end_ns);
         }
         Ok(())
     }

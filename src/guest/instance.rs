@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use wasmtime::{Engine, Extern, Func, Instance, Module, ModuleExport, Store, Val, WasmCoreDump};
+use wasmtime::{Engine, Extern, Func, Instance, Module, ModuleExport, Store, TypedFunc, Val, WasmCoreDump};
 use wasmtime_wasi::I32Exit;
 
 use super::conclude::{Returned, conclude};
@@ -46,6 +46,8 @@ struct Settings {
 struct Live {
     store: Store<Box<State>>,
     instance: Option<Instance>,
+    /// The task function that was called last, and its number in the job: where instances are reused it is looked up once.
+    task: Option<(u32, TypedFunc<(), i32>)>,
 }
 
 impl Guest {
@@ -103,9 +105,10 @@ impl Guest {
     ///
     /// Where there is no job, which the pool's protocol excludes.
     pub fn run(&mut self, slot: &TaskSlot, payload: &[u8], files: &FileTable, result: &mut TaskResult) {
-        let job = self.job.clone().expect("a job comes before its tasks");
+        let Guest { engine, job, spare, kept, .. } = self;
+        let job = job.as_ref().expect("a job comes before its tasks");
         let function = &job.functions[slot.function as usize];
-        let mut live = self.kept.take().unwrap_or_else(|| self.new_store(&job));
+        let mut live = kept.take().unwrap_or_else(|| Live::new(engine, job, spare.take()));
         let fuel = job.spec.fuel.unwrap_or(u64::MAX);
         prepare(live.store.data_mut(), slot, payload, files);
         let ended = fault::watch(&mut live.store, job.code.clone(), |store| {
@@ -118,10 +121,10 @@ impl Guest {
             }
             let instance = match live.instance {
                 Some(instance) => instance,
-                None => place::while_instantiating(|| instantiate(&job, store))?,
+                None => place::while_instantiating(|| instantiate(job, store))?,
             };
             live.instance = Some(instance);
-            call(function, store, instance)
+            call(slot.function, function, store, instance, &mut live.task)
         });
         let unharmed = ended.is_ok() && live.store.data().windows.recorded().is_none();
         result.clear();
@@ -134,23 +137,24 @@ impl Guest {
         }
         if unharmed && !job.spec.fresh_instances {
             live.store.data_mut().windows.free_all();
-            self.kept = Some(live);
+            *kept = Some(live);
         } else {
-            self.spare = Some(live.into_state());
+            *spare = Some(live.into_state());
         }
-    }
-
-    fn new_store(&mut self, job: &Arc<LoadedJob>) -> Live {
-        let state = self.spare.take().unwrap_or_else(|| Box::new(State::new(job.clone())));
-        let mut store = Store::new(&self.engine, state);
-        store.limiter(|state| &mut state.usage);
-        store.set_hostcall_fuel(usize::try_from(job.spec.host_call_bytes).unwrap_or(usize::MAX));
-        fault::install_handler(&mut store);
-        Live { store, instance: None }
     }
 }
 
 impl Live {
+    /// A store without an instance, with the data of an earlier one where it is there.
+    fn new(engine: &Engine, job: &Arc<LoadedJob>, spare: Option<Box<State>>) -> Live {
+        let state = spare.unwrap_or_else(|| Box::new(State::new(job.clone())));
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| &mut state.usage);
+        store.set_hostcall_fuel(usize::try_from(job.spec.host_call_bytes).unwrap_or(usize::MAX));
+        fault::install_handler(&mut store);
+        Live { store, instance: None, task: None }
+    }
+
     /// Puts a core dump, where the error has one, in the place of the result.
     fn dump(&mut self, error: &wasmtime::Error, result: &mut TaskResult) {
         let Some(dump) = error.downcast_ref::<WasmCoreDump>().filter(|_| !error.is::<I32Exit>()) else { return };
@@ -212,11 +216,21 @@ fn instantiate(job: &LoadedJob, store: &mut Store<Box<State>>) -> wasmtime::Resu
     Ok(instance)
 }
 
-fn call(callable: &Callable, store: &mut Store<Box<State>>, instance: Instance) -> wasmtime::Result<Returned> {
+/// Calls the job's function with that number; `last` remembers a task function.
+fn call(
+    number: u32,
+    callable: &Callable,
+    store: &mut Store<Box<State>>,
+    instance: Instance,
+    last: &mut Option<(u32, TypedFunc<(), i32>)>,
+) -> wasmtime::Result<Returned> {
     match callable {
         Callable::Task(export) => {
-            let code = function(store, instance, export)?.typed::<(), i32>(&*store)?.call(&mut *store, ())?;
-            Ok(Returned::Code(code))
+            let task = match last {
+                Some((last, task)) if *last == number => task,
+                _ => &mut last.insert((number, function(store, instance, export)?.typed(&*store)?)).1,
+            };
+            Ok(Returned::Code(task.call(&mut *store, ())?))
         }
         Callable::Command(export) => {
             function(store, instance, export)?.typed::<(), ()>(&*store)?.call(&mut *store, ())?;

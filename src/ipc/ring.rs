@@ -14,7 +14,7 @@ use crate::sys::memory_file;
 use crate::sys::shared::SharedMemory;
 
 /// Slots of each direction, and so the most tasks that a worker holds.
-pub const SLOTS: usize = 256;
+pub const SLOTS: usize = 1024;
 
 /// The longest payload of a completion that travels in the ring; longer ones travel as files.
 pub const INLINE_MAX_BYTES: usize = 64 << 10;
@@ -271,7 +271,7 @@ impl PoolRing {
     #[must_use]
     pub fn fall_asleep(&self, count: u64) -> bool {
         self.memory.word(WAKE_AT).store(self.done_head + count.max(1), Ordering::Relaxed);
-        // Pairs with the fence in `WorkerRing::finish`: either it sees the wish, or we see its completion.
+        // Pairs with the store in `WorkerRing::publish`: either it sees the wish, or we see its completion.
         fence(Ordering::SeqCst);
         self.memory.word(DONE_TAIL).load(Ordering::Relaxed) < self.done_head + count.max(1)
     }
@@ -408,16 +408,15 @@ impl WorkerRing {
         self.memory.word(CURRENT).store(0, Ordering::Release);
         write_slot(&self.memory, DONE_SLOTS, self.done_tail, &done.encode());
         self.done_tail += 1;
-        // Pairs with the acquire load in `PoolRing::pop`.
-        self.memory.word(DONE_TAIL).store(self.done_tail, Ordering::Release);
-        // Pairs with the fence in `PoolRing::fall_asleep`.
-        fence(Ordering::SeqCst);
+        // Pairs with the acquire load in `PoolRing::pop`; and, with the load in `wants_waking`, with the fence in
+        // `PoolRing::fall_asleep`. It stands here for a fence of its own, which costs more.
+        self.memory.word(DONE_TAIL).store(self.done_tail, Ordering::SeqCst);
         self.wants_waking()
     }
 
     fn wants_waking(&self) -> bool {
         let wake_at = self.memory.word(WAKE_AT);
-        let at = wake_at.load(Ordering::Relaxed);
+        let at = wake_at.load(Ordering::SeqCst);
         at <= self.done_tail && wake_at.compare_exchange(at, NEVER, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 

@@ -19,7 +19,7 @@ use crate::sys::rlimit;
 impl Prepared {
     /// The end of a task whose time was over, and where it was then, as far as its worker said.
     pub(super) fn timed_out(&self, mut pending: Pending, place: Option<Place>, worker: u32) -> Ended {
-        pending.attempts += 1;
+        let attempts = pending.count_attempt();
         let limit = self.limits.timeout.unwrap_or_default();
         let Place { summary, frames } = place.unwrap_or_default();
         let mut message = format!("timed out after {}", humantime::format_duration(limit));
@@ -30,7 +30,7 @@ impl Prepared {
             start: SystemTime::now().checked_sub(limit).unwrap_or(UNIX_EPOCH),
             duration: limit,
             worker,
-            attempts: pending.attempts,
+            attempts,
             fuel: None,
         };
         let backtrace = (!frames.is_empty()).then_some(frames);
@@ -48,12 +48,12 @@ pub(super) fn complete(
     file: Option<File>,
     clock_zero: Duration,
 ) -> Result<Ended, Box<(Violation, Pending)>> {
-    pending.attempts += 1;
+    let attempts = pending.count_attempt();
     let stats = TaskStats {
         start: UNIX_EPOCH + clock_zero.saturating_add(Duration::from_nanos(done.start_ns)).min(MAX_TIME),
         duration: Duration::from_nanos(done.duration_ns),
         worker,
-        attempts: pending.attempts,
+        attempts,
         fuel: job.module.counts_fuel().then_some(done.fuel),
     };
     if matches!(done.status, Status::Timeout | Status::WorkerLost | Status::Cancelled) {
@@ -72,17 +72,24 @@ pub(super) fn complete(
         return Err(Box::new((Violation("it sent more than its limits allow"), pending)));
     }
     let rest_len = u64::from(done.message_len) + u64::from(done.backtrace_len) + u64::from(done.log_len);
+    let rest_of_file;
     let (output, rest) = match file {
         None => {
             let (output, rest) = payload.split_at(done.output_len as usize);
-            (Ok(Output::from(output.to_vec())), rest.to_vec())
+            (Ok(Output::from(output)), rest)
         }
-        Some(file) => match read_file(&file, done.output_len, rest_len) {
-            // A copy costs memory, but no descriptor for as long as the result waits.
-            Ok(rest) if rlimit::is_high(&file) => (copy(&file, done.output_len), rest),
-            Ok(rest) => (Output::from_sealed(file, done.output_len), rest),
-            Err(violation) => return Err(Box::new((violation, pending))),
-        },
+        Some(file) => {
+            rest_of_file = match read_file(&file, done.output_len, rest_len) {
+                Ok(rest) => rest,
+                Err(violation) => return Err(Box::new((violation, pending))),
+            };
+            let output = match rlimit::is_high(&file) {
+                // A copy costs memory, but no descriptor for as long as the result waits.
+                true => copy(&file, done.output_len),
+                false => Output::from_sealed(file, done.output_len),
+            };
+            (output, &rest_of_file[..])
+        }
     };
     let (message, rest) = rest.split_at(done.message_len as usize);
     let (backtrace, log) = rest.split_at(done.backtrace_len as usize);
@@ -97,7 +104,7 @@ pub(super) fn complete(
         (Status::InputFault, output) => match InputFault::decode(message) {
             Some(fault) => Err(TaskError {
                 status: Status::InputFault,
-                message: fault_message(job, &pending.task, &fault),
+                message: fault_message(job, pending.task(), &fault),
                 backtrace: text(backtrace),
                 core_dump: core_dump(output),
             }),

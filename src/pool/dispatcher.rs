@@ -54,12 +54,23 @@ pub(super) struct Dispatcher<'pool> {
     pub(super) unconfined: Vec<Missing>,
 }
 
+/// For how long to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Not at all.
+    No,
+    /// Until something happens, and no longer than a tenth of a second.
+    Tick,
+    /// Until something happens.
+    Event,
+}
+
 /// As much work as this is given to a worker ahead of time.
 const AHEAD_NS: u64 = 2_000_000;
 /// A worker always holds a task beside the one it runs, so that it does not wait for the next.
 const MIN_DEPTH: usize = 2;
 /// Tasks whose outcomes may wait to be looked at while more are taken: some never go to a worker, and take no room there.
-const MAX_ENDED: usize = 1024;
+const MAX_ENDED: usize = 4 * SLOTS;
 /// The longest time for which completions may wait to be looked at together.
 const MAX_WAIT: Duration = Duration::from_millis(2);
 impl<'pool> Dispatcher<'pool> {
@@ -139,29 +150,28 @@ impl<'pool> Dispatcher<'pool> {
 
     /// Takes a task over. It goes to a worker now, or as soon as one has room.
     pub fn submit(&mut self, mut pending: Pending) {
-        if let Some(finished) = pending.task.finished.take() {
+        if let Some(finished) = pending.take_finished() {
             return self.end_finished(pending, *finished);
         }
         let longest = self.job.limits.argument_bytes;
-        let too_long = pending.task.argument.len() as u64 > longest;
-        if let Some(message) = pending.task.unrunnable.clone() {
+        let too_long = pending.task().argument.len() as u64 > longest;
+        if let Some(message) = pending.task().unrunnable.clone() {
             self.end(pending.fail(Status::Error, message, 0));
         } else if too_long {
             let message = format!(
                 "its argument has {} bytes, and the limit is {longest}; raise it with --max-argument, or pass it as an input",
-                pending.task.argument.len(),
+                pending.task().argument.len(),
             );
             self.end(pending.fail(Status::Limit, message, 0));
-        } else if pending.task.inputs.len() > Task::MAX_INPUTS {
-            let (count, most) = (pending.task.inputs.len(), Task::MAX_INPUTS);
+        } else if pending.task().inputs.len() > Task::MAX_INPUTS {
+            let (count, most) = (pending.task().inputs.len(), Task::MAX_INPUTS);
             let message =
                 format!("it has {count} inputs of its own, and {most} are possible; join them in fewer files");
             self.end(pending.fail(Status::Limit, message, 0));
         } else if self.is_stopped() {
             self.cancel(pending);
-        } else {
+        } else if let Some(pending) = self.place(pending) {
             self.waiting.push_back(pending);
-            self.place_waiting();
         }
     }
 
@@ -194,16 +204,19 @@ impl<'pool> Dispatcher<'pool> {
             return waiting.into_iter().for_each(|pending| self.cancel(pending));
         }
         while let Some(pending) = self.waiting.pop_front() {
-            match self.worker_for(&pending.task) {
-                Some(index) => {
-                    let ticket = self.pool.next_ticket();
-                    if let Some(worker) = &mut self.pool.workers[index] {
-                        worker.push(ticket, pending, &mut self.payload);
-                    }
-                }
-                None => return self.waiting.push_front(pending),
+            if let Some(pending) = self.place(pending) {
+                return self.waiting.push_front(pending);
             }
         }
+    }
+
+    /// Gives a task to a worker, or back where none has room.
+    fn place(&mut self, pending: Pending) -> Option<Pending> {
+        let Some(index) = self.worker_for(pending.task()) else { return Some(pending) };
+        let ticket = self.pool.next_ticket();
+        let worker = self.pool.workers[index].as_mut()?;
+        worker.push(ticket, pending, &mut self.payload);
+        None
     }
 
     /// The worker that gets the next task: the one that holds the fewest and has room, or a new one where all have
@@ -224,13 +237,17 @@ impl<'pool> Dispatcher<'pool> {
                     (None, _) => return None,
                 },
             };
-            if self.pool.workers[index].as_ref().is_some_and(|worker| !worker.can_run(&self.job)) {
-                // It runs nothing now, being of an earlier run.
-                self.pool.take_worker(index, End::Killed);
-                continue;
-            }
-            if let Err(error) = self.hand_job(index) {
-                return self.give_up(error);
+            let number = self.pool.job;
+            let of_earlier_run = |worker: &&Worker| worker.job != number;
+            if let Some(worker) = self.pool.workers[index].as_ref().filter(of_earlier_run) {
+                if !worker.can_run(&self.job) {
+                    // It runs nothing now.
+                    self.pool.take_worker(index, End::Killed);
+                    continue;
+                }
+                if let Err(error) = self.hand_job(index) {
+                    return self.give_up(error);
+                }
             }
             let worker = self.pool.workers[index].as_mut()?;
             match worker.has_room(task) {
@@ -241,21 +258,16 @@ impl<'pool> Dispatcher<'pool> {
         }
     }
 
-    /// Gives the worker this run's job, if it does not have it.
+    /// Gives the worker this run's job.
     fn hand_job(&mut self, index: usize) -> Result<()> {
         let number = self.pool.job;
-        match &mut self.pool.workers[index] {
-            Some(worker) if worker.job != number => {
-                let spec = match self.spec.take() {
-                    Some(spec) => spec,
-                    None => self.job.spec_file(number)?,
-                };
-                let spec = self.spec.insert(spec);
-                let handed = worker.begin_job(number, &self.job, spec);
-                handed.map_err(|error| Error::system("cannot hand a job to a worker", error))
-            }
-            _ => Ok(()),
-        }
+        let Some(worker) = &mut self.pool.workers[index] else { return Ok(()) };
+        let spec = match self.spec.take() {
+            Some(spec) => spec,
+            None => self.job.spec_file(number)?,
+        };
+        let handed = worker.begin_job(number, &self.job, self.spec.insert(spec));
+        handed.map_err(|error| Error::system("cannot hand a job to a worker", error))
     }
 
     /// Starts a worker, where there are fewer than there may be.
@@ -286,9 +298,8 @@ impl<'pool> Dispatcher<'pool> {
         None
     }
 
-    /// Does all that can be done without waiting; then, unless there is something to deliver, waits for something to happen, with
-    /// `tick` no longer than a tenth of a second.
-    pub fn turn(&mut self, tick: bool) {
+    /// Does all that can be done without waiting; then, unless there is something to deliver, waits.
+    pub fn turn(&mut self, wait: Wait) {
         self.pool.note_all_started();
         self.read_completions();
         self.heed_stop();
@@ -297,12 +308,9 @@ impl<'pool> Dispatcher<'pool> {
         self.retry_due();
         self.place_waiting();
         self.take_back_for_idle();
-        for worker in self.pool.workers.iter_mut().flatten() {
-            worker.send_unsent();
-            worker.publish();
-        }
+        self.publish();
         if self.ended.is_empty() && self.lost.is_empty() && self.error.is_none() {
-            self.sleep(tick);
+            self.sleep(wait);
         }
         for index in std::mem::take(&mut self.ready) {
             self.read_socket(index);
@@ -311,6 +319,14 @@ impl<'pool> Dispatcher<'pool> {
             self.bury(index);
         }
         self.heed_news();
+    }
+
+    /// Lets workers see the tasks that they were given.
+    pub fn publish(&mut self) {
+        for worker in self.pool.workers.iter_mut().flatten() {
+            worker.send_unsent();
+            worker.publish();
+        }
     }
 
     pub(super) fn read_completions(&mut self) {
@@ -390,8 +406,12 @@ impl<'pool> Dispatcher<'pool> {
         }
     }
 
-    fn sleep(&mut self, tick: bool) {
-        let mut timeout = tick.then_some(Duration::from_millis(100));
+    fn sleep(&mut self, wait: Wait) {
+        let mut timeout = match wait {
+            Wait::No => Some(Duration::ZERO),
+            Wait::Tick => Some(Duration::from_millis(100)),
+            Wait::Event => None,
+        };
         if self.job.limits.timeout.is_some() {
             // Silence makes no event.
             timeout = timeout.or(Some(Duration::from_secs(1)));

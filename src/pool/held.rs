@@ -1,28 +1,36 @@
 //! A task on its way: with a worker, or waiting for one.
 
-use std::time::SystemTime;
+use std::ops::{Deref, DerefMut};
+use std::time::{Duration, SystemTime};
 
-use crate::event::{Outcome, Status, TaskError, TaskStats};
+use crate::event::{Outcome, Output, Status, TaskError, TaskStats};
 use crate::job::Task;
+
+/// Failures before the last one that are kept of a task, the oldest ones first to go.
+pub(super) const MAX_EARLIER: usize = 8;
+
+/// All that is known of a task. It goes through many hands, so it stays where it is and a pointer goes.
+#[derive(Debug)]
+pub(super) struct Record {
+    /// What the run calls it; comes back with its end.
+    pub tag: u64,
+    /// Which of the job's functions it calls.
+    pub function: u32,
+    /// How often a worker died, or was killed, that should have been about to begin it.
+    returned: u32,
+    /// How often it was tried again.
+    pub retried: u32,
+    /// Its result means nothing before its end.
+    pub outcome: Outcome,
+}
 
 /// A task that was taken from the source and has no outcome yet.
 #[derive(Debug)]
-pub(super) struct Pending {
-    /// What the run calls it; comes back with its end.
-    pub tag: u64,
-    /// Its position in the job, as the guest sees it.
-    pub index: u64,
-    /// Which of the job's functions it calls.
-    pub function: u32,
-    pub task: Task,
-    pub attempts: u32,
-    /// How often a worker died, or was killed, that should have been about to begin it.
-    pub returned: u32,
-    /// How often it was tried again.
-    pub retried: u32,
-    /// How earlier attempts failed.
-    pub earlier: Vec<TaskError>,
-}
+pub(super) struct Pending(Box<Record>);
+
+/// A task that has an outcome.
+#[derive(Debug)]
+pub(super) struct Ended(Box<Record>);
 
 /// A task that a worker holds.
 #[derive(Debug)]
@@ -33,37 +41,133 @@ pub(super) struct Held {
     pub pending: Pending,
 }
 
-/// A task that has an outcome.
-#[derive(Debug)]
-pub(super) struct Ended {
-    pub tag: u64,
-    /// Which of the job's functions it called.
-    pub function: u32,
-    pub retried: u32,
-    pub outcome: Outcome,
+/// The memory of records whose outcome has been delivered, for the tasks to come.
+#[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "the boxes are what is kept")]
+pub(super) struct SpareRecords(Vec<Box<Record>>);
+
+impl SpareRecords {
+    /// A task that has not been started.
+    pub fn pending(&mut self, tag: u64, index: u64, function: u32, task: Task) -> Pending {
+        let Some(mut record) = self.0.pop() else { return Pending::new(tag, index, function, task) };
+        (record.tag, record.function, record.returned, record.retried) = (tag, function, 0, 0);
+        (record.outcome.index, record.outcome.task) = (index, task);
+        Pending(record)
+    }
+
+    /// The outcome of a task that ended.
+    pub fn outcome(&mut self, ended: Ended) -> Outcome {
+        let mut record = ended.0;
+        let outcome = std::mem::replace(&mut record.outcome, no_outcome(0, Task::default()));
+        // There are no more records than tasks were under way at a time.
+        self.0.push(record);
+        outcome
+    }
+}
+
+fn no_outcome(index: u64, task: Task) -> Outcome {
+    let stats =
+        TaskStats { start: SystemTime::UNIX_EPOCH, duration: Duration::ZERO, worker: 0, attempts: 0, fuel: None };
+    Outcome { index, task, result: Ok(Output::default()), log: Vec::new(), stats, earlier: Vec::new() }
 }
 
 impl Pending {
     /// A task that has not been started.
     pub fn new(tag: u64, index: u64, function: u32, task: Task) -> Pending {
-        Pending { tag, index, function, task, attempts: 0, returned: 0, retried: 0, earlier: Vec::new() }
+        Pending(Box::new(Record { tag, function, returned: 0, retried: 0, outcome: no_outcome(index, task) }))
+    }
+
+    pub fn task(&self) -> &Task {
+        &self.0.outcome.task
+    }
+
+    /// Its position in the job, as the guest sees it.
+    pub fn index(&self) -> u64 {
+        self.0.outcome.index
+    }
+
+    /// Which of the job's functions it calls.
+    pub fn function(&self) -> u32 {
+        self.0.function
+    }
+
+    /// Takes out how it ended in an earlier run, where that is known.
+    pub fn take_finished(&mut self) -> Option<Box<crate::job::Finished>> {
+        self.0.outcome.task.finished.take()
+    }
+
+    /// How the last attempt failed, where there was one.
+    pub fn take_last_failure(&mut self) -> Option<TaskError> {
+        self.0.outcome.earlier.pop()
+    }
+
+    /// Counts an attempt; gives how many there were with it.
+    pub fn count_attempt(&mut self) -> u32 {
+        self.0.outcome.stats.attempts += 1;
+        self.0.outcome.stats.attempts
+    }
+
+    /// Counts that its worker died, or was killed, when it should have been about to begin it; gives how often that was.
+    pub fn count_return(&mut self) -> u32 {
+        self.0.returned += 1;
+        self.0.returned
     }
 
     /// Ends the task without a completion of its own.
     pub fn fail(self, status: Status, message: String, worker: u32) -> Ended {
         let stats = TaskStats {
             start: SystemTime::now(),
-            duration: Default::default(),
+            duration: Duration::ZERO,
             worker,
-            attempts: self.attempts,
+            attempts: self.0.outcome.stats.attempts,
             fuel: None,
         };
         self.end(Err(TaskError { status, message, backtrace: None, core_dump: None }), Vec::new(), stats)
     }
 
     /// Ends the task.
-    pub fn end(self, result: Result<crate::Output, TaskError>, log: Vec<(u8, String)>, stats: TaskStats) -> Ended {
-        let Pending { tag, index, function, task, retried, earlier, .. } = self;
-        Ended { tag, function, retried, outcome: Outcome { index, task, result, log, stats, earlier } }
+    pub fn end(self, result: Result<Output, TaskError>, log: Vec<(u8, String)>, stats: TaskStats) -> Ended {
+        let mut record = self.0;
+        record.outcome.result = result;
+        record.outcome.log = log;
+        record.outcome.stats = stats;
+        Ended(record)
+    }
+}
+
+impl Ended {
+    /// The next attempt of the task.
+    pub fn again(self) -> Pending {
+        let mut record = self.0;
+        record.returned = 0;
+        record.retried += 1;
+        let outcome = &mut record.outcome;
+        outcome.log = Vec::new();
+        if let Err(error) = std::mem::replace(&mut outcome.result, Ok(Output::default())) {
+            if outcome.earlier.len() == MAX_EARLIER {
+                outcome.earlier.remove(0);
+            }
+            outcome.earlier.push(error);
+        }
+        Pending(record)
+    }
+
+    /// The outcome, for good.
+    pub fn into_outcome(self) -> Outcome {
+        self.0.outcome
+    }
+}
+
+impl Deref for Ended {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        &self.0
+    }
+}
+
+impl DerefMut for Ended {
+    fn deref_mut(&mut self) -> &mut Record {
+        &mut self.0
     }
 }

@@ -8,8 +8,8 @@ use crate::error::Kind;
 use crate::event::Status;
 use crate::ipc::ring::Violation;
 
-/// How often a task goes to another worker because the one that was about to begin it died.
-const MAX_RETURNS: u32 = 3;
+/// A task does not go to another worker when so many died that were about to begin it.
+const FATAL_RETURNS: u32 = 4;
 /// Workers that die in a row before they begin a task, until the run gives up.
 const MAX_STILL_BIRTHS: u32 = 3;
 
@@ -50,7 +50,7 @@ impl Dispatcher<'_> {
                 worker.proven = true;
                 continue;
             }
-            pending.attempts += 1;
+            pending.count_attempt();
             let ended = if self.stopped == Stop::Now {
                 pending.fail(Status::Cancelled, "the run was stopped while it ran".into(), index as u32)
             } else {
@@ -100,10 +100,8 @@ impl Dispatcher<'_> {
     /// Lets a task that a worker did not begin go to another one. One that was `next` when its worker died, again and
     /// again, is taken for the reason.
     pub(super) fn requeue(&mut self, mut pending: Pending, next: bool, worker: usize, reason: &str) {
-        pending.returned += u32::from(next);
-        if pending.returned > MAX_RETURNS {
-            let message =
-                format!("{} workers died when they were about to begin it; the last one {reason}", pending.returned);
+        if next && let returns @ FATAL_RETURNS.. = pending.count_return() {
+            let message = format!("{returns} workers died when they were about to begin it; the last one {reason}");
             self.end_attempt(pending.fail(Status::WorkerLost, message, worker as u32));
         } else {
             self.waiting.push_back(pending);

@@ -16,8 +16,6 @@ use crate::job::Finished;
 const MAX_RETRYING: usize = 1024;
 /// Tasks with files of their own, which stay open, that may do so.
 const MAX_RETRYING_WITH_FILES: usize = 128;
-/// Failures before the last one that are kept of a task, the oldest ones first to go.
-const MAX_EARLIER: usize = 8;
 /// Bytes that are kept of the message of each of them.
 const MAX_EARLIER_BYTES: usize = 1024;
 /// Bytes of results from earlier runs that may wait to be looked at while more tasks are taken.
@@ -170,7 +168,7 @@ impl Dispatcher<'_> {
 
     /// Ends a task that the end of the run keeps from starting: as its last attempt ended, where there was one.
     pub(super) fn end_unstarted(&mut self, mut pending: Pending, message: String) {
-        let ended = match pending.earlier.pop() {
+        let ended = match pending.take_last_failure() {
             Some(error) => {
                 let mut ended = pending.fail(error.status, String::new(), 0);
                 ended.outcome.result = Err(error);
@@ -188,7 +186,7 @@ impl Dispatcher<'_> {
         }
         let now = Instant::now();
         while let Some(ended) = self.policy.retrying.take(Some(now)) {
-            self.waiting.push_back(again(ended));
+            self.waiting.push_back(ended.again());
         }
     }
 
@@ -233,18 +231,6 @@ impl Dispatcher<'_> {
     }
 }
 
-/// The next attempt of a task.
-fn again(ended: Ended) -> Pending {
-    let Ended { tag, function, retried, outcome } = ended;
-    let mut earlier = outcome.earlier;
-    if earlier.len() == MAX_EARLIER {
-        earlier.remove(0);
-    }
-    earlier.extend(outcome.result.err());
-    let (attempts, retried) = (outcome.stats.attempts, retried + 1);
-    Pending { attempts, retried, earlier, ..Pending::new(tag, outcome.index, function, outcome.task) }
-}
-
 /// Keeps of an earlier failure what a person wants to know.
 fn shorten(error: &mut TaskError) {
     error.backtrace = None;
@@ -255,6 +241,7 @@ fn shorten(error: &mut TaskError) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::held::MAX_EARLIER;
     use super::*;
     use crate::Task;
 
@@ -282,12 +269,13 @@ mod tests {
         for attempt in 1..20 {
             let mut retrying = Retrying::default();
             retrying.put(ended, Instant::now(), Duration::ZERO);
-            let mut pending = again(retrying.take(None).expect("what was put"));
-            pending.attempts += 1;
-            assert_eq!((pending.retried, pending.earlier.len()), (attempt, MAX_EARLIER.min(attempt as usize)));
-            let is_short = |error: &TaskError| error.message.len() == MAX_EARLIER_BYTES && error.backtrace.is_none();
-            assert!(pending.earlier.iter().all(is_short));
+            let mut pending = retrying.take(None).expect("what was put").again();
+            pending.count_attempt();
             ended = pending.fail(Status::Error, "ü".repeat(MAX_EARLIER_BYTES), 0);
+            let earlier = &ended.outcome.earlier;
+            assert_eq!((ended.retried, earlier.len()), (attempt, MAX_EARLIER.min(attempt as usize)));
+            let is_short = |error: &TaskError| error.message.len() == MAX_EARLIER_BYTES && error.backtrace.is_none();
+            assert!(earlier.iter().all(is_short));
         }
         assert_eq!(ended.outcome.stats.attempts, 19);
     }

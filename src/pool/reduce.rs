@@ -14,7 +14,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::SystemTime;
 
-use super::held::{Ended, Pending};
+use super::held::Pending;
 use super::prepare::REDUCE;
 use super::run::Run;
 use crate::event::{Outcome, Output, Status, TaskStats};
@@ -45,9 +45,10 @@ impl<S: Source> Run<'_, S> {
         let mut tree = Tree::default();
         let mut failed_merge = None;
         loop {
-            while let Some(Ended { tag, outcome, .. }) = feed.dispatcher.next_ended() {
+            while let Some(ended) = feed.dispatcher.next_ended() {
                 feed.scarce = false;
-                let place = Place::from_tag(tag);
+                let place = Place::from_tag(ended.tag);
+                let outcome = feed.spare.outcome(ended);
                 if place.level == 0 {
                     feed.count(&outcome);
                 } else {
@@ -64,7 +65,7 @@ impl<S: Source> Run<'_, S> {
                     Err(_) => failed_merge = Some(outcome),
                 }
             }
-            while tree.waiting < MAX_WAITING && feed.take_one() {}
+            feed.take_some(|_| tree.waiting < MAX_WAITING);
             if feed.is_exhausted() && feed.stats.done == feed.stats.taken {
                 if feed.stats.failed > 0 || feed.dispatcher.is_stopped() {
                     break;
@@ -79,7 +80,8 @@ impl<S: Source> Run<'_, S> {
             {
                 let task = Task { inputs: as_inputs(&outputs)?, ..Task::default() };
                 let (tag, index) = (place.tag(), place.position);
-                feed.dispatcher.submit(Pending::new(tag, index, REDUCE, task));
+                let pending = feed.spare.pending(tag, index, REDUCE, task);
+                feed.dispatcher.submit(pending);
             }
             feed.turn();
         }
@@ -98,12 +100,13 @@ impl<S: Source> Run<'_, S> {
 
 /// The outcome of the whole reduction.
 fn merged(result: Result<Output, String>) -> Outcome {
-    let pending = Pending { attempts: 1, ..Pending::new(0, 0, REDUCE, Task::default()) };
+    let mut pending = Pending::new(0, 0, REDUCE, Task::default());
+    pending.count_attempt();
     let stats =
         TaskStats { start: SystemTime::now(), duration: Default::default(), worker: 0, attempts: 1, fuel: None };
     match result {
-        Ok(output) => pending.end(Ok(output), Vec::new(), stats).outcome,
-        Err(message) => pending.fail(Status::Cancelled, message, 0).outcome,
+        Ok(output) => pending.end(Ok(output), Vec::new(), stats).into_outcome(),
+        Err(message) => pending.fail(Status::Cancelled, message, 0).into_outcome(),
     }
 }
 

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::task::Poll;
 
-use super::dispatcher::{Dispatcher, lost_event};
-use super::held::{Ended, Pending};
+use super::dispatcher::{Dispatcher, Wait, lost_event};
+use super::held::{Ended, SpareRecords};
 use super::prepare::MAP;
 use super::stop::StopHandle;
 use crate::event::{Event, Outcome, Output, RunStats, Status, TaskError};
+use crate::sys::process::last_tick_ns;
 use crate::sys::rlimit;
 use crate::{Result, Source};
 
@@ -27,6 +28,7 @@ pub struct Run<'pool, S> {
 /// Taking tasks from the source, and counting.
 pub(super) struct Feed<'pool, S> {
     pub dispatcher: Dispatcher<'pool>,
+    pub spare: SpareRecords,
     source: S,
     /// The source has no more tasks.
     exhausted: bool,
@@ -34,6 +36,9 @@ pub(super) struct Feed<'pool, S> {
     pending: bool,
     /// The files of the tasks so far leave few descriptors for more.
     pub scarce: bool,
+    /// When [`Feed::take_some`] was called last, and whether the source took its time then.
+    tick_ns: u64,
+    late: bool,
     pub stats: RunStats,
     first_index: u64,
     observer: Option<Observer<'pool>>,
@@ -54,9 +59,12 @@ enum Order {
     },
 }
 
-/// An outcome, and how many descriptors only it holds: of its result, and of files that are inputs of this task alone.
-type Waiting = (Outcome, usize);
+/// An outcome, the bytes that it keeps in memory, and the descriptors that only it holds: of its result, and of files that
+/// are inputs of this task alone.
+type Waiting = (Ended, u64, usize);
 
+/// So many outcomes take long enough to deliver that workers could run out of tasks meanwhile.
+const MANY_ENDED: usize = 64;
 /// Outcomes that may wait for an earlier one.
 const MAX_WAITING: u64 = 16 << 10;
 /// Descriptors that outcomes may hold while they wait for an earlier one.
@@ -69,10 +77,13 @@ impl<'pool, S: Source> Run<'pool, S> {
         source.attach(dispatcher.waker());
         let feed = Feed {
             dispatcher,
+            spare: SpareRecords::default(),
             source,
             exhausted: false,
             pending: false,
             scarce: false,
+            tick_ns: 0,
+            late: false,
             stats: RunStats::default(),
             first_index: 0,
             observer: None,
@@ -133,53 +144,59 @@ impl<S: Source> Iterator for Run<'_, S> {
         // The caller has let go of the last outcome's files, or keeps them at its own risk.
         self.feed.scarce = false;
         loop {
-            if let Some(outcome) = self.order.deliverable() {
-                return Some(outcome);
+            if let Some(ended) = self.order.deliverable() {
+                return Some(self.feed.spare.outcome(ended));
             }
             if let Some(ended) = self.feed.dispatcher.next_ended() {
                 self.feed.count(&ended.outcome);
-                if let Some(outcome) = self.order.put(ended) {
-                    return Some(outcome);
+                if let Some(ended) = self.order.put(ended) {
+                    return Some(self.feed.spare.outcome(ended));
                 }
                 continue;
             }
-            while self.order.has_room(self.feed.stats.taken) && self.feed.take_one() {}
+            self.feed.take_some(|feed| self.order.has_room(feed.stats.taken));
             if self.feed.is_over() {
                 return None;
             }
             self.feed.turn();
+            if self.feed.dispatcher.ended.len() >= MANY_ENDED {
+                self.feed.take_some(|feed| self.order.has_room(feed.stats.taken));
+                self.feed.dispatcher.publish();
+            }
         }
     }
 }
 
 impl Order {
     /// Takes an outcome in; gives it back where its turn is now.
-    fn put(&mut self, ended: Ended) -> Option<Outcome> {
-        let Order::ByItem { waiting, next, bytes, descriptors } = self else { return Some(ended.outcome) };
+    fn put(&mut self, ended: Ended) -> Option<Ended> {
+        let Order::ByItem { waiting, next, bytes, descriptors } = self else { return Some(ended) };
         let place = usize::try_from(ended.tag - *next).expect("waiting outcomes are bounded");
-        if place == 0 && waiting.is_empty() {
+        if place == 0 {
+            // Its own place, where others have been waiting.
+            waiting.pop_front();
             *next += 1;
-            return Some(ended.outcome);
+            return Some(ended);
         }
         if waiting.len() <= place {
             waiting.resize_with(place + 1, || None);
         }
-        *bytes += size(&ended.outcome);
-        let held = held_descriptors(&ended.outcome);
+        let (size, held) = (size(&ended.outcome), held_descriptors(&ended.outcome));
+        *bytes += size;
         *descriptors += held;
-        waiting[place] = Some((ended.outcome, held));
+        waiting[place] = Some((ended, size, held));
         None
     }
 
     /// The next outcome, if it is there.
-    fn deliverable(&mut self) -> Option<Outcome> {
+    fn deliverable(&mut self) -> Option<Ended> {
         let Order::ByItem { waiting, next, bytes, descriptors } = self else { return None };
-        let (outcome, held) = waiting.front_mut()?.take()?;
+        let (ended, size, held) = waiting.front_mut()?.take()?;
         waiting.pop_front();
         *next += 1;
-        *bytes -= size(&outcome);
+        *bytes -= size;
         *descriptors -= held;
-        Some(outcome)
+        Some(ended)
     }
 
     /// Whether an item may be taken when `taken` were.
@@ -230,10 +247,27 @@ impl<S: Source> Feed<'_, S> {
                 self.stats.taken += 1;
                 let index = self.first_index.saturating_add(tag);
                 self.scarce = task.inputs.iter().any(|input| rlimit::is_high(input.file().0));
-                self.dispatcher.submit(Pending::new(tag, index, MAP, task));
+                let pending = self.spare.pending(tag, index, MAP, task);
+                self.dispatcher.submit(pending);
             }
         }
         true
+    }
+
+    /// Takes tasks while there is room and `has_room`, unless the source takes its time.
+    pub fn take_some(&mut self, has_room: impl Fn(&Self) -> bool) {
+        self.tick_ns = last_tick_ns();
+        while has_room(self) && self.take_one() {
+            if !self.is_same_tick() {
+                self.late = true;
+                break;
+            }
+        }
+    }
+
+    /// Whether the system's timer has not ticked since [`Feed::take_some`] was called.
+    fn is_same_tick(&self) -> bool {
+        last_tick_ns() == self.tick_ns
     }
 
     /// Whether the source has no more tasks.
@@ -251,7 +285,12 @@ impl<S: Source> Feed<'_, S> {
         // A source that had nothing may have something after any wake-up.
         self.pending = false;
         self.tell(&Event::Waiting);
-        self.dispatcher.turn(self.observer.is_some());
+        let wait = match (std::mem::take(&mut self.late), self.observer.is_some()) {
+            (true, _) => Wait::No,
+            (false, true) => Wait::Tick,
+            (false, false) => Wait::Event,
+        };
+        self.dispatcher.turn(wait);
         let missing = self.dispatcher.take_unconfined();
         if !missing.is_empty() {
             self.tell(&Event::Unconfined { missing: &missing });

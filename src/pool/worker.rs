@@ -57,14 +57,17 @@ pub(super) struct Worker {
     pub ready_until: Option<Instant>,
     /// It has ended a task.
     pub proven: bool,
-    /// Tasks were pushed and not published.
-    unpublished: bool,
+    /// Tasks that were pushed and not published.
+    unpublished: u32,
 }
 
 const _: () = assert!(
     Task::MAX_INPUTS * InputRange::BYTES + Task::MAX_ARGUMENT_BYTES <= MAX_TASK_PAYLOAD_BYTES,
     "every task that is accepted fits into an empty ring"
 );
+
+/// A worker sees so many new tasks at the latest, though there may be more to come.
+const PUBLISHED_TOGETHER: u32 = 256;
 
 /// Results that came by the socket and have not been announced yet, at most.
 const MAX_PAYLOADS: usize = 2;
@@ -123,7 +126,7 @@ impl Worker {
             front_since: Instant::now(),
             ready_until: None,
             proven: false,
-            unpublished: false,
+            unpublished: 0,
         };
         worker.send(Message::Hello(memory, sandbox, directories.len() as u32));
         directories.iter().for_each(|directory| worker.send(Message::Directory(directory.clone())));
@@ -203,34 +206,37 @@ impl Worker {
     /// Gives it a task for which there is room. `payload` is scratch space.
     pub fn push(&mut self, ticket: u64, pending: Pending, payload: &mut Vec<u8>) {
         payload.clear();
-        for input in &pending.task.inputs {
+        for input in &pending.task().inputs {
             let (file, new) = self.files.take(input);
             if new {
                 self.send(Message::File(file, input.clone()));
             }
             InputRange { file, offset: input.offset(), len: input.len() }.encode(payload);
         }
-        payload.extend_from_slice(&pending.task.argument);
+        payload.extend_from_slice(&pending.task().argument);
         let slot = TaskSlot {
             ticket,
-            index: pending.index,
+            index: pending.index(),
             payload: 0,
             payload_len: 0,
-            input_count: pending.task.inputs.len() as u32,
+            input_count: pending.task().inputs.len() as u32,
             after: self.messages,
-            function: pending.function,
+            function: pending.function(),
         };
         if self.held.is_empty() {
             self.front_since = Instant::now();
         }
         let position = self.ring.push(slot, payload);
         self.held.push_back(Held { ticket, position, pending });
-        self.unpublished = true;
+        self.unpublished += 1;
+        if self.unpublished >= PUBLISHED_TOGETHER {
+            self.publish();
+        }
     }
 
     /// Lets it see the tasks that it was given.
     pub fn publish(&mut self) {
-        if std::mem::take(&mut self.unpublished) && self.ring.publish() {
+        if std::mem::take(&mut self.unpublished) > 0 && self.ring.publish() {
             self.wake();
         }
     }
@@ -254,7 +260,7 @@ impl Worker {
 
     /// Ends the worker's part in a task.
     pub fn release(&mut self, held: Held) -> Pending {
-        held.pending.task.inputs.iter().for_each(|input| self.files.give_back(input));
+        held.pending.task().inputs.iter().for_each(|input| self.files.give_back(input));
         held.pending
     }
 
