@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
-use wrun::{Outcome, Status, Task};
+use wrun::{Outcome, Status};
 
 use super::quote::quote;
 
@@ -30,6 +30,9 @@ pub enum ItemsAre {
 /// The longest line, in bytes, that a person gets to see.
 pub const MAX_SHOWN_BYTES: usize = 4096;
 
+/// What no word of a command line reaches, on Linux (execve(2), `MAX_ARG_STRLEN`).
+const MAX_WORD_BYTES: usize = 128 << 10;
+
 impl Rerun {
     /// For tasks of the module and options in `words`, and a command's words where there are some.
     pub fn new(words: &[OsString], argv: Option<&[String]>, items: ItemsAre) -> Rerun {
@@ -53,7 +56,7 @@ impl Rerun {
         let error = outcome.result.as_ref().err()?;
         let argument = &outcome.task.argument;
         let ran = outcome.stats.attempts > 0 || error.status == Status::WorkerLost;
-        if !ran || error.status == Status::Cancelled || argument.len() > Task::MAX_ARGUMENT_BYTES {
+        if !ran || error.status == Status::Cancelled || argument.len() >= MAX_WORD_BYTES {
             return None;
         }
         let item = match self.items {
@@ -79,7 +82,7 @@ impl Rerun {
             Some(input) if input.label() == input.path() && label.contains(&b'@') => {
                 Some(format!("{}@{}+{}", input.path(), input.offset(), input.len()).into_bytes())
             }
-            _ => Some(label.clone()),
+            _ => Some(label.to_vec()),
         }
     }
 }
@@ -121,6 +124,8 @@ mod tests {
     #[test]
     fn what_no_command_line_can_name_has_none() {
         assert_eq!(line(None, ItemsAre::Text, b"a\0b"), None);
+        assert_eq!(line(None, ItemsAre::Text, &[b'a'; MAX_WORD_BYTES]), None);
+        assert!(line(None, ItemsAre::Text, &[b'a'; MAX_WORD_BYTES - 1]).is_some());
         assert_eq!(line(Some(&["\0".to_owned()]), ItemsAre::Text, b"a"), None);
         assert_eq!(line(None, ItemsAre::Files, "\u{fffd}".as_bytes()), None);
         assert_eq!(Rerun::new(&[], None, ItemsAre::Text).line(&outcome(b"x", Ok(b""))), None);
