@@ -10,8 +10,11 @@ use wrun::Waker;
 /// Bytes read at a time; what a pipe holds by default.
 const READ_BYTES: usize = 64 << 10;
 
-/// Chunks that may wait to be taken; with them, this many items are in memory at most.
+/// Chunks that may wait to be taken.
 const CHUNKS_AHEAD: usize = 4;
+
+/// Where items may be longer than this, only one chunk may wait: it may hold one such item, and so may what is read meanwhile.
+const LONG_BYTES: usize = 1 << 20;
 
 /// The items of a file or pipe, read ahead by a thread of their own.
 ///
@@ -44,7 +47,7 @@ impl Lines {
     /// Starts to read; `waker` is called whenever there is something new.
     pub fn start(&mut self, waker: Waker) {
         let Reading::NotYet(file) = std::mem::replace(&mut self.reading, Reading::Ended) else { return };
-        let (sender, receiver) = bounded(CHUNKS_AHEAD);
+        let (sender, receiver) = bounded(if self.longest > LONG_BYTES { 1 } else { CHUNKS_AHEAD });
         let chunks = Chunks { reader: file, separator: self.separator, longest: self.longest, partial: Vec::new() };
         // The thread is not joined: it may wait for input that never comes.
         std::thread::spawn(move || send_all(chunks, sender, &waker));
@@ -60,6 +63,12 @@ impl Lines {
                     Some(len) => (len, len + 1),
                     None => (rest.len(), rest.len()),
                 };
+                if step == self.chunk.len() {
+                    // The only one of its chunk, as long ones are: it needs no copy.
+                    let mut item = std::mem::take(&mut self.chunk);
+                    item.truncate(len);
+                    return Poll::Ready(Ok(Some(item)));
+                }
                 let item = rest[..len].to_vec();
                 self.position += step;
                 return Poll::Ready(Ok(Some(item)));
