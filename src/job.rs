@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use crate::failure::{Halt, Retries};
-use crate::{Grants, Input, Module, Output, TaskError, TaskStats};
+use crate::{Argument, Grants, Input, Module, Output, TaskError, TaskStats};
 
 /// One item of a job: an argument, and the inputs that belong to this task alone.
 #[derive(Clone, Debug, Default)]
 pub struct Task {
-    /// The task's private bytes, copied to the guest; at most [`Limits::argument_bytes`].
-    pub argument: Vec<u8>,
+    /// The task's private bytes, which the guest gets a copy of; at most [`Limits::argument_bytes`].
+    pub argument: Argument,
     /// Inputs of this task alone; the guest sees them before those of the job, in this order.
     pub inputs: Vec<Input>,
     /// Set where the task cannot run at all (its file does not open, say): its outcome is an error with this text.
@@ -28,19 +28,20 @@ pub struct Finished {
 }
 
 impl Task {
-    /// The most that [`Limits::argument_bytes`] may be.
-    pub const MAX_ARGUMENT_BYTES: usize = 128 << 10;
+    /// The most that [`Limits::argument_bytes`] may be: 1 GiB. A guest has to copy it into a memory of at most 4 GiB, where its
+    /// language's vectors have half of that at most.
+    pub const MAX_ARGUMENT_BYTES: usize = 1 << 30;
 
     /// The most inputs of its own that a task may have.
     pub const MAX_INPUTS: usize = 4096;
 
     /// A task with an argument and no inputs of its own.
-    pub fn new(argument: impl Into<Vec<u8>>) -> Self {
+    pub fn new(argument: impl Into<Argument>) -> Self {
         Task { argument: argument.into(), ..Task::default() }
     }
 
     /// A task that fails with `message` instead of running, in its place among the others.
-    pub fn unrunnable(argument: impl Into<Vec<u8>>, message: impl Into<String>) -> Self {
+    pub fn unrunnable(argument: impl Into<Argument>, message: impl Into<String>) -> Self {
         Task { unrunnable: Some(message.into()), ..Task::new(argument) }
     }
 
@@ -48,6 +49,11 @@ impl Task {
     #[must_use]
     pub fn finished(self, finished: Finished) -> Self {
         Task { finished: Some(Box::new(finished)), ..self }
+    }
+
+    /// The files that its worker needs for this task alone.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Input> {
+        self.inputs.iter().chain(self.argument.file())
     }
 
     /// Adds an input that only this task sees.
@@ -121,7 +127,7 @@ pub struct Limits {
     /// Units of fuel, about one for each instruction, after which a task stops, at the same place in every run; `None` is no
     /// limit. It takes a module that counts fuel ([`Compiler::count_fuel`](crate::Compiler::count_fuel)), which makes it slower.
     pub fuel: Option<u64>,
-    /// Bytes of a task's argument (64 KiB unless set).
+    /// Bytes of a task's argument (64 KiB unless set; at most [`Task::MAX_ARGUMENT_BYTES`]).
     pub argument_bytes: u64,
     /// Linear memories of a module (4 unless set).
     pub memories: u32,

@@ -8,6 +8,7 @@ pub mod job;
 pub mod module;
 pub mod pool;
 
+mod argument;
 mod error;
 mod event;
 pub mod exit_code;
@@ -22,6 +23,7 @@ mod status;
 mod sys;
 mod worker;
 
+pub use argument::Argument;
 pub use error::Error;
 pub use event::{Event, NoStatus, Outcome, Output, RunStats, Status, TaskError, TaskStats};
 pub use failure::{Halt, HaltAt, Halted, Retries};

@@ -192,6 +192,7 @@ impl Worker {
                 return Err(io::Error::other("a second greeting"));
             }
             Some(ToWorker::File { number, file }) => self.files.insert(number, File::from(file)),
+            Some(ToWorker::Close { number }) => self.files.close(number),
             Some(ToWorker::Stdio { fds }) => self.stdio = Some(fds.map(File::from)),
             Some(ToWorker::Job { code, spec }) => {
                 let spec = read_spec(&File::from(spec)).map_err(io::Error::other)?;

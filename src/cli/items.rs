@@ -290,7 +290,7 @@ mod tests {
         let mut arguments = Vec::new();
         while let Poll::Ready(Some(task)) = items.poll_task() {
             assert_eq!(task.unrunnable, None);
-            arguments.push(String::from_utf8(task.argument).unwrap());
+            arguments.push(String::from_utf8(task.argument.to_vec()).unwrap());
         }
         arguments
     }

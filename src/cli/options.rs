@@ -200,7 +200,7 @@ pub struct LimitArgs {
     #[arg(long, value_name = "SIZE", default_value = "64K", value_parser = parse::size)]
     max_log: u64,
 
-    /// Let an item have this many bytes (at most 128K)
+    /// Let an item have this many bytes (at most 1G)
     #[arg(long, value_name = "SIZE", default_value = "64K", value_parser = parse::size)]
     max_argument: u64,
 

@@ -30,6 +30,13 @@ impl FileTable {
         self.0[index] = Some(Arc::new(file));
     }
 
+    /// Closes the file with that number when no task uses it any more.
+    pub fn close(&mut self, number: u32) {
+        if let Some(file) = self.0.get_mut(number as usize) {
+            *file = None;
+        }
+    }
+
     /// Closes all files but the first `count`: those of the last job's tasks.
     pub fn truncate(&mut self, count: u32) {
         self.0.truncate(count as usize);

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use wasmtime::{Engine, Extern, Func, Instance, Module, ModuleExport, Store, TypedFunc, Val, WasmCoreDump};
 use wasmtime_wasi::I32Exit;
 
+use super::abi::Stop;
 use super::conclude::{Returned, conclude};
 use super::engine::{self, Fuel};
 use super::fault;
-use super::files::FileTable;
+use super::files::{FileTable, GuestInput};
 use super::job::{Callable, LoadedJob, deserialize};
 use super::place;
 use super::result::TaskResult;
@@ -110,13 +111,14 @@ impl Guest {
         let function = &job.functions[slot.function as usize];
         let mut live = kept.take().unwrap_or_else(|| Live::new(engine, job, spare.take()));
         let fuel = job.spec.fuel.unwrap_or(u64::MAX);
-        prepare(live.store.data_mut(), slot, payload, files);
+        let prepared = prepare(live.store.data_mut(), slot, payload, files);
         let ended = fault::watch(&mut live.store, job.code.clone(), |store| {
+            prepared?;
             if job.spec.counts_fuel {
                 store.set_fuel(fuel)?;
             }
             if job.uses_wasi {
-                let argv = argv(store.data(), function);
+                let argv = argv(store.data(), function)?;
                 store.data_mut().wasi = Some(wasi::context(store.data(), &argv)?);
             }
             let instance = match live.instance {
@@ -135,6 +137,7 @@ impl Guest {
         if let Err(error) = &ended {
             live.dump(error, result);
         }
+        live.store.data_mut().argument.end();
         if unharmed && !job.spec.fresh_instances {
             live.store.data_mut().windows.free_all();
             *kept = Some(live);
@@ -178,31 +181,58 @@ impl Live {
     }
 }
 
-fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable) {
+/// Sets the state up for a task.
+///
+/// # Errors
+///
+/// Where the system has no room for its argument.
+fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable) -> Result<(), Stop> {
     let (ranges, argument) = payload.split_at(slot.input_count as usize * InputRange::BYTES);
     state.index = slot.index;
-    state.argument.clear();
-    state.argument.extend_from_slice(argument);
     state.own_inputs.clear();
     state.own_inputs.extend(ranges.chunks(InputRange::BYTES).map(|range| files.input(&InputRange::decode(range))));
     state.failure = None;
     state.output_file = None;
     state.refused = None;
     state.usage.start_task();
+    if slot.argument_is_file {
+        let GuestInput { file, len, .. } = files.input(&InputRange::decode(argument));
+        let refused = |error| Stop::Limit(format!("its argument of {len} bytes cannot be mapped: {error}"));
+        return state.argument.map(&file, len).map_err(refused);
+    }
+    state.argument.copy(argument);
+    Ok(())
 }
 
 /// The words that a WASI program sees: its name and, for a command, the item or the words with the item in them.
-fn argv(state: &State, function: &Callable) -> Vec<String> {
+///
+/// # Errors
+///
+/// Where a long item makes more words than could ever be in the program's memory.
+fn argv(state: &State, function: &Callable) -> Result<Vec<String>, Stop> {
     let spec = &state.job.spec;
     let mut argv = vec![spec.module_name.clone()];
     if let Callable::Command(_) = function {
         let item = String::from_utf8_lossy(&state.argument);
+        if state.argument.is_mapped() {
+            let places =
+                spec.argv.as_ref().map_or(1, |words| words.iter().map(|word| word.matches("{}").count()).sum());
+            let bytes = (item.len() as u64).saturating_mul(places as u64);
+            let limit = spec.memory_bytes;
+            if bytes > limit {
+                let message = format!(
+                    "its words have {bytes} bytes, and its memory may have {limit}; raise that with --memory, \
+                     or pass them as an input"
+                );
+                return Err(Stop::Limit(message));
+            }
+        }
         match &spec.argv {
             Some(words) => argv.extend(words.iter().map(|word| word.replace("{}", &item))),
             None => argv.push(item.into_owned()),
         }
     }
-    argv
+    Ok(argv)
 }
 
 fn instantiate(job: &LoadedJob, store: &mut Store<Box<State>>) -> wasmtime::Result<Instance> {

@@ -1,6 +1,7 @@
 //! Everything that touches wasmtime at run time: a worker's engine, its jobs, instances, windows and imports.
 
 mod abi;
+mod argument;
 #[cfg(test)]
 mod atomics_tests;
 mod bounded_reader;

@@ -12,6 +12,10 @@ use crate::module::{Number, Scalar};
 ///
 /// A text for the user: there are too few or too many, or one is not of its parameter's type.
 pub(super) fn parse(scalar: &Scalar, text: &[u8]) -> Result<Vec<Val>, String> {
+    if text.len() > MAX_TEXT_BYTES {
+        let (name, count, len) = (&scalar.name, scalar.params.len(), text.len());
+        return Err(format!("`{name}` takes {count} numbers, in at most {MAX_TEXT_BYTES} bytes, not {len}"));
+    }
     let text = String::from_utf8_lossy(text);
     let words = Scalar::words(&text);
     if words.len() != scalar.params.len() {
@@ -19,6 +23,9 @@ pub(super) fn parse(scalar: &Scalar, text: &[u8]) -> Result<Vec<Val>, String> {
     }
     scalar.params.iter().zip(words).map(|(&ty, word)| value(ty, word)).collect()
 }
+
+/// The longest text of numbers: a function has at most 1,000 parameters, and messages quote the text.
+const MAX_TEXT_BYTES: usize = 64 << 10;
 
 fn value(ty: Number, word: &str) -> Result<Val, String> {
     let bits = ty.bits(word).ok_or_else(|| format!("{word:?} is no {ty}"))?;
@@ -73,5 +80,11 @@ mod tests {
         assert_eq!(parse(&one, b"1 2").expect_err("too many"), "`f` takes 1 numbers, not 2: \"1 2\"");
         assert!(parse(&scalar(&[Number::I32]), b"4294967296").is_err());
         assert!(parse(&scalar(&[Number::I32]), b"1.5").is_err());
+        let long = "1 ".repeat(MAX_TEXT_BYTES / 2);
+        assert!(
+            parse(&one, long.as_bytes()).expect_err("too many").starts_with("`f` takes 1 numbers, not 32768: \"1 1")
+        );
+        let message = "`f` takes 1 numbers, in at most 65536 bytes, not 65537";
+        assert_eq!(parse(&one, format!("{long}1").as_bytes()).expect_err("too long"), message);
     }
 }

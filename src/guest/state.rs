@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use wasmtime::Memory;
 
+use super::argument::GuestArgument;
 use super::files::GuestInput;
 use super::job::LoadedJob;
 use super::limits::Usage;
@@ -18,7 +19,7 @@ pub(super) struct State {
     pub job: Arc<LoadedJob>,
     /// Position of the item in the job.
     pub index: u64,
-    pub argument: Vec<u8>,
+    pub argument: GuestArgument,
     /// The inputs of this task alone, which come before the job's.
     pub own_inputs: Vec<GuestInput>,
     pub output: Vec<u8>,
@@ -39,7 +40,7 @@ impl State {
     pub fn new(job: Arc<LoadedJob>) -> Self {
         State {
             index: 0,
-            argument: Vec::new(),
+            argument: GuestArgument::default(),
             own_inputs: Vec::new(),
             output: Vec::new(),
             output_file: None,

@@ -23,6 +23,8 @@ pub enum ToWorker<Fd> {
     Job { code: Fd, spec: Fd },
     /// A file takes a number in the worker's table; one that had the number is closed.
     File { number: u32, file: Fd },
+    /// The file with this number is closed.
+    Close { number: u32 },
     /// Standard input, output and error for tasks that are attached to them.
     Stdio { fds: [Fd; 3] },
     /// Look at the ring.
@@ -51,6 +53,7 @@ const PAYLOAD: u8 = 6;
 const JOB_REFUSED: u8 = 7;
 const UNCONFINED: u8 = 8;
 const DIRECTORY: u8 = 9;
+const CLOSE: u8 = 10;
 
 impl<Fd: AsFd> ToWorker<Fd> {
     /// Sends it.
@@ -68,6 +71,7 @@ impl<Fd: AsFd> ToWorker<Fd> {
             }
             ToWorker::Job { code, spec } => send(socket, JOB, &[], &[code.as_fd(), spec.as_fd()], wait),
             ToWorker::File { number, file } => send(socket, FILE, &number.to_le_bytes(), &[file.as_fd()], wait),
+            ToWorker::Close { number } => send(socket, CLOSE, &number.to_le_bytes(), &[], wait),
             ToWorker::Stdio { fds } => send(socket, STDIO, &[], &fds.each_ref().map(AsFd::as_fd), wait),
             ToWorker::Wake => send(socket, WAKE, &[], &[], wait),
         }
@@ -99,6 +103,7 @@ impl ToWorker<OwnedFd> {
                 ToWorker::Job { code, spec }
             }
             FILE => ToWorker::File { number: number()?, file: one(fds)? },
+            CLOSE => ToWorker::Close { number: number()? },
             STDIO => ToWorker::Stdio { fds: exactly(fds)? },
             WAKE => ToWorker::Wake,
             _ => return Err(invalid()),
@@ -175,6 +180,9 @@ mod tests {
         ToWorker::File { number: 7, file: worker.as_fd() }.send(&pool, Wait::Never).expect("sent");
         let received = ToWorker::receive(&worker, Wait::Block).expect("valid").expect("open");
         assert!(matches!(received, ToWorker::File { number: 7, .. }));
+        ToWorker::<OwnedFd>::Close { number: 7 }.send(&pool, Wait::Never).expect("sent");
+        let closing = ToWorker::receive(&worker, Wait::Block).expect("valid").expect("open");
+        assert!(matches!(closing, ToWorker::Close { number: 7 }));
         let refusal = ToPool::<OwnedFd>::JobRefused { job: 3, reason: "ä".repeat(2000) };
         refusal.send(&worker).expect("sent");
         match ToPool::receive(&pool).expect("valid").expect("open") {

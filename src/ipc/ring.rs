@@ -16,7 +16,7 @@ use crate::sys::shared::SharedMemory;
 /// Slots of each direction, and so the most tasks that a worker holds.
 pub const SLOTS: usize = 1024;
 
-/// The longest payload of a completion that travels in the ring; longer ones travel as files.
+/// The longest argument, and the longest payload of a completion, that travels in the ring; longer ones travel as files.
 pub const INLINE_MAX_BYTES: usize = 64 << 10;
 
 /// Bytes of the area for task payloads.

@@ -98,6 +98,7 @@ impl Play {
                     payload: 0,
                     payload_len: 0,
                     input_count: 0,
+                    argument_is_file: false,
                     after: 0,
                     function: 0,
                 };

@@ -8,7 +8,16 @@ fn pair() -> (PoolRing, WorkerRing) {
 }
 
 fn task(ticket: u64) -> TaskSlot {
-    TaskSlot { ticket, index: ticket, payload: 0, payload_len: 0, input_count: 0, after: 0, function: 0 }
+    TaskSlot {
+        ticket,
+        index: ticket,
+        payload: 0,
+        payload_len: 0,
+        input_count: 0,
+        argument_is_file: false,
+        after: 0,
+        function: 0,
+    }
 }
 
 #[test]

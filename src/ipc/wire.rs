@@ -7,7 +7,7 @@ use crate::sandbox::{Access, Missing, Sandbox};
 use crate::status::Status;
 
 /// Changes whenever anything in this module or the ring changes; the two sides compare it first.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// Words of a slot.
 pub const SLOT_WORDS: usize = 8;
@@ -15,7 +15,8 @@ pub const SLOT_WORDS: usize = 8;
 /// A slot's words.
 pub type Slot = [u64; SLOT_WORDS];
 
-/// A task, as its slot carries it. Its payload is `input_count` records of [`InputRange`], then the argument.
+/// A task, as its slot carries it. Its payload is `input_count` records of [`InputRange`], then the argument or, for one that is
+/// in a file, a record of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TaskSlot {
     /// Names the task between this pool and this worker.
@@ -28,6 +29,8 @@ pub struct TaskSlot {
     pub payload_len: u32,
     /// Inputs of this task alone.
     pub input_count: u32,
+    /// Whether the argument is a whole file of the worker's table.
+    pub argument_is_file: bool,
     /// Control messages that must have been handled before.
     pub after: u32,
     /// Which of the job's functions to call.
@@ -42,7 +45,7 @@ impl TaskSlot {
             self.payload,
             u64::from(self.payload_len) | u64::from(self.input_count) << 32,
             u64::from(self.after) | u64::from(self.function) << 32,
-            0,
+            u64::from(self.argument_is_file),
             0,
             0,
         ]
@@ -55,6 +58,7 @@ impl TaskSlot {
             payload: slot[2],
             payload_len: low(slot[3]),
             input_count: high(slot[3]),
+            argument_is_file: slot[5] != 0,
             after: low(slot[4]),
             function: high(slot[4]),
         }
@@ -389,16 +393,19 @@ mod tests {
 
     #[test]
     fn slots_come_back_as_they_were() {
-        let task = TaskSlot {
-            ticket: 7,
-            index: u64::MAX - 1,
-            payload: 1 << 40,
-            payload_len: u32::MAX,
-            input_count: 3,
-            after: 9,
-            function: 1,
-        };
-        assert_eq!(TaskSlot::decode(&task.encode()), task);
+        for argument_is_file in [false, true] {
+            let task = TaskSlot {
+                ticket: 7,
+                index: u64::MAX - 1,
+                payload: 1 << 40,
+                payload_len: u32::MAX,
+                input_count: 3,
+                argument_is_file,
+                after: 9,
+                function: 1,
+            };
+            assert_eq!(TaskSlot::decode(&task.encode()), task);
+        }
         for status in STATUSES {
             for payload in [Payload::Ring(77), Payload::File] {
                 let done = DoneSlot {

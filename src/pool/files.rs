@@ -11,6 +11,8 @@ use crate::sys::rlimit;
 pub(super) struct FileNumbers {
     slots: Vec<FileSlot>,
     by_file: HashMap<u64, u32>,
+    /// Numbers of files that the worker has closed.
+    closed: Vec<u32>,
     /// Numbers that no task refers to, oldest first; some are out of date.
     idle: std::collections::VecDeque<u32>,
     pinned: u32,
@@ -20,13 +22,16 @@ pub(super) struct FileNumbers {
 
 #[derive(Debug)]
 struct FileSlot {
-    /// The file's number in this process ([`Input::file`]).
+    /// The file's number in this process ([`Input::file`]), or [`NO_FILE`].
     file: u64,
     /// Tasks under way that refer to it.
     uses: u32,
     /// Whether it stands in `idle`.
     listed: bool,
 }
+
+/// The number of no file.
+const NO_FILE: u64 = u64::MAX;
 
 /// Open files of its own tasks that a worker may keep beyond those that are under way.
 const KEPT: usize = 64;
@@ -46,7 +51,7 @@ impl FileNumbers {
             self.slots[number as usize].uses += 1;
             return (self.pinned + number, false);
         }
-        let number = match self.reusable() {
+        let number = match self.closed.pop().or_else(|| self.reusable()) {
             Some(number) => {
                 let slot = &mut self.slots[number as usize];
                 self.by_file.remove(&slot.file);
@@ -73,6 +78,25 @@ impl FileNumbers {
                 self.idle.push_back(number);
             }
         }
+    }
+
+    /// Notes the same of a file that no task to come refers to, and that is not to stay in the worker for nothing. Gives its number
+    /// where the worker has to close it.
+    pub fn close(&mut self, input: &Input) -> Option<u32> {
+        let (_, file) = input.file();
+        let number = *self.by_file.get(&file)?;
+        let slot = &mut self.slots[number as usize];
+        slot.uses -= 1;
+        if slot.uses > 0 {
+            return None;
+        }
+        slot.file = NO_FILE;
+        self.by_file.remove(&file);
+        // One that is listed as idle is used again from there.
+        if !slot.listed {
+            self.closed.push(number);
+        }
+        Some(self.pinned + number)
     }
 
     fn reusable(&mut self) -> Option<u32> {
@@ -110,5 +134,28 @@ mod tests {
             numbers.give_back(input);
         }
         assert!(highest <= 3 + 2 + KEPT as u32, "{highest}");
+    }
+
+    #[test]
+    fn a_file_that_is_closed_leaves_its_number_to_the_next() {
+        let mut numbers = FileNumbers::default();
+        numbers.begin_job(3);
+        let inputs: Vec<Input> = (0..200).map(|n| Input::from_bytes(&n.to_string(), b"x").expect("memory")).collect();
+        for input in &inputs {
+            assert_eq!(numbers.take(input), (3, true));
+            assert_eq!(numbers.take(input), (3, false));
+            assert_eq!(numbers.close(input), None, "one task still refers to it");
+            assert_eq!(numbers.close(input), Some(3));
+            assert_eq!(numbers.close(input), None, "it is closed");
+        }
+        // One that stands among the idle ones is used again only once.
+        assert_eq!(numbers.take(&inputs[0]), (3, true));
+        numbers.give_back(&inputs[0]);
+        assert_eq!(numbers.take(&inputs[0]), (3, false));
+        assert_eq!(numbers.close(&inputs[0]), Some(3));
+        let mut taken: Vec<u32> = inputs.iter().map(|input| numbers.take(input).0).collect();
+        taken.sort_unstable();
+        taken.dedup();
+        assert_eq!(taken.len(), inputs.len());
     }
 }

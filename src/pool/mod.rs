@@ -10,6 +10,7 @@
 //! The thread that asks a run for its next outcome drives all of it; nothing happens behind its back but the keeper's
 //! work, so there are no locks, and a slow consumer slows the source down.
 
+mod arguments;
 mod completion;
 mod dispatcher;
 mod files;

@@ -16,6 +16,8 @@ use crate::job::Finished;
 const MAX_RETRYING: usize = 1024;
 /// Tasks with files of their own, which stay open, that may do so.
 const MAX_RETRYING_WITH_FILES: usize = 128;
+/// Bytes of the arguments of tasks that may do so.
+const MAX_RETRYING_BYTES: usize = 64 << 20;
 /// Bytes that are kept of the message of each of them.
 const MAX_EARLIER_BYTES: usize = 1024;
 /// Bytes of results from earlier runs that may wait to be looked at while more tasks are taken.
@@ -49,6 +51,8 @@ pub(super) struct Policy {
 struct Retrying {
     waiting: BTreeMap<(Instant, u64), Ended>,
     with_files: usize,
+    /// Bytes of their arguments.
+    argument_bytes: usize,
     /// Those that began to wait and have not been told of: their keys, and how long they wait.
     news: Vec<((Instant, u64), Duration)>,
 }
@@ -63,7 +67,8 @@ impl Retrying {
         }
         // A moment that no clock reaches comes late enough in a year.
         let due = now.checked_add(delay).unwrap_or(now + Duration::from_secs(365 * 24 * 3600));
-        self.with_files += usize::from(!ended.outcome.task.inputs.is_empty());
+        self.with_files += usize::from(ended.outcome.task.files().next().is_some());
+        self.argument_bytes += ended.outcome.task.argument.len();
         self.news.push(((due, ended.tag), delay));
         self.waiting.insert((due, ended.tag), ended);
     }
@@ -75,7 +80,8 @@ impl Retrying {
             return None;
         }
         let ended = first.remove();
-        self.with_files -= usize::from(!ended.outcome.task.inputs.is_empty());
+        self.with_files -= usize::from(ended.outcome.task.files().next().is_some());
+        self.argument_bytes -= ended.outcome.task.argument.len();
         Some(ended)
     }
 }
@@ -96,6 +102,7 @@ impl Policy {
         (self.finished_bytes < MAX_FINISHED_BYTES || ended.is_empty())
             && self.retrying.waiting.len() < MAX_RETRYING
             && self.retrying.with_files < MAX_RETRYING_WITH_FILES
+            && self.retrying.argument_bytes < MAX_RETRYING_BYTES
     }
 
     /// Whether no task waits for another attempt.
@@ -145,7 +152,8 @@ impl Dispatcher<'_> {
     }
 
     /// Takes a task's end.
-    pub(super) fn end(&mut self, ended: Ended) {
+    pub(super) fn end(&mut self, mut ended: Ended) {
+        ended.outcome.task.argument.close_file();
         let status = ended.outcome.status();
         if ended.function == MAP && status != Status::Cancelled {
             self.policy.ended += 1;

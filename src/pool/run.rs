@@ -52,7 +52,7 @@ enum Order {
         waiting: VecDeque<Option<Waiting>>,
         /// The item whose outcome is next.
         next: u64,
-        /// Bytes of the results that wait.
+        /// Bytes of the results that wait, and of their tasks' arguments.
         bytes: u64,
         /// Descriptors that they hold.
         descriptors: usize,
@@ -69,7 +69,7 @@ const MANY_ENDED: usize = 64;
 const MAX_WAITING: u64 = 16 << 10;
 /// Descriptors that outcomes may hold while they wait for an earlier one.
 const MAX_WAITING_DESCRIPTORS: usize = 256;
-/// Bytes of results that may wait for an earlier one.
+/// Bytes of results and arguments that may wait for an earlier one.
 const MAX_WAITING_BYTES: u64 = 32 << 20;
 
 impl<'pool, S: Source> Run<'pool, S> {
@@ -216,7 +216,7 @@ fn size(outcome: &Outcome) -> u64 {
     let error = |error: &TaskError| error.message.len() + error.backtrace.as_ref().map_or(0, String::len);
     let log: usize = outcome.log.iter().map(line).sum();
     let errors: usize = outcome.result.as_ref().err().into_iter().chain(&outcome.earlier).map(error).sum();
-    bytes(outcome).map_or(0, |bytes| bytes.len() as u64) + (log + errors) as u64
+    bytes(outcome).map_or(0, |bytes| bytes.len() as u64) + (log + errors + outcome.task.argument.len()) as u64
 }
 
 /// The result or, of a task that failed, the core dump.
@@ -242,11 +242,12 @@ impl<S: Source> Feed<'_, S> {
         match self.source.poll_task() {
             Poll::Pending => self.pending = true,
             Poll::Ready(None) => self.exhausted = true,
-            Poll::Ready(Some(task)) => {
+            Poll::Ready(Some(mut task)) => {
+                self.dispatcher.store_argument(&mut task);
                 let tag = self.stats.taken;
                 self.stats.taken += 1;
                 let index = self.first_index.saturating_add(tag);
-                self.scarce = task.inputs.iter().any(|input| rlimit::is_high(input.file().0));
+                self.scarce = task.files().any(|input| rlimit::is_high(input.file().0));
                 let pending = self.spare.pending(tag, index, MAP, task);
                 self.dispatcher.submit(pending);
             }

@@ -13,7 +13,7 @@ use super::keeper::{Keeper, KilledFor};
 use super::prepare::{Code, Prepared};
 use crate::ipc::channel::{ToPool, ToWorker};
 use crate::ipc::place::Place;
-use crate::ipc::ring::{MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, Violation};
+use crate::ipc::ring::{INLINE_MAX_BYTES, MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, Violation};
 use crate::ipc::wire::{DoneSlot, InputRange, PROTOCOL_VERSION, Payload, TaskSlot};
 use crate::module::explain::one_line;
 use crate::sandbox::{Missing, Sandbox};
@@ -39,6 +39,8 @@ pub(super) struct Worker {
     messages: u32,
     unsent: VecDeque<Message>,
     files: FileNumbers,
+    /// Bytes of the arguments in files of the tasks that it holds.
+    argument_bytes: u64,
     /// Payloads that came by the socket, for completions to come.
     payloads: VecDeque<File>,
     /// The number of the job that it was given last.
@@ -62,7 +64,7 @@ pub(super) struct Worker {
 }
 
 const _: () = assert!(
-    Task::MAX_INPUTS * InputRange::BYTES + Task::MAX_ARGUMENT_BYTES <= MAX_TASK_PAYLOAD_BYTES,
+    Task::MAX_INPUTS * InputRange::BYTES + INLINE_MAX_BYTES <= MAX_TASK_PAYLOAD_BYTES,
     "every task that is accepted fits into an empty ring"
 );
 
@@ -71,6 +73,9 @@ const PUBLISHED_TOGETHER: u32 = 256;
 
 /// Results that came by the socket and have not been announced yet, at most.
 const MAX_PAYLOADS: usize = 2;
+
+/// Bytes of arguments in files that a worker may hold, beside one.
+const MAX_HELD_ARGUMENT_BYTES: u64 = 64 << 20;
 
 /// How far a worker's process has come.
 #[derive(Debug)]
@@ -88,6 +93,7 @@ enum Message {
     Hello(File, Sandbox, u32),
     Directory(Directory),
     File(u32, Input),
+    Close(u32),
     Stdio([File; 3]),
     Job(Arc<Prepared>, Input),
 }
@@ -117,6 +123,7 @@ impl Worker {
             messages: 0,
             unsent: VecDeque::new(),
             files: FileNumbers::default(),
+            argument_bytes: 0,
             payloads: VecDeque::new(),
             job: 0,
             code: None,
@@ -200,26 +207,37 @@ impl Worker {
         if self.held.front().is_some_and(|held| self.ring.next_position() - held.position >= SLOTS as u64) {
             return Ok(false);
         }
-        self.ring.has_room(task.inputs.len() * InputRange::BYTES + task.argument.len())
+        let argument = match task.argument.file() {
+            None => task.argument.len(),
+            Some(file) if self.argument_bytes > 0 && self.argument_bytes + file.len() > MAX_HELD_ARGUMENT_BYTES => {
+                return Ok(false);
+            }
+            Some(_) => InputRange::BYTES,
+        };
+        self.ring.has_room(task.inputs.len() * InputRange::BYTES + argument)
     }
 
     /// Gives it a task for which there is room. `payload` is scratch space.
     pub fn push(&mut self, ticket: u64, pending: Pending, payload: &mut Vec<u8>) {
         payload.clear();
         for input in &pending.task().inputs {
-            let (file, new) = self.files.take(input);
-            if new {
-                self.send(Message::File(file, input.clone()));
-            }
-            InputRange { file, offset: input.offset(), len: input.len() }.encode(payload);
+            self.refer_to(input, payload);
         }
-        payload.extend_from_slice(&pending.task().argument);
+        let argument_file = pending.task().argument.file();
+        match argument_file {
+            None => payload.extend_from_slice(&pending.task().argument),
+            Some(file) => {
+                self.argument_bytes += file.len();
+                self.refer_to(file, payload);
+            }
+        }
         let slot = TaskSlot {
             ticket,
             index: pending.index(),
             payload: 0,
             payload_len: 0,
             input_count: pending.task().inputs.len() as u32,
+            argument_is_file: argument_file.is_some(),
             after: self.messages,
             function: pending.function(),
         };
@@ -232,6 +250,15 @@ impl Worker {
         if self.unpublished >= PUBLISHED_TOGETHER {
             self.publish();
         }
+    }
+
+    /// Writes what stands for a file in a task's payload, and sends the file if the worker does not have it.
+    fn refer_to(&mut self, input: &Input, payload: &mut Vec<u8>) {
+        let (file, new) = self.files.take(input);
+        if new {
+            self.send(Message::File(file, input.clone()));
+        }
+        InputRange { file, offset: input.offset(), len: input.len() }.encode(payload);
     }
 
     /// Lets it see the tasks that it was given.
@@ -261,6 +288,15 @@ impl Worker {
     /// Ends the worker's part in a task.
     pub fn release(&mut self, held: Held) -> Pending {
         held.pending.task().inputs.iter().for_each(|input| self.files.give_back(input));
+        let argument = &held.pending.task().argument;
+        if let Some(file) = argument.file() {
+            self.argument_bytes -= file.len();
+            if !argument.is_last() {
+                self.files.give_back(file);
+            } else if let Some(number) = self.files.close(file) {
+                self.send(Message::Close(number));
+            }
+        }
         held.pending
     }
 
@@ -370,6 +406,7 @@ impl Message {
             Message::File(number, input) => {
                 ToWorker::File { number: *number, file: input.file().0.as_fd() }.send(socket, Wait::Never)
             }
+            Message::Close(number) => ToWorker::<BorrowedFd<'_>>::Close { number: *number }.send(socket, Wait::Never),
             Message::Stdio(files) => {
                 ToWorker::Stdio { fds: files.each_ref().map(AsFd::as_fd) }.send(socket, Wait::Never)
             }

@@ -79,7 +79,7 @@ impl<W: Write> Results<W> {
     pub fn print(&mut self, outcome: &Outcome, rerun: Option<&str>) -> io::Result<()> {
         match (self.form, &outcome.result) {
             (Form::Json, _) => self.object(&TaskObject::of_task(outcome).rerun(rerun)),
-            (Form::Text { tag, raw }, Ok(output)) => self.text(tag.then_some(&outcome.task.argument), raw, output),
+            (Form::Text { tag, raw }, Ok(output)) => self.text(tag.then_some(&*outcome.task.argument), raw, output),
             (Form::Text { .. }, Err(_)) => Ok(()),
         }
     }
@@ -99,7 +99,7 @@ impl<W: Write> Results<W> {
     }
 
     /// An empty result prints nothing at all, not even a newline: a program that says nothing leaves no trace.
-    fn text(&mut self, item: Option<&Vec<u8>>, raw: bool, output: &Output) -> io::Result<()> {
+    fn text(&mut self, item: Option<&[u8]>, raw: bool, output: &Output) -> io::Result<()> {
         match item {
             None => self.out.write_all(output)?,
             Some(item) => {

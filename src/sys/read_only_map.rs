@@ -20,7 +20,7 @@ impl ReadOnlyMap {
     ///
     /// Where the file is not sealed against every change or shorter than `len`, or the system has no room for the map.
     pub fn of_sealed(file: &File, len: u64) -> io::Result<ReadOnlyMap> {
-        if !memory_file::is_immutable(file)? || file.metadata()?.len() < len {
+        if !memory_file::is_immutable(file)? || memory_file::len(file)? < len {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "not an immutable file of that length"));
         }
         let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;

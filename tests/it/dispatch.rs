@@ -116,7 +116,7 @@ fn run_around_waiting_tasks(workers: usize, tasks: Vec<Task>, flag: &Flag, waiti
     });
     let ended: Vec<_> = run.collect();
     for outcome in &ended {
-        assert_eq!(text(outcome).as_bytes(), outcome.task.argument);
+        assert_eq!(text(outcome).as_bytes(), &*outcome.task.argument);
     }
     let last: Vec<_> = ends.borrow().iter().skip(others).copied().collect();
     assert_eq!(last, vec![true; waiting], "those that waited ended last");
@@ -400,26 +400,6 @@ fn large_results_arrive_as_they_were_written() {
             assert_eq!(outcome.log.len(), usize::from(call == "written"));
         }
     }
-}
-
-#[test]
-fn an_argument_may_have_64_kib_unless_the_limit_is_raised() {
-    const LIMIT: usize = 64 << 10;
-    let lens = [0, 1, 4096, LIMIT - 1, LIMIT, LIMIT + 1, 10];
-    let ended = each(&echo_job(), lens.map(|len| Task::new(pattern(len))));
-    for (outcome, len) in ended.iter().zip(lens) {
-        if len > LIMIT {
-            let message = "its argument has 65537 bytes, and the limit is 65536; raise it with --max-argument, or pass it as an input";
-            assert_eq!(failed(outcome), (Status::Limit, message));
-        } else {
-            assert!(bytes(outcome) == pattern(len), "{len}");
-        }
-    }
-    // Many at a time do not fit into the ring at once.
-    const MOST: usize = Task::MAX_ARGUMENT_BYTES;
-    let job = echo_job().limits(Limits { argument_bytes: MOST as u64, ..Limits::default() });
-    let many = each(&job, (0..100u8).map(|n| Task::new(vec![n; MOST])));
-    assert!(many.iter().enumerate().all(|(n, outcome)| bytes(outcome) == vec![n as u8; MOST]));
 }
 
 #[test]

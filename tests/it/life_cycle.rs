@@ -123,13 +123,17 @@ fn results_that_may_not_be_as_large_as_files_fail_their_task() {
 }
 
 #[test]
-fn few_descriptors_are_enough_for_many_files_and_many_large_results() {
+fn few_descriptors_are_enough_for_many_files_large_results_and_long_items() {
     let place = Place::new();
     place.file("large.wat", LARGE);
     let few = "ulimit -n 64";
     items(&place, 300);
     let large = says(&place, few, "map large.wat --call large --items items", "| wc -c");
     assert_eq!(large, said(0, "120000300\n", ""));
+    let long: String = (100..400).map(|n| n.to_string().repeat(30_000) + "\n").collect();
+    place.file("long", &long);
+    let echoed = says(&place, few, "map kit.wat --call echo --max-argument 100K --items long", "");
+    assert!(echoed == said(0, &long, ""), "{}", echoed.stderr);
     std::fs::create_dir(place.path().join("files")).expect("a directory");
     let contents: String = (100..700).map(|n| format!("file {n}\n")).collect();
     contents.lines().zip(100..).for_each(|(line, n)| drop(place.file(&format!("files/{n}"), format!("{line}\n"))));

@@ -36,9 +36,9 @@ fn the_length_of_an_item() {
         )
     );
     assert_eq!(ended(&place, &[&echo[..], &["--max-argument", "70000"]].concat()), ok(&long));
-    let refused = place.says(&["map", "kit.wat", "--call", "echo", "--max-argument", "1M", "a"]);
+    let refused = place.says(&["map", "kit.wat", "--call", "echo", "--max-argument", "2G", "a"]);
     assert_eq!(refused.code, Some(2));
-    assert_eq!(refused.stderr, "wrun: --max-argument cannot be more than 131072 bytes; pass more as an input\n");
+    assert_eq!(refused.stderr, "wrun: --max-argument cannot be more than 1073741824 bytes; pass more as an input\n");
     let short = place.says(&["map", "kit.wat", "--call", "echo", "--max-argument", "2", "abc"]);
     assert!(short.stderr.starts_with("wrun: item is longer than 2 bytes; raise that with --max-argument"), "{short:?}");
 }

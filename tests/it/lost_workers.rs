@@ -37,7 +37,7 @@ fn a_killed_worker_fails_only_the_task_that_it_ran() {
             let message = "its worker was killed by SIGKILL (out of memory?)";
             assert_eq!(failed(outcome), (Status::WorkerLost, message), "{}", outcome.index);
         } else {
-            assert_eq!(text(outcome).as_bytes(), task.argument);
+            assert_eq!(text(outcome).as_bytes(), &*task.argument);
         }
     }
     assert_eq!(lost.borrow().len(), 3, "{lost:?}");
@@ -83,7 +83,7 @@ fn a_task_that_ran_while_many_were_queued_behind_it_is_not_run_again() {
         if outcome.index == 0 || outcome.index == 3000 {
             assert_eq!(outcome.status(), Status::WorkerLost, "{}: {:?}", outcome.index, outcome.result);
         } else {
-            assert_eq!(text(outcome).as_bytes(), outcome.task.argument);
+            assert_eq!(text(outcome).as_bytes(), &*outcome.task.argument);
         }
     }
 }

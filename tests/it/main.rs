@@ -1,5 +1,6 @@
 //! Tests of the library and of the real binary; one file per area.
 
+mod arguments;
 mod changed_inputs;
 mod cli_errors;
 mod cli_failure;

@@ -33,7 +33,16 @@ fn ring(criterion: &mut Criterion) {
 
 fn wire(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("wire");
-    let task = TaskSlot { ticket: 7, index: 8, payload: 9, payload_len: 10, input_count: 1, after: 2, function: 3 };
+    let task = TaskSlot {
+        ticket: 7,
+        index: 8,
+        payload: 9,
+        payload_len: 10,
+        input_count: 1,
+        argument_is_file: false,
+        after: 2,
+        function: 3,
+    };
     group.bench_function("task slot", |bencher| bencher.iter(|| TaskSlot::decode(&black_box(&task).encode())));
     let done = DoneSlot {
         ticket: 7,

@@ -35,8 +35,16 @@ impl Journey {
     pub fn go(&mut self, tasks: u64) {
         for ticket in self.next_ticket..self.next_ticket + tasks {
             assert!(self.pool.has_room(self.payload.len()).expect("a legal worker"), "too many tasks at a time");
-            let slot =
-                TaskSlot { ticket, index: ticket, payload: 0, payload_len: 0, input_count: 1, after: 1, function: 0 };
+            let slot = TaskSlot {
+                ticket,
+                index: ticket,
+                payload: 0,
+                payload_len: 0,
+                input_count: 1,
+                argument_is_file: false,
+                after: 1,
+                function: 0,
+            };
             self.pool.push(slot, &self.payload);
         }
         // Nobody sleeps, so nobody is to be woken.

@@ -1,0 +1,167 @@
+//! A task's argument: a short one as bytes, a long one in memory that its workers can map.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::ipc::ring::INLINE_MAX_BYTES;
+use crate::sys::read_only_map::ReadOnlyMap;
+use crate::{Error, Input, Result};
+
+/// A task's argument: bytes, which it dereferences to.
+///
+/// One of up to 64 KiB is copied to its worker. A longer one is put once, when its task is taken, into memory that nobody can change
+/// any more and that workers map. One that many tasks share needs to be put there only once: see [`Argument::shared`].
+///
+/// ```
+/// use wrun::{Argument, Task};
+///
+/// assert_eq!(Task::from("abc").argument, b"abc");
+/// assert_eq!(Argument::from(vec![1, 2]).len(), 2);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Argument(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Bytes(Vec<u8>),
+    Stored(Arc<Stored>),
+}
+
+/// Bytes in a sealed memory file.
+#[derive(Debug)]
+struct Stored {
+    map: ReadOnlyMap,
+    /// What workers get; `None` where no worker needs it any more, because it costs a descriptor.
+    file: Option<Input>,
+}
+
+// So that tasks with short arguments are no larger for what the long ones need.
+const _: () = assert!(size_of::<Argument>() == size_of::<Vec<u8>>());
+
+impl Argument {
+    /// Copies bytes once into memory that all clones, and all workers that run tasks with them, share; short ones are kept as
+    /// they are.
+    ///
+    /// ```
+    /// use wrun::{Argument, Task};
+    ///
+    /// let dictionary = Argument::shared(vec![b'x'; 1 << 20])?;
+    /// let tasks = (0..1000).map(move |_| Task::new(dictionary.clone()));
+    /// assert_eq!(tasks.last().map(|task| task.argument.len()), Some(1 << 20));
+    /// # Ok::<(), wrun::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Where the system has no memory or no descriptor for them.
+    pub fn shared(bytes: impl Into<Vec<u8>>) -> Result<Argument> {
+        let mut argument = Argument::from(bytes.into());
+        argument.store()?;
+        Ok(argument)
+    }
+
+    /// Puts one that is too long for a ring into a memory file, unless it is in one.
+    pub(crate) fn store(&mut self) -> Result<()> {
+        if self.len() > INLINE_MAX_BYTES && self.file().is_none() {
+            let file = Input::from_bytes("argument", self)?;
+            let map = ReadOnlyMap::of_sealed(file.file().0, file.len());
+            let map = map.map_err(|error| Error::system("cannot map an argument", error))?;
+            self.0 = Kind::Stored(Arc::new(Stored { map, file: Some(file) }));
+        }
+        Ok(())
+    }
+
+    /// The memory file with the bytes, where they are in one.
+    pub(crate) fn file(&self) -> Option<&Input> {
+        match &self.0 {
+            Kind::Bytes(_) => None,
+            Kind::Stored(stored) => stored.file.as_ref(),
+        }
+    }
+
+    /// Whether no other task has a clone of it.
+    pub(crate) fn is_last(&self) -> bool {
+        match &self.0 {
+            Kind::Bytes(_) => true,
+            Kind::Stored(stored) => Arc::strong_count(stored) == 1,
+        }
+    }
+
+    /// Closes the memory file that no other task shares; the bytes stay. Whoever keeps many tasks with long arguments would otherwise
+    /// run out of descriptors.
+    pub(crate) fn close_file(&mut self) {
+        if let Kind::Stored(stored) = &mut self.0
+            && let Some(stored) = Arc::get_mut(stored)
+        {
+            stored.file = None;
+        }
+    }
+}
+
+impl Default for Argument {
+    fn default() -> Self {
+        Argument(Kind::Bytes(Vec::new()))
+    }
+}
+
+/// Texts, vectors, slices and arrays of bytes.
+impl<T: Into<Vec<u8>>> From<T> for Argument {
+    fn from(bytes: T) -> Self {
+        Argument(Kind::Bytes(bytes.into()))
+    }
+}
+
+impl Deref for Argument {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Kind::Bytes(bytes) => bytes,
+            Kind::Stored(stored) => &stored.map,
+        }
+    }
+}
+
+impl AsRef<[u8]> for Argument {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl<T: AsRef<[u8]> + ?Sized> PartialEq<T> for Argument {
+    fn eq(&self, other: &T) -> bool {
+        **self == *other.as_ref()
+    }
+}
+
+impl Eq for Argument {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_fits_into_a_ring_is_never_put_into_a_file() {
+        for (len, stored) in [(0, false), (INLINE_MAX_BYTES, false), (INLINE_MAX_BYTES + 1, true)] {
+            let argument = Argument::shared(vec![7; len]).expect("memory");
+            assert_eq!(argument.file().is_some(), stored, "{len}");
+            assert_eq!(argument, vec![7; len]);
+        }
+    }
+
+    #[test]
+    fn clones_share_a_file_that_the_last_of_them_closes() {
+        let mut argument = Argument::shared(vec![7; 100_000]).expect("memory");
+        let other = argument.clone();
+        let file = |argument: &Argument| argument.file().map(|input| input.file().1);
+        assert_eq!(file(&argument), file(&other));
+        argument.close_file();
+        assert!(argument.file().is_some() && !argument.is_last(), "the other one needs it");
+        drop(other);
+        argument.close_file();
+        assert!(argument.file().is_none() && argument.is_last());
+        assert_eq!(argument, vec![7; 100_000]);
+        argument.store().expect("memory");
+        assert!(argument.file().is_some(), "it can be sent again");
+    }
+}
