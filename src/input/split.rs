@@ -1,7 +1,8 @@
 //! Where an input is cut into pieces.
 //!
 //! Cut points are looked for near targets that depend only on the input's length and the wanted size, so that a line
-//! that is much longer than a piece does not move all later cuts:
+//! that is much longer than a piece does not move all later cuts. Only what lies between a target and its cut is read, once, and
+//! holes of sparse files not even then:
 //!
 //! ```text
 //! target           0         16M        32M        48M        end
@@ -14,6 +15,7 @@ use std::iter::FusedIterator;
 use std::os::unix::fs::FileExt;
 
 use super::Input;
+use crate::sys::sparse;
 use crate::{Error, Result};
 
 /// How large pieces are.
@@ -96,8 +98,21 @@ impl Pieces {
                 return Ok(position + found as u64 + 1);
             }
             position += read as u64;
+            if position < self.input.len() && buffer[..read].iter().all(|byte| *byte == 0) {
+                position = self.after_hole(position);
+            }
         }
         Ok(self.input.len())
+    }
+}
+
+impl Pieces {
+    /// Where the next line end may be at the earliest, by what the file system says of holes, which read as zeros.
+    fn after_hole(&self, position: u64) -> u64 {
+        let data = sparse::next_data(self.input.file().0, self.input.offset() + position);
+        // The last byte is read in any case: it shows whether the file still is as long.
+        let last = self.input.len() - 1;
+        data.map_or(last, |data| (data - self.input.offset()).min(last)).max(position)
     }
 }
 
@@ -301,6 +316,56 @@ mod tests {
         assert_eq!(split(&input, SplitSize::Pieces(7), SplitAt::Bytes).len(), 7);
     }
 
+    /// Bytes that this thread has read so far (proc(5), `/proc/pid/io`), by whatever call.
+    fn bytes_read() -> u64 {
+        let text = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+        text.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+    }
+
+    /// Cuts a file at lines into pieces of 64 MiB. Gives their ends, and how many bytes were read for that.
+    fn split_at_lines(file: &tempfile::NamedTempFile) -> (Vec<u64>, u64) {
+        let input = Input::open(file.path()).unwrap();
+        let before = bytes_read();
+        let lengths = split(&input, SplitSize::Bytes(64 << 20), SplitAt::Lines);
+        let read = bytes_read() - before;
+        let ends = lengths.iter().scan(0, |end, length| {
+            *end += length;
+            Some(*end)
+        });
+        (ends.collect(), read)
+    }
+
+    #[test]
+    fn only_the_surroundings_of_cuts_are_read() {
+        const LEN: u64 = 10 << 30;
+        const STEP: u64 = 64 << 20;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(LEN).unwrap();
+        let (ends, read) = split_at_lines(&file);
+        // Without a line end there is one piece.
+        assert_eq!(ends, [LEN]);
+        assert!(read < 100_000, "{read} bytes of a hole");
+
+        // Line ends a little behind each target, and far behind some.
+        let far = |number: u64| if number.is_multiple_of(10) { 40 << 20 } else { 100 };
+        let cuts: Vec<u64> = (1..LEN / STEP).map(|number| number * STEP + far(number)).collect();
+        cuts.iter().for_each(|cut| file.as_file().write_all_at(b"a line's end\n", cut - 13).unwrap());
+        let (mut ends, read) = split_at_lines(&file);
+        assert_eq!(ends.pop(), Some(LEN));
+        assert_eq!(ends, cuts);
+        assert!(read < 160 * 3 * SEARCH_BYTES as u64, "{read} bytes for 160 pieces");
+    }
+
+    #[test]
+    fn bytes_without_a_line_end_are_read_once() {
+        const LEN: usize = 3 << 20;
+        let data = input(&[b'x'; LEN]);
+        let before = bytes_read();
+        assert_eq!(split(&data, SplitSize::Bytes(1000), SplitAt::Lines), [LEN as u64]);
+        let read = bytes_read() - before;
+        assert!((LEN as u64 - 1000..LEN as u64 + 100_000).contains(&read), "{read}");
+    }
+
     #[test]
     fn a_truncated_file_is_an_error_and_ends_the_pieces() {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -310,6 +375,13 @@ mod tests {
         file.as_file().set_len(10).unwrap();
         assert_eq!(pieces.next().unwrap().unwrap_err().kind(), ErrorKind::UnexpectedEof);
         assert!(pieces.next().is_none());
+
+        // Behind what is still there is a hole, which is passed over.
+        file.as_file().set_len(1 << 20).unwrap();
+        let input = Input::open(file.path()).unwrap();
+        let mut pieces = input.split(SplitSize::Bytes(600), SplitAt::Lines).unwrap();
+        file.as_file().set_len(100_000).unwrap();
+        assert_eq!(pieces.next().unwrap().unwrap_err().kind(), ErrorKind::UnexpectedEof);
     }
 
     #[test]

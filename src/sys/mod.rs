@@ -16,6 +16,7 @@ pub mod seccomp;
 pub mod self_exe;
 pub mod shared;
 pub mod socket;
+pub mod sparse;
 mod waker;
 pub mod window;
 
