@@ -14,8 +14,7 @@ use wrun::{Event, Job, Layer, Missing, Pool};
 use super::compiler::CompilerArgs;
 use super::options::load_module;
 use super::print;
-use crate::report::quote;
-use crate::report::{name, to_json};
+use crate::report::{ProgressMode, name, quote, to_json};
 
 /// Show what a module offers and needs: tasks, functions, imports, memory, and how to run it
 #[derive(Debug, clap::Args)]
@@ -55,7 +54,7 @@ impl InspectArgs {
             print::to_stdout(&confinement(&self.compiler)?)?;
             return Ok(ExitCode::SUCCESS);
         };
-        let module = load_module(&path, self.compiler.compiler())?;
+        let module = load_module(&path, self.compiler.compiler(), ProgressMode::Auto)?;
         let text = if self.json {
             let inspected = Inspected { name: module.name(), description: module.description() };
             to_json(&inspected)? + "\n"

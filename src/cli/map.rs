@@ -116,7 +116,7 @@ impl MapArgs {
         let items = self.items.open(self.limits.longest_argument()?)?;
         let log = self.failure.open_log()?;
         let sandbox = self.sandbox.sandbox();
-        let module = options::load_to_run(&self.module, &self.compiler, &self.limits, sandbox)?;
+        let module = options::load_to_run(&self.module, &self.compiler, &self.limits, sandbox, self.watching.progress)?;
         if let Some(function) = &self.results.reduce {
             module.entry(Some(function), None)?;
         }

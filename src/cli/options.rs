@@ -14,7 +14,7 @@ use wrun::{Compiler, Input, Limits, Module, Pool, Sandbox, Task};
 use super::compiler::CompilerArgs;
 use super::parse::{self, NamedInput};
 use super::usage;
-use crate::report::line_to_stderr;
+use crate::report::{ProgressMode, line_to_stderr, while_compiling};
 
 /// The module to run.
 #[derive(Debug, clap::Args)]
@@ -35,7 +35,7 @@ impl ModuleArgs {
 
     /// Reads the module, compiling it unless that was done before.
     pub fn load(&self, compiler: Compiler) -> wrun::Result<Module> {
-        load_module(&self.module, compiler)
+        load_module(&self.module, compiler, ProgressMode::Auto)
     }
 
     /// The settings of the compiler.
@@ -44,9 +44,9 @@ impl ModuleArgs {
     }
 }
 
-/// Reads a module, compiling it unless that was done before.
-pub fn load_module(path: &Path, compiler: Compiler) -> wrun::Result<Module> {
-    let module = compiler.load(path)?;
+/// Reads a module, compiling it unless that was done before; shows that on a terminal, where it takes a while.
+pub fn load_module(path: &Path, compiler: Compiler, progress: ProgressMode) -> wrun::Result<Module> {
+    let module = while_compiling(path, progress, || compiler.load(path))?;
     if let Some(problem) = module.cache_problem() {
         line_to_stderr(&format!("wrun: warning: compiled code is not kept: {problem}"));
     }
@@ -58,9 +58,15 @@ pub fn load_module(path: &Path, compiler: Compiler) -> wrun::Result<Module> {
 /// # Errors
 ///
 /// Also where the module imports what wrun does not give.
-pub fn load_to_run(path: &Path, compiler: &CompilerArgs, limits: &LimitArgs, sandbox: Sandbox) -> wrun::Result<Module> {
+pub fn load_to_run(
+    path: &Path,
+    compiler: &CompilerArgs,
+    limits: &LimitArgs,
+    sandbox: Sandbox,
+    progress: ProgressMode,
+) -> wrun::Result<Module> {
     let compiler = Compiler { count_fuel: limits.fuel.is_some(), sandbox, ..compiler.compiler() };
-    let module = load_module(path, compiler)?;
+    let module = load_module(path, compiler, progress)?;
     module.check_imports()?;
     Ok(module)
 }

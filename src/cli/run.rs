@@ -20,7 +20,7 @@ use super::options::{self, LimitArgs, SandboxArgs, TaskArgs};
 use super::parse::{self, FilePart};
 use super::print::written;
 use super::usage;
-use crate::report::{self, Form, Results, Screen, line_to_stderr};
+use crate::report::{self, Form, ProgressMode, Results, Screen, line_to_stderr};
 
 /// Run one task; a WASI command runs like a program, with these arguments and this terminal
 #[derive(Debug, clap::Args)]
@@ -103,7 +103,7 @@ impl RunArgs {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let inputs = self.task.open_inputs()?;
         let sandbox = self.sandbox.sandbox();
-        let module = options::load_to_run(&self.module, &self.compiler, &self.limits, sandbox)?;
+        let module = options::load_to_run(&self.module, &self.compiler, &self.limits, sandbox, ProgressMode::Auto)?;
         let entry = module.entry(self.task.call.as_deref(), None)?;
         if let (Entry::Scalar(function), false) = (&entry, self.one.is_given()) {
             check_numbers(function, &self.words.join(" ".as_ref()).to_string_lossy())?;

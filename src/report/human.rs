@@ -45,6 +45,7 @@ impl Human {
     /// Draws the bar, once.
     fn draw(&mut self, bar: &ProgressBar, now: &Snapshot) {
         let show = Some((now.total.is_some(), now.failed));
+        let is_first = self.shown.is_none();
         if self.shown != show {
             bar.set_style(Human::style(now.total.is_some()));
             if now.failed > 0 {
@@ -58,6 +59,10 @@ impl Human {
                 state.set_len(total);
             }
         });
+        if is_first {
+            bar.set_draw_target(Screen::target());
+            bar.tick();
+        }
     }
 }
 

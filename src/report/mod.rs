@@ -8,6 +8,7 @@
 //! Nothing here changes what a run does, except that a reader who has closed standard output ends it, and so does a job log that
 //! takes no more.
 
+mod compiling;
 mod human;
 mod joblog;
 mod json;
@@ -28,6 +29,7 @@ use std::time::{Duration, Instant};
 use wrun::pool::StopHandle;
 use wrun::{Event, Missing, Outcome, RunStats, Status, TaskError};
 
+pub use compiling::while_compiling;
 use human::Human;
 pub use joblog::{BEGINNING, Begun, JobLog, Kind, Name, ToContinue};
 pub use json::to_json;

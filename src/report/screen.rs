@@ -16,7 +16,8 @@ const BAR_HZ: u8 = 10;
 pub enum Screen {
     /// Lines of text, one after the other.
     Plain,
-    /// Lines of text above a progress bar.
+    /// Lines of text above a progress bar, which is drawn on nothing until it is given the [`target`](Screen::target): what
+    /// stands in it before that is not worth a look.
     Bar(ProgressBar),
     /// JSON objects, one a line.
     Json,
@@ -26,13 +27,18 @@ impl Screen {
     /// The screen for a way to show progress, and whether progress is shown as lines of text.
     pub fn choose(mode: ProgressMode) -> (Screen, bool) {
         let terminal = io::stderr().is_terminal();
-        let bar = || Screen::Bar(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(BAR_HZ)));
+        let bar = || Screen::Bar(ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()));
         match mode {
             ProgressMode::Auto | ProgressMode::Bar if terminal => (bar(), false),
             ProgressMode::Bar | ProgressMode::Lines => (Screen::Plain, true),
             ProgressMode::Auto | ProgressMode::None => (Screen::Plain, false),
             ProgressMode::Json => (Screen::Json, false),
         }
+    }
+
+    /// Where bars are drawn.
+    pub fn target() -> ProgressDrawTarget {
+        ProgressDrawTarget::stderr_with_hz(BAR_HZ)
     }
 
     /// Writes a line (or several) as it is.

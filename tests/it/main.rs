@@ -34,6 +34,7 @@ mod outputs;
 mod reduce;
 mod sdk;
 mod support;
+mod terminal;
 mod tidy;
 mod timeouts;
 mod windows;
