@@ -205,6 +205,6 @@ pub enum Event<'a> {
     Halted(&'a Halted),
     /// All outcomes so far have been delivered, and the run is about to wait for more: time to flush.
     Waiting,
-    /// The run has waited, for at most 100 ms: time to redraw.
+    /// The run has waited, for at most 100 ms (or longer, [`without_ticks`](crate::Run::without_ticks)): time to redraw.
     Tick,
 }

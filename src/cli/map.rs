@@ -155,6 +155,7 @@ impl MapArgs {
         };
         let run = pool.map(&job, items)?;
         let report = Report::new(settings, total, run.stop_handle(), log).context(STDOUT)?;
+        let run = if report.shows_progress() { run } else { run.without_ticks() };
         let report = Rc::new(RefCell::new(report));
         let observer = Rc::clone(&report);
         let name = module.name();

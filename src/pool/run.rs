@@ -39,6 +39,8 @@ pub(super) struct Feed<'pool, S> {
     /// When [`Feed::take_some`] was called last, and whether the source took its time then.
     tick_ns: u64,
     late: bool,
+    /// An observer is told of nothing else than that time passes, too.
+    ticks: bool,
     pub stats: RunStats,
     first_index: u64,
     observer: Option<Observer<'pool>>,
@@ -84,6 +86,7 @@ impl<'pool, S: Source> Run<'pool, S> {
             scarce: false,
             tick_ns: 0,
             late: false,
+            ticks: true,
             stats: RunStats::default(),
             first_index: 0,
             observer: None,
@@ -109,6 +112,13 @@ impl<'pool, S: Source> Run<'pool, S> {
     #[must_use]
     pub fn observe(mut self, observer: impl FnMut(&Event<'_>, &RunStats) + 'pool) -> Self {
         self.feed.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Lets the run sleep until something happens, observed or not: [`Event::Tick`] then comes only after that, however long it takes.
+    #[must_use]
+    pub fn without_ticks(mut self) -> Self {
+        self.feed.ticks = false;
         self
     }
 
@@ -286,7 +296,7 @@ impl<S: Source> Feed<'_, S> {
         // A source that had nothing may have something after any wake-up.
         self.pending = false;
         self.tell(&Event::Waiting);
-        let wait = match (std::mem::take(&mut self.late), self.observer.is_some()) {
+        let wait = match (std::mem::take(&mut self.late), self.ticks && self.observer.is_some()) {
             (true, _) => Wait::No,
             (false, true) => Wait::Tick,
             (false, false) => Wait::Event,

@@ -219,6 +219,11 @@ impl Report {
         self.tally
     }
 
+    /// Whether something is shown as time passes, and not only when something happens.
+    pub fn shows_progress(&self) -> bool {
+        self.progress.is_some()
+    }
+
     /// Takes in an event, in the run's own order.
     pub fn observe(&mut self, event: &Event<'_>, stats: &RunStats) {
         self.stats = *stats;

@@ -23,6 +23,7 @@ mod fuel;
 mod grants;
 #[path = "../hostile/mod.rs"]
 mod hostile;
+mod idle;
 mod isolation;
 mod keys;
 mod life_cycle;
