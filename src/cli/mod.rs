@@ -156,6 +156,16 @@ fn with_variable(arg: clap::Arg) -> clap::Arg {
     }
 }
 
+/// What to say of an error; of a limit that the system's words do not name, also what to do.
+pub fn message_of(error: &anyhow::Error) -> String {
+    let said = format!("{error:#}");
+    // errno(3) `EMFILE`, as the standard library ends its words. The processes of workers tell it in text.
+    match said.contains("(os error 24)") {
+        true => format!("{said}: raise the limit of open files (ulimit -n), or use fewer inputs or jobs"),
+        false => said,
+    }
+}
+
 /// The exit code for what [`run`] gave as an error.
 pub fn exit_code_of(error: &anyhow::Error) -> ExitCode {
     let wrong_usage = error
