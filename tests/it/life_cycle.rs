@@ -28,7 +28,8 @@ fn in_shell(place: &Place, before: &str, words: &str, redirections: &str) -> Com
     shell
 }
 
-fn says(place: &Place, before: &str, words: &str, redirections: &str) -> Said {
+/// What it says.
+pub fn says(place: &Place, before: &str, words: &str, redirections: &str) -> Said {
     finish(in_shell(place, before, words, redirections))
 }
 
