@@ -32,7 +32,7 @@ pub use input::{Input, Pieces, SplitAt, SplitSize};
 pub use job::{Finished, Job, Limits, Task};
 pub use key::{NoTaskKey, TaskKey, TaskKeys};
 pub use module::{Compiler, Description, Module};
-pub use pool::{Pool, PoolBuilder, Run, StopHandle};
+pub use pool::{EarlyWorker, Pool, PoolBuilder, Run, StopHandle};
 pub use sandbox::{Layer, Missing, Sandbox};
 pub use source::{Source, Waker};
 

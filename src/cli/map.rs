@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use anyhow::{Context as _, ensure};
 use wrun::module::Entry;
-use wrun::{Event, Job, Module, Run, TaskError, TaskKeys, exit_code};
+use wrun::{EarlyWorker, Event, Job, Module, Run, TaskError, TaskKeys, exit_code};
 
 use super::arguments::check_numbers;
 use super::compiler::CompilerArgs;
@@ -110,7 +110,7 @@ impl ResultArgs {
 
 impl MapArgs {
     /// Runs the tasks; gives the documented exit code. `shared_options` are those that a `run` of one task needs as well.
-    pub fn execute(self, shared_options: Vec<OsString>) -> anyhow::Result<ExitCode> {
+    pub fn execute(self, shared_options: Vec<OsString>, early: Option<EarlyWorker>) -> anyhow::Result<ExitCode> {
         // Whatever is quickly checked comes before a compilation that may take a while.
         let inputs = self.task.open_inputs()?;
         let items = self.items.open(self.limits.longest_argument()?)?;
@@ -141,7 +141,7 @@ impl MapArgs {
             rerun: Rerun::new(&words, job.argv.as_deref(), items.are()),
         };
 
-        let mut pool = self.workers.pool(sandbox)?;
+        let mut pool = super::pool(self.workers.pool(sandbox), early)?;
         let (total, failure) = (items.total(), items.failure());
         let (items, log) = match log {
             Some((log, earlier)) => {

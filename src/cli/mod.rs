@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Id, Parser, Subcommand};
-use wrun::exit_code;
+use wrun::{EarlyWorker, Pool, PoolBuilder, exit_code};
 
 const AFTER_HELP: &str = "\
 Every option can also be given as an environment variable, such as WRUN_JOBS=2, WRUN_MAX_OUTPUT=1G or WRUN_TAG=true; \
@@ -59,6 +59,8 @@ enum Command {
 /// Where the command line is wrong, or something fails that is not a task's own failure.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode> {
     let words = with_null(words.into_iter().collect());
+    interrupt::Interrupted::not_by_large_files().map_err(|error| anyhow::anyhow!("signal handlers: {error}"))?;
+    let early = early_worker(&words);
     // Once without variables, to see what the command line itself says: that goes before what they say.
     let said = match Cli::command().after_help_everywhere().try_get_matches_from(&words) {
         Ok(said) => said,
@@ -73,14 +75,28 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode
         Ok(parsed) => parsed,
         Err(error) => return Err(usage(name_variables(&one_line(&error.render().to_string())))),
     };
-    interrupt::Interrupted::not_by_large_files().map_err(|error| anyhow::anyhow!("signal handlers: {error}"))?;
     match cli.command {
-        Command::Run(args) => args.execute(),
-        Command::Map(args) => args.execute(shared_options),
+        Command::Run(args) => args.execute(early),
+        Command::Map(args) => args.execute(shared_options, early),
         Command::Compile(args) => args.execute(),
         Command::Inspect(args) => args.execute(),
         Command::Cache(args) => args.execute(),
         Command::Completions(args) => args.execute(command()),
+    }
+}
+
+/// A worker for the first task, which gets ready while the rest of the command line is looked at and the module is loaded.
+fn early_worker(words: &[OsString]) -> Option<EarlyWorker> {
+    let runs_tasks = words.get(1).is_some_and(|word| word == "run" || word == "map");
+    // Where it cannot be started, a later one cannot either, and that is then said.
+    if runs_tasks { Pool::builder().early_worker().ok() } else { None }
+}
+
+/// Makes a pool, around the worker that was started early if there is one.
+fn pool(builder: PoolBuilder, early: Option<EarlyWorker>) -> wrun::Result<Pool> {
+    match early {
+        Some(early) => builder.build_with(early),
+        None => builder.build(),
     }
 }
 

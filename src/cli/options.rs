@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use wrun::job::Instances;
 use wrun::module::Entry;
-use wrun::{Compiler, Input, Limits, Module, Pool, Sandbox, Task};
+use wrun::{Compiler, Input, Limits, Module, Pool, PoolBuilder, Sandbox, Task};
 
 use super::compiler::CompilerArgs;
 use super::parse::{self, NamedInput};
@@ -163,12 +163,12 @@ impl SandboxArgs {
 }
 
 impl WorkerArgs {
-    /// The pool of so many workers.
-    pub fn pool(&self, sandbox: Sandbox) -> wrun::Result<Pool> {
+    /// Settings of a pool of so many workers.
+    pub fn pool(&self, sandbox: Sandbox) -> PoolBuilder {
         let pool = Pool::builder().sandbox(sandbox);
         match self.jobs {
-            Some(jobs) => pool.workers(jobs).build(),
-            None => pool.build(),
+            Some(jobs) => pool.workers(jobs),
+            None => pool,
         }
     }
 

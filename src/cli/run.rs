@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use wrun::module::Entry;
-use wrun::{Job, Outcome, Pool, Task, TaskError, exit_code};
+use wrun::{EarlyWorker, Job, Outcome, Pool, Task, TaskError, exit_code};
 
 use super::arguments::check_numbers;
 use super::compiler::CompilerArgs;
@@ -100,7 +100,7 @@ impl OneArgs {
 
 impl RunArgs {
     /// Runs the task; gives the program's own exit code, or the documented one.
-    pub fn execute(self) -> anyhow::Result<ExitCode> {
+    pub fn execute(self, early: Option<EarlyWorker>) -> anyhow::Result<ExitCode> {
         let inputs = self.task.open_inputs()?;
         let sandbox = self.sandbox.sandbox();
         let module = options::load_to_run(&self.module, &self.compiler, &self.limits, sandbox, ProgressMode::Auto)?;
@@ -119,7 +119,7 @@ impl RunArgs {
         self.grants.grant(&mut job)?;
         let core_dumps = self.core_dumps.open(&job.grants)?;
         job.core_dumps = core_dumps.is_some();
-        let mut pool = Pool::builder().workers(NonZeroUsize::MIN).sandbox(sandbox).build()?;
+        let mut pool = super::pool(Pool::builder().workers(NonZeroUsize::MIN).sandbox(sandbox), early)?;
         if attached {
             return match pool.run_attached(&job, &text_words(self.words)?)? {
                 Ok(code) => Ok(ExitCode::from(code)),

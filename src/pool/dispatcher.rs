@@ -273,15 +273,8 @@ impl<'pool> Dispatcher<'pool> {
     /// Starts a worker, where there are fewer than there may be.
     fn start_worker(&mut self) -> Option<usize> {
         let index = self.pool.workers.iter().position(Option::is_none).filter(|_| !self.full)?;
-        // Tickets and workers' numbers are never used again, so one counter serves both.
-        let id = self.pool.next_ticket();
-        let started = Worker::start(id, &self.pool.keeper, self.pool.sandbox, &self.job.directories)
-            .and_then(|worker| self.pool.poll.add(&worker, index as u64).map(|()| worker));
-        match started {
-            Ok(worker) => {
-                self.pool.workers[index] = Some(worker);
-                Some(index)
-            }
+        match self.pool.start_worker(index, &self.job.directories) {
+            Ok(()) => Some(index),
             Err(error) => {
                 // A pool that has workers goes on with those.
                 self.full = true;

@@ -29,9 +29,10 @@ mod stop;
 mod watch;
 mod worker;
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::event::{Outcome, Status, TaskError};
 use crate::sandbox::Layer;
@@ -39,7 +40,7 @@ use crate::sys::poll::PollSet;
 use crate::sys::process::Process;
 use crate::sys::self_exe::self_exe;
 use crate::sys::socket::Wait;
-use crate::{Error, Job, Result, Sandbox, Source, Task, Waker};
+use crate::{Directory, Error, Job, Result, Sandbox, Source, Task, Waker};
 
 use dispatcher::Dispatcher;
 use keeper::Keeper;
@@ -65,6 +66,8 @@ use worker::{Start, Worker};
 pub struct Pool {
     /// By number; `None` where none was started yet or the last one died.
     workers: Vec<Option<Worker>>,
+    /// A worker that was started before there was work for it, and has not been greeted.
+    early: Option<Worker>,
     keeper: Keeper,
     poll: PollSet,
     waker: Waker,
@@ -136,24 +139,15 @@ impl PoolBuilder {
     ///
     /// Where there is no executable for workers, or the system refuses what a pool needs.
     pub fn build(self) -> Result<Pool> {
-        let exe = self.worker_exe.or_else(self_exe).ok_or_else(|| {
-            Error::request(
-                "no executable for workers: call wrun::init() first in main, or set PoolBuilder::worker_exe to a wrun executable",
-            )
-        })?;
+        let workers = self.worker_count()?;
+        let exe = self.exe()?;
         let refused = |error| Error::system("cannot make a pool", error);
-        let workers = match self.workers {
-            Some(workers) => workers,
-            None => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-        };
-        if workers.get() > Self::MAX_WORKERS {
-            return Err(Error::request(format!("{workers} workers are too many: {} are possible", Self::MAX_WORKERS)));
-        }
         let waker = Waker::new().map_err(refused)?;
         let poll = PollSet::new().map_err(refused)?;
         poll.add(&waker, WAKER).map_err(refused)?;
         Ok(Pool {
             workers: (0..workers.get()).map(|_| None).collect(),
+            early: None,
             keeper: Keeper::start(exe, waker.clone()).map_err(refused)?,
             poll,
             waker,
@@ -163,6 +157,89 @@ impl PoolBuilder {
             job: 0,
             ticket: 0,
         })
+    }
+
+    /// Makes the pool around a worker that has been started already.
+    ///
+    /// # Errors
+    ///
+    /// Where there are too many workers, or one is to run another executable.
+    pub fn build_with(self, early: EarlyWorker) -> Result<Pool> {
+        if self.exe()? != early.exe {
+            let (exe, early) = (self.exe()?, early.exe.display().to_string());
+            return Err(Error::request(format!(
+                "workers are to run {}, and the early one runs {early}",
+                exe.display()
+            )));
+        }
+        let mut pool = early.pool;
+        pool.workers = (0..self.worker_count()?.get()).map(|_| None).collect();
+        pool.sandbox = self.sandbox;
+        pool.start_timeout = self.start_timeout.unwrap_or(pool.start_timeout);
+        Ok(pool)
+    }
+
+    /// Starts a worker process before it is known what it will run: while a program reads its arguments, opens its files and
+    /// loads its module. The first result then comes sooner. Of the settings, the executable counts. Nothing is waited for:
+    /// where the process cannot be started, the pool says so when there is work for it.
+    ///
+    /// ```no_run
+    /// use wrun::{Job, Module, Pool};
+    ///
+    /// wrun::init();
+    /// let early = Pool::builder().early_worker()?;
+    /// let module = Module::from_file("sqrt.wat")?;
+    /// let mut pool = Pool::builder().build_with(early)?;
+    /// println!("{:?}", pool.run(&Job::new(&module), 2)?.result);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`PoolBuilder::build`].
+    pub fn early_worker(self) -> Result<EarlyWorker> {
+        let exe = self.exe()?;
+        let mut pool = self.workers(NonZeroUsize::MIN).build()?;
+        let worker = Worker::start(pool.next_ticket(), &pool.keeper);
+        pool.early = Some(worker.map_err(|error| Error::system("cannot start a worker", error))?);
+        // A new thread may have to wait for this one's processor, and the keeper's work is what matters now.
+        std::thread::yield_now();
+        Ok(EarlyWorker { pool, exe })
+    }
+
+    fn exe(&self) -> Result<PathBuf> {
+        self.worker_exe.clone().or_else(self_exe).ok_or_else(|| {
+            Error::request(
+                "no executable for workers: call wrun::init() first in main, or set PoolBuilder::worker_exe to a wrun executable",
+            )
+        })
+    }
+
+    fn worker_count(&self) -> Result<NonZeroUsize> {
+        let workers = match self.workers {
+            Some(workers) => workers,
+            None => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        };
+        if workers.get() > Self::MAX_WORKERS {
+            return Err(Error::request(format!("{workers} workers are too many: {} are possible", Self::MAX_WORKERS)));
+        }
+        Ok(workers)
+    }
+}
+
+/// A worker process that waits for a pool: see [`PoolBuilder::early_worker`]. It ends when this is dropped.
+#[derive(Debug)]
+pub struct EarlyWorker {
+    /// A pool without another worker.
+    pool: Pool,
+    exe: PathBuf,
+}
+
+impl EarlyWorker {
+    /// Its process id, as soon as it runs.
+    pub fn pid(&mut self) -> Option<u32> {
+        self.pool.note_all_started();
+        self.pool.early.as_ref().and_then(Worker::process).map(Process::pid)
     }
 }
 
@@ -233,6 +310,20 @@ impl Pool {
         self.ticket
     }
 
+    /// Starts a worker with that number, or takes the one that was started early, which may use the directories.
+    fn start_worker(&mut self, index: usize, directories: &[Directory]) -> io::Result<()> {
+        let mut worker = match self.early.take() {
+            Some(worker) => worker,
+            // Tickets and workers' numbers are never used again, so one counter serves both.
+            None => Worker::start(self.next_ticket(), &self.keeper)?,
+        };
+        self.poll.add(&worker, index as u64)?;
+        worker.greet(self.sandbox, directories, self.start_timeout);
+        watch_process(&self.poll, &worker, index);
+        self.workers[index] = Some(worker);
+        Ok(())
+    }
+
     /// Kills a worker's process, where it does not end by itself as `end` says, waits for its end and says how it ended.
     fn end_process(&mut self, worker: &mut Worker, end: End) -> String {
         while let Start::Ordered = worker.process {
@@ -257,14 +348,18 @@ impl Pool {
 
     /// Takes the worker with that number out, ends its process, and says how it ended.
     fn take_worker(&mut self, index: usize, end: End) -> Option<(Worker, String)> {
-        let mut worker = self.workers[index].take()?;
+        let worker = self.workers[index].take()?;
         // Closing takes it out of the poll set as well; an error means that it is out.
         let _ = self.poll.remove(&worker);
         // The keeper has its process's descriptor too, so that one would stay.
         let _ = worker.process().map(|process| self.poll.remove(process));
+        Some(self.end_worker(worker, end))
+    }
+
+    fn end_worker(&mut self, mut worker: Worker, end: End) -> (Worker, String) {
         self.keeper.forget(worker.id);
         let end = self.end_process(&mut worker, end);
-        Some((worker, end))
+        (worker, end)
     }
 
     /// Takes note of the processes that the keeper has started meanwhile.
@@ -275,22 +370,30 @@ impl Pool {
     }
 
     fn note_started(&mut self, id: u64, started: Start) {
+        if let Some(worker) = self.early.as_mut().filter(|worker| worker.id == id) {
+            return worker.note_started(started, self.start_timeout);
+        }
         let of_id = |worker: &Option<Worker>| worker.as_ref().is_some_and(|worker| worker.id == id);
         let Some(index) = self.workers.iter().position(of_id) else { return };
         let Some(worker) = &mut self.workers[index] else { return };
-        if let Start::Running(process) = &started {
-            // Its socket tells of its end as well, unless it passed that on. So it is no harm where this is refused.
-            let _ = self.poll.add(process, index as u64 | PROCESS);
-            worker.ready_until = Instant::now().checked_add(self.start_timeout);
-        }
-        worker.process = started;
+        worker.note_started(started, self.start_timeout);
+        watch_process(&self.poll, worker, index);
     }
+}
+
+/// Lets the poll set tell of the end of the worker's process, where that runs.
+fn watch_process(poll: &PollSet, worker: &Worker, index: usize) {
+    // Its socket tells of its end as well, unless it passed that on. So it is no harm where this is refused.
+    let _ = worker.process().map(|process| poll.add(process, index as u64 | PROCESS));
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
         // All are told before the first is waited for.
-        self.workers.iter().flatten().filter_map(Worker::process).for_each(Process::kill);
+        self.workers.iter().flatten().chain(&self.early).filter_map(Worker::process).for_each(Process::kill);
+        if let Some(worker) = self.early.take() {
+            self.end_worker(worker, End::Killed);
+        }
         for index in 0..self.workers.len() {
             self.take_worker(index, End::Killed);
         }

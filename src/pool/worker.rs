@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::files::FileNumbers;
 use super::held::{Held, Pending};
@@ -29,6 +29,8 @@ pub(super) struct Worker {
     pub id: u64,
     ring: PoolRing,
     socket: Socket,
+    /// The ring's memory, until the greeting takes it to the worker.
+    memory: Option<File>,
     pub process: Start,
     pub killed_for: KilledFor,
     /// The tasks that it holds, in the order in which it runs them.
@@ -107,15 +109,16 @@ pub(super) enum News {
 }
 
 impl Worker {
-    /// Orders a process.
-    pub fn start(id: u64, keeper: &Keeper, sandbox: Sandbox, directories: &[Directory]) -> io::Result<Worker> {
+    /// Orders a process, which waits for its greeting.
+    pub fn start(id: u64, keeper: &Keeper) -> io::Result<Worker> {
         let (memory, ring) = PoolRing::new()?;
         let (ours, theirs) = Socket::pair()?;
         let killed_for = keeper.start_process(id, theirs, ring.clock(), ring.place());
-        let mut worker = Worker {
+        Ok(Worker {
             id,
             ring,
             socket: ours,
+            memory: Some(memory),
             process: Start::Ordered,
             killed_for,
             held: VecDeque::new(),
@@ -127,19 +130,37 @@ impl Worker {
             payloads: VecDeque::new(),
             job: 0,
             code: None,
-            directories: directories.to_vec(),
+            directories: Vec::new(),
             refused: None,
             unconfined: Vec::new(),
             front_since: Instant::now(),
             ready_until: None,
             proven: false,
             unpublished: 0,
-        };
-        worker.send(Message::Hello(memory, sandbox, directories.len() as u32));
-        directories.iter().for_each(|directory| worker.send(Message::Directory(directory.clone())));
+        })
+    }
+
+    /// Greets it, with which it begins to set itself up. It may take as long as `timeout` for that, once its process runs.
+    pub fn greet(&mut self, sandbox: Sandbox, directories: &[Directory], timeout: Duration) {
+        let Some(memory) = self.memory.take() else { return };
+        self.directories = directories.to_vec();
+        self.send(Message::Hello(memory, sandbox, directories.len() as u32));
+        directories.iter().for_each(|directory| self.send(Message::Directory(directory.clone())));
         // The greeting does not count: it is no part of what tasks wait for.
-        worker.messages = 0;
-        Ok(worker)
+        self.messages = 0;
+        self.expect_ready(timeout);
+    }
+
+    /// Takes note of what became of the order.
+    pub fn note_started(&mut self, started: Start, timeout: Duration) {
+        self.process = started;
+        self.expect_ready(timeout);
+    }
+
+    fn expect_ready(&mut self, timeout: Duration) {
+        if self.memory.is_none() && self.process().is_some() {
+            self.ready_until = Instant::now().checked_add(timeout);
+        }
     }
 
     /// Its process, as far as that is known to run.

@@ -81,7 +81,7 @@ impl Waiting {
     }
 }
 
-fn pid(number: u32) -> Pid {
+pub fn pid(number: u32) -> Pid {
     Pid::from_raw(number as i32).expect("a process number")
 }
 

@@ -17,6 +17,7 @@ mod cli_signals;
 mod core_dumps;
 mod determinism;
 mod dispatch;
+mod early;
 mod examples;
 mod failure;
 mod faults;

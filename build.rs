@@ -1,0 +1,73 @@
+//! Compiles the workers' filters of system calls, so that a worker that starts has only to put them on.
+//!
+//! Source: seccomp(2); the `seccompiler` crate's documentation for the JSON format.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::{env, fs};
+
+use serde_json::{Value, json};
+
+const DESCRIPTION: &str = "src/sandbox/seccomp.json";
+
+/// The filters that workers put on: each a filter of the description, or the first of several with the rules of the others added
+/// to it.
+const FILTERS: [&[&str]; 5] =
+    [&["worker"], &["worker", "reading"], &["worker", "reading", "writing"], &["loaded"], &["loaded", "no-paths"]];
+
+/// Stands in the compiled filters where the description says `own process`. No process has that number
+/// (`PID_MAX_LIMIT`, proc(5)).
+const OWN_PROCESS: u32 = 0x7fff_fff1;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={DESCRIPTION}");
+    println!("cargo::rerun-if-changed=build.rs");
+    let description: Value = serde_json::from_str(&fs::read_to_string(DESCRIPTION)?)?;
+    let arch = env::var("CARGO_CFG_TARGET_ARCH")?.as_str().try_into()?;
+    let mut code = format!("const OWN_PROCESS: u32 = {OWN_PROCESS};\nconst PROGRAMS: &[(&str, &[Instruction])] = &[\n");
+    for names in FILTERS {
+        let (filter, own_process_rules) = filter(&description, names)?;
+        let compiled = seccompiler::compile_from_json(json!({ "whole": filter }).to_string().as_bytes(), arch)?;
+        let program = &compiled["whole"];
+        // Each such rule compares once, and nothing else has that number in it.
+        let replaced = program.iter().filter(|instruction| instruction.k == OWN_PROCESS).count();
+        assert_eq!(replaced, own_process_rules, "{names:?}: {OWN_PROCESS:#x} stands for the own process alone");
+        writeln!(code, "({:?}, &[", names.join("+"))?;
+        for instruction in program {
+            let (code_, jt, jf, k) = (instruction.code, instruction.jt, instruction.jf, instruction.k);
+            writeln!(code, "({code_}, {jt}, {jf}, {k}),")?;
+        }
+        writeln!(code, "]),")?;
+    }
+    code.push_str("];\n");
+    fs::write(Path::new(&env::var("OUT_DIR")?).join("seccomp_programs.rs"), code)?;
+    Ok(())
+}
+
+/// The first filter with the rules of the others, and how many of its rules are about the own process.
+fn filter(description: &Value, names: &[&str]) -> Result<(Value, usize), Box<dyn Error>> {
+    let named = |name: &str| description.get(name).cloned().ok_or_else(|| format!("there is no filter {name}"));
+    let mut whole = named(names[0])?;
+    for name in &names[1..] {
+        whole["filter"] = sum(&whole["filter"], &named(name)?["filter"]);
+    }
+    let mut own_process_rules = 0;
+    let rules = whole["filter"].as_array_mut().into_iter().flatten();
+    for arg in rules.filter_map(|rule| rule["args"].as_array_mut()).flatten() {
+        if arg["val"] == "own process" {
+            arg["val"] = OWN_PROCESS.into();
+            own_process_rules += 1;
+        }
+    }
+    Ok((whole, own_process_rules))
+}
+
+/// All rules of both; where a call has one without conditions, the others say nothing and the compiler does not take them.
+fn sum(rules: &Value, added: &Value) -> Value {
+    let list = |rules: &Value| rules.as_array().cloned().unwrap_or_default();
+    let (mut rules, added) = (list(rules), list(added));
+    rules.retain(|rule| !added.iter().any(|new| new["syscall"] == rule["syscall"] && new["args"].is_null()));
+    rules.extend(added);
+    Value::Array(rules)
+}

@@ -1,0 +1,86 @@
+//! Workers that start before there is work for them.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::process::{PidfdFlags, pidfd_open};
+use wrun::{EarlyWorker, Job, Limits, Pool, PoolBuilder, Status, Task};
+
+use super::cli_signals::{ended, pid};
+use super::support::{kill, module, text, wait_for};
+
+const TASKS: &str = r#"(module
+    (import "wrun_v1" "arg_read" (func $read (param i32)))
+    (import "wrun_v1" "arg_len" (func $len (result i32)))
+    (import "wrun_v1" "output_write" (func $write (param i32 i32)))
+    (memory (export "memory") 1)
+    (func (export "wrun:task/echo") (result i32)
+        (call $read (i32.const 0))
+        (call $write (i32.const 0) (call $len))
+        (i32.const 0))
+    (func (export "wrun:task/spin") (result i32) (loop $again (br $again)) (i32.const 0)))"#;
+
+/// A worker that was started early, its process, and a handle on that.
+fn start() -> (EarlyWorker, u32, OwnedFd) {
+    let mut early = builder().early_worker().expect("a worker");
+    let number = wait_for(|| early.pid());
+    let handle = pidfd_open(pid(number), PidfdFlags::empty()).expect("it runs");
+    (early, number, handle)
+}
+
+fn builder() -> PoolBuilder {
+    Pool::builder().worker_exe(env!("CARGO_BIN_EXE_wrun"))
+}
+
+fn echo() -> Job {
+    Job::new(&module(TASKS)).call("echo")
+}
+
+#[test]
+fn a_pool_gives_its_first_task_to_the_worker_that_was_started_early() {
+    let (early, number, _) = start();
+    let job = echo();
+    let mut pool = builder().workers(2.try_into().expect("two")).build_with(early).expect("a pool");
+    assert_eq!(text(&pool.run(&job, "a").expect("an outcome")), "a");
+    assert_eq!(pool.worker_pids(), [number]);
+    let outcomes = pool.map(&job, 0..1000).expect("a run");
+    assert_eq!(outcomes.filter(|outcome| outcome.status() == Status::Ok).count(), 1000);
+    assert_eq!((pool.worker_pids().len(), pool.worker_pids().contains(&number)), (2, true));
+}
+
+#[test]
+fn a_worker_that_is_not_needed_ends() {
+    let (early, _, handle) = start();
+    drop(early);
+    assert!(ended(&handle));
+    let (early, _, handle) = start();
+    drop(builder().build_with(early).expect("a pool"));
+    assert!(ended(&handle));
+    let (early, _, handle) = start();
+    let refused = builder().worker_exe("another").build_with(early).expect_err("another program");
+    assert!(refused.to_string().contains("another"), "{refused}");
+    assert!(ended(&handle));
+}
+
+#[test]
+fn the_time_before_there_is_a_pool_is_not_the_workers() {
+    let (early, number, _) = start();
+    // Something that takes longer than the worker may take to get ready.
+    let limits = Limits { timeout: Some(Duration::from_millis(1500)), ..Limits::default() };
+    let mut other = builder().build().expect("a pool");
+    let job = Job::new(&module(TASKS)).call("spin").limits(limits);
+    assert_eq!(other.run(&job, Task::default()).expect("an outcome").status(), Status::Timeout);
+    let mut pool = builder().start_timeout(Duration::from_secs(1)).build_with(early).expect("a pool");
+    assert_eq!(text(&pool.run(&echo(), "a").expect("an outcome")), "a");
+    assert_eq!(pool.worker_pids(), [number]);
+}
+
+#[test]
+fn a_worker_that_died_before_it_was_needed_is_replaced() {
+    let (early, number, handle) = start();
+    kill(number);
+    assert!(ended(&handle));
+    let mut pool = builder().build_with(early).expect("a pool");
+    assert_eq!(text(&pool.run(&echo(), "a").expect("an outcome")), "a");
+    assert_ne!(pool.worker_pids(), [number]);
+}
