@@ -9,10 +9,11 @@ use wasmtime::{Caller, Extern, Linker, Memory, Result, bail, format_err};
 use wrun_abi::import;
 
 use super::engine::MAX_TABLE_ELEMENTS;
+use super::file_range::FileRange;
 use super::files::GuestInput;
 use super::limits::Usage;
 use super::state::State;
-use super::window::{self, FileRange, MapError, Recorded, WASM_PAGE};
+use super::window::{self, MapError, Recorded, WASM_PAGE};
 use crate::ipc::wire::{InputFault, InputFaultKind};
 use crate::sys::memory_file;
 
@@ -123,18 +124,16 @@ fn input_map(mut guest: Guest<'_>, index: u32, offset: u64, len: u32) -> Result<
         return Ok(EMPTY_WINDOW);
     }
     let GuestInput { file, offset: start, .. } = input.clone();
-    if let Some(address) = state.windows.find(index, offset, len as usize) {
-        return Ok(address as u32);
+    if let Some((address, private_bytes)) = state.windows.find(index, offset, len as usize) {
+        return count_window(state, private_bytes).map(|()| address as u32);
     }
     let range = FileRange { file: &file, offset: start + offset, len: len as usize, input: index, view_offset: offset };
-    if guest.data().windows.count() >= MAX_WINDOWS {
+    let windows = &mut guest.data_mut().windows;
+    if windows.count() >= MAX_WINDOWS && !windows.free_unused() {
         let message = format!("it has {MAX_WINDOWS} windows at a time, which is the limit; give some back");
         return Err(Stop::Limit(message).into());
     }
-    if !guest.data_mut().usage.add_window(range.private_bytes()) {
-        let message = memory_limit(&guest.data().usage).unwrap_or_default();
-        return Err(Stop::Limit(message).into());
-    }
+    count_window(guest.data_mut(), range.private_bytes())?;
     let area = area(&mut guest, "input_map", range.area_len())?;
     match guest.data_mut().windows.map(area, &range) {
         Ok(address) => Ok(address as u32),
@@ -146,10 +145,21 @@ fn input_map(mut guest: Guest<'_>, index: u32, offset: u64, len: u32) -> Result<
     }
 }
 
+/// Counts a window's own memory against the task's limit.
+fn count_window(state: &mut State, private_bytes: u64) -> Result<()> {
+    match state.usage.add_window(private_bytes) {
+        true => Ok(()),
+        false => Err(Stop::Limit(memory_limit(&state.usage).unwrap_or_default()).into()),
+    }
+}
+
 /// The fault of an input whose file is too short now for a range that the task has seen up to `end` of its view. Behind the end of a file,
 /// but in its last page, a mapping reads as zeros without any fault.
 pub(super) fn truncated(state: &State, (input, end): (u32, u64)) -> Option<InputFault> {
     let range = state.input(input as usize)?;
+    if range.immutable {
+        return None;
+    }
     let file_len = memory_file::len(&range.file).unwrap_or(0);
     (file_len < range.offset + end).then_some(InputFault { input, kind: InputFaultKind::Truncated { file_len } })
 }
@@ -162,9 +172,13 @@ fn input_changed(input: u32, file: &File) -> wasmtime::Error {
 /// Takes `len` bytes of linear memory out of the guest's use: from those that were in use before, or by growing it.
 fn area(guest: &mut Guest<'_>, call: &str, len: usize) -> Result<usize> {
     let memory = memory(guest, call)?;
-    match guest.data_mut().windows.take_free(len).or_else(|| window::grow(guest, memory, len)) {
-        Some(index) => Ok(index),
-        None => Err(no_room(guest, memory, call, len).into()),
+    loop {
+        if let Some(index) = guest.data_mut().windows.take_free(len).or_else(|| window::grow(guest, memory, len)) {
+            return Ok(index);
+        }
+        if !guest.data_mut().windows.free_unused() {
+            return Err(no_room(guest, memory, call, len).into());
+        }
     }
 }
 

@@ -4,10 +4,14 @@ use std::fs::File;
 use std::sync::Arc;
 
 use crate::ipc::wire::InputRange;
+use crate::sys::memory_file;
 
 /// Open files by number.
 #[derive(Debug, Default)]
-pub(crate) struct FileTable(Vec<Option<Arc<File>>>);
+pub(crate) struct FileTable(Vec<Option<OpenFile>>);
+
+/// An open file, and whether nobody can change it any more.
+type OpenFile = (Arc<File>, bool);
 
 /// A range of an open file that a task may see.
 #[derive(Clone, Debug)]
@@ -18,6 +22,8 @@ pub(crate) struct GuestInput {
     pub offset: u64,
     /// Bytes.
     pub len: u64,
+    /// The file is a sealed memory file: it need not be looked at again.
+    pub immutable: bool,
 }
 
 impl FileTable {
@@ -27,7 +33,8 @@ impl FileTable {
         if self.0.len() <= index {
             self.0.resize(index + 1, None);
         }
-        self.0[index] = Some(Arc::new(file));
+        let immutable = memory_file::is_immutable(&file).unwrap_or(false);
+        self.0[index] = Some((Arc::new(file), immutable));
     }
 
     /// Closes the file with that number when no task uses it any more.
@@ -49,6 +56,7 @@ impl FileTable {
     /// Where there is none, which the pool's protocol excludes.
     pub fn input(&self, range: &InputRange) -> GuestInput {
         let file = self.0.get(range.file as usize).cloned().flatten();
-        GuestInput { file: file.expect("a task's files come before it"), offset: range.offset, len: range.len }
+        let (file, immutable) = file.expect("a task's files come before it");
+        GuestInput { file, offset: range.offset, len: range.len, immutable }
     }
 }

@@ -139,7 +139,7 @@ impl Guest {
         }
         live.store.data_mut().argument.end();
         if unharmed && !job.spec.fresh_instances {
-            live.store.data_mut().windows.free_all();
+            live.store.data_mut().windows.end_task();
             *kept = Some(live);
         } else {
             *spare = Some(live.into_state());
@@ -195,6 +195,7 @@ fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable
     state.output_file = None;
     state.refused = None;
     state.usage.start_task();
+    state.windows.begin_task(slot.input_count);
     if slot.argument_is_file {
         let GuestInput { file, len, .. } = files.input(&InputRange::decode(argument));
         let refused = |error| Stop::Limit(format!("its argument of {len} bytes cannot be mapped: {error}"));

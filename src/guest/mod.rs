@@ -9,6 +9,7 @@ mod conclude;
 pub(crate) mod describe;
 pub(crate) mod engine;
 mod fault;
+mod file_range;
 mod files;
 mod instance;
 mod job;

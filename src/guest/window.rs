@@ -17,6 +17,9 @@
 //! the memory's own, so that a task sees exactly its range. All of it is read-only. The area of a mapped result is
 //! the only one that can be written.
 //!
+//! Where instances are reused, the windows of the job's shared inputs stay when a task ends: the next task that maps the same
+//! range is given the same window, without a system call. What the next task does not map is freed at its end.
+//!
 //! Before an instance's memory goes back to wasmtime's pool, every area has to be ordinary memory again: otherwise the
 //! next instance would see the file, or the pool would crash when it clears the pages. [`Windows`] does that when it is
 //! dropped, and wasmtime drops a store's data before it gives the store's memories back.
@@ -29,13 +32,13 @@
 #![expect(unsafe_code, reason = "maps files over guest memory")]
 
 use std::cell::Cell;
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
 
 use wasmtime::{Caller, Memory};
 
+use super::file_range::FileRange;
 use super::state::State;
 use crate::sys::fault::{Fault, FaultKind};
 use crate::sys::window as memory;
@@ -50,6 +53,8 @@ pub(super) struct Windows {
     base: usize,
     /// Memory taken for windows, in the order of addresses.
     areas: Vec<Area>,
+    /// The index of the first input that all tasks share, for the current task.
+    first_shared: u32,
     recorded: Cell<Option<Recorded>>,
     /// Host addresses of scratch pages (of a wasm page's size), the oldest at `scratch_next`; 0 for none.
     scratch: [Cell<usize>; SCRATCH_PAGES],
@@ -83,7 +88,7 @@ struct Window {
     len: usize,
     /// Offset of the first byte in the linear memory.
     address: usize,
-    /// How often it was mapped less how often it was unmapped.
+    /// How often it was mapped less how often it was unmapped; 0 for one that stayed from the last task.
     uses: u32,
     /// Bytes of its area that are memory of the task's own.
     private_bytes: u64,
@@ -120,38 +125,6 @@ pub(super) enum MapError {
     System(io::Error),
 }
 
-/// A range of a file, for a window.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct FileRange<'a> {
-    pub file: &'a File,
-    /// In the file.
-    pub offset: u64,
-    pub len: usize,
-    /// The input's index and the offset in the task's view, for messages and look-up.
-    pub input: u32,
-    pub view_offset: u64,
-}
-
-impl FileRange<'_> {
-    /// Bytes of linear memory that a window of this range takes.
-    pub fn area_len(&self) -> usize {
-        (self.skew() + self.len).next_multiple_of(WASM_PAGE)
-    }
-
-    /// Bytes of a window's area that are no pages of the file: those that are copied.
-    pub fn private_bytes(&self) -> u64 {
-        let page = memory::page_size();
-        let end = self.skew() + self.len;
-        let mapped = (end - end % page).saturating_sub(self.skew().next_multiple_of(page));
-        (end.next_multiple_of(page) - mapped) as u64
-    }
-
-    /// Bytes between the start of a page and the range's first byte.
-    fn skew(&self) -> usize {
-        (self.offset % memory::page_size() as u64) as usize
-    }
-}
-
 /// A host call touches at most a few places at a time (both ends of a source and of a target).
 const SCRATCH_PAGES: usize = 8;
 
@@ -160,18 +133,31 @@ impl Windows {
         Windows {
             base: 0,
             areas: Vec::new(),
+            first_shared: 0,
             recorded: Cell::new(None),
             scratch: Default::default(),
             scratch_next: Cell::new(0),
         }
     }
 
-    /// The address of a window on the same range; counts one more use of it.
-    pub fn find(&mut self, input: u32, offset: u64, len: usize) -> Option<usize> {
+    /// Begins a task that has so many inputs of its own, which come before the shared ones.
+    pub fn begin_task(&mut self, own_inputs: u32) {
+        // What is there stayed from the last task, and is shared.
+        for area in &mut self.areas {
+            if let Content::Window(window) = &mut area.content {
+                window.input = window.input - self.first_shared + own_inputs;
+            }
+        }
+        self.first_shared = own_inputs;
+    }
+
+    /// The address of a window on the same range, and the bytes of its own memory that the task had not been counted for;
+    /// counts one more use of it.
+    pub fn find(&mut self, input: u32, offset: u64, len: usize) -> Option<(usize, u64)> {
         self.areas.iter_mut().find_map(|area| match &mut area.content {
             Content::Window(window) if (window.input, window.offset, window.len) == (input, offset, len) => {
                 window.uses += 1;
-                Some(window.address)
+                Some((window.address, if window.uses == 1 { window.private_bytes } else { 0 }))
             }
             _ => None,
         })
@@ -195,34 +181,24 @@ impl Windows {
     /// Puts a range of a file over the area with that index, which is zeroed memory. Gives the address of its first byte.
     pub fn map(&mut self, index: usize, range: &FileRange<'_>) -> Result<usize, MapError> {
         let Area { start, len: area_len, .. } = self.areas[index];
-        let page = memory::page_size();
         let skew = range.skew();
         let end = skew + range.len;
-        // The whole pages of the range, and what stands before and behind them, relative to the area's start.
-        let interior_start = skew.next_multiple_of(page);
-        let interior_end = (end - end % page).max(interior_start);
-        let (head, tail) = if interior_start == interior_end {
-            (skew..end, end..end)
-        } else {
-            (skew..interior_start, interior_end..end)
+        let interior = range.interior();
+        // What stands before and behind the pages that are mapped, relative to the area's start.
+        let (edges, own) = match interior.is_empty() {
+            true => ([skew..end, end..end], [0..area_len, area_len..area_len]),
+            false => ([skew..interior.start, interior.end..end], [0..interior.start, interior.end..area_len]),
         };
-        for edge in [head, tail] {
+        for edge in edges {
             self.copy_edge(start, skew, edge, range)?;
         }
         let host = self.host(start);
-        if interior_start < interior_end {
-            let file_offset = range.offset - skew as u64 + interior_start as u64;
+        if !interior.is_empty() {
+            let file_offset = range.offset - skew as u64 + interior.start as u64;
             // SAFETY: whole pages of this area, which is memory of a guest that is not running now.
-            unsafe {
-                memory::map_file(host.add(interior_start), interior_end - interior_start, range.file, file_offset)
-            }
-            .map_err(MapError::System)?;
+            unsafe { memory::map_file(host.add(interior.start), interior.len(), range.file, file_offset) }
+                .map_err(MapError::System)?;
         }
-        let own = if interior_start == interior_end {
-            [0..area_len, area_len..area_len]
-        } else {
-            [0..interior_start, interior_end..area_len]
-        };
         for own in own {
             if !own.is_empty() {
                 // SAFETY: as above.
@@ -278,7 +254,7 @@ impl Windows {
     /// is no such window.
     pub fn unmap(&mut self, address: usize) -> Option<u64> {
         let found = self.areas.iter_mut().enumerate().find_map(|(index, area)| match &mut area.content {
-            Content::Window(window) if window.address == address => Some((index, window)),
+            Content::Window(window) if window.address == address && window.uses > 0 => Some((index, window)),
             _ => None,
         });
         let (index, window) = found?;
@@ -307,13 +283,35 @@ impl Windows {
         }
     }
 
-    /// Ends a task on an instance that lives on: nothing of the task's inputs or output is visible any more.
-    pub fn free_all(&mut self) {
+    /// Ends a task on an instance that lives on: nothing of its own inputs or its output is visible any more.
+    pub fn end_task(&mut self) {
         self.recorded.set(None);
-        while let Some(index) = self.areas.iter().position(|area| !matches!(area.content, Content::Free)) {
-            self.free(index);
+        let first_shared = self.first_shared;
+        self.free_where(|content| match content {
+            Content::Free => false,
+            Content::Window(window) => window.input < first_shared || window.uses == 0,
+            Content::Output => true,
+        });
+        for area in &mut self.areas {
+            if let Content::Window(window) = &mut area.content {
+                window.uses = 0;
+            }
         }
         self.scratch.iter().for_each(|page| page.set(0));
+    }
+
+    /// Frees the windows that stayed from the last task and that this one has not mapped. Says whether there were some.
+    pub fn free_unused(&mut self) -> bool {
+        self.free_where(|content| matches!(content, Content::Window(window) if window.uses == 0))
+    }
+
+    fn free_where(&mut self, is_to_go: impl Fn(&Content) -> bool) -> bool {
+        let mut freed = false;
+        while let Some(index) = self.areas.iter().position(|area| is_to_go(&area.content)) {
+            self.free(index);
+            freed = true;
+        }
+        freed
     }
 
     /// Makes all areas ordinary zeroed memory again; they belong to the linear memory from now on.
@@ -355,7 +353,7 @@ impl Windows {
         let Some(area) = self.areas.iter().find(within) else { return false };
         if self.recorded.get().is_none() {
             self.recorded.set(Some(match &area.content {
-                Content::Window(window) => {
+                Content::Window(window) if window.uses > 0 => {
                     let in_view = window.offset + offset.saturating_sub(window.address) as u64;
                     match fault.kind {
                         FaultKind::Protection => Recorded::Write { input: window.input, offset: in_view },
@@ -363,7 +361,7 @@ impl Windows {
                     }
                 }
                 Content::Output if fault.kind == FaultKind::NoPage => Recorded::NoMemory,
-                Content::Free | Content::Output => Recorded::Unmapped { address: offset as u64 },
+                Content::Free | Content::Window(_) | Content::Output => Recorded::Unmapped { address: offset as u64 },
             }));
         }
         true
@@ -387,10 +385,10 @@ impl Windows {
         unsafe { memory::map_zeros(page, WASM_PAGE) }.is_ok()
     }
 
-    /// For each window, its input and the end of its range in the task's view.
+    /// For each window of the task, its input and the end of its range in the task's view.
     pub fn ends(&self) -> impl Iterator<Item = (u32, u64)> {
         self.areas.iter().filter_map(|area| match &area.content {
-            Content::Window(window) => Some(window.end()),
+            Content::Window(window) if window.uses > 0 => Some(window.end()),
             _ => None,
         })
     }
@@ -398,7 +396,7 @@ impl Windows {
     /// The input and the end of the range of the window at `address`.
     pub fn end_of(&self, address: usize) -> Option<(u32, u64)> {
         self.areas.iter().find_map(|area| match &area.content {
-            Content::Window(window) if window.address == address => Some(window.end()),
+            Content::Window(window) if window.address == address && window.uses > 0 => Some(window.end()),
             _ => None,
         })
     }

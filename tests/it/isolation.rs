@@ -4,6 +4,7 @@ use wrun::{Input, Job, Limits, Module, Status, Task};
 
 use crate::support::{
     each, failed, file, input, patient, pattern, pool, result_words, task_module, task_module_with, words,
+    worker_that_maps,
 };
 use crate::windows::GONE;
 
@@ -147,4 +148,78 @@ fn reused_instances_do_not_run_out_of_addresses() {
     for outcome in each(&job, (0..100).map(|_| Task::new("").input(whole.clone()))) {
         assert_eq!(result_words(&outcome), [0x4001]);
     }
+}
+
+#[test]
+fn reused_instances_keep_windows_of_shared_inputs_alone() {
+    // The argument's words: whether to map the last input and the first one, and whether to use the window of an earlier task.
+    let module = task_module(
+        "1",
+        r#"(global $at (mut i32) (i32.const 0))
+        (func (export "wrun:task/t") (result i32)
+            (if (call $arg (i32.const 0)) (then
+                (global.set $at (call $map (i32.sub (call $input_count) (i32.const 1))))
+                (call $put (global.get $at))
+                (call $put (i32.load8_u (global.get $at)))
+                (call $put (i32.load8_u (call $map (i32.const 0))))))
+            (if (call $arg (i32.const 1)) (then (i32.store (global.get $at) (i32.const 1))))
+            (i32.const 0))"#,
+    );
+    let (shared, own) = (file(&pattern(100_000)), file(&pattern(90_000)[1..]));
+    let job = Job::new(&module).reuse().limits(patient()).input("data", input(&shared));
+    let mut pool = pool(1);
+    let mut run = |tasks: Vec<Task>| -> Vec<_> { pool.map(&job, tasks.into_iter()).expect("a run").collect() };
+
+    // Whatever the number of inputs of their own, all tasks get the same window.
+    let maps = |count: usize| (0..count).fold(words(&[1, 0]), |task, _| task.input(input(&own)));
+    let bytes = pattern(2);
+    for outcome in run((0..9).map(|task| maps(task % 3)).collect()) {
+        let first = bytes[usize::from(outcome.index % 3 > 0)];
+        assert_eq!(result_words(&outcome), [65536, u32::from(bytes[0]), u32::from(first)]);
+    }
+    let worker = worker_that_maps(shared.path());
+    let maps_of_worker = std::fs::read_to_string(format!("/proc/{worker}/maps")).expect("it lives");
+    assert!(!maps_of_worker.contains(own.path().to_str().expect("UTF-8")), "an input of a task goes with it");
+    // A window that only one task has mapped stays for one more task, which may not use it without asking.
+    let outcomes = run(vec![maps(0), words(&[0, 1])]);
+    assert_eq!(failed(&outcomes[1]), (Status::Trap, GONE));
+}
+
+#[test]
+fn windows_that_stay_make_room_for_others() {
+    // Each task maps another quarter of what 32-bit addresses reach, and one page of the same input.
+    let module = task_module(
+        "1",
+        r#"(func (export "wrun:task/t") (result i32)
+            (call $put (i32.load8_u (call $input_map (i32.const 0) (i64.extend_i32_u (call $arg (i32.const 0))) (i32.const 0x40000000))))
+            (call $put (i32.load8_u (call $input_map (i32.const 0) (i64.const 0) (i32.const 65536))))
+            (i32.const 0))"#,
+    );
+    let file = file(&[]);
+    file.as_file().set_len(2 << 30).expect("a sparse file");
+    let job = Job::new(&module).reuse().limits(patient()).input("data", input(&file));
+    let mut pool = pool(1);
+    let tasks = (0..64u32).map(|task| words(&[task * (4 << 20)]));
+    for outcome in pool.map(&job, tasks).expect("a run") {
+        assert_eq!(result_words(&outcome), [0, 0], "task {}", outcome.index);
+    }
+}
+
+#[test]
+fn a_shared_input_that_is_cut_off_fails_the_tasks_that_map_it() {
+    let module = task_module(
+        "1",
+        r#"(func (export "wrun:task/t") (result i32)
+            (if (call $arg (i32.const 0)) (then
+                (drop (i32.load8_u (call $map (i32.const 0))))))
+            (i32.const 0))"#,
+    );
+    let file = file(&pattern(100_000));
+    let job = Job::new(&module).reuse().limits(patient()).input("data", input(&file));
+    let mut pool = pool(1);
+    let mut status = |how: u32| pool.run(&job, words(&[how])).expect("an outcome").status();
+    assert_eq!((status(1), status(1)), (Status::Ok, Status::Ok));
+    // Within the last page, where a read faults nowhere.
+    file.as_file().set_len(99_999).expect("a length");
+    assert_eq!((status(0), status(1), status(0)), (Status::Ok, Status::InputFault, Status::Ok));
 }

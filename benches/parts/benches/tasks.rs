@@ -37,6 +37,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         File::create(&path)?.set_len(len)?;
         let task = Task::default().input(Input::open(&path)?);
         bench(&mut criterion, &format!("window of {name}, fresh instance"), &Job::new(&map), &task)?;
+        let shared = Job::new(&map).input("data", Input::open(&path)?).reuse();
+        bench(&mut criterion, &format!("shared window of {name}, reused instance"), &shared, &Task::default())?;
         std::fs::remove_file(&path)?;
     }
     criterion.final_summary();
