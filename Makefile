@@ -35,7 +35,7 @@ FUZZ_SECONDS ?= 60
 fuzz: toolchain
 	fuzz/run -max_total_time=$$(( ($(FUZZ_SECONDS) + 1) / 2 ))
 
-bench: toolchain
+bench: guests
 	cargo bench -p wrun-parts
 
 # BENCH_WASMTIME=1 installs wasmtime's command as well, which takes minutes; it is used where it is there.

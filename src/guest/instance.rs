@@ -117,7 +117,8 @@ impl Guest {
             if job.spec.counts_fuel {
                 store.set_fuel(fuel)?;
             }
-            if job.uses_wasi {
+            // Most tasks that import WASI never call it: theirs is made when they do.
+            if job.uses_wasi && (matches!(function, Callable::Command(_)) || !job.preopens.is_empty()) {
                 let argv = argv(store.data(), function)?;
                 store.data_mut().wasi = Some(wasi::context(store.data(), &argv)?);
             }

@@ -38,7 +38,12 @@ pub(super) struct Wasi {
 /// Defines WASI's imports.
 pub(super) fn add_to_linker(linker: &mut Linker<Box<State>>) -> Result<()> {
     wasmtime_wasi::p1::add_to_linker_sync(linker, |state| {
-        &mut state.wasi.as_mut().expect("a module that imports WASI gets a context").ctx
+        if state.wasi.is_none() {
+            // A task that is no command, without directories: see `Guest::run`.
+            let argv = [state.job.spec.module_name.clone()];
+            state.wasi = Some(context(state, &argv).expect("only a directory can be refused"));
+        }
+        &mut state.wasi.as_mut().expect("made just now").ctx
     })
 }
 

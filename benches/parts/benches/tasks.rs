@@ -30,6 +30,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     bench(&mut criterion, "no-op, fresh instance", &Job::new(&noop), &Task::default())?;
     bench(&mut criterion, "no-op, reused instance", &Job::new(&noop).reuse(), &Task::default())?;
 
+    let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/guests/target/wasm");
+    for (name, module, call) in
+        [("Rust task with WASI", "probe.wasm", "reverse"), ("Rust command", "hello-wasi.wasm", "_start")]
+    {
+        let module = Module::from_file(guests.join(module))?;
+        let job = Job::new(&module).call(call);
+        bench(&mut criterion, &format!("{name}, fresh instance"), &job, &Task::new("ann"))?;
+    }
+
     let map = Module::from_bytes("map.wat", MAP.as_bytes())?;
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sparse");
     for (name, len) in [("4 KiB", 4 << 10), ("1 MiB", 1 << 20), ("1 GiB", 1 << 30)] {
