@@ -42,8 +42,8 @@ bench: guests
 bench-peers: build guests
 	benches/peers/run
 
-bench-results: build guests
-	benches/peers/run --write
+bench-results: build bench
+	benches/peers/run --write --parts
 
 callgrind: toolchain
 	benches/parts/callgrind

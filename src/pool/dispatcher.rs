@@ -69,7 +69,8 @@ pub(super) enum Wait {
 const AHEAD_NS: u64 = 2_000_000;
 /// A worker always holds a task beside the one it runs, so that it does not wait for the next.
 const MIN_DEPTH: usize = 2;
-/// Tasks whose outcomes may wait to be looked at while more are taken: some never go to a worker, and take no room there.
+/// Tasks whose outcomes may wait to be looked at while more are taken. Those of two workers are fewer; but some tasks never go to
+/// a worker, and take no room there.
 const MAX_ENDED: usize = 4 * SLOTS;
 /// The longest time for which completions may wait to be looked at together.
 const MAX_WAIT: Duration = Duration::from_millis(2);

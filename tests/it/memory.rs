@@ -7,7 +7,7 @@ use wrun::{Input, Job, SplitAt, SplitSize};
 use crate::support::{module, pool};
 
 /// Sums the 64-bit words of its piece, which it maps whole.
-const SUM: &str = include_str!("../../benches/sum.wat");
+const SUM: &str = include_str!("sum.wat");
 
 /// Bytes that this process has of its own, and that would be free if it ended (proc(5), `Private_Dirty`). Pages of an
 /// input that only one worker looks at right now are `Private_Clean`: they belong to the page cache.

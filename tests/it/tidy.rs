@@ -352,6 +352,21 @@ fn has_option(text: &str, option: &str) -> bool {
 }
 
 #[test]
+fn numbers_of_speed_in_the_readme_are_those_that_were_measured() {
+    let read = |path: &str| std::fs::read_to_string(Path::new(ROOT).join(path)).expect("a document");
+    let (readme, results) = (read("README.md"), read("benches/RESULTS.md"));
+    let (_, section) = readme.split_once("\n## Speed\n").expect("a section");
+    let section = section.split("\n## ").next().expect("its text");
+    let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
+    let numbers = rows.flat_map(|row| row.split('|').skip(2).flat_map(str::split_whitespace));
+    let numbers: Vec<_> = numbers.filter(|word| word.starts_with(|first: char| first.is_ascii_digit())).collect();
+    assert!(numbers.len() > 10, "{numbers:?}");
+    let measured: BTreeSet<_> = results.split_whitespace().collect();
+    let strangers: Vec<_> = numbers.into_iter().filter(|number| !measured.contains(number)).collect();
+    assert!(strangers.is_empty(), "benches/RESULTS.md does not have {strangers:?}");
+}
+
+#[test]
 fn documents_name_files_that_exist() {
     let exists = |path: &str| Path::new(ROOT).join(path).exists();
     let rule = |texts: &[Text]| {

@@ -10,6 +10,7 @@ import sys
 
 import goals
 import machine
+import parts
 import report
 import rows
 
@@ -21,6 +22,7 @@ def main():
     parser = argparse.ArgumentParser(prog="benches/peers/run")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often each row is measured (5)")
     parser.add_argument("--write", action="store_true", help="write benches/RESULTS.md and benches/results.json")
+    parser.add_argument("--parts", action="store_true", help="add what criterion measured of the parts just before")
     options = parser.parse_args()
 
     about = machine.describe()
@@ -39,10 +41,11 @@ def main():
     tell("memory: 10 million tasks")
     peak_mib = rows.peak_of_ten_million_mib()
     tell("")
-    verdicts = goals.judge({row.key: row for row in measured}, peak_mib)
-    text = report.table(measured) + "\n" + report.goals(verdicts)
+    times = parts.medians() if options.parts else {}
+    verdicts = goals.judge({row.key: row for row in measured}, peak_mib, times)
+    text = report.table(measured) + report.parts(times) + "\n" + report.goals(verdicts)
     print(report.heading(about, options.rounds) + "\n" + text, end="")
-    written = report.to_json(about, measured, verdicts)
+    written = report.to_json(about, measured, times, verdicts)
     if options.write:
         with open("benches/RESULTS.md", "w") as file:
             file.write(report.document(about, options.rounds, text))

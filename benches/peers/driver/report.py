@@ -51,6 +51,17 @@ def table(rows):
     return aligned(cells) + "\n" + "\n".join(notes) + "\n"
 
 
+def parts(times):
+    if not times:
+        return ""
+    cells = [["", "median", ""]] + [[f"  {name}", nanoseconds(time), ""] for name, time in times.items()]
+    return "\nThe parts, by criterion, of one worker or of none:\n" + aligned(cells)
+
+
+def nanoseconds(time):
+    return f"{number(time)} ns" if time < 1000 else f"{time / 1000:,.2f} us"
+
+
 def goals(verdicts):
     cells = [["goal", "limit", "measured", ""]]
     cells += [[each.goal, each.limit, each.measured, "met" if each.met else "MISSED"] for each in verdicts]
@@ -62,13 +73,13 @@ def document(about, rounds, text):
     return f"{INTRODUCTION}```text\n{heading(about, rounds)}\n{text}```\n"
 
 
-def to_json(about, rows, verdicts):
+def to_json(about, rows, times, verdicts):
     measured = [
         {"key": row.key, "section": row.section, "name": row.name, "unit": row.unit, "median": row.median(),
          "samples": row.samples, "memory_mib": row.memories, "remarks": row.remarks}
         for row in rows
     ]
-    return json.dumps({"about": about, "rows": measured, "goals": [each.as_dict() for each in verdicts]}, indent=1) + "\n"
+    return json.dumps({"about": about, "rows": measured, "parts_ns": times, "goals": [each.as_dict() for each in verdicts]}, indent=1) + "\n"
 
 
 def number(value):

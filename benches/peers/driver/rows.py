@@ -56,6 +56,7 @@ def all_rows():
     rows = [
         Row("fresh", RATE, "wrun, a fresh instance each", lambda: peers_rate("noop-fresh", 500_000)),
         Row("reuse", RATE, "wrun, instances reused", lambda: peers_rate("noop-reuse", 1_000_000)),
+        Row("unordered", RATE, "wrun, fresh, as they end", lambda: peers_rate("noop-unordered", 500_000)),
         Row("bare-1", RATE, "wasmtime alone, fresh, 1 thread", lambda: peers_rate("bare", 300_000, "1")),
         Row("bare-2", RATE, f"wasmtime alone, fresh, {CORES} threads", lambda: peers_rate("bare", 500_000)),
         Row("joblib-auto", RATE, "joblib loky, batches by itself", lambda: python_rate("noop-auto", 200_000)),

@@ -23,6 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let text = match words[..] {
         ["noop-fresh", tasks, workers] => noop::fresh(tasks.parse()?, workers.parse()?),
+        ["noop-unordered", tasks, workers] => noop::unordered(tasks.parse()?, workers.parse()?),
         ["noop-reuse", tasks, workers] => noop::reuse(tasks.parse()?, workers.parse()?),
         ["bare", tasks, threads] => bare::rate(tasks.parse()?, threads.parse()?),
         ["make-numbers", path, mib] => sum::make_numbers(path, mib.parse()?),

@@ -15,21 +15,33 @@ pub const MODULE: &str = include_str!("../noop.wat");
 const WARM_UP: usize = 20_000;
 
 pub fn fresh(tasks: usize, workers: NonZeroUsize) -> Outcome {
-    rate(Job::new(&module()?), tasks, workers)
+    rate(Job::new(&module()?), tasks, workers, Order::ByItem)
+}
+
+pub fn unordered(tasks: usize, workers: NonZeroUsize) -> Outcome {
+    rate(Job::new(&module()?), tasks, workers, Order::AsTheyEnd)
 }
 
 pub fn reuse(tasks: usize, workers: NonZeroUsize) -> Outcome {
-    rate(Job::new(&module()?).reuse(), tasks, workers)
+    rate(Job::new(&module()?).reuse(), tasks, workers, Order::ByItem)
 }
 
 fn module() -> wrun::Result<Module> {
     Module::from_bytes("noop.wat", MODULE.as_bytes())
 }
 
-fn rate(job: Job, tasks: usize, workers: NonZeroUsize) -> Outcome {
+/// In which order outcomes come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    ByItem,
+    AsTheyEnd,
+}
+
+fn rate(job: Job, tasks: usize, workers: NonZeroUsize, order: Order) -> Outcome {
     let mut pool = Pool::builder().workers(workers).build()?;
     let mut count = |tasks: usize| -> wrun::Result<usize> {
         let run = pool.map(&job, (0..tasks).map(|_| ""))?;
+        let run = if order == Order::AsTheyEnd { run.unordered() } else { run };
         Ok(run.filter(|outcome| outcome.result.is_ok()).count())
     };
     assert_eq!(count(WARM_UP)?, WARM_UP, "tasks that fail");
