@@ -50,7 +50,7 @@ impl std::error::Error for Stop {}
 const MAX_WINDOWS: usize = 4096;
 
 /// What `input_map` gives for an empty range: an address that is no null pointer, with nothing behind it. No window
-/// begins there: they begin in the first 4 KiB of a wasm page, and never in the first wasm page.
+/// begins there: none begins in the first wasm page.
 const EMPTY_WINDOW: u32 = 4096;
 
 /// Defines all imports of the contract.
@@ -134,7 +134,9 @@ fn input_map(mut guest: Guest<'_>, index: u32, offset: u64, len: u32) -> Result<
         return Err(Stop::Limit(message).into());
     }
     count_window(guest.data_mut(), range.private_bytes())?;
-    let area = area(&mut guest, "input_map", range.area_len())?;
+    let memory = memory(&mut guest, "input_map")?;
+    let wanted = range.area_len_at(window::next_start(&guest, memory));
+    let area = area(&mut guest, "input_map", wanted, range.area_len())?;
     match guest.data_mut().windows.map(area, &range) {
         Ok(address) => Ok(address as u32),
         Err(MapError::Truncated) => Err(input_changed(index, &file)),
@@ -169,11 +171,13 @@ fn input_changed(input: u32, file: &File) -> wasmtime::Error {
     Stop::Input(InputFault { input, kind: InputFaultKind::Truncated { file_len } }).into()
 }
 
-/// Takes `len` bytes of linear memory out of the guest's use: from those that were in use before, or by growing it.
-fn area(guest: &mut Guest<'_>, call: &str, len: usize) -> Result<usize> {
+/// Takes `wanted` bytes of linear memory out of the guest's use, or `len` where there are not so many: from those that were in
+/// use before, or by growing it.
+fn area(guest: &mut Guest<'_>, call: &str, wanted: usize, len: usize) -> Result<usize> {
     let memory = memory(guest, call)?;
     loop {
-        if let Some(index) = guest.data_mut().windows.take_free(len).or_else(|| window::grow(guest, memory, len)) {
+        let mut take = |len| guest.data_mut().windows.take_free(len).or_else(|| window::grow(guest, memory, len));
+        if let Some(index) = take(wanted).or_else(|| take(len)) {
             return Ok(index);
         }
         if !guest.data_mut().windows.free_unused() {
@@ -242,7 +246,8 @@ fn output_map(mut guest: Guest<'_>, len: u32) -> Result<u32> {
     let address = if len == 0 {
         EMPTY_WINDOW as usize
     } else {
-        let area = area(&mut guest, "output_map", (len as usize).next_multiple_of(WASM_PAGE))?;
+        let area_len = (len as usize).next_multiple_of(WASM_PAGE);
+        let area = area(&mut guest, "output_map", area_len, area_len)?;
         guest.data_mut().windows.map_output(area, &file, len as usize).map_err(refused)?
     };
     guest.data_mut().output_file = Some((file, u64::from(len)));

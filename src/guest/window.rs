@@ -17,6 +17,8 @@
 //! the memory's own, so that a task sees exactly its range. All of it is read-only. The area of a mapped result is
 //! the only one that can be written.
 //!
+//! A large window stands up to 2 MiB behind its area's start, so that huge pages can be mapped; zeros are before it.
+//!
 //! Where instances are reused, the windows of the job's shared inputs stay when a task ends: the next task that maps the same
 //! range is given the same window, without a system call. What the next task does not map is freed at its end.
 //!
@@ -181,9 +183,9 @@ impl Windows {
     /// Puts a range of a file over the area with that index, which is zeroed memory. Gives the address of its first byte.
     pub fn map(&mut self, index: usize, range: &FileRange<'_>) -> Result<usize, MapError> {
         let Area { start, len: area_len, .. } = self.areas[index];
-        let skew = range.skew();
+        let skew = range.skew_at(start, area_len);
         let end = skew + range.len;
-        let interior = range.interior();
+        let interior = range.interior(skew);
         // What stands before and behind the pages that are mapped, relative to the area's start.
         let (edges, own) = match interior.is_empty() {
             true => ([skew..end, end..end], [0..area_len, area_len..area_len]),
@@ -194,7 +196,7 @@ impl Windows {
         }
         let host = self.host(start);
         if !interior.is_empty() {
-            let file_offset = range.offset - skew as u64 + interior.start as u64;
+            let file_offset = range.offset + (interior.start - skew) as u64;
             // SAFETY: whole pages of this area, which is memory of a guest that is not running now.
             unsafe { memory::map_file(host.add(interior.start), interior.len(), range.file, file_offset) }
                 .map_err(MapError::System)?;
@@ -399,6 +401,15 @@ impl Windows {
             Content::Window(window) if window.address == address && window.uses > 0 => Some(window.end()),
             _ => None,
         })
+    }
+}
+
+/// Where an area would begin for which `memory` grows.
+pub(super) fn next_start(guest: &Caller<'_, Box<State>>, memory: Memory) -> usize {
+    let size = memory.data_size(guest);
+    match guest.data().windows.areas.last() {
+        Some(Area { start, len, content: Content::Free }) if start + len == size => *start,
+        _ => size.max(WASM_PAGE),
     }
 }
 

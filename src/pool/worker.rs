@@ -19,6 +19,7 @@ use crate::module::explain::one_line;
 use crate::sandbox::{Missing, Sandbox};
 use crate::sys::memory_file;
 use crate::sys::process::Process;
+use crate::sys::read_ahead;
 use crate::sys::socket::{Socket, Wait};
 use crate::{Directory, Input, Task};
 
@@ -425,7 +426,9 @@ impl Message {
                 ToWorker::Directory { access, directory }.send(socket, Wait::Never)
             }
             Message::File(number, input) => {
-                ToWorker::File { number: *number, file: input.file().0.as_fd() }.send(socket, Wait::Never)
+                let (file, _) = input.file();
+                let own = read_ahead::own_state(file);
+                ToWorker::File { number: *number, file: own.as_ref().unwrap_or(file).as_fd() }.send(socket, Wait::Never)
             }
             Message::Close(number) => ToWorker::<BorrowedFd<'_>>::Close { number: *number }.send(socket, Wait::Never),
             Message::Stdio(files) => {

@@ -10,6 +10,7 @@ pub mod path_access;
 pub mod poll;
 pub mod private_dir;
 pub mod process;
+pub mod read_ahead;
 pub mod read_only_map;
 pub mod rlimit;
 pub mod seccomp;

@@ -146,7 +146,8 @@ fn reused_instances_do_not_run_out_of_addresses() {
     let whole = input(&file);
     let job = Job::new(&module).reuse().limits(patient());
     for outcome in each(&job, (0..100).map(|_| Task::new("").input(whole.clone()))) {
-        assert_eq!(result_words(&outcome), [0x4001]);
+        // The module's own page, the window's, and less than 2 MiB by which a large window is aligned.
+        assert!((0x4001..0x4021).contains(&result_words(&outcome)[0]), "{outcome:?}");
     }
 }
 

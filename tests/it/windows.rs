@@ -103,6 +103,26 @@ fn a_memory_that_begins_with_no_page_gets_no_window_at_address_0() {
 }
 
 #[test]
+fn a_large_range_is_seen_exactly_where_there_is_room_to_align_it_and_where_there_is_not() {
+    const LARGE: usize = 8 << 20;
+    let content = pattern(LARGE + 3 * PAGE);
+    let file = file(&content);
+    // A page of the module's own and the window's: with the second declaration nothing is left.
+    for memory in ["1", "1 130"] {
+        let job = Job::new(&dump(memory));
+        for (at, len) in [(0, LARGE), (0, LARGE + 1), (1, LARGE), (PAGE, LARGE - 1), (PAGE + 5, LARGE + PAGE)] {
+            let task = words(&[at as u32, len as u32]).input(input(&file));
+            check_area(
+                bytes(&each(&job, [task])[0]),
+                &content[at..at + len],
+                at,
+                &format!("{memory}, {len} from {at}"),
+            );
+        }
+    }
+}
+
+#[test]
 fn impossible_ranges_trap_with_a_message_that_names_the_call_and_the_values() {
     let module = task_module(
         "1",

@@ -35,10 +35,13 @@ def table(rows):
         cells.append([f"  {row.name}", number(row.median()), row.unit, f"{low} - {high}", *memory])
     notes = [
         "A whole command is timed from its start to its end. joblib's calls are timed alone, with warm workers.",
-        "Files are read just before, so that all rows find them in the page cache.",
+        "Files are read just before, so that all rows find them in the page cache; the cold file was thrown out of it.",
         "Memory is the highest sample over the process tree: shared pages once, with what /dev/shm and memory files grew by;",
         "then the same without mapped files, whose pages are the page cache's.",
     ]
+    read = [remark["read_mib"] for row in rows for remark in row.remarks if "read_mib" in remark]
+    if read:
+        notes.append(f"Cold: each run read at least {number(min(read))} MiB from a disk.")
     for row in rows:
         failed = [remark for remark in row.remarks if "failed" in remark]
         errors = sorted({remark["error"] for remark in row.remarks if "error" in remark})

@@ -22,6 +22,7 @@ CORES = str(machine.cores())
 
 RATE = ("No-op tasks", "tasks/s")
 SUM = ("Sum of 1 GiB of f64 in 8 slices", "ms")
+COLD = ("Cold file of 1 GiB", "ms")
 WORDS = ("Word count of 128 MiB of text", "ms")
 FIRST = ("First result from a cold start", "ms")
 LOST = ("One worker killed in mid-run", "ms")
@@ -69,6 +70,9 @@ def all_rows():
             memory=python("sum-memmap", NUMBERS, SLICES)),
         Row("sum-array", SUM, "joblib, array in memory, the call alone", lambda: python_sum("sum-array"),
             memory=python("sum-array", NUMBERS, SLICES)),
+        Row("cold-cat", COLD, "cat FILE > /dev/null", lambda: cold_ms(["sh", "-c", f"cat {NUMBERS} > /dev/null"])),
+        Row("cold", COLD, "wrun, sum in 8 slices", lambda: cold_ms(wrun_sum())),
+        Row("cold-pieces", COLD, "wrun, sum of pieces of 16 MiB", lambda: cold_ms(wrun_sum(["--split", str(PIECE_BYTES)]))),
         Row("words", WORDS, "wrun, split and reduced by the guest", lambda: words_ms(
             [WRUN, "map", WORDCOUNT, "--jobs", CORES, "--split", str(PIECE_BYTES), TEXT, "--reduce", "merge"])),
         Row("words-native", WORDS, "threads over mmap, same algorithm", lambda: words_ms(
@@ -117,9 +121,8 @@ def xargs_rate(command, tasks):
     return tasks / seconds
 
 
-def wrun_sum():
-    return [WRUN, "map", "benches/peers/sum.wat", "--jobs", CORES, "--split-into", str(SLICES),
-            "--split-at", "record:64", NUMBERS, "--raw"]
+def wrun_sum(split=("--split-into", str(SLICES))):
+    return [WRUN, "map", "benches/peers/sum.wat", "--jobs", CORES, *split, "--split-at", "record:64", NUMBERS, "--raw"]
 
 
 def native_sum():
@@ -139,6 +142,13 @@ def sum_ms(command, sum_of):
     seconds, printed = process.timed(command)
     same("sum", sum_of(printed))
     return seconds * 1000
+
+
+def cold_ms(command):
+    process.evict(NUMBERS)
+    before = process.read_from_disks_mib()
+    seconds, _ = process.timed(command)
+    return seconds * 1000, {"read_mib": process.read_from_disks_mib() - before}
 
 
 def python_sum(row):

@@ -1,0 +1,43 @@
+//! How far the kernel reads a file ahead is decided from what was read last, and kept with each opening of it.
+//!
+//! Sources: open(2) "Open file descriptions"; proc(5) `/proc/pid/fd`.
+
+use std::fs::{File, OpenOptions};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+
+use rustix::fs::OFlags;
+
+use super::memory_file;
+
+/// Below this, opening costs more than it gains.
+const LEAST_BYTES: u64 = 1 << 20;
+
+/// The same file opened for reading once more: a process that gets this one shares no position of reading ahead with others,
+/// whose jumps would look like reading at random. `None` where the file is small, or may not be opened again.
+pub fn own_state(file: &File) -> Option<File> {
+    if memory_file::len(file).ok()? < LEAST_BYTES {
+        return None;
+    }
+    let flags = (OFlags::NOCTTY | OFlags::NONBLOCK).bits();
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek, SeekFrom};
+
+    use super::*;
+
+    #[test]
+    fn a_large_file_is_opened_again_even_when_its_name_is_gone() {
+        let mut file = tempfile::tempfile().expect("a file");
+        assert!(own_state(&file).is_none(), "a small one");
+        file.set_len(LEAST_BYTES).expect("a sparse file");
+        let mut own = own_state(&file).expect("the file again");
+        file.seek(SeekFrom::Start(8)).expect("a position");
+        let read = own.read_to_end(&mut Vec::new()).expect("bytes");
+        assert_eq!(read as u64, LEAST_BYTES, "from the start: a position of its own");
+    }
+}
