@@ -104,7 +104,7 @@ pub struct TaskError {
     pub backtrace: Option<String>,
     /// The guest's memories, globals and stack when a trap ended it, in the format of WebAssembly's tool conventions
     /// (Coredump.md), where the job asked for it. What was mapped into the memory is left out: zeros stand there.
-    pub core_dump: Option<Output>,
+    pub core_dump: Option<Box<Output>>,
 }
 
 /// When, where and how a task ran, on its last attempt.

@@ -135,8 +135,8 @@ fn read_file(file: &File, output_len: u64, rest_len: u64) -> Result<Vec<u8>, Vio
 }
 
 /// What a failed task sent where others have their result.
-fn core_dump(output: io::Result<Output>) -> Option<Output> {
-    output.ok().filter(|output| !output.is_empty())
+fn core_dump(output: io::Result<Output>) -> Option<Box<Output>> {
+    output.ok().filter(|output| !output.is_empty()).map(Box::new)
 }
 
 /// The first `len` bytes of a file that has as many.

@@ -231,7 +231,7 @@ fn size(outcome: &Outcome) -> u64 {
 
 /// The result or, of a task that failed, the core dump.
 fn bytes(outcome: &Outcome) -> Option<&Output> {
-    outcome.result.as_ref().map_or_else(|error| error.core_dump.as_ref(), Some)
+    outcome.result.as_ref().map_or_else(|error| error.core_dump.as_deref(), Some)
 }
 
 fn held_descriptors(outcome: &Outcome) -> usize {

@@ -12,6 +12,7 @@ WHERE_THE_TIME_GOES = {
     "  until its main (exec, dynamic linking, relocation); in that of the worker, 0.4 ms make wasmtime's engine, 0.3 ms put two\n"
     "  filters of system calls on, 0.2 ms start the thread with the guest's stack. The command line, the module and all else are\n"
     "  done meanwhile. A worker that is forked and not executed would be faster, and would share the layout of this process's memory",
+    "sum": "3 ms are the start of the workers; the rest is page faults, in native code as well (benches/WINDOWS.md)",
     "cold": "benches/WINDOWS.md has what was tried, and how much the disk of a virtual machine varies",
     "window": "system calls (timed one by one): mmap of the file 3.5 us, of zeros in its place 2.5; mprotect 1.5 to grow the\n"
     "  memory, 1.6 to shrink it for the next instance, both made by wasmtime; fstat 0.5. From 2 MiB on the maps take 1 us more each",
