@@ -277,7 +277,12 @@ fn a_compiler_ends_with_the_command_and_leaves_nothing() {
         let mut command = place.wrun(&["map", "long.wat", "1"]);
         command.env("WRUN_CACHE_DIR", cache.path()).env("TMPDIR", tmp.path());
         let mut child = command.spawn().expect("wrun starts");
-        let compiler = wait_for(|| children_of(child.id()).first().copied());
+        // A worker is there as well: it starts before there is a module for it.
+        let compiles = |pid: &u32| {
+            std::fs::read(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|words| words.split(|byte| *byte == 0).any(|word| word == b"compile"))
+        };
+        let compiler = wait_for(|| children_of(child.id()).into_iter().find(compiles));
         let compiler = pidfd_open(Pid::from_raw(compiler as i32).expect("a number"), PidfdFlags::empty());
         let compiler = compiler.expect("it compiles");
         let wrun = Pid::from_raw(child.id() as i32).expect("a number");
