@@ -92,17 +92,7 @@ impl Play {
             Ok(true) => {
                 let ticket = self.next_ticket;
                 self.next_ticket += 1;
-                let slot = TaskSlot {
-                    ticket,
-                    index: ticket,
-                    payload: 0,
-                    payload_len: 0,
-                    input_count: 0,
-                    argument_is_file: false,
-                    after: 0,
-                    function: 0,
-                };
-                let position = self.pool.push(slot, &vec![ticket as u8; len]);
+                let position = self.pool.push(TaskSlot::plain(ticket), &vec![ticket as u8; len]);
                 self.held.push_back((ticket, position));
             }
             Err(violation) => assert!(!self.legal, "{violation:?}"),

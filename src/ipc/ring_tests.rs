@@ -7,19 +7,6 @@ fn pair() -> (PoolRing, WorkerRing) {
     (pool, WorkerRing::map(&file).expect("the same memory"))
 }
 
-fn task(ticket: u64) -> TaskSlot {
-    TaskSlot {
-        ticket,
-        index: ticket,
-        payload: 0,
-        payload_len: 0,
-        input_count: 0,
-        argument_is_file: false,
-        after: 0,
-        function: 0,
-    }
-}
-
 #[test]
 fn tasks_and_completions_travel_in_order_around_the_ring_many_times() {
     let (mut pool, mut worker) = pair();
@@ -31,7 +18,7 @@ fn tasks_and_completions_travel_in_order_around_the_ring_many_times() {
             if !pool.has_room(bytes.len()).expect("an honest worker") {
                 break;
             }
-            pool.push(task(sent), &bytes);
+            pool.push(TaskSlot::plain(sent), &bytes);
             sent += 1;
         }
         let _ = pool.publish();
@@ -68,7 +55,7 @@ fn tasks_and_completions_travel_in_order_around_the_ring_many_times() {
 #[test]
 fn a_revoked_task_is_skipped_and_a_taken_one_cannot_be_revoked() {
     let (mut pool, mut worker) = pair();
-    let positions: Vec<u64> = (0..3).map(|ticket| pool.push(task(ticket), b"")).collect();
+    let positions: Vec<u64> = (0..3).map(|ticket| pool.push(TaskSlot::plain(ticket), b"")).collect();
     let _ = pool.publish();
     let mut payload = Vec::new();
     assert_eq!(worker.take(&mut payload).expect("a task").ticket, 0);
@@ -83,7 +70,7 @@ fn a_full_ring_takes_no_more_until_the_worker_took_some() {
     let (mut pool, mut worker) = pair();
     for ticket in 0..SLOTS as u64 {
         assert!(pool.has_room(0).expect("honest"));
-        pool.push(task(ticket), b"");
+        pool.push(TaskSlot::plain(ticket), b"");
     }
     assert!(!pool.has_room(0).expect("honest"));
     let _ = pool.publish();
@@ -95,9 +82,9 @@ fn a_full_ring_takes_no_more_until_the_worker_took_some() {
 fn who_sleeps_is_woken_once() {
     let (mut pool, mut worker) = pair();
     assert!(worker.fall_asleep());
-    pool.push(task(0), b"");
+    pool.push(TaskSlot::plain(0), b"");
     assert!(pool.publish());
-    pool.push(task(1), b"");
+    pool.push(TaskSlot::plain(1), b"");
     assert!(!pool.publish(), "it was woken already");
     assert!(!worker.fall_asleep(), "there are tasks");
     worker.awake();
@@ -118,7 +105,7 @@ fn impossible_positions_are_violations() {
     assert!(pool.pop(&mut Vec::new()).is_err());
     let (mut pool, worker) = pair();
     for ticket in 0..SLOTS as u64 {
-        pool.push(task(ticket), b"");
+        pool.push(TaskSlot::plain(ticket), b"");
     }
     worker.memory.word(TASK_HEAD).store(SLOTS as u64 + 1, Ordering::Release);
     assert!(pool.has_room(0).is_err());

@@ -38,6 +38,21 @@ pub struct TaskSlot {
 }
 
 impl TaskSlot {
+    /// A task without inputs; its payload is its argument.
+    #[cfg(any(test, fuzzing))]
+    pub fn plain(ticket: u64) -> TaskSlot {
+        TaskSlot {
+            ticket,
+            index: ticket,
+            payload: 0,
+            payload_len: 0,
+            input_count: 0,
+            argument_is_file: false,
+            after: 0,
+            function: 0,
+        }
+    }
+
     pub fn encode(&self) -> Slot {
         [
             self.ticket,

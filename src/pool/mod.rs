@@ -165,8 +165,9 @@ impl PoolBuilder {
     ///
     /// Where there are too many workers, or one is to run another executable.
     pub fn build_with(self, early: EarlyWorker) -> Result<Pool> {
-        if self.exe()? != early.exe {
-            let (exe, early) = (self.exe()?, early.exe.display().to_string());
+        let exe = self.exe()?;
+        if exe != early.exe {
+            let early = early.exe.display();
             return Err(Error::request(format!(
                 "workers are to run {}, and the early one runs {early}",
                 exe.display()

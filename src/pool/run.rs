@@ -36,8 +36,7 @@ pub(super) struct Feed<'pool, S> {
     pending: bool,
     /// The files of the tasks so far leave few descriptors for more.
     pub scarce: bool,
-    /// When [`Feed::take_some`] was called last, and whether the source took its time then.
-    tick_ns: u64,
+    /// The source took its time when [`Feed::take_some`] was called last.
     late: bool,
     /// An observer is told of nothing else than that time passes, too.
     ticks: bool,
@@ -84,7 +83,6 @@ impl<'pool, S: Source> Run<'pool, S> {
             exhausted: false,
             pending: false,
             scarce: false,
-            tick_ns: 0,
             late: false,
             ticks: true,
             stats: RunStats::default(),
@@ -267,18 +265,13 @@ impl<S: Source> Feed<'_, S> {
 
     /// Takes tasks while there is room and `has_room`, unless the source takes its time.
     pub fn take_some(&mut self, has_room: impl Fn(&Self) -> bool) {
-        self.tick_ns = last_tick_ns();
+        let tick_ns = last_tick_ns();
         while has_room(self) && self.take_one() {
-            if !self.is_same_tick() {
+            if last_tick_ns() != tick_ns {
                 self.late = true;
                 break;
             }
         }
-    }
-
-    /// Whether the system's timer has not ticked since [`Feed::take_some`] was called.
-    fn is_same_tick(&self) -> bool {
-        last_tick_ns() == self.tick_ns
     }
 
     /// Whether the source has no more tasks.

@@ -4,21 +4,21 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::process::{PidfdFlags, pidfd_open};
-use wrun::{EarlyWorker, Job, Limits, Pool, PoolBuilder, Status, Task};
+use wrun::{EarlyWorker, Job, Limits, Module, Pool, PoolBuilder, Status, Task};
 
 use super::cli_signals::{ended, pid};
-use super::support::{kill, module, text, wait_for};
+use super::support::{kill, task_module, text, wait_for};
 
-const TASKS: &str = r#"(module
-    (import "wrun_v1" "arg_read" (func $read (param i32)))
-    (import "wrun_v1" "arg_len" (func $len (result i32)))
-    (import "wrun_v1" "output_write" (func $write (param i32 i32)))
-    (memory (export "memory") 1)
-    (func (export "wrun:task/echo") (result i32)
-        (call $read (i32.const 0))
-        (call $write (i32.const 0) (call $len))
-        (i32.const 0))
-    (func (export "wrun:task/spin") (result i32) (loop $again (br $again)) (i32.const 0)))"#;
+fn tasks() -> Module {
+    task_module(
+        "1",
+        r#"(func (export "wrun:task/echo") (result i32)
+            (call $arg_read (i32.const 0))
+            (call $output_write (i32.const 0) (call $arg_len))
+            (i32.const 0))
+        (func (export "wrun:task/spin") (result i32) (call $hang) (i32.const 0))"#,
+    )
+}
 
 /// A worker that was started early, its process, and a handle on that.
 fn start() -> (EarlyWorker, u32, OwnedFd) {
@@ -33,7 +33,7 @@ fn builder() -> PoolBuilder {
 }
 
 fn echo() -> Job {
-    Job::new(&module(TASKS)).call("echo")
+    Job::new(&tasks()).call("echo")
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn the_time_before_there_is_a_pool_is_not_the_workers() {
     // Something that takes longer than the worker may take to get ready.
     let limits = Limits { timeout: Some(Duration::from_millis(1500)), ..Limits::default() };
     let mut other = builder().build().expect("a pool");
-    let job = Job::new(&module(TASKS)).call("spin").limits(limits);
+    let job = Job::new(&tasks()).call("spin").limits(limits);
     assert_eq!(other.run(&job, Task::default()).expect("an outcome").status(), Status::Timeout);
     let mut pool = builder().start_timeout(Duration::from_secs(1)).build_with(early).expect("a pool");
     assert_eq!(text(&pool.run(&echo(), "a").expect("an outcome")), "a");
