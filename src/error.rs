@@ -37,7 +37,7 @@ pub(crate) enum Kind {
     /// The module cannot be used: invalid, too slow to compile, no such function, an import that wrun does not give.
     #[error("{0}")]
     Module(String),
-    /// Workers cannot be started or keep dying.
+    /// Workers cannot be started or keep dying, or a backend fails otherwise.
     #[error("{0}")]
     Workers(String),
 }
@@ -70,6 +70,11 @@ impl Error {
     /// A refused system call.
     pub(crate) fn system(what: &'static str, source: impl Into<std::io::Error>) -> Self {
         Kind::System { what, source: source.into() }.into()
+    }
+
+    /// A backend that cannot run tasks (any more), said in one line: for [`Backend`](crate::backend::Backend)s.
+    pub fn backend(message: impl Into<String>) -> Self {
+        Kind::Workers(message.into()).into()
     }
 
     /// Whether the request itself was wrong, as opposed to something that failed while it was carried out.

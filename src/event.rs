@@ -122,6 +122,13 @@ pub struct TaskStats {
     pub fuel: Option<u64>,
 }
 
+/// Those of a task that never started, at no known time.
+impl Default for TaskStats {
+    fn default() -> Self {
+        TaskStats { start: SystemTime::UNIX_EPOCH, duration: Duration::ZERO, worker: 0, attempts: 0, fuel: None }
+    }
+}
+
 /// One task's end.
 #[derive(Clone, Debug)]
 pub struct Outcome {

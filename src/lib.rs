@@ -9,6 +9,7 @@ pub mod module;
 pub mod pool;
 
 mod argument;
+pub mod backend;
 mod error;
 mod event;
 pub mod exit_code;
@@ -32,7 +33,7 @@ pub use input::{Input, Pieces, SplitAt, SplitSize};
 pub use job::{Finished, Job, Limits, Task};
 pub use key::{NoTaskKey, TaskKey, TaskKeys};
 pub use module::{Compiler, Description, Module};
-pub use pool::{EarlyWorker, Pool, PoolBuilder, Run, StopHandle};
+pub use pool::{EarlyWorker, Jobs, Pool, PoolBuilder, Run, StopHandle};
 pub use sandbox::{Layer, Missing, Sandbox};
 pub use source::{Source, Waker};
 

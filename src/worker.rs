@@ -4,13 +4,14 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
+use std::thread::JoinHandle;
 
 use crate::event::Status;
 use crate::guest::{self, FileTable, Guest, TaskResult};
 use crate::ipc::channel::{ToPool, ToWorker};
 use crate::ipc::place::PlaceWriter;
 use crate::ipc::ring::{INLINE_MAX_BYTES, WorkerRing};
-use crate::ipc::wire::{DoneSlot, JobSpec, PROTOCOL_VERSION, Payload, TaskSlot};
+use crate::ipc::wire::{DoneSlot, JobSpec, PROTOCOL_VERSION, TaskSlot};
 use crate::job::Limits;
 use crate::sandbox::Access;
 use crate::sandbox::{self, Missing, Sandbox};
@@ -24,7 +25,7 @@ const STACK_BYTES: usize = Limits::MAX_STACK_BYTES as usize + (4 << 20);
 
 /// Runs this process as a worker of the process `parent`. Gives its exit code when the pool is gone.
 pub(crate) fn main(parent: u32) -> i32 {
-    match Worker::start(parent).and_then(run) {
+    match become_worker(parent).and_then(Worker::start).and_then(run) {
         Ok(Ok(Ok(()))) => 0,
         Ok(Ok(Err(error))) | Err(error) => {
             // The pool shows these words with the news of this process's end.
@@ -61,6 +62,13 @@ fn run(worker: Worker) -> io::Result<std::thread::Result<io::Result<()>>> {
     })
 }
 
+/// Starts a thread of this process that is a worker: of tasks without a time limit, because it cannot be killed, and of a
+/// pool that asks for no confinement.
+pub(crate) fn in_thread(socket: Socket) -> io::Result<JoinHandle<io::Result<()>>> {
+    let thread = std::thread::Builder::new().name("wrun-worker".into()).stack_size(STACK_BYTES);
+    thread.spawn(move || Worker::start(socket)?.run())
+}
+
 struct Worker {
     socket: Socket,
     ring: WorkerRing,
@@ -88,8 +96,7 @@ enum Pool {
 }
 
 impl Worker {
-    fn start(parent: u32) -> io::Result<Worker> {
-        let socket = become_worker(parent)?;
+    fn start(socket: Socket) -> io::Result<Worker> {
         let Some(ToWorker::Hello { version, sandbox, directories, ring }) = ToWorker::receive(&socket, Wait::Block)?
         else {
             return Err(io::Error::other("the first message was no greeting"));
@@ -232,18 +239,7 @@ impl Worker {
         }
         result.bound(self.log_bytes);
         let end_ns = monotonic_ns();
-        let done = DoneSlot {
-            ticket: task.ticket,
-            status: result.status,
-            payload: Payload::File,
-            output_len: result.output_file.as_ref().map_or(result.output.len() as u64, |(_, len)| *len),
-            message_len: result.message.len() as u32,
-            backtrace_len: result.backtrace.len() as u32,
-            log_len: result.log.finish().len() as u32,
-            start_ns,
-            duration_ns: end_ns - start_ns,
-            fuel: result.fuel,
-        };
+        let done = result.done(task.ticket, start_ns, end_ns);
         if self.send(done, result)? {
             ToPool::<File>::Wake.send(&self.socket)?;
         } else if result.output_file.is_none() {
@@ -254,12 +250,13 @@ impl Worker {
 
     /// Sends a completion; says whether the pool has to be woken.
     fn send(&mut self, done: DoneSlot, result: &mut TaskResult) -> io::Result<bool> {
-        let parts = [&result.output, &result.message, result.backtrace.as_bytes(), result.log.finish()];
-        let len = parts.iter().map(|part| part.len()).sum();
-        if result.output_file.is_none() && self.ring.has_room(len) {
-            return Ok(self.ring.finish(done, &parts));
+        if result.output_file.is_none() {
+            let parts = result.parts();
+            if self.ring.has_room(parts.iter().map(|part| part.len()).sum()) {
+                return Ok(self.ring.finish(done, &parts));
+            }
         }
-        let sent = payload_file(result).and_then(|file| ToPool::Payload { file: file.as_fd() }.send(&self.socket));
+        let sent = result.write_file().and_then(|file| ToPool::Payload { file: file.as_fd() }.send(&self.socket));
         match sent {
             Ok(()) => Ok(self.ring.finish_with_file(done)),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(error),
@@ -292,24 +289,6 @@ fn read_spec(file: &File) -> Result<JobSpec, String> {
     let mut bytes = vec![0; memory_file::len(file).map_err(|error| error.to_string())? as usize];
     file.read_exact_at(&mut bytes, 0).map_err(|error| format!("cannot read the job: {error}"))?;
     postcard::from_bytes(&bytes).map_err(|error| format!("cannot read the job: {error}"))
-}
-
-/// A memory file with all of a completion's payload, immutable.
-fn payload_file(result: &mut TaskResult) -> io::Result<File> {
-    let (file, mut at) = match result.output_file.take() {
-        Some(mapped) => mapped,
-        None => {
-            let file = memory_file::output(0)?;
-            file.write_all_at(&result.output, 0)?;
-            (file, result.output.len() as u64)
-        }
-    };
-    for part in [&result.message, result.backtrace.as_bytes(), result.log.finish()] {
-        file.write_all_at(part, at)?;
-        at += part.len() as u64;
-    }
-    memory_file::seal(&file)?;
-    Ok(file)
 }
 
 /// How often the ring is looked at before the worker goes to sleep: about as long as waking it would take.

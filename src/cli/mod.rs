@@ -88,6 +88,10 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode
 /// A worker for the first task, which gets ready while the rest of the command line is looked at and the module is loaded.
 fn early_worker(words: &[OsString]) -> Option<EarlyWorker> {
     let runs_tasks = words.get(1).is_some_and(|word| word == "run" || word == "map");
+    let elsewhere = |word: &OsString| word.as_encoded_bytes().starts_with(b"--backend");
+    if std::env::var_os("WRUN_BACKEND").is_some() || words.iter().any(elsewhere) {
+        return None;
+    }
     // Where it cannot be started, a later one cannot either, and that is then said.
     if runs_tasks { Pool::builder().early_worker().ok() } else { None }
 }

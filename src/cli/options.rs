@@ -1,15 +1,15 @@
 //! Groups of options that several subcommands share.
 
 use std::collections::HashSet;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use wrun::backend::BuiltIn;
 use wrun::job::Instances;
 use wrun::module::Entry;
-use wrun::{Compiler, Input, Limits, Module, Pool, PoolBuilder, Sandbox, Task};
+use wrun::{Compiler, Input, Jobs, Limits, Module, Pool, PoolBuilder, Sandbox, Task};
 
 use super::compiler::CompilerArgs;
 use super::parse::{self, NamedInput};
@@ -120,12 +120,47 @@ pub fn call_name(entry: Entry) -> String {
 #[command(next_help_heading = "Workers")]
 pub struct WorkerArgs {
     /// Run N tasks at a time, each in a process of its own; -1 is one per CPU, -2 one fewer, and so on [default: -1]
-    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = parse::jobs)]
-    jobs: Option<NonZeroUsize>,
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true)]
+    jobs: Option<Jobs>,
+
+    #[command(flatten)]
+    backend: BackendArgs,
 
     /// Keep one instance per worker instead of a fresh one per task: far cheaper calls, but state may carry over
     #[arg(long)]
     reuse: bool,
+}
+
+/// Where tasks run.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Workers")]
+pub struct BackendArgs {
+    /// Run tasks in confined processes (default), in threads (for modules that you trust: nothing but WebAssembly confines them), or
+    /// inline, one by one and without any parallel code (for debuggers)
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t = BackendChoice::Processes)]
+    backend: BackendChoice,
+}
+
+/// The values of `--backend`.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum BackendChoice {
+    /// Worker processes, confined by the system
+    Processes,
+    /// Threads of this process
+    Threads,
+    /// The thread that reads items and prints results
+    Inline,
+}
+
+impl BackendArgs {
+    /// As the library has it.
+    pub fn backend(&self) -> BuiltIn {
+        match self.backend {
+            BackendChoice::Processes => BuiltIn::Processes,
+            BackendChoice::Threads => BuiltIn::Threads,
+            BackendChoice::Inline => BuiltIn::Inline,
+        }
+    }
 }
 
 /// How workers are confined.
@@ -165,9 +200,9 @@ impl SandboxArgs {
 impl WorkerArgs {
     /// Settings of a pool of so many workers.
     pub fn pool(&self, sandbox: Sandbox) -> PoolBuilder {
-        let pool = Pool::builder().sandbox(sandbox);
+        let pool = Pool::builder().sandbox(sandbox).backend(self.backend.backend());
         match self.jobs {
-            Some(jobs) => pool.workers(jobs),
+            Some(jobs) => pool.workers(jobs.workers()),
             None => pool,
         }
     }

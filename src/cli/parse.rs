@@ -1,12 +1,11 @@
 //! Option values that are more than a word: sizes, durations, inputs, job counts. Errors say what would be right.
 
 use std::ffi::{OsStr, OsString};
-use std::num::NonZeroUsize;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use wrun::{Input, PoolBuilder, SplitAt};
+use wrun::{Input, SplitAt};
 
 /// A number of bytes: `4096`, `64K`, `1.5M`, `2GiB`; all units are powers of 1024.
 pub fn size(text: &str) -> Result<u64, String> {
@@ -50,29 +49,6 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         Ok(duration) => Ok(duration),
         Err(_) => Err("not a duration; give a number and a unit, such as 500ms, 2s or 1m".to_owned()),
     }
-}
-
-/// A number of worker processes as `--jobs` takes it: -1 is one per CPU, -2 one fewer, and so on.
-pub fn jobs(text: &str) -> Result<NonZeroUsize, String> {
-    // This count respects the CPU affinity and the quota of the control group.
-    let cpus = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let jobs: i64 = text.parse().map_err(|_| "not a number; give 4, say, or -1 for one job per CPU".to_owned())?;
-    count_jobs(jobs, cpus)
-}
-
-/// The most workers that a pool may have.
-const MAX_JOBS: i64 = PoolBuilder::MAX_WORKERS as i64;
-
-fn count_jobs(jobs: i64, cpus: NonZeroUsize) -> Result<NonZeroUsize, String> {
-    if jobs == 0 {
-        return Err("0 jobs would run nothing; give 1 or more, or -1 for one job per CPU".to_owned());
-    }
-    if jobs > MAX_JOBS {
-        return Err(format!("more than {MAX_JOBS} jobs are not possible"));
-    }
-    let count = usize::try_from(jobs.unsigned_abs()).unwrap_or(usize::MAX);
-    let count = if jobs > 0 { count } else { (cpus.get() + 1).saturating_sub(count) };
-    Ok(NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN))
 }
 
 /// Where pieces may be cut: `lines`, `bytes` or `record:N`.
@@ -198,19 +174,6 @@ mod tests {
         for text in ["", "2", "0s", "-1s", "s", "2 parsecs"] {
             assert!(duration(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn jobs_count_from_all_cpus_downwards_and_are_never_below_one() {
-        let count = |jobs, cpus| count_jobs(jobs, NonZeroUsize::new(cpus).unwrap()).map(NonZeroUsize::get);
-        assert_eq!(count(3, 2), Ok(3));
-        assert_eq!(count(-1, 8), Ok(8));
-        assert_eq!(count(-2, 8), Ok(7));
-        assert_eq!(count(-8, 8), Ok(1));
-        assert_eq!(count(-9, 8), Ok(1));
-        assert_eq!(count(i64::MIN, 8), Ok(1));
-        assert!(count(0, 8).unwrap_err().starts_with("0 jobs"));
-        assert!(jobs("many").is_err());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::arguments::check_numbers;
 use super::compiler::CompilerArgs;
 use super::core_dumps::{CoreDumpArgs, CoreDumps};
 use super::grants::GrantArgs;
-use super::options::{self, LimitArgs, SandboxArgs, TaskArgs};
+use super::options::{self, BackendArgs, LimitArgs, SandboxArgs, TaskArgs};
 use super::parse::{self, FilePart};
 use super::print::written;
 use super::usage;
@@ -47,6 +47,9 @@ pub struct RunArgs {
     /// Add no newline to a result that does not end in one
     #[arg(long, help_heading = "Results")]
     raw: bool,
+
+    #[command(flatten)]
+    backend: BackendArgs,
 
     #[command(flatten)]
     limits: LimitArgs,
@@ -119,7 +122,8 @@ impl RunArgs {
         self.grants.grant(&mut job)?;
         let core_dumps = self.core_dumps.open(&job.grants)?;
         job.core_dumps = core_dumps.is_some();
-        let mut pool = super::pool(Pool::builder().workers(NonZeroUsize::MIN).sandbox(sandbox), early)?;
+        let pool = Pool::builder().workers(NonZeroUsize::MIN).sandbox(sandbox).backend(self.backend.backend());
+        let mut pool = super::pool(pool, early)?;
         if attached {
             return match pool.run_attached(&job, &text_words(self.words)?)? {
                 Ok(code) => Ok(ExitCode::from(code)),

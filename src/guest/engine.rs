@@ -3,8 +3,9 @@
 
 use std::num::NonZeroUsize;
 
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
+use super::fault;
 use super::symbols::MAX_FRAMES;
 use crate::Limits;
 
@@ -20,6 +21,11 @@ impl Fuel {
     pub fn new(count: bool) -> Fuel {
         if count { Fuel::Counted } else { Fuel::NotCounted }
     }
+}
+
+/// Makes an engine with these settings. All engines are made here, so that the first one finds our fault handlers in their place.
+pub(crate) fn engine(config: &Config) -> wasmtime::Result<Engine> {
+    fault::with_handlers(|| Engine::new(config))
 }
 
 /// Settings of the process that compiles; those that code depends on are the same as a worker's.

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use wasmtime::unix::StoreExt;
 use wasmtime::{Engine, Store};
@@ -63,7 +63,7 @@ pub(super) fn watch<R>(
     call(store)
 }
 
-/// Makes an engine with wasmtime's fault handlers between ours. A fault goes, in this order, to
+/// Makes an engine; the first one of a process, with wasmtime's fault handlers between ours. A fault goes, in this order, to
 ///
 /// 1. [`note_no_page`], if it is a SIGBUS;
 /// 2. the store's handler ([`install_handler`]), which gives host code a scratch page;
@@ -71,15 +71,16 @@ pub(super) fn watch<R>(
 /// 4. [`give_scratch`]: some wasm instructions are compiled to code that wasmtime thinks cannot fault (a small
 ///    `memory.copy`, after its bounds check), and have to finish as host code does.
 pub(super) fn with_handlers(engine: impl FnOnce() -> wasmtime::Result<Engine>) -> wasmtime::Result<Engine> {
-    static INSTALLED: OnceLock<()> = OnceLock::new();
-    let first = INSTALLED.set(()).is_ok();
-    if first {
-        fault::install_last_resort(give_scratch)?;
+    static INSTALLED: Mutex<bool> = Mutex::new(false);
+    let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+    if *installed {
+        drop(installed);
+        return engine();
     }
+    fault::install_last_resort(give_scratch)?;
     let engine = engine()?;
-    if first {
-        fault::install_no_page(note_no_page)?;
-    }
+    fault::install_no_page(note_no_page)?;
+    *installed = true;
     Ok(engine)
 }
 

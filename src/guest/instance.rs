@@ -60,7 +60,7 @@ impl Guest {
     fn with(settings: Settings) -> wasmtime::Result<Guest> {
         let mut config = engine::worker_config(settings.stack_bytes as usize, settings.fuel);
         config.coredump_on_trap(settings.core_dumps);
-        let engine = fault::with_handlers(|| Engine::new(&config))?;
+        let engine = engine::engine(&config)?;
         Ok(Guest { engine, settings, module: None, job: None, spare: None, kept: None })
     }
 

@@ -1,9 +1,12 @@
 //! What a worker says of a finished task.
 
 use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 
 use crate::event::Status;
-use crate::ipc::wire::{MAX_BACKTRACE_BYTES, encode_log_line, max_text_bytes};
+use crate::ipc::wire::{DoneSlot, MAX_BACKTRACE_BYTES, Payload, encode_log_line, max_text_bytes};
+use crate::sys::memory_file;
 
 /// Bytes of buffers that are kept for the next task.
 const KEPT_BYTES: usize = 1 << 20;
@@ -45,6 +48,45 @@ impl TaskResult {
         self.message.clear();
         self.backtrace.clear();
         self.log.clear();
+    }
+
+    /// The completion of the task with this ticket, which ran from `start_ns` to `end_ns`.
+    pub fn done(&mut self, ticket: u64, start_ns: u64, end_ns: u64) -> DoneSlot {
+        DoneSlot {
+            ticket,
+            status: self.status,
+            payload: Payload::File,
+            output_len: self.output_file.as_ref().map_or(self.output.len() as u64, |(_, len)| *len),
+            message_len: self.message.len() as u32,
+            backtrace_len: self.backtrace.len() as u32,
+            log_len: self.log.finish().len() as u32,
+            start_ns,
+            duration_ns: end_ns - start_ns,
+            fuel: self.fuel,
+        }
+    }
+
+    /// The bytes of a completion: result, message, backtrace, log.
+    pub fn parts(&mut self) -> [&[u8]; 4] {
+        [&self.output, &self.message, self.backtrace.as_bytes(), self.log.finish()]
+    }
+
+    /// A memory file with all these bytes, immutable.
+    pub fn write_file(&mut self) -> io::Result<File> {
+        let (file, mut at) = match self.output_file.take() {
+            Some(mapped) => mapped,
+            None => {
+                let file = memory_file::output(0)?;
+                file.write_all_at(&self.output, 0)?;
+                (file, self.output.len() as u64)
+            }
+        };
+        for part in &self.parts()[1..] {
+            file.write_all_at(part, at)?;
+            at += part.len() as u64;
+        }
+        memory_file::seal(&file)?;
+        Ok(file)
     }
 
     /// Keeps texts within what the pool accepts, and buffers within what a worker may keep.

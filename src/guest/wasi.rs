@@ -4,6 +4,7 @@
 use std::cell::OnceCell;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::mem::ManuallyDrop;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,7 +54,8 @@ pub(super) fn add_to_linker(linker: &mut Linker<Box<State>>) -> Result<()> {
 /// guest that sleeps.
 pub(super) fn enter_runtime() -> io::Result<()> {
     thread_local! {
-        static ENTERED: OnceCell<EnterGuard<'static>> = const { OnceCell::new() };
+        // Never dropped: when a thread ends, tokio's own variables may have ended before this one.
+        static ENTERED: OnceCell<ManuallyDrop<EnterGuard<'static>>> = const { OnceCell::new() };
     }
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     let runtime = match RUNTIME.get() {
@@ -64,7 +66,7 @@ pub(super) fn enter_runtime() -> io::Result<()> {
         }
     };
     ENTERED.with(|entered| {
-        entered.get_or_init(|| runtime.enter());
+        entered.get_or_init(|| ManuallyDrop::new(runtime.enter()));
     });
     Ok(())
 }

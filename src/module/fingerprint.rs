@@ -36,7 +36,7 @@ pub(super) fn fingerprint(fuel: Fuel) -> Result<&'static str> {
     if let Some(fingerprint) = kept.get() {
         return Ok(fingerprint);
     }
-    let engine = wasmtime::Engine::new(&engine::config(fuel))
+    let engine = engine::engine(&engine::config(fuel))
         .map_err(|error| Error::module(format!("this machine cannot run compiled modules: {error:#}")))?;
     Ok(kept.get_or_init(|| of_engine(&engine)))
 }

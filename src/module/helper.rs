@@ -142,7 +142,7 @@ fn obey(order: &Order) -> io::Result<Answer> {
     }
     // A worker's settings, pool included: a module that would not fit there is refused here. The stack's size has no part
     // in that.
-    let engine = match wasmtime::Engine::new(&engine::worker_config(STACK_BYTES, order.fuel)) {
+    let engine = match engine::engine(&engine::worker_config(STACK_BYTES, order.fuel)) {
         Ok(engine) => engine,
         Err(error) => return Ok(Answer::Unable(explain::one_line(&format!("{error:#}")))),
     };

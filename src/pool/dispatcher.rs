@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::completion::complete;
+use super::crew::{Crew, End, OUTER_WAKER, PROCESS, WAKER};
+use super::foreign::Foreign;
 use super::held::{Ended, Pending};
 use super::policy::Policy;
 use super::prepare::Prepared;
 use super::stop::{Stop, StopHandle};
 use super::worker::{News, Worker};
-use super::{End, PROCESS, Pool, WAKER};
+use crate::backend::Executor;
 use crate::event::{Event, Status};
 use crate::ipc::ring::SLOTS;
 use crate::sandbox::Missing;
@@ -20,7 +22,9 @@ use crate::{Error, Input, Result, Task};
 
 /// The dispatcher of one run.
 pub(super) struct Dispatcher<'pool> {
-    pub(super) pool: &'pool mut Pool,
+    pub(super) pool: &'pool mut Crew,
+    /// In the place of the crew's workers.
+    pub(super) foreign: Option<Foreign<'pool>>,
     pub(super) job: Arc<Prepared>,
     spec: Option<Input>,
     /// Tasks that wait for a worker: merges, and those whose worker was lost before it began them.
@@ -61,6 +65,8 @@ pub(super) enum Wait {
     No,
     /// Until something happens, and no longer than a tenth of a second.
     Tick,
+    /// Until something happens, and no longer than this.
+    Until(Duration),
     /// Until something happens.
     Event,
 }
@@ -75,13 +81,14 @@ const MAX_ENDED: usize = 4 * SLOTS;
 /// The longest time for which completions may wait to be looked at together.
 const MAX_WAIT: Duration = Duration::from_millis(2);
 impl<'pool> Dispatcher<'pool> {
-    pub fn new(pool: &'pool mut Pool, job: Prepared) -> Self {
+    pub fn new(pool: &'pool mut Crew, job: Prepared, executor: Option<Box<dyn Executor + 'pool>>) -> Self {
         pool.job += 1;
-        pool.keeper.set_timeout(job.limits.timeout);
+        pool.keeper.iter().for_each(|keeper| keeper.set_timeout(job.limits.timeout));
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Dispatcher {
             stop: StopHandle::new(pool.waker.clone()),
             pool,
+            foreign: executor.map(Foreign::new),
             policy: Policy::new(job.retries, job.halt),
             job: Arc::new(job),
             spec: None,
@@ -106,7 +113,8 @@ impl<'pool> Dispatcher<'pool> {
     /// Lets tasks call the merge function `name`; before the first task.
     pub fn add_reduce(&mut self, name: &str) -> Result<()> {
         let job = Arc::get_mut(&mut self.job).expect("no worker has the job before the first task");
-        job.add_reduce(name)
+        job.add_reduce(name)?;
+        self.foreign.as_mut().map_or(Ok(()), |foreign| foreign.executor.merge_with(name))
     }
 
     pub fn stop_handle(&self) -> StopHandle {
@@ -118,7 +126,7 @@ impl<'pool> Dispatcher<'pool> {
     }
 
     pub fn worker_pids(&mut self) -> Vec<u32> {
-        self.pool.worker_pids()
+        self.pool.pids()
     }
 
     /// Takes what ended the run early.
@@ -138,7 +146,11 @@ impl<'pool> Dispatcher<'pool> {
             None => !self.full,
         };
         let can_take = !self.is_stopped() && self.waiting.is_empty() && self.ended.len() < MAX_ENDED;
-        can_take && self.policy.has_room(&self.ended) && self.pool.workers.iter().any(room)
+        let has_room = || match &self.foreign {
+            Some(foreign) => foreign.executor.has_room(),
+            None => self.pool.workers.iter().any(room),
+        };
+        can_take && self.policy.has_room(&self.ended) && has_room()
     }
 
     /// Whether no task is under way.
@@ -147,6 +159,7 @@ impl<'pool> Dispatcher<'pool> {
             && self.ended.is_empty()
             && self.policy.is_idle()
             && self.pool.workers.iter().flatten().all(|worker| worker.held.is_empty())
+            && self.foreign.as_ref().is_none_or(|foreign| foreign.held.is_empty())
     }
 
     /// Takes a task over. It goes to a worker now, or as soon as one has room.
@@ -191,7 +204,7 @@ impl<'pool> Dispatcher<'pool> {
         self.lost.pop()
     }
 
-    fn cancel(&mut self, pending: Pending) {
+    pub(super) fn cancel(&mut self, pending: Pending) {
         let message = match &self.error {
             Some(error) => format!("the run ended before it began: {error:?}"),
             None => "the run was stopped before it began".into(),
@@ -213,6 +226,9 @@ impl<'pool> Dispatcher<'pool> {
 
     /// Gives a task to a worker, or back where none has room.
     fn place(&mut self, pending: Pending) -> Option<Pending> {
+        if let Some(foreign) = &mut self.foreign {
+            return foreign.place(self.pool.next_ticket(), pending);
+        }
         let Some(index) = self.worker_for(pending.task()) else { return Some(pending) };
         let ticket = self.pool.next_ticket();
         let worker = self.pool.workers[index].as_mut()?;
@@ -294,6 +310,9 @@ impl<'pool> Dispatcher<'pool> {
 
     /// Does all that can be done without waiting; then, unless there is something to deliver, waits.
     pub fn turn(&mut self, wait: Wait) {
+        if self.foreign.is_some() {
+            return self.turn_foreign(wait);
+        }
         self.pool.note_all_started();
         self.read_completions();
         self.heed_stop();
@@ -381,12 +400,13 @@ impl<'pool> Dispatcher<'pool> {
         }
     }
 
-    fn heed_stop(&mut self) {
+    pub(super) fn heed_stop(&mut self) {
         let level = if self.error.is_some() { Stop::Now } else { self.stop.level() };
         if level <= self.stopped {
             return;
         }
         self.stopped = level;
+        self.stop_foreign(level);
         let mut begun_none: Vec<Pending> = self.waiting.drain(..).collect();
         for worker in self.pool.workers.iter_mut().flatten() {
             while let Some(pending) = worker.take_back() {
@@ -401,11 +421,7 @@ impl<'pool> Dispatcher<'pool> {
     }
 
     fn sleep(&mut self, wait: Wait) {
-        let mut timeout = match wait {
-            Wait::No => Some(Duration::ZERO),
-            Wait::Tick => Some(Duration::from_millis(100)),
-            Wait::Event => None,
-        };
+        let mut timeout = wait.at_most();
         if self.job.limits.timeout.is_some() {
             // Silence makes no event.
             timeout = timeout.or(Some(Duration::from_secs(1)));
@@ -432,6 +448,8 @@ impl<'pool> Dispatcher<'pool> {
         let waited = self.pool.poll.wait(if nothing_there { timeout } else { Some(Duration::ZERO) }, |key| {
             if key == WAKER {
                 self.pool.waker.clear();
+            } else if key == OUTER_WAKER {
+                // Its own run clears it.
             } else if key & PROCESS != 0 {
                 ended_workers.push((key & !PROCESS) as usize);
             } else {
@@ -461,7 +479,7 @@ impl<'pool> Dispatcher<'pool> {
 impl Drop for Dispatcher<'_> {
     /// Cancels what is under way: tasks not begun are taken back, workers that run one are killed.
     fn drop(&mut self) {
-        self.pool.keeper.set_timeout(None);
+        self.pool.keeper.iter().for_each(|keeper| keeper.set_timeout(None));
         self.stop.stop_now();
         self.heed_stop();
         self.condemn_busy();

@@ -1,6 +1,6 @@
 //! What becomes of a worker that dies or lies, and of its tasks.
 
-use super::End;
+use super::crew::End;
 use super::dispatcher::Dispatcher;
 use super::held::Pending;
 use super::stop::Stop;

@@ -1,10 +1,12 @@
-//! Worker processes and the runs that feed them.
+//! Workers and the runs that feed them.
 //!
 //! ```text
 //! Run (run.rs, reduce.rs)   pulls tasks from the source, puts outcomes in order
 //!   Dispatcher (dispatcher.rs)   gives tasks to workers, takes them back, reads completions, replaces the dead
-//!     Worker (worker.rs)   one process: its ring, its socket, the tasks that it holds
-//!     Keeper (keeper.rs)   a thread that starts processes and enforces deadlines
+//!     Crew (crew.rs)   the workers
+//!       Worker (worker.rs)   one process or thread: its ring, its socket, the tasks that it holds
+//!       Keeper (keeper.rs)   a thread that starts processes and enforces deadlines
+//!     Executor (foreign.rs)   in the place of a crew: runs tasks elsewhere, or on the caller's thread (inline.rs)
 //! ```
 //!
 //! The thread that asks a run for its next outcome drives all of it; nothing happens behind its back but the keeper's
@@ -12,44 +14,50 @@
 
 mod arguments;
 mod completion;
+mod crew;
 mod dispatcher;
 mod files;
+mod foreign;
 mod held;
+mod inline;
+mod jobs;
 mod keeper;
 #[cfg(test)]
 pub(crate) mod liar;
 #[cfg(test)]
 mod liar_tests;
 mod lost;
+mod nested;
 mod policy;
 mod prepare;
 mod reduce;
 mod run;
 mod stop;
+mod threads;
 mod watch;
 mod worker;
 
-use std::io;
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::backend::{Backend, BuiltIn};
 use crate::event::{Outcome, Status, TaskError};
-use crate::sandbox::Layer;
-use crate::sys::poll::PollSet;
 use crate::sys::process::Process;
 use crate::sys::self_exe::self_exe;
-use crate::sys::socket::Wait;
-use crate::{Directory, Error, Job, Result, Sandbox, Source, Task, Waker};
+use crate::{Error, Job, Result, Sandbox, Source, Task};
 
+use crew::Crew;
 use dispatcher::Dispatcher;
-use keeper::Keeper;
+use inline::Inline;
+pub use jobs::Jobs;
 use prepare::{Prepared, Stdio};
 pub use run::Run;
 pub use stop::StopHandle;
-use worker::{Start, Worker};
+use worker::Worker;
 
-/// Worker processes that live across runs.
+/// Workers that live across runs.
 ///
 /// ```no_run
 /// use wrun::{Job, Module, Pool};
@@ -64,32 +72,15 @@ use worker::{Start, Worker};
 /// ```
 #[derive(Debug)]
 pub struct Pool {
-    /// By number; `None` where none was started yet or the last one died.
-    workers: Vec<Option<Worker>>,
-    /// A worker that was started before there was work for it, and has not been greeted.
-    early: Option<Worker>,
-    keeper: Keeper,
-    poll: PollSet,
-    waker: Waker,
-    sandbox: Sandbox,
-    start_timeout: Duration,
-    /// Layers of confinement of which the caller has been told that they are missing.
-    told_missing: Vec<Layer>,
-    /// The last job's number.
-    job: u64,
-    /// The next task's ticket.
-    ticket: u64,
+    crew: Crew,
+    /// What runs the tasks, where the crew does not.
+    backend: Option<Box<dyn Backend>>,
 }
-
-/// The waker's number in the poll set; workers have their own.
-const WAKER: u64 = u64::MAX;
-
-/// Beside a worker's number: its process, where the number alone is its socket.
-const PROCESS: u64 = 1 << 32;
 
 /// Settings of a [`Pool`].
 #[derive(Clone, Debug, Default)]
 pub struct PoolBuilder {
+    backend: BuiltIn,
     workers: Option<NonZeroUsize>,
     worker_exe: Option<PathBuf>,
     sandbox: Sandbox,
@@ -103,7 +94,41 @@ impl PoolBuilder {
     /// How long a worker may take to start, unless set; it takes milliseconds where the machine is not overloaded.
     pub const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-    /// Sets the number of worker processes; unless set, the CPUs that this process may use (by its affinity and its
+    /// Settings that the environment gives, as the command has them: `WRUN_JOBS`, `WRUN_BACKEND`, `WRUN_SANDBOX`. What is set
+    /// on the builder goes before it.
+    ///
+    /// # Errors
+    ///
+    /// Where one of these variables has no possible value.
+    pub fn from_env() -> Result<PoolBuilder> {
+        Self::from_variables(|name| std::env::var_os(name))
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<PoolBuilder> {
+        fn value<T>(name: &str, value: Option<OsString>, parse: impl Fn(&str) -> Result<T>) -> Result<Option<T>> {
+            let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
+            let value = value.to_string_lossy();
+            parse(&value).map(Some).map_err(|error| Error::request(format!("{name}={value}: {error}")))
+        }
+        let sandbox =
+            |word: &str| Sandbox::from_word(word).ok_or_else(|| Error::request("give default, strict or off"));
+        let (backend, jobs, confined) = ("WRUN_BACKEND", "WRUN_JOBS", "WRUN_SANDBOX");
+        Ok(PoolBuilder {
+            backend: value(backend, variable(backend), str::parse)?.unwrap_or_default(),
+            workers: value(jobs, variable(jobs), str::parse)?.map(Jobs::workers),
+            sandbox: value(confined, variable(confined), sandbox)?.unwrap_or_default(),
+            ..PoolBuilder::default()
+        })
+    }
+
+    /// Sets where tasks run ([`BuiltIn::Processes`] unless set).
+    #[must_use]
+    pub fn backend(mut self, backend: BuiltIn) -> Self {
+        self.backend = backend;
+        self
+    }
+
+    /// Sets the number of workers; unless set, the CPUs that this process may use (by its affinity and its
     /// control group's quota).
     #[must_use]
     pub fn workers(mut self, workers: NonZeroUsize) -> Self {
@@ -140,23 +165,33 @@ impl PoolBuilder {
     /// Where there is no executable for workers, or the system refuses what a pool needs.
     pub fn build(self) -> Result<Pool> {
         let workers = self.worker_count()?;
-        let exe = self.exe()?;
-        let refused = |error| Error::system("cannot make a pool", error);
-        let waker = Waker::new().map_err(refused)?;
-        let poll = PollSet::new().map_err(refused)?;
-        poll.add(&waker, WAKER).map_err(refused)?;
-        Ok(Pool {
-            workers: (0..workers.get()).map(|_| None).collect(),
-            early: None,
-            keeper: Keeper::start(exe, waker.clone()).map_err(refused)?,
-            poll,
-            waker,
-            sandbox: self.sandbox,
-            start_timeout: self.start_timeout.unwrap_or(PoolBuilder::START_TIMEOUT),
-            told_missing: Vec::new(),
-            job: 0,
-            ticket: 0,
-        })
+        let (workers, exe, backend) = match self.backend {
+            BuiltIn::Processes => (workers.get(), Some(self.exe()?), None),
+            BuiltIn::Threads => (workers.get(), None, None),
+            BuiltIn::Inline => (0, None, Some(Box::new(Inline) as Box<dyn Backend>)),
+        };
+        if self.sandbox == Sandbox::Strict && self.backend != BuiltIn::Processes {
+            let backend = self.backend.name();
+            return Err(Error::request(format!(
+                "the system confines processes only, so a strict sandbox and the backend {backend} exclude each other"
+            )));
+        }
+        self.assemble(workers, exe, backend)
+    }
+
+    /// Makes a pool whose tasks run on another backend; of the settings none counts.
+    ///
+    /// # Errors
+    ///
+    /// Where the system refuses what a pool needs.
+    pub fn build_on(self, backend: Box<dyn Backend>) -> Result<Pool> {
+        self.assemble(0, None, Some(backend))
+    }
+
+    fn assemble(self, workers: usize, exe: Option<PathBuf>, backend: Option<Box<dyn Backend>>) -> Result<Pool> {
+        let sandbox = if exe.is_some() { self.sandbox } else { Sandbox::Off };
+        let crew = Crew::new(workers, exe, sandbox, self.start_timeout.unwrap_or(PoolBuilder::START_TIMEOUT));
+        Ok(Pool { crew: crew.map_err(|error| Error::system("cannot make a pool", error))?, backend })
     }
 
     /// Makes the pool around a worker that has been started already.
@@ -165,6 +200,9 @@ impl PoolBuilder {
     ///
     /// Where there are too many workers, or one is to run another executable.
     pub fn build_with(self, early: EarlyWorker) -> Result<Pool> {
+        if self.backend != BuiltIn::Processes {
+            return self.build();
+        }
         let exe = self.exe()?;
         if exe != early.exe {
             let early = early.exe.display();
@@ -173,11 +211,11 @@ impl PoolBuilder {
                 exe.display()
             )));
         }
-        let mut pool = early.pool;
-        pool.workers = (0..self.worker_count()?.get()).map(|_| None).collect();
-        pool.sandbox = self.sandbox;
-        pool.start_timeout = self.start_timeout.unwrap_or(pool.start_timeout);
-        Ok(pool)
+        let mut crew = early.crew;
+        crew.workers = (0..self.worker_count()?.get()).map(|_| None).collect();
+        crew.sandbox = self.sandbox;
+        crew.start_timeout = self.start_timeout.unwrap_or(crew.start_timeout);
+        Ok(Pool { crew, backend: None })
     }
 
     /// Starts a worker process before it is known what it will run: while a program reads its arguments, opens its files and
@@ -200,12 +238,12 @@ impl PoolBuilder {
     /// As [`PoolBuilder::build`].
     pub fn early_worker(self) -> Result<EarlyWorker> {
         let exe = self.exe()?;
-        let mut pool = self.workers(NonZeroUsize::MIN).build()?;
-        let worker = Worker::start(pool.next_ticket(), &pool.keeper);
-        pool.early = Some(worker.map_err(|error| Error::system("cannot start a worker", error))?);
+        let Pool { mut crew, .. } = self.workers(NonZeroUsize::MIN).backend(BuiltIn::Processes).build()?;
+        let worker = Worker::start(crew.next_ticket(), crew.keeper.as_ref());
+        crew.early = Some(worker.map_err(|error| Error::system("cannot start a worker", error))?);
         // A new thread may have to wait for this one's processor, and the keeper's work is what matters now.
         std::thread::yield_now();
-        Ok(EarlyWorker { pool, exe })
+        Ok(EarlyWorker { crew, exe })
     }
 
     fn exe(&self) -> Result<PathBuf> {
@@ -231,16 +269,16 @@ impl PoolBuilder {
 /// A worker process that waits for a pool: see [`PoolBuilder::early_worker`]. It ends when this is dropped.
 #[derive(Debug)]
 pub struct EarlyWorker {
-    /// A pool without another worker.
-    pool: Pool,
+    /// A crew without another worker.
+    crew: Crew,
     exe: PathBuf,
 }
 
 impl EarlyWorker {
     /// Its process id, as soon as it runs.
     pub fn pid(&mut self) -> Option<u32> {
-        self.pool.note_all_started();
-        self.pool.early.as_ref().and_then(Worker::process).map(Process::pid)
+        self.crew.note_all_started();
+        self.crew.early.as_ref().and_then(Worker::process).map(Process::pid)
     }
 }
 
@@ -251,9 +289,9 @@ impl Pool {
     }
 
     /// The process ids of the workers that have been started and not been lost, for watching them: to look at their memory, say.
+    /// None where they are no processes.
     pub fn worker_pids(&mut self) -> Vec<u32> {
-        self.note_all_started();
-        self.workers.iter().flatten().filter_map(Worker::process).map(Process::pid).collect()
+        self.crew.pids()
     }
 
     /// Checks the job and starts a run of it over `tasks`: any iterator of things that are [`Into<Task>`], or another
@@ -263,8 +301,7 @@ impl Pool {
     ///
     /// Where the job cannot run: its module has no such function or needs what is not given.
     pub fn map<S: Source>(&mut self, job: &Job, tasks: S) -> Result<Run<'_, S>> {
-        let prepared = Prepared::new(job, Stdio::Captured)?;
-        Ok(Run::new(Dispatcher::new(self, prepared), tasks))
+        Ok(Run::new(self.dispatcher(job, Stdio::Captured)?, tasks))
     }
 
     /// Runs a single task.
@@ -287,8 +324,12 @@ impl Pool {
     /// As for [`Pool::run`], and where the module is no WASI command.
     pub fn run_attached(&mut self, job: &Job, argv: &[String]) -> Result<Result<u8, TaskError>> {
         let job = Job { argv: Some(argv.to_vec()), ..job.clone() };
-        let prepared = Prepared::new(&job, Stdio::Attached)?;
-        let mut run = Run::new(Dispatcher::new(self, prepared), std::iter::once(Task::default()));
+        if self.backend.is_some() {
+            let message = "a program that is attached to a terminal takes a pool of processes or of threads";
+            return Err(Error::request(message));
+        }
+        let dispatcher = self.dispatcher(&job, Stdio::Attached)?;
+        let mut run = Run::new(dispatcher, std::iter::once(Task::default()));
         let outcome = run.next();
         run.finish()?;
         let result = outcome.map(|outcome| outcome.result);
@@ -303,109 +344,49 @@ impl Pool {
             }),
         })
     }
-}
 
-impl Pool {
-    fn next_ticket(&mut self) -> u64 {
-        self.ticket += 1;
-        self.ticket
-    }
-
-    /// Starts a worker with that number, or takes the one that was started early, which may use the directories.
-    fn start_worker(&mut self, index: usize, directories: &[Directory]) -> io::Result<()> {
-        let mut worker = match self.early.take() {
-            Some(worker) => worker,
-            // Tickets and workers' numbers are never used again, so one counter serves both.
-            None => Worker::start(self.next_ticket(), &self.keeper)?,
+    /// Checks the job and gets ready to run its tasks.
+    fn dispatcher(&mut self, job: &Job, stdio: Stdio) -> Result<Dispatcher<'_>> {
+        let prepared = Prepared::new(job, stdio)?;
+        let executor = match &mut self.backend {
+            Some(backend) => Some(backend.start(job, &self.crew.waker)?),
+            None => self.crew.check(job).map(|()| None)?,
         };
-        self.poll.add(&worker, index as u64)?;
-        worker.greet(self.sandbox, directories, self.start_timeout);
-        watch_process(&self.poll, &worker, index);
-        self.workers[index] = Some(worker);
-        Ok(())
-    }
-
-    /// Kills a worker's process, where it does not end by itself as `end` says, waits for its end and says how it ended.
-    fn end_process(&mut self, worker: &mut Worker, end: End) -> String {
-        while let Start::Ordered = worker.process {
-            match self.keeper.next_started(Wait::Block) {
-                Some((id, started)) if id == worker.id => worker.process = started,
-                Some((id, started)) => self.note_started(id, started),
-                None => return "could not be started".into(),
-            }
-        }
-        match std::mem::replace(&mut worker.process, Start::Ordered) {
-            Start::Ordered => String::new(),
-            Start::Failed(reason) => format!("could not be started: {reason}"),
-            Start::Running(process) => {
-                if end == End::ByItself {
-                    process.wait_a_moment();
-                }
-                process.kill();
-                process.wait()
-            }
-        }
-    }
-
-    /// Takes the worker with that number out, ends its process, and says how it ended.
-    fn take_worker(&mut self, index: usize, end: End) -> Option<(Worker, String)> {
-        let worker = self.workers[index].take()?;
-        // Closing takes it out of the poll set as well; an error means that it is out.
-        let _ = self.poll.remove(&worker);
-        // The keeper has its process's descriptor too, so that one would stay.
-        let _ = worker.process().map(|process| self.poll.remove(process));
-        Some(self.end_worker(worker, end))
-    }
-
-    fn end_worker(&mut self, mut worker: Worker, end: End) -> (Worker, String) {
-        self.keeper.forget(worker.id);
-        let end = self.end_process(&mut worker, end);
-        (worker, end)
-    }
-
-    /// Takes note of the processes that the keeper has started meanwhile.
-    fn note_all_started(&mut self) {
-        while let Some((id, started)) = self.keeper.next_started(Wait::Never) {
-            self.note_started(id, started);
-        }
-    }
-
-    fn note_started(&mut self, id: u64, started: Start) {
-        if let Some(worker) = self.early.as_mut().filter(|worker| worker.id == id) {
-            return worker.note_started(started, self.start_timeout);
-        }
-        let of_id = |worker: &Option<Worker>| worker.as_ref().is_some_and(|worker| worker.id == id);
-        let Some(index) = self.workers.iter().position(of_id) else { return };
-        let Some(worker) = &mut self.workers[index] else { return };
-        worker.note_started(started, self.start_timeout);
-        watch_process(&self.poll, worker, index);
+        Ok(Dispatcher::new(&mut self.crew, prepared, executor))
     }
 }
 
-/// Lets the poll set tell of the end of the worker's process, where that runs.
-fn watch_process(poll: &PollSet, worker: &Worker, index: usize) {
-    // Its socket tells of its end as well, unless it passed that on. So it is no harm where this is refused.
-    let _ = worker.process().map(|process| poll.add(process, index as u64 | PROCESS));
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        // All are told before the first is waited for.
-        self.workers.iter().flatten().chain(&self.early).filter_map(Worker::process).for_each(Process::kill);
-        if let Some(worker) = self.early.take() {
-            self.end_worker(worker, End::Killed);
-        }
-        for index in 0..self.workers.len() {
-            self.take_worker(index, End::Killed);
-        }
+/// Only a process can be killed while it runs a task.
+fn refuse_timeout(job: &Job, backend: BuiltIn) -> Result<()> {
+    match job.limits.timeout {
+        None => Ok(()),
+        Some(_) => Err(Error::request(format!(
+            "a task of the backend {} cannot be stopped by the clock: limit its --fuel, or run it in processes",
+            backend.name()
+        ))),
     }
 }
 
-/// How a worker's process is to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// At once.
-    Killed,
-    /// It has closed its socket, so it has ended or is about to.
-    ByItself,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_defaults_and_what_is_set_goes_before_them() {
+        let from = |variables: &[(&str, &str)]| {
+            let find = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
+            PoolBuilder::from_variables(find)
+        };
+        let builder = from(&[("WRUN_JOBS", "3"), ("WRUN_BACKEND", "threads"), ("WRUN_SANDBOX", "off")]).unwrap();
+        assert_eq!((builder.workers, builder.backend), (NonZeroUsize::new(3), BuiltIn::Threads));
+        assert_eq!(builder.sandbox, Sandbox::Off);
+        let builder = builder.workers(NonZeroUsize::MIN).backend(BuiltIn::Inline);
+        assert_eq!((builder.workers, builder.backend), (NonZeroUsize::new(1), BuiltIn::Inline));
+        let unset = from(&[("WRUN_JOBS", "")]).unwrap();
+        assert_eq!((unset.workers, unset.backend, unset.sandbox), (None, BuiltIn::Processes, Sandbox::Default));
+        for (name, value) in [("WRUN_JOBS", "0"), ("WRUN_BACKEND", "cluster"), ("WRUN_SANDBOX", "no")] {
+            let error = from(&[(name, value)]).unwrap_err();
+            assert!(error.is_request() && error.to_string().starts_with(&format!("{name}={value}: ")), "{error}");
+        }
+    }
 }

@@ -114,9 +114,14 @@ impl Prepared {
         }
     }
 
-    /// The description that workers get of the job with this number, in memory that nobody can change.
+    /// The description that workers get of the job with this number.
+    pub fn spec(&self, number: u64) -> JobSpec {
+        JobSpec { number, ..self.spec.clone() }
+    }
+
+    /// The same, in memory that nobody can change.
     pub fn spec_file(&self, number: u64) -> Result<Input> {
-        let bytes = postcard::to_stdvec(&JobSpec { number, ..self.spec.clone() })
+        let bytes = postcard::to_stdvec(&self.spec(number))
             .map_err(|error| Error::request(format!("the job cannot be described: {error}")))?;
         Input::from_bytes("job", &bytes)
     }

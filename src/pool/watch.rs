@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::End;
+use super::crew::End;
 use super::dispatcher::Dispatcher;
 use super::worker::Worker;
 use crate::Error;

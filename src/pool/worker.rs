@@ -1,4 +1,4 @@
-//! The pool's side of one worker process.
+//! The pool's side of one worker.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -11,6 +11,7 @@ use super::files::FileNumbers;
 use super::held::{Held, Pending};
 use super::keeper::{Keeper, KilledFor};
 use super::prepare::{Code, Prepared};
+use super::threads::WorkerThread;
 use crate::ipc::channel::{ToPool, ToWorker};
 use crate::ipc::place::Place;
 use crate::ipc::ring::{INLINE_MAX_BYTES, MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, Violation};
@@ -23,7 +24,7 @@ use crate::sys::read_ahead;
 use crate::sys::socket::{Socket, Wait};
 use crate::{Directory, Input, Task};
 
-/// A worker process, from the moment it is ordered: it can hold tasks before it runs.
+/// A worker, from the moment it is ordered: it can hold tasks before its process runs.
 #[derive(Debug)]
 pub(super) struct Worker {
     /// Unique in the pool; its number may go to a successor.
@@ -80,12 +81,14 @@ const MAX_PAYLOADS: usize = 2;
 /// Bytes of arguments in files that a worker may hold, beside one.
 const MAX_HELD_ARGUMENT_BYTES: u64 = 64 << 20;
 
-/// How far a worker's process has come.
+/// How far a worker has come.
 #[derive(Debug)]
 pub(super) enum Start {
-    /// The keeper has not started it yet.
+    /// The keeper has not started its process yet.
     Ordered,
     Running(Process),
+    /// It is a thread of this process.
+    Thread(WorkerThread),
     /// It could not be started, and why.
     Failed(String),
 }
@@ -110,17 +113,20 @@ pub(super) enum News {
 }
 
 impl Worker {
-    /// Orders a process, which waits for its greeting.
-    pub fn start(id: u64, keeper: &Keeper) -> io::Result<Worker> {
+    /// Orders a process of the keeper, or starts a thread where there is none. It waits for its greeting.
+    pub fn start(id: u64, keeper: Option<&Keeper>) -> io::Result<Worker> {
         let (memory, ring) = PoolRing::new()?;
         let (ours, theirs) = Socket::pair()?;
-        let killed_for = keeper.start_process(id, theirs, ring.clock(), ring.place());
+        let (process, killed_for) = match keeper {
+            Some(keeper) => (Start::Ordered, keeper.start_process(id, theirs, ring.clock(), ring.place())),
+            None => (Start::Thread(WorkerThread::start(theirs)?), KilledFor::default()),
+        };
         Ok(Worker {
             id,
             ring,
             socket: ours,
             memory: Some(memory),
-            process: Start::Ordered,
+            process,
             killed_for,
             held: VecDeque::new(),
             last_done: None,
@@ -159,7 +165,7 @@ impl Worker {
     }
 
     fn expect_ready(&mut self, timeout: Duration) {
-        if self.memory.is_none() && self.process().is_some() {
+        if self.memory.is_none() && matches!(self.process, Start::Running(_) | Start::Thread(_)) {
             self.ready_until = Instant::now().checked_add(timeout);
         }
     }
@@ -168,7 +174,7 @@ impl Worker {
     pub fn process(&self) -> Option<&Process> {
         match &self.process {
             Start::Running(process) => Some(process),
-            Start::Ordered | Start::Failed(_) => None,
+            Start::Ordered | Start::Thread(_) | Start::Failed(_) => None,
         }
     }
 
@@ -288,6 +294,11 @@ impl Worker {
         if std::mem::take(&mut self.unpublished) > 0 && self.ring.publish() {
             self.wake();
         }
+    }
+
+    /// Closes the connection, which ends a worker that has nothing to do.
+    pub fn hang_up(&self) {
+        self.socket.shut_down();
     }
 
     fn wake(&self) {

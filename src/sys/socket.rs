@@ -53,6 +53,12 @@ impl Socket {
         self.0
     }
 
+    /// Closes the connection for both ends, which see that as the other's end.
+    pub fn shut_down(&self) {
+        // One that is closed already is no error.
+        let _ = rustix::net::shutdown(&self.0, rustix::net::Shutdown::Both);
+    }
+
     /// Sends one message of at least one byte, with at most [`MAX_FDS`] descriptors.
     pub fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>], wait: Wait) -> io::Result<()> {
         debug_assert!(!bytes.is_empty() && fds.len() <= MAX_FDS);

@@ -2,8 +2,9 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 /// Wakes the thread that drives a run. Clones wake the same thread.
 ///
@@ -20,6 +21,14 @@ impl Waker {
     pub fn wake(&self) {
         // The only possible error is a full counter (EAGAIN), and then the thread is awake already.
         let _ = rustix::io::write(&*self.0, &1u64.to_ne_bytes());
+    }
+
+    /// Waits until it is woken, or was since the run last looked, and not longer than `at_most`: for
+    /// [`Executor::wait`](crate::backend::Executor::wait).
+    pub fn wait(&self, at_most: Option<Duration>) {
+        let at_most = at_most.map(|time| Timespec::try_from(time).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 }));
+        // A signal ends the wait as well.
+        let _ = poll(&mut [PollFd::new(&*self.0, PollFlags::IN)], at_most.as_ref());
     }
 
     /// Forgets all wake-ups so far.

@@ -203,11 +203,15 @@ fn a_wasi_program_gets_items_files_and_standard_input() {
     assert_eq!(stderr(&nothing), "hello-wasi: nothing to do: give names, or text on standard input\n");
 }
 
-/// The example program. Cargo builds it before it runs all tests, but not where it is told to run one (`--test it`).
+/// An example program. Cargo builds it before it runs all tests, but not where it is told to run one (`--test it`).
 fn embed(args: &[&str]) -> Output {
-    let program = Path::new(support::WRUN).with_file_name("examples").join("embed");
+    program("embed", args)
+}
+
+fn program(name: &str, args: &[&str]) -> Output {
+    let program = Path::new(support::WRUN).with_file_name("examples").join(name);
     let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    let is_current = changed(&program) >= changed(&Path::new(ROOT).join("examples/embed.rs"));
+    let is_current = changed(&program) >= changed(&Path::new(ROOT).join("examples").join(name).with_extension("rs"));
     assert!(is_current, "{} is missing or old: run `cargo build --release --examples`", program.display());
     let mut command = Command::new(program);
     command.env_clear().env("WRUN_CACHE_DIR", support::cache_dir()).current_dir(ROOT).args(args);
@@ -250,6 +254,20 @@ fn the_embedding_example_counts_words_and_reports_failures() {
     let output = embed(&["Cargo.toml", failing.path().to_str().expect("UTF-8")]);
     assert_eq!((output.status.code(), stdout(&output)), (Some(1), String::new()));
     assert_eq!(stderr(&output), "Cargo.toml: error: no words today\nError: 1 of 1 tasks failed\n");
+}
+
+#[test]
+fn a_backend_of_ones_own_records_and_replays() {
+    let tape = tempfile::NamedTempFile::new().expect("a file");
+    let (tape, sqrt) = (tape.path().to_str().expect("UTF-8"), "examples/guests/wat/sqrt.wat");
+    let recorded = program("record_replay", &["record", tape, sqrt, "4", "9", "16"]);
+    assert!(recorded.status.success(), "{}", stderr(&recorded));
+    let results = |output: &Output| stdout(output).lines().map(|line| line[..1].to_owned()).collect::<String>();
+    assert_eq!(results(&recorded), "234");
+    let replayed = program("record_replay", &["replay", tape, sqrt, "4", "9", "16"]);
+    assert_eq!(stdout(&replayed), "2 (worker 4294967295)\n3 (worker 4294967295)\n4 (worker 4294967295)\n");
+    let unknown = program("record_replay", &["replay", tape, sqrt, "4", "25"]);
+    assert_eq!(stderr(&unknown), "Error: task 1 is not on the tape\n");
 }
 
 fn readme() -> String {

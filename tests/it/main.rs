@@ -2,6 +2,7 @@
 
 mod arguments;
 mod at_scale;
+mod backends;
 mod changed_inputs;
 mod cli_errors;
 mod cli_failure;

@@ -1,0 +1,153 @@
+//! A backend of one's own, in a crate of one's own: one records what the tasks of another backend gave, one gives it again and runs
+//! nothing. Tell what came from a tape by the worker's number, which is that of the tape.
+//!
+//!     cargo run --release --example record_replay -- record TAPE MODULE ITEM...
+//!     cargo run --release --example record_replay -- replay TAPE MODULE ITEM...
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, bail, ensure};
+use serde::{Deserialize, Serialize};
+use wrun::backend::{Assignment, Backend, Executor, News, TaskEnd};
+use wrun::{Job, Module, Output, Pool, PoolBuilder, TaskStats, Waker};
+
+fn main() -> anyhow::Result<()> {
+    wrun::init();
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [mode, path, module, items @ ..] = &words[..] else { bail!("give: record|replay TAPE MODULE ITEM...") };
+    let backend: Box<dyn Backend> = match mode.as_str() {
+        // WRUN_JOBS and WRUN_BACKEND are heeded, as by the command.
+        "record" => Box::new(Recorder { inner: PoolBuilder::from_env()?.build()?, tape: File::create(path)? }),
+        "replay" => Box::new(Player::open(path).with_context(|| format!("tape {path}"))?),
+        other => bail!("{other:?} is neither record nor replay"),
+    };
+    let mut pool = Pool::builder().build_on(backend)?;
+    let job = Job::new(&Module::from_file(module)?);
+    let mut run = pool.map(&job, items.iter().cloned())?;
+    for outcome in &mut run {
+        match &outcome.result {
+            Ok(output) => println!("{} (worker {})", String::from_utf8_lossy(output), outcome.stats.worker),
+            Err(error) => println!("task {}: {error}", outcome.index),
+        }
+    }
+    let stats = run.finish()?;
+    ensure!(stats.failed == 0, "{} of {} tasks failed", stats.failed, stats.done);
+    Ok(())
+}
+
+/// What a tape has of a task that passed, a line of JSON each.
+#[derive(Deserialize, Serialize)]
+struct Recorded {
+    index: u64,
+    argument: Vec<u8>,
+    result: Vec<u8>,
+}
+
+/// Writes down what another backend's tasks give.
+#[derive(Debug)]
+struct Recorder {
+    inner: Pool,
+    tape: File,
+}
+
+struct Recording<'a> {
+    inner: Box<dyn Executor + 'a>,
+    tape: &'a File,
+    /// The tasks under way, by their tickets.
+    tasks: HashMap<u64, (u64, Vec<u8>)>,
+}
+
+impl Backend for Recorder {
+    fn start<'a>(&'a mut self, job: &Job, waker: &Waker) -> wrun::Result<Box<dyn Executor + 'a>> {
+        let (inner, tape) = (self.inner.start(job, waker)?, &self.tape);
+        Ok(Box::new(Recording { inner, tape, tasks: HashMap::new() }))
+    }
+}
+
+impl Executor for Recording<'_> {
+    fn has_room(&self) -> bool {
+        self.inner.has_room()
+    }
+
+    fn submit(&mut self, given: Assignment<'_>) {
+        self.tasks.insert(given.ticket, (given.index, given.task.argument.to_vec()));
+        self.inner.submit(given);
+    }
+
+    fn next(&mut self) -> Option<News> {
+        let news = self.inner.next()?;
+        if let News::Ended(end) = &news
+            && let Some((index, argument)) = self.tasks.remove(&end.ticket)
+            && let Ok(output) = &end.result
+        {
+            let line = serde_json::to_vec(&Recorded { index, argument, result: output.to_vec() });
+            let written = line.map_err(Into::into).and_then(|line| self.tape.write_all(&[&line[..], b"\n"].concat()));
+            if let Err(error) = written {
+                return Some(News::Failed(wrun::Error::backend(format!("cannot write the tape: {error}"))));
+            }
+        }
+        Some(news)
+    }
+
+    fn wait(&mut self, at_most: Option<Duration>) {
+        self.inner.wait(at_most);
+    }
+
+    fn stop(&mut self, now: bool) {
+        self.inner.stop(now);
+    }
+}
+
+/// Gives what is on a tape.
+#[derive(Debug)]
+struct Player(HashMap<(u64, Vec<u8>), Output>);
+
+struct Playing<'a> {
+    tape: &'a Player,
+    ended: VecDeque<News>,
+}
+
+impl Player {
+    fn open(path: &str) -> anyhow::Result<Player> {
+        let mut tape = HashMap::new();
+        for line in BufReader::new(File::open(path)?).lines() {
+            let Recorded { index, argument, result } = serde_json::from_str(&line?)?;
+            tape.insert((index, argument), Output::from(result));
+        }
+        Ok(Player(tape))
+    }
+}
+
+impl Backend for Player {
+    fn start<'a>(&'a mut self, _job: &Job, _waker: &Waker) -> wrun::Result<Box<dyn Executor + 'a>> {
+        Ok(Box::new(Playing { tape: self, ended: VecDeque::new() }))
+    }
+}
+
+impl Executor for Playing<'_> {
+    fn has_room(&self) -> bool {
+        self.ended.len() < 64
+    }
+
+    fn submit(&mut self, given: Assignment<'_>) {
+        let recorded = self.tape.0.get(&(given.index, given.task.argument.to_vec()));
+        self.ended.push_back(match recorded {
+            Some(output) => {
+                let stats = TaskStats { start: SystemTime::now(), worker: u32::MAX, ..TaskStats::default() };
+                News::Ended(TaskEnd { ticket: given.ticket, result: Ok(output.clone()), log: Vec::new(), stats })
+            }
+            None => News::Failed(wrun::Error::backend(format!("task {} is not on the tape", given.index))),
+        });
+    }
+
+    fn next(&mut self) -> Option<News> {
+        self.ended.pop_front()
+    }
+
+    fn wait(&mut self, _at_most: Option<Duration>) {
+        // All that is submitted has ended at once.
+    }
+}

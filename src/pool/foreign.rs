@@ -1,0 +1,106 @@
+//! A run whose tasks go to an [`Executor`] instead of a crew.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::dispatcher::{Dispatcher, Wait};
+use super::held::Pending;
+use super::prepare::MAP;
+use super::stop::Stop;
+use crate::Error;
+use crate::backend::{Assignment, Call, Executor, News, TaskEnd};
+
+/// A backend's executor, and the tasks that it has, by their tickets.
+pub(super) struct Foreign<'pool> {
+    pub executor: Box<dyn Executor + 'pool>,
+    pub held: HashMap<u64, Pending>,
+}
+
+impl<'pool> Foreign<'pool> {
+    pub fn new(executor: Box<dyn Executor + 'pool>) -> Foreign<'pool> {
+        Foreign { executor, held: HashMap::new() }
+    }
+
+    /// Gives it a task, or the task back where it has no room.
+    pub fn place(&mut self, ticket: u64, pending: Pending) -> Option<Pending> {
+        if !self.executor.has_room() {
+            return Some(pending);
+        }
+        let call = if pending.function() == MAP { Call::Map } else { Call::Merge };
+        self.executor.submit(Assignment { ticket, index: pending.index(), call, task: pending.task() });
+        self.held.insert(ticket, pending);
+        None
+    }
+}
+
+impl Dispatcher<'_> {
+    /// Does what [`Dispatcher::turn`] does, with an executor.
+    pub(super) fn turn_foreign(&mut self, wait: Wait) {
+        self.hear();
+        self.heed_stop();
+        self.retry_due();
+        self.place_waiting();
+        self.hear();
+        if self.ended.is_empty() && self.lost.is_empty() && self.error.is_none() {
+            let due = self.policy.next_due();
+            let at_most = wait.at_most().into_iter().chain(due).min();
+            self.foreign.iter_mut().for_each(|foreign| foreign.executor.wait(at_most));
+            self.pool.waker.clear();
+            self.hear();
+        }
+    }
+
+    /// Takes what the executor tells.
+    fn hear(&mut self) {
+        while self.error.is_none()
+            && let Some(news) = self.foreign.as_mut().and_then(|foreign| foreign.executor.next())
+        {
+            match news {
+                News::Ended(end) => {
+                    let ticket = end.ticket;
+                    if !self.hear_end(end) {
+                        let message = format!("the backend ended attempt {ticket}, which it was not given");
+                        return self.give_backend_up(Error::backend(message));
+                    }
+                }
+                News::WorkerLost(worker, reason) => self.lost.push((worker, reason)),
+                News::Unconfined(missing) => self.unconfined.extend(missing),
+                News::Failed(error) => return self.give_backend_up(error),
+            }
+        }
+    }
+
+    /// Takes the end of an attempt; says whether the executor had it.
+    fn hear_end(&mut self, end: TaskEnd) -> bool {
+        let pending = self.foreign.as_mut().and_then(|foreign| foreign.held.remove(&end.ticket));
+        let Some(mut pending) = pending else { return false };
+        let mut stats = end.stats;
+        stats.attempts = pending.count_attempt();
+        self.end_attempt(pending.end(end.result, end.log, stats));
+        true
+    }
+
+    /// Ends the run because its backend cannot go on: nothing that it has will end.
+    fn give_backend_up(&mut self, error: Error) {
+        self.error.get_or_insert(error);
+        let held = self.foreign.as_mut().map(|foreign| std::mem::take(&mut foreign.held));
+        held.into_iter().flatten().for_each(|(_, pending)| self.cancel(pending));
+    }
+
+    /// Tells the executor how far the run has been stopped.
+    pub(super) fn stop_foreign(&mut self, level: Stop) {
+        self.foreign.iter_mut().for_each(|foreign| foreign.executor.stop(level == Stop::Now));
+    }
+}
+
+impl Wait {
+    /// The longest time to wait, where there is one.
+    pub(super) fn at_most(self) -> Option<Duration> {
+        match self {
+            Wait::No => Some(Duration::ZERO),
+            Wait::Tick => Some(Duration::from_millis(100)),
+            Wait::Until(time) => Some(time),
+            Wait::Event => None,
+        }
+    }
+}

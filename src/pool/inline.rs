@@ -1,0 +1,153 @@
+//! Runs tasks on the thread that drives the run, one at a time.
+
+use std::fs::File;
+use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::completion::complete;
+use super::held::Pending;
+use super::prepare::{MAP, Prepared, REDUCE, Stdio};
+use super::refuse_timeout;
+use crate::backend::{Assignment, Backend, BuiltIn, Call, Executor, News, TaskEnd};
+use crate::event::Status;
+use crate::guest::{FileTable, Guest, TaskResult};
+use crate::ipc::wire::{InputRange, TaskSlot};
+use crate::sys::process::monotonic_ns;
+use crate::{Access, Directory, Error, Input, Job, Result, Waker};
+
+/// The backend [`BuiltIn::Inline`].
+#[derive(Debug)]
+pub(super) struct Inline;
+
+impl Backend for Inline {
+    fn start<'a>(&'a mut self, job: &Job, _waker: &Waker) -> Result<Box<dyn Executor + 'a>> {
+        refuse_timeout(job, BuiltIn::Inline)?;
+        let guest = Guest::new().map_err(|error| Error::module(format!("cannot set wasmtime up: {error:#}")))?;
+        let job = Prepared::new(job, Stdio::Captured)?;
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let clock_zero = unix.saturating_sub(Duration::from_nanos(monotonic_ns()));
+        Ok(Box::new(Here {
+            job,
+            guest,
+            is_loaded: false,
+            files: FileTable::default(),
+            directories: Vec::new(),
+            next: None,
+            clock_zero,
+        }))
+    }
+}
+
+/// Runs the tasks of one job here.
+struct Here {
+    job: Prepared,
+    guest: Guest,
+    is_loaded: bool,
+    /// The job's files, then those of the task.
+    files: FileTable,
+    /// The directories that tasks may use: open as long as they are.
+    directories: Vec<(File, Access)>,
+    /// The task that was given and not run.
+    next: Option<(u64, Pending)>,
+    /// The Unix time of the monotonic clock's zero.
+    clock_zero: Duration,
+}
+
+impl Executor for Here {
+    fn merge_with(&mut self, function: &str) -> Result<()> {
+        self.job.add_reduce(function)
+    }
+
+    fn has_room(&self) -> bool {
+        self.next.is_none()
+    }
+
+    fn submit(&mut self, given: Assignment<'_>) {
+        let function = if given.call == Call::Map { MAP } else { REDUCE };
+        self.next = Some((given.ticket, Pending::new(0, given.index, function, given.task.clone())));
+    }
+
+    fn next(&mut self) -> Option<News> {
+        let (ticket, pending) = self.next.take()?;
+        if !self.is_loaded {
+            if let Err(error) = self.load() {
+                return Some(News::Failed(error));
+            }
+            self.is_loaded = true;
+        }
+        Some(News::Ended(self.run(ticket, pending)))
+    }
+
+    fn wait(&mut self, _at_most: Option<Duration>) {}
+}
+
+impl Here {
+    /// Loads the module, with the functions that tasks may call.
+    fn load(&mut self) -> Result<()> {
+        let refused = |error| Error::system("cannot open a file again", error);
+        for (number, input) in self.job.files.iter().enumerate() {
+            self.files.insert(number as u32, input.file().0.try_clone().map_err(refused)?);
+        }
+        let own = |directory: &Directory| Ok((directory.file().try_clone()?, directory.access()));
+        let directories: io::Result<Vec<(File, Access)>> = self.job.directories.iter().map(own).collect();
+        self.directories = directories.map_err(refused)?;
+        let code = self.job.module.code().try_clone().map_err(refused)?;
+        let loaded = self.guest.load(code, self.job.spec(0), &self.files, None, &self.directories);
+        loaded.map_err(|reason| Error::module(format!("module {}: {reason}", self.job.module.name())))
+    }
+
+    fn run(&mut self, ticket: u64, pending: Pending) -> TaskEnd {
+        let mut payload = Vec::new();
+        let shared = self.job.files.len() as u32;
+        let mut number = shared;
+        let mut refer_to = |input: &Input, payload: &mut Vec<u8>| {
+            self.files.insert(number, input.file().0.try_clone()?);
+            InputRange { file: number, offset: input.offset(), len: input.len() }.encode(payload);
+            number += 1;
+            Ok::<_, io::Error>(())
+        };
+        let mut referred = pending.task().inputs.iter().try_for_each(|input| refer_to(input, &mut payload));
+        match pending.task().argument.file() {
+            None => payload.extend_from_slice(&pending.task().argument),
+            Some(file) => referred = referred.and_then(|()| refer_to(file, &mut payload)),
+        }
+        if let Err(error) = referred {
+            let ended = pending.fail(Status::Error, format!("cannot open its input again: {error}"), 0);
+            return TaskEnd::new(ticket, ended.into_outcome());
+        }
+        let slot = TaskSlot {
+            ticket,
+            index: pending.index(),
+            payload: 0,
+            payload_len: payload.len() as u32,
+            input_count: pending.task().inputs.len() as u32,
+            argument_is_file: pending.task().argument.file().is_some(),
+            after: 0,
+            function: pending.function(),
+        };
+        let mut result = TaskResult::new();
+        let start_ns = monotonic_ns();
+        let stack = self.job.limits.stack_bytes as usize + HOST_STACK_BYTES;
+        stacker::maybe_grow(stack, stack, || self.guest.run(&slot, &payload, &self.files, &mut result));
+        result.bound(self.job.limits.log_bytes);
+        let done = result.done(ticket, start_ns, monotonic_ns());
+        self.files.truncate(shared);
+        let bytes = result.parts().concat();
+        let sent = match result.output_file.is_some() {
+            true => result.write_file().map(Some),
+            false => Ok(None),
+        };
+        let ended = match sent {
+            Ok(file) => complete(&self.job, 0, &done, pending, &bytes, file, self.clock_zero),
+            Err(error) => Ok(pending.fail(Status::Limit, format!("its result cannot be kept: {error}"), 0)),
+        };
+        let ended = ended.unwrap_or_else(|lie| {
+            let (violation, pending) = *lie;
+            pending.fail(Status::WorkerLost, violation.0.to_owned(), 0)
+        });
+        TaskEnd::new(ticket, ended.into_outcome())
+    }
+}
+
+/// What host functions and signal handlers need of the stack, beside the guest's own limit.
+const HOST_STACK_BYTES: usize = 1 << 20;

@@ -1,0 +1,28 @@
+//! Workers that are threads of this process: the loop, ring and socket of a worker process, with nothing around them.
+
+use std::io;
+use std::thread::JoinHandle;
+
+use crate::sys::socket::Socket;
+use crate::worker;
+
+/// A thread that is a worker.
+#[derive(Debug)]
+pub(super) struct WorkerThread(JoinHandle<io::Result<()>>);
+
+impl WorkerThread {
+    /// Starts one; it ends when the other end of `socket` is closed and it runs no task.
+    pub fn start(socket: Socket) -> io::Result<WorkerThread> {
+        worker::in_thread(socket).map(WorkerThread)
+    }
+
+    /// Waits for its end and says how it ended.
+    pub fn wait(self) -> String {
+        match self.0.join() {
+            Ok(Ok(())) => "ended".into(),
+            Ok(Err(error)) => format!("ended: {error}"),
+            // The panic has been printed.
+            Err(_) => "panicked".into(),
+        }
+    }
+}
