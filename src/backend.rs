@@ -98,7 +98,7 @@ impl FromStr for BuiltIn {
 /// ```
 pub trait Backend: Debug + Send {
     /// Gets ready for the tasks of a job, which has been checked. `waker` wakes [`Executor::wait`], and is how other threads of
-    /// the backend say that there is news. The job's `retries` and `halt` are heeded by the run.
+    /// the backend say that there is news. The job's `retries`, `halt` and `admission` are heeded by the run.
     ///
     /// # Errors
     ///

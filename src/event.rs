@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use smallvec::SmallVec;
 
 use crate::Input;
+use crate::admission::Shortage;
 use crate::failure::Halted;
 use crate::job::Task;
 use crate::sandbox::Missing;
@@ -210,6 +211,15 @@ pub enum Event<'a> {
     },
     /// The run ends early by itself.
     Halted(&'a Halted),
+    /// No task starts for now (see [`Job::admission`](crate::Job::admission)); told when that begins.
+    HeldUp(&'a Shortage),
+    /// A task that ran gave its memory back, and will run again.
+    Requeued {
+        /// The worker that it ran in, which is replaced.
+        worker: u32,
+        /// The task's position among the items of its job.
+        index: u64,
+    },
     /// All outcomes so far have been delivered, and the run is about to wait for more: time to flush.
     Waiting,
     /// The run has waited, for at most 100 ms (or longer, [`without_ticks`](crate::Run::without_ticks)): time to redraw.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::failure::{Halt, Retries};
-use crate::{Argument, Grants, Input, Module, Output, TaskError, TaskStats};
+use crate::{Admission, Argument, Grants, Input, Module, Output, TaskError, TaskStats};
 
 /// One item of a job: an argument, and the inputs that belong to this task alone.
 #[derive(Clone, Debug, Default)]
@@ -206,6 +206,8 @@ pub struct Job {
     pub retries: Retries,
     /// Whether failed tasks end the run early.
     pub halt: Halt,
+    /// When tasks may start (always unless set).
+    pub admission: Admission,
 }
 
 impl Job {
@@ -223,6 +225,7 @@ impl Job {
             seed: 0,
             retries: Retries::default(),
             halt: Halt::Never,
+            admission: Admission::default(),
         }
     }
 
@@ -258,6 +261,13 @@ impl Job {
     #[must_use]
     pub fn halt(mut self, halt: Halt) -> Self {
         self.halt = halt;
+        self
+    }
+
+    /// Holds tasks up while the machine has too little to spare.
+    #[must_use]
+    pub fn admission(mut self, admission: Admission) -> Self {
+        self.admission = admission;
         self
     }
 

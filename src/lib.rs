@@ -8,6 +8,7 @@ pub mod job;
 pub mod module;
 pub mod pool;
 
+mod admission;
 mod argument;
 pub mod backend;
 mod error;
@@ -24,6 +25,7 @@ mod status;
 mod sys;
 mod worker;
 
+pub use admission::{Admission, Machine, Measure, Shortage};
 pub use argument::Argument;
 pub use error::Error;
 pub use event::{Event, NoStatus, Outcome, Output, RunStats, Status, TaskError, TaskStats};

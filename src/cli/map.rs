@@ -131,6 +131,7 @@ impl MapArgs {
         job.instances = self.workers.instances();
         self.grants.grant(&mut job)?;
         self.failure.apply(&mut job);
+        job.admission = self.workers.admission();
         let core_dumps = self.core_dumps.open(&job.grants)?;
         job.core_dumps = core_dumps.is_some();
         let settings = Settings {
@@ -156,6 +157,10 @@ impl MapArgs {
         let run = pool.map(&job, items)?;
         let report = Report::new(settings, total, run.stop_handle(), log).context(STDOUT)?;
         let run = if report.shows_progress() { run } else { run.without_ticks() };
+        let run = match self.workers.ahead() {
+            Some(ahead) => run.ahead(ahead),
+            None => run,
+        };
         let report = Rc::new(RefCell::new(report));
         let observer = Rc::clone(&report);
         let name = module.name();

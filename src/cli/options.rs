@@ -9,7 +9,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use wrun::backend::BuiltIn;
 use wrun::job::Instances;
 use wrun::module::Entry;
-use wrun::{Compiler, Input, Jobs, Limits, Module, Pool, PoolBuilder, Sandbox, Task};
+use wrun::{Admission, Compiler, Input, Jobs, Limits, Module, Pool, PoolBuilder, Sandbox, Task};
 
 use super::compiler::CompilerArgs;
 use super::parse::{self, NamedInput};
@@ -126,6 +126,19 @@ pub struct WorkerArgs {
     #[command(flatten)]
     backend: BackendArgs,
 
+    /// Take at most N items beyond one per worker before earlier ones have ended [default: as many as keep the workers busy]
+    #[arg(long, value_name = "N")]
+    ahead: Option<u64>,
+
+    /// Start no task while less than SIZE of memory is available; when less than half of that is, stop the task that began last and
+    /// run it again later [default: no condition]
+    #[arg(long, value_name = "SIZE", value_parser = parse::size_above_0)]
+    memfree: Option<u64>,
+
+    /// Start no task while more than N threads of the machine run or could run (N% of the CPUs: 150%) [default: no condition]
+    #[arg(long, value_name = "N|N%", value_parser = parse::load)]
+    load: Option<f64>,
+
     /// Keep one instance per worker instead of a fresh one per task: far cheaper calls, but state may carry over
     #[arg(long)]
     reuse: bool,
@@ -205,6 +218,16 @@ impl WorkerArgs {
             Some(jobs) => pool.workers(jobs.workers()),
             None => pool,
         }
+    }
+
+    /// When tasks may start.
+    pub fn admission(&self) -> Admission {
+        Admission { free_memory_bytes: self.memfree, load: self.load, ..Admission::default() }
+    }
+
+    /// How many items may be taken beyond one per worker.
+    pub fn ahead(&self) -> Option<u64> {
+        self.ahead
     }
 
     /// Fresh or reused ones.

@@ -51,6 +51,16 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A load as `--load` takes it: a number of threads, or percent of the CPUs that this process may use.
+pub fn load(text: &str) -> Result<f64, String> {
+    let (number, unit) = match text.strip_suffix('%') {
+        None => (text, 1.0),
+        Some(percent) => (percent, std::thread::available_parallelism().map_or(1.0, |cpus| cpus.get() as f64) / 100.0),
+    };
+    let load = number.parse::<f64>().ok().filter(|load| load.is_finite() && *load >= 0.0);
+    load.map(|load| load * unit).ok_or_else(|| "give a number of threads (4), or percent of the CPUs (150%)".to_owned())
+}
+
 /// Where pieces may be cut: `lines`, `bytes` or `record:N`.
 pub fn split_at(text: &str) -> Result<SplitAt, String> {
     match (text, text.strip_prefix("record:")) {
@@ -173,6 +183,17 @@ mod tests {
         assert_eq!(duration("1m"), Ok(Duration::from_secs(60)));
         for text in ["", "2", "0s", "-1s", "s", "2 parsecs"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn loads_are_threads_or_percent_of_the_cpus() {
+        let cpus = std::thread::available_parallelism().unwrap().get() as f64;
+        assert_eq!(load("3.5"), Ok(3.5));
+        assert_eq!(load("0"), Ok(0.0));
+        assert_eq!(load("50%"), Ok(cpus / 2.0));
+        for text in ["", "%", "-1", "x", "inf", "nan%"] {
+            assert!(load(text).is_err(), "{text}");
         }
     }
 

@@ -27,6 +27,8 @@ pub(super) struct Crew {
     pub waker: Waker,
     pub sandbox: Sandbox,
     pub start_timeout: Duration,
+    /// For how long processes may have nothing to do; `None` is for ever.
+    pub idle_timeout: Option<Duration>,
     /// Layers of confinement of which the caller has been told that they are missing.
     pub told_missing: Vec<Layer>,
     /// The last job's number.
@@ -58,6 +60,7 @@ impl Crew {
             waker,
             sandbox,
             start_timeout,
+            idle_timeout: None,
             told_missing: Vec::new(),
             job: 0,
             ticket: 0,
@@ -67,6 +70,20 @@ impl Crew {
     /// Checks what it cannot do for any job.
     pub fn check(&self, job: &Job) -> Result<()> {
         if self.keeper.is_none() { refuse_timeout(job, BuiltIn::Threads) } else { Ok(()) }
+    }
+
+    /// Gets ready for a run: workers that have been killed because they had nothing to do leave their places.
+    pub fn begin_run(&mut self) {
+        if self.keeper.as_ref().is_some_and(Keeper::begin_run) {
+            (0..self.workers.len()).for_each(|index| drop(self.take_worker(index, End::Killed)));
+        }
+    }
+
+    /// Lets workers expire, where they are to.
+    pub fn end_run(&self) {
+        if let (Some(keeper), Some(time)) = (&self.keeper, self.idle_timeout) {
+            keeper.end_run(time);
+        }
     }
 
     /// The process ids of those that run.

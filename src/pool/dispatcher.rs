@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::admission::{Gate, LOOK};
 use super::completion::complete;
 use super::crew::{Crew, End, OUTER_WAKER, PROCESS, WAKER};
 use super::foreign::Foreign;
@@ -56,6 +57,9 @@ pub(super) struct Dispatcher<'pool> {
     pub(super) refusals: u32,
     pub(super) lost: Vec<(u32, String)>,
     pub(super) unconfined: Vec<Missing>,
+    pub(super) gate: Gate,
+    /// Tasks that gave their memory back and will run again: their worker and position.
+    pub(super) requeued: Vec<(u32, u64)>,
 }
 
 /// For how long to wait.
@@ -82,6 +86,7 @@ const MAX_ENDED: usize = 4 * SLOTS;
 const MAX_WAIT: Duration = Duration::from_millis(2);
 impl<'pool> Dispatcher<'pool> {
     pub fn new(pool: &'pool mut Crew, job: Prepared, executor: Option<Box<dyn Executor + 'pool>>) -> Self {
+        pool.begin_run();
         pool.job += 1;
         pool.keeper.iter().for_each(|keeper| keeper.set_timeout(job.limits.timeout));
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -90,6 +95,7 @@ impl<'pool> Dispatcher<'pool> {
             pool,
             foreign: executor.map(Foreign::new),
             policy: Policy::new(job.retries, job.halt),
+            gate: Gate::new(job.admission.clone()),
             job: Arc::new(job),
             spec: None,
             waiting: VecDeque::new(),
@@ -107,6 +113,7 @@ impl<'pool> Dispatcher<'pool> {
             refusals: 0,
             lost: Vec::new(),
             unconfined: Vec::new(),
+            requeued: Vec::new(),
         }
     }
 
@@ -134,6 +141,11 @@ impl<'pool> Dispatcher<'pool> {
         self.error.take()
     }
 
+    /// How many tasks can run at a time, as far as that is known; at least one.
+    pub fn places(&self) -> u64 {
+        self.pool.workers.len().max(1) as u64
+    }
+
     /// Whether the run takes no more tasks.
     pub fn is_stopped(&self) -> bool {
         self.stopped != Stop::No || self.error.is_some() || self.policy.is_halted()
@@ -145,7 +157,8 @@ impl<'pool> Dispatcher<'pool> {
             Some(worker) => worker.held.len() < self.depth,
             None => !self.full,
         };
-        let can_take = !self.is_stopped() && self.waiting.is_empty() && self.ended.len() < MAX_ENDED;
+        let can_take =
+            !self.is_stopped() && self.gate.is_open() && self.waiting.is_empty() && self.ended.len() < MAX_ENDED;
         let has_room = || match &self.foreign {
             Some(foreign) => foreign.executor.has_room(),
             None => self.pool.workers.iter().any(room),
@@ -226,6 +239,9 @@ impl<'pool> Dispatcher<'pool> {
 
     /// Gives a task to a worker, or back where none has room.
     fn place(&mut self, pending: Pending) -> Option<Pending> {
+        if !self.gate.is_open() {
+            return Some(pending);
+        }
         if let Some(foreign) = &mut self.foreign {
             return foreign.place(self.pool.next_ticket(), pending);
         }
@@ -318,6 +334,7 @@ impl<'pool> Dispatcher<'pool> {
         self.heed_stop();
         self.end_silent();
         self.end_unready();
+        self.heed_machine();
         self.retry_due();
         self.place_waiting();
         self.take_back_for_idle();
@@ -427,6 +444,9 @@ impl<'pool> Dispatcher<'pool> {
             timeout = timeout.or(Some(Duration::from_secs(1)));
         }
         let mut shorten = |to: Duration| timeout = Some(timeout.map_or(to, |timeout| timeout.min(to)));
+        if self.gate.is_guarded() {
+            shorten(LOOK);
+        }
         let mut nothing_there = true;
         self.policy.next_due().into_iter().for_each(&mut shorten);
         for worker in self.pool.workers.iter().flatten() {
@@ -484,6 +504,7 @@ impl Drop for Dispatcher<'_> {
         self.heed_stop();
         self.condemn_busy();
         self.pool.waker.clear();
+        self.pool.end_run();
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::admission::LOOK;
 use super::dispatcher::{Dispatcher, Wait};
 use super::held::Pending;
 use super::prepare::MAP;
@@ -38,12 +39,13 @@ impl Dispatcher<'_> {
     pub(super) fn turn_foreign(&mut self, wait: Wait) {
         self.hear();
         self.heed_stop();
+        self.heed_machine();
         self.retry_due();
         self.place_waiting();
         self.hear();
         if self.ended.is_empty() && self.lost.is_empty() && self.error.is_none() {
-            let due = self.policy.next_due();
-            let at_most = wait.at_most().into_iter().chain(due).min();
+            let look = self.gate.is_guarded().then_some(LOOK);
+            let at_most = wait.at_most().into_iter().chain(self.policy.next_due()).chain(look).min();
             self.foreign.iter_mut().for_each(|foreign| foreign.executor.wait(at_most));
             self.pool.waker.clear();
             self.hear();

@@ -31,6 +31,7 @@ pub(super) struct Keeper {
     orders: Option<Sender<Order>>,
     started: Receiver<(u64, Start)>,
     thread: Option<JoinHandle<()>>,
+    idle: Idle,
 }
 
 /// Says which task of a worker was killed for its time: the ticket and 1, or 0.
@@ -45,10 +46,54 @@ impl KilledFor {
     }
 }
 
+/// Says from when on a pool's workers have nothing to do, between its keeper, which ends them after a while, and its next run.
+#[derive(Clone, Debug, Default)]
+struct Idle(Arc<AtomicU64>);
+
+/// The pool has a run.
+const IN_USE: u64 = 0;
+/// The keeper has ended the workers.
+const EXPIRED: u64 = u64::MAX;
+
+impl Idle {
+    /// A run begins; says whether the workers have been ended.
+    fn end(&self) -> bool {
+        // Whatever the keeper does after it does to a pool that is in use.
+        self.0.swap(IN_USE, Ordering::AcqRel) == EXPIRED
+    }
+
+    /// Ends the workers with `end`, if their time (nanoseconds from when they had nothing to do) is over and no run begins. Gives
+    /// the moment at which to look again.
+    fn expire(&self, after_ns: u64, now: u64, end: impl FnOnce()) -> u64 {
+        let since = self.0.load(Ordering::Relaxed);
+        if since == IN_USE || since == EXPIRED {
+            return u64::MAX;
+        }
+        let at = since.saturating_add(after_ns);
+        if at > now {
+            return at;
+        }
+        if self.0.compare_exchange(since, EXPIRED, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            end();
+        }
+        u64::MAX
+    }
+}
+
 enum Order {
-    Start { id: u64, socket: Socket, clock: TaskClock, place: PlaceReader, killed_for: KilledFor },
-    Forget { id: u64 },
+    Start {
+        id: u64,
+        socket: Socket,
+        clock: TaskClock,
+        place: PlaceReader,
+        killed_for: KilledFor,
+    },
+    Forget {
+        id: u64,
+    },
     Timeout(Option<Duration>),
+    /// The pool has no run any more; its workers are killed after this time.
+    Rest(Duration),
 }
 
 impl Keeper {
@@ -56,9 +101,22 @@ impl Keeper {
     pub fn start(exe: PathBuf, waker: Waker) -> io::Result<Keeper> {
         let (orders, incoming) = unbounded();
         let (reports, started) = unbounded();
-        let keep = move || keep(&exe, &incoming, &reports, &waker);
+        let idle = Idle::default();
+        let of_thread = idle.clone();
+        let keep = move || keep(&exe, &incoming, &reports, &waker, &of_thread);
         let thread = std::thread::Builder::new().name("wrun-keeper".into()).spawn(keep)?;
-        Ok(Keeper { orders: Some(orders), started, thread: Some(thread) })
+        Ok(Keeper { orders: Some(orders), started, thread: Some(thread), idle })
+    }
+
+    /// Notes that a run begins; says whether all workers have been killed since the last one, because they had nothing to do.
+    pub fn begin_run(&self) -> bool {
+        self.idle.end()
+    }
+
+    /// Notes that a run has ended: after this time all workers are killed, unless another run begins.
+    pub fn end_run(&self, expire_after: Duration) {
+        self.idle.0.store(monotonic_ns().max(1), Ordering::Release);
+        self.order(Order::Rest(expire_after));
     }
 
     /// Starts a process for the worker `id`, which gets `socket`; its deadlines are kept by `clock`, and `place` is asked before it
@@ -172,10 +230,11 @@ impl Guarded {
     }
 }
 
-fn keep(exe: &std::path::Path, orders: &Receiver<Order>, started: &Sender<(u64, Start)>, waker: &Waker) {
+fn keep(exe: &std::path::Path, orders: &Receiver<Order>, started: &Sender<(u64, Start)>, waker: &Waker, idle: &Idle) {
     let mut guarded: HashMap<u64, Guarded> = HashMap::new();
     let mut timeout_ns = None;
     let mut look_at = u64::MAX;
+    let mut expire_after_ns = u64::MAX;
     loop {
         let order = if timeout_ns.is_none() && look_at == u64::MAX {
             orders.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -188,6 +247,7 @@ fn keep(exe: &std::path::Path, orders: &Receiver<Order>, started: &Sender<(u64, 
             Ok(Order::Timeout(timeout)) => {
                 timeout_ns = timeout.map(|timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
             }
+            Ok(Order::Rest(time)) => expire_after_ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
             Ok(Order::Forget { id }) => {
                 guarded.remove(&id);
             }
@@ -209,6 +269,8 @@ fn keep(exe: &std::path::Path, orders: &Receiver<Order>, started: &Sender<(u64, 
         }
         let now = monotonic_ns();
         look_at = guarded.values_mut().map(|worker| worker.check(timeout_ns, now)).min().unwrap_or(u64::MAX);
+        let expire = || guarded.values().for_each(|worker| worker.killer.kill());
+        look_at = look_at.min(idle.expire(expire_after_ns, now, expire));
     }
 }
 

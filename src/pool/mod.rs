@@ -12,6 +12,7 @@
 //! The thread that asks a run for its next outcome drives all of it; nothing happens behind its back but the keeper's
 //! work, so there are no locks, and a slow consumer slows the source down.
 
+mod admission;
 mod arguments;
 mod completion;
 mod crew;
@@ -85,6 +86,7 @@ pub struct PoolBuilder {
     worker_exe: Option<PathBuf>,
     sandbox: Sandbox,
     start_timeout: Option<Duration>,
+    idle_timeout: Option<Duration>,
 }
 
 impl PoolBuilder {
@@ -158,6 +160,14 @@ impl PoolBuilder {
         self
     }
 
+    /// Lets worker processes end when there was no run for so long; unless set, they live as long as the pool. The next run starts
+    /// new ones.
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = Some(timeout);
+        self
+    }
+
     /// Makes the pool. Workers start when there is work for them.
     ///
     /// # Errors
@@ -191,7 +201,9 @@ impl PoolBuilder {
     fn assemble(self, workers: usize, exe: Option<PathBuf>, backend: Option<Box<dyn Backend>>) -> Result<Pool> {
         let sandbox = if exe.is_some() { self.sandbox } else { Sandbox::Off };
         let crew = Crew::new(workers, exe, sandbox, self.start_timeout.unwrap_or(PoolBuilder::START_TIMEOUT));
-        Ok(Pool { crew: crew.map_err(|error| Error::system("cannot make a pool", error))?, backend })
+        let mut crew = crew.map_err(|error| Error::system("cannot make a pool", error))?;
+        crew.idle_timeout = self.idle_timeout;
+        Ok(Pool { crew, backend })
     }
 
     /// Makes the pool around a worker that has been started already.
@@ -215,6 +227,7 @@ impl PoolBuilder {
         crew.workers = (0..self.worker_count()?.get()).map(|_| None).collect();
         crew.sandbox = self.sandbox;
         crew.start_timeout = self.start_timeout.unwrap_or(crew.start_timeout);
+        crew.idle_timeout = self.idle_timeout;
         Ok(Pool { crew, backend: None })
     }
 

@@ -8,7 +8,7 @@ use super::dispatcher::{Dispatcher, Wait};
 use super::held::Pending;
 use super::prepare::{MAP, Prepared, REDUCE, Stdio};
 use crate::backend::{Assignment, Backend, Call, Executor, News, TaskEnd};
-use crate::{Error, Halt, Job, Result, Retries, Waker};
+use crate::{Admission, Error, Halt, Job, Result, Retries, Waker};
 
 impl Backend for Pool {
     fn start<'a>(&'a mut self, job: &Job, waker: &Waker) -> Result<Box<dyn Executor + 'a>> {
@@ -16,7 +16,9 @@ impl Backend for Pool {
         if let Some(backend) = backend {
             return backend.start(job, waker);
         }
-        let job = Job { retries: Retries::default(), halt: Halt::Never, ..job.clone() };
+        // The other run's affair.
+        let (retries, halt, admission) = (Retries::default(), Halt::Never, Admission::default());
+        let job = Job { retries, halt, admission, ..job.clone() };
         let prepared = Prepared::new(&job, Stdio::Captured)?;
         crew.check(&job)?;
         crew.poll.add(waker, OUTER_WAKER).map_err(|error| Error::system("cannot watch a run", error))?;

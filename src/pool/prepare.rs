@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use crate::ipc::wire::{InputRange, JobSpec};
 use crate::job::Instances;
 use crate::module::Entry;
-use crate::{Access, Directory, Error, Grants, Halt, Input, Job, Limits, Module, Result, Retries, Task};
+use crate::{Access, Admission, Directory, Error, Grants, Halt, Input, Job, Limits, Module, Result, Retries, Task};
 
 /// A job as workers get it.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub(super) struct Prepared {
     pub limits: Limits,
     pub retries: Retries,
     pub halt: Halt,
+    pub admission: Admission,
     /// The files of the shared inputs, by their number in a worker's table.
     pub files: Vec<Input>,
     /// The directories that tasks may use.
@@ -92,7 +93,19 @@ impl Prepared {
         let directories = job.grants.directories.clone();
         let (retries, halt) = (job.retries, job.halt);
         let core_dumps = job.core_dumps;
-        Ok(Prepared { module: job.module.clone(), core_dumps, limits, retries, halt, files, directories, stdio, spec })
+        let admission = job.admission.clone();
+        Ok(Prepared {
+            module: job.module.clone(),
+            core_dumps,
+            limits,
+            retries,
+            halt,
+            admission,
+            files,
+            directories,
+            stdio,
+            spec,
+        })
     }
 
     /// What its workers load.

@@ -42,6 +42,8 @@ pub(super) struct Feed<'pool, S> {
     ticks: bool,
     pub stats: RunStats,
     first_index: u64,
+    /// The most tasks that may be under way.
+    most: u64,
     observer: Option<Observer<'pool>>,
 }
 
@@ -87,6 +89,7 @@ impl<'pool, S: Source> Run<'pool, S> {
             ticks: true,
             stats: RunStats::default(),
             first_index: 0,
+            most: u64::MAX,
             observer: None,
         };
         Run { feed, order: Order::ByItem { waiting: VecDeque::new(), next: 0, bytes: 0, descriptors: 0 } }
@@ -103,6 +106,14 @@ impl<'pool, S: Source> Run<'pool, S> {
     #[must_use]
     pub fn first_index(mut self, index: u64) -> Self {
         self.feed.first_index = index;
+        self
+    }
+
+    /// Takes no more than `ahead` tasks from the source beyond one for each worker, before earlier ones have ended: for sources whose
+    /// items are costly to have. Unless set, that follows from how long tasks take, and is at most some thousands.
+    #[must_use]
+    pub fn ahead(mut self, ahead: u64) -> Self {
+        self.feed.most = ahead.saturating_add(self.feed.dispatcher.places());
         self
     }
 
@@ -240,7 +251,8 @@ fn held_descriptors(outcome: &Outcome) -> usize {
 impl<S: Source> Feed<'_, S> {
     /// Takes a task from the source where a worker has room for it. Says whether it is worth trying again.
     pub fn take_one(&mut self) -> bool {
-        if self.exhausted || self.pending || !self.dispatcher.has_room() {
+        let is_full = self.stats.taken - self.stats.done >= self.most;
+        if self.exhausted || self.pending || is_full || !self.dispatcher.has_room() {
             return false;
         }
         // Where nothing is under way, no descriptor will become free by waiting.
@@ -301,6 +313,12 @@ impl<S: Source> Feed<'_, S> {
         }
         while let Some(lost) = self.dispatcher.next_lost() {
             self.tell(&lost_event(&lost));
+        }
+        if let Some(shortage) = self.dispatcher.gate.news.take() {
+            self.tell(&Event::HeldUp(&shortage));
+        }
+        for (worker, index) in std::mem::take(&mut self.dispatcher.requeued) {
+            self.tell(&Event::Requeued { worker, index });
         }
         let (observer, stats) = (&mut self.observer, &self.stats);
         self.dispatcher.policy.tell_retries(|outcome, delay| {

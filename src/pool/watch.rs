@@ -20,7 +20,7 @@ impl Dispatcher<'_> {
     /// Gives workers that have nothing to do what others hold and have not begun.
     pub(super) fn take_back_for_idle(&mut self) {
         let idle = |worker: &Option<Worker>| worker.as_ref().map_or(!self.full, |worker| worker.held.is_empty());
-        if self.is_stopped() || !self.pool.workers.iter().any(idle) {
+        if self.is_stopped() || !self.gate.is_open() || !self.pool.workers.iter().any(idle) {
             return;
         }
         let Some(busiest) = self.pool.workers.iter_mut().flatten().max_by_key(|worker| worker.held.len()) else {

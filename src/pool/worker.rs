@@ -178,6 +178,11 @@ impl Worker {
         }
     }
 
+    /// Whether its tasks can be stopped.
+    pub fn can_be_killed(&self) -> bool {
+        self.process().is_some()
+    }
+
     /// Where it says that the task with this ticket was when its time was over.
     pub fn place(&self, ticket: u64) -> Option<Place> {
         self.ring.place().read(ticket)

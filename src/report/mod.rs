@@ -240,6 +240,10 @@ impl Report {
                 self.screen.notice(&format!("halted: {}", message(&why.to_string())));
             }
             // Nobody knows how long it will be until the next result.
+            Event::HeldUp(shortage) => self.screen.notice(&format!("no task starts for now: {shortage}")),
+            Event::Requeued { index, .. } => {
+                self.screen.notice(&format!("task {index} was stopped for the memory that it had, and runs again later"));
+            }
             Event::Waiting => self.flush_quietly(),
             // The run has just waited, if only for a moment: the last look at the clock may be long ago.
             Event::Tick => self.progress.iter_mut().for_each(Pace::look_now),

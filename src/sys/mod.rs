@@ -5,6 +5,7 @@ mod attack_tests;
 pub mod compiler_process;
 pub mod fault;
 pub mod interrupt;
+pub mod machine;
 pub mod memory_file;
 pub mod path_access;
 pub mod poll;

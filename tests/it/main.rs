@@ -1,5 +1,6 @@
 //! Tests of the library and of the real binary; one file per area.
 
+mod admission;
 mod arguments;
 mod at_scale;
 mod backends;

@@ -1,0 +1,38 @@
+//! How much memory this process may still use, and how busy the machine is.
+//!
+//! Sources: proc_meminfo(5), proc_loadavg(5), cgroups(7) and the kernel's cgroup-v2.rst for `memory.*`.
+
+use std::fs;
+use std::path::Path;
+
+use procfs_core::{FromRead, LoadAverage, Meminfo};
+
+use crate::admission::Machine;
+
+/// Measures this machine. What cannot be read is taken to be there.
+pub fn measure() -> Machine {
+    let meminfo = Meminfo::from_file("/proc/meminfo");
+    let available = meminfo.ok().and_then(|meminfo| meminfo.mem_available).unwrap_or(u64::MAX);
+    // This thread is one of those that run.
+    let load = LoadAverage::from_file("/proc/loadavg").map_or(0.0, |load| f64::from(load.cur.saturating_sub(1)));
+    let own_group = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let left = own_group.lines().find_map(|line| line.strip_prefix("0::/")).and_then(left_in_groups);
+    Machine { free_memory_bytes: available.min(left.unwrap_or(u64::MAX)), load }
+}
+
+/// What the limits of this control group and those around it leave. Pages of files can be dropped, so they do not count as used.
+fn left_in_groups(group: &str) -> Option<u64> {
+    let root = Path::new("/sys/fs/cgroup");
+    let groups = Path::new(group).ancestors().map(|group| root.join(group));
+    groups.filter_map(|group| left_in_group(&group)).min()
+}
+
+fn left_in_group(group: &Path) -> Option<u64> {
+    let number = |name: &str| fs::read_to_string(group.join(name)).ok()?.trim().parse::<u64>().ok();
+    let (most, used) = (number("memory.max")?, number("memory.current")?);
+    let stat = fs::read_to_string(group.join("memory.stat")).ok()?;
+    let bytes = |name: &str| stat.lines().find_map(|line| line.strip_prefix(name)?.parse::<u64>().ok()).unwrap_or(0);
+    // Memory files count as files, too, and cannot be dropped.
+    let droppable = bytes("file ").saturating_sub(bytes("shmem "));
+    Some(most.saturating_sub(used.saturating_sub(droppable)))
+}
