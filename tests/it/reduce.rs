@@ -41,6 +41,17 @@ fn a_merge_of_no_items_runs_once_without_inputs() {
 }
 
 #[test]
+fn a_merge_does_not_see_the_inputs_that_tasks_share() {
+    let merged = within_patience(|| {
+        let shared = file(b"shared");
+        let job = echo_job().input("shared", input(&shared));
+        let mut pool = pool(1);
+        pool.map(&job, ["a", "b"].into_iter()).expect("a run").reduce("concatenate", |_| {}).expect("a merge")
+    });
+    assert_eq!(text(&merged), "ab");
+}
+
+#[test]
 fn a_merge_ends_however_many_items_end_at_the_same_time() {
     // The end of the source may be found only when nothing is under way any more.
     within_patience(|| {
