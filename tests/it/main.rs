@@ -1,6 +1,7 @@
 //! Tests of the library and of the real binary; one file per area.
 
 mod arguments;
+mod arrays;
 mod at_scale;
 mod changed_inputs;
 mod cli_errors;
