@@ -94,8 +94,7 @@ fn input_find(mut guest: Guest<'_>, name: u32, len: u32) -> Result<i32> {
     let longest = guest.data().job.spec.inputs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let wanted = copy(&mut guest, "input_find", format_args!("{name:#x}, {len}"), (name, len), longest + 1)?;
     let state = guest.data();
-    let mut shared = state.job.spec.inputs.iter().filter(|_| !state.merges);
-    let shared = shared.position(|(name, _)| name.as_bytes() == wanted);
+    let shared = state.job.spec.inputs.iter().position(|(name, _)| name.as_bytes() == wanted);
     Ok(shared.map_or(wrun_abi::NOT_FOUND, |index| (state.own_inputs.len() + index) as i32))
 }
 

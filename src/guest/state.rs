@@ -22,7 +22,7 @@ pub(super) struct State {
     pub argument: GuestArgument,
     /// The inputs of this task alone, which come before the job's.
     pub own_inputs: Vec<GuestInput>,
-    /// Whether the task merges results, which are all its inputs then: it does not see those that tasks share.
+    /// Whether the task merges results: then inputs that tasks share are not counted, and found by name alone.
     pub merges: bool,
     pub output: Vec<u8>,
     pub output_file: Option<(File, u64)>,
@@ -58,7 +58,7 @@ impl State {
         }
     }
 
-    /// All inputs that the task sees.
+    /// The inputs that the task sees by position.
     pub fn input_count(&self) -> usize {
         self.own_inputs.len() + if self.merges { 0 } else { self.job.inputs.len() }
     }
@@ -67,7 +67,7 @@ impl State {
     pub fn input(&self, index: usize) -> Option<&GuestInput> {
         match index.checked_sub(self.own_inputs.len()) {
             None => self.own_inputs.get(index),
-            Some(shared) => self.job.inputs.get(shared).filter(|_| !self.merges),
+            Some(shared) => self.job.inputs.get(shared),
         }
     }
 

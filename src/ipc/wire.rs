@@ -37,7 +37,7 @@ pub struct TaskSlot {
     pub function: u32,
 }
 
-/// The job's function whose tasks merge results: those are all their inputs.
+/// The job's function whose tasks merge results, which alone they see as inputs by position.
 pub const MERGE: u32 = 1;
 
 impl TaskSlot {

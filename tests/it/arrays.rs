@@ -102,7 +102,7 @@ fn rows_whose_task_failed_are_told_and_can_be_run_again() {
     assert_eq!(success(&shown), "float64 [2, 2]\n2 3\n4 5\n");
     let outside = run(&["run", &npy, "--call", "show", "--file", &format!("{name}[1:4]")]);
     let text = format!("wrun: rows 1:4 do not lie in the array of input {name:?}, which has 3 rows\n");
-    assert_eq!((outside.status.code(), stderr(&outside)), (Some(1), text));
+    assert_eq!((outside.status.code(), stderr(&outside)), (Some(2), text));
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn what_is_no_array_of_numbers_is_refused_before_anything_runs() {
     ] {
         let refused = run(&["map", &guest("npy"), "--call", "show", "--split", "1K", "--split-at", "rows", &file]);
         let text = stderr(&refused);
-        assert_eq!((refused.status.code(), text.lines().count()), (Some(1), 1), "{text}");
+        assert_eq!((refused.status.code(), text.lines().count()), (Some(2), 1), "{text}");
         assert!(text.starts_with("wrun: ") && text.contains(&file) && text.contains(what), "{text}");
     }
 }
