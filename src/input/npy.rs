@@ -34,7 +34,7 @@ use crate::{Error, Result, Task};
 /// assert_eq!((array.dtype().to_string(), array.shape()), ("<i2".to_owned(), &[3, 2][..]));
 /// assert_eq!(array.rows(1..3)?.len(), 8);
 /// let tasks: Vec<_> = array.split(SplitSize::Pieces(2))?.map(|task| task.argument).collect();
-/// assert_eq!(tasks, [b"a.npy[0:1]".into(), b"a.npy[1:3]".into()]);
+/// assert_eq!((&tasks[0][..], &tasks[1][..]), (&b"a.npy[0:1]"[..], &b"a.npy[1:3]"[..]));
 /// # Ok::<(), wrun::Error>(())
 /// ```
 #[derive(Clone, Debug)]
