@@ -14,14 +14,16 @@
 demo: build guests
 	@examples/demo.sh
 
+# The SDK's parts for Arrow and ndarray are compiled without optimisation, which takes a fraction of the time.
 test: guests
 	cargo test --release --workspace
+	cargo test -p wrun-guest --all-features --lib
 
 check: toolchain
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
-	cargo clippy --release -p wrun-guest --target wasm32-wasip1 -- -D warnings
+	cargo clippy --release -p wrun-guest --all-features --target wasm32-wasip1 -- -D warnings
 	$(MAKE) -C examples/guests check test
 
 SOAK_TASKS ?= 1000000

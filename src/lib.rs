@@ -31,7 +31,7 @@ pub use error::Error;
 pub use event::{Event, NoStatus, Outcome, Output, RunStats, Status, TaskError, TaskStats};
 pub use failure::{Halt, HaltAt, Halted, Retries};
 pub use grants::{Access, Directory, Grants};
-pub use input::{Input, Pieces, SplitAt, SplitSize};
+pub use input::{Input, Npy, NpyPieces, Pieces, SplitAt, SplitSize};
 pub use job::{Finished, Job, Limits, Task};
 pub use key::{NoTaskKey, TaskKey, TaskKeys};
 pub use module::{Compiler, Description, Module};

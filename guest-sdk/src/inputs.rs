@@ -8,7 +8,7 @@ use crate::{Error, FromTask, Input, Task};
 /// The task's inputs, by position or by name.
 ///
 /// A task's own file or piece comes first, where the job's items are such, then the job's shared inputs in the order
-/// of the command line. For a reduce task they are the results that it merges, in order.
+/// of the command line. For a reduce task they are the results that it merges, in order; it finds shared inputs by name only.
 ///
 /// ```
 /// # use wrun_guest::{Error, Inputs, TestTask};
@@ -49,7 +49,8 @@ impl<'t> Inputs<'t> {
 
     /// The input of that name, where there is one; a name is what `--input NAME=PATH` gives.
     pub fn find(&self, name: &str) -> Option<Input<'t>> {
-        host::input_find(name).and_then(|index| self.get(index))
+        // A merge finds inputs by name that it does not count.
+        host::input_find(name).map(|index| Input::new(self.task, index))
     }
 
     /// The input of that name, for tasks that cannot work without it.

@@ -26,11 +26,13 @@
 //! | [`Json<T>`] | the argument, parsed as JSON |
 //! | [`Input`] | the task's first input, to be mapped whole or in parts, never copied |
 //! | [`Inputs`] | all inputs: the task's own, then those that the job shares; or what a reduce task merges |
+//! | [`NpyView<T>`] | the array in the task's `.npy` file, or rows of it, mapped and never copied |
+//! | [`NpyInput`] | the same before anything of it is mapped, for arrays of any type and size |
 //! | [`TaskIndex`] | the item's position in the job |
 //! | [`Output`] | a writer to the result, for results that grow as they are found |
 //! | `&`[`Task`] | everything, for extractors of your own |
 //!
-//! What it returns is its result, if it implements [`IntoOutput`]: text, bytes, numbers, [`Json<T>`], nothing, or a
+//! What it returns is its result, if it implements [`IntoOutput`]: text, bytes, numbers, [`Json<T>`], an array ([`Npy`]), nothing, or a
 //! `Result` of those with any error that can be displayed. A panic fails the task with its message and location.
 //!
 //! The order in the code: a [`Task`] is what the export of [`task`](macro@task) makes; [`FromTask`] takes from it; [`Input`] maps
@@ -43,6 +45,8 @@
 extern crate self as wrun_guest;
 
 mod argument;
+#[cfg(feature = "arrow")]
+pub mod arrow;
 mod error;
 mod input;
 mod inputs;
@@ -50,6 +54,8 @@ mod inputs;
 mod json;
 mod lines;
 mod log;
+mod npy;
+mod npy_output;
 mod output;
 pub mod raw;
 mod task;
@@ -63,12 +69,15 @@ pub use inputs::Inputs;
 pub use json::Json;
 pub use lines::{Line, Lines};
 pub use log::log;
+pub use npy::{Element, NpyInput, NpyView};
+pub use npy_output::{Npy, NpyBuffer};
 pub use output::{IntoOutput, Output};
 pub use raw::{OutputBuffer, Pod, Window};
 pub use task::{FromTask, Task, TaskIndex};
 #[cfg(not(target_family = "wasm"))]
 pub use test_task::TestTask;
 pub use wrun_abi::Level;
+pub use wrun_npy::{Dtype, Kind as DtypeKind, Order as ByteOrder};
 
 /// Makes a function a task that `wrun` can call by the function's name.
 ///

@@ -34,6 +34,11 @@ impl<'t> Output<'t> {
         Output { _task: PhantomData }
     }
 
+    /// The same writer, for what takes one by value.
+    pub(crate) fn reborrow(&mut self) -> Output<'_> {
+        Output { _task: PhantomData }
+    }
+
     /// Appends these bytes.
     pub fn append(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
@@ -79,7 +84,7 @@ impl<'t> FromTask<'t> for Output<'t> {
     message = "`{Self}` cannot be the result of a task",
     label = "wrun does not know how to write this as a task's result",
     note = "a result is `()`, text (`String`, `&str`), bytes (`Vec<u8>`, `&[u8]`), a number, `bool`, `char`, `Json<T>` with \
-            `T: Serialize`, `OutputBuffer`, or a `Result` of one of these with an error that implements `Display`"
+            `T: Serialize`, `OutputBuffer`, `Npy`, or a `Result` of one of these with an error that implements `Display`"
 )]
 pub trait IntoOutput {
     /// Writes the value to the task's result, or says why the task has failed.

@@ -89,7 +89,7 @@ impl Task {
     message = "`{Self}` cannot be a parameter of a task",
     label = "wrun does not know how to make this from a task",
     note = "a parameter is `&str`, `String`, `&[u8]`, `Vec<u8>`, a number, `bool`, `char`, `Json<T>` with `T: Deserialize`, \
-            `Input`, `Inputs`, `TaskIndex`, `Output`, `&Task`, or a type of yours that implements `wrun_guest::FromTask`"
+            `Input`, `Inputs`, `NpyInput`, `NpyView`, `TaskIndex`, `Output`, `&Task`, or a type of yours that implements `wrun_guest::FromTask`"
 )]
 pub trait FromTask<'t>: Sized {
     /// The value, or why it cannot be made, which becomes the task's error message.
@@ -131,7 +131,10 @@ impl<'t> FromTask<'t> for TaskIndex {
 #[doc(hidden)]
 pub fn run(body: impl FnOnce(&Task) -> Result<(), Error>) -> i32 {
     host::prepare_instance();
-    match body(&Task::new()) {
+    let result = body(&Task::new());
+    #[cfg(feature = "arrow")]
+    crate::raw::shared::end_task();
+    match result {
         Ok(()) => wrun_abi::TASK_OK,
         Err(error) => {
             host::fail(&error.to_string());

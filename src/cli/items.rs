@@ -11,10 +11,11 @@ use std::rc::Rc;
 use std::task::{Poll, ready};
 
 use anyhow::{Context as _, bail};
-use wrun::{Input, Pieces, Source, SplitAt, SplitSize, Task, Waker};
+use wrun::{Input, NpyPieces, Pieces, Source, SplitAt, SplitSize, Task, Waker};
 
 use super::lines::Lines;
-use super::{parse, usage};
+use super::parse::{self, CutAt};
+use super::usage;
 use crate::report::ItemsAre;
 
 /// Where the items come from, and what they are.
@@ -45,9 +46,10 @@ pub struct ItemArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     split_into: Option<u64>,
 
-    /// Cut only after line ends (lines), anywhere (bytes), or at multiples of N bytes (record:N) [default: lines]
+    /// Cut only after line ends (lines), anywhere (bytes), at multiples of N bytes (record:N), or between rows of the array in a
+    /// .npy file (rows) [default: rows for files named .npy, lines for others]
     #[arg(long, value_name = "WHERE", value_parser = parse::split_at)]
-    split_at: Option<SplitAt>,
+    split_at: Option<CutAt>,
 }
 
 /// The tasks of a `map`, made as they are asked for.
@@ -55,8 +57,8 @@ pub struct Items {
     names: Names,
     kind: Kind,
     longest: usize,
-    /// Pieces of the file that is being split.
-    pieces: Option<(Vec<u8>, Pieces)>,
+    /// Pieces of the file that is being split, and its name.
+    pieces: Option<(Vec<u8>, Cut)>,
     taken: u64,
     total: Rc<Cell<Option<u64>>>,
     failure: Rc<RefCell<Option<anyhow::Error>>>,
@@ -71,7 +73,33 @@ enum Names {
 enum Kind {
     Text,
     Files,
-    Split(SplitSize, SplitAt),
+    Split(SplitSize, Option<CutAt>),
+}
+
+/// A file that is being split.
+enum Cut {
+    Bytes(Pieces),
+    Rows(NpyPieces),
+}
+
+impl Cut {
+    /// Opens a file to be split; where no place is told, its name tells it.
+    fn open(name: &[u8], size: SplitSize, at: Option<CutAt>) -> wrun::Result<Cut> {
+        let by_name = if name.ends_with(b".npy") { CutAt::Rows } else { CutAt::Bytes(SplitAt::Lines) };
+        match at.unwrap_or(by_name) {
+            CutAt::Bytes(at) => open(name)?.split(size, at).map(Cut::Bytes),
+            CutAt::Rows => Input::npy(OsStr::from_bytes(name))?.split(size).map(Cut::Rows),
+        }
+    }
+
+    /// How many pieces there are at most.
+    fn most(&self) -> u64 {
+        let (_, most) = match self {
+            Cut::Bytes(pieces) => pieces.size_hint(),
+            Cut::Rows(pieces) => pieces.size_hint(),
+        };
+        most.unwrap_or(0) as u64
+    }
 }
 
 impl ItemArgs {
@@ -113,7 +141,7 @@ impl ItemArgs {
             (None, None) if self.files => return Ok(Kind::Files),
             (None, None) => return Ok(Kind::Text),
         };
-        Ok(Kind::Split(size, self.split_at.unwrap_or(SplitAt::Lines)))
+        Ok(Kind::Split(size, self.split_at))
     }
 }
 
@@ -124,10 +152,7 @@ fn check_word(word: &OsString, kind: Kind, longest: usize) -> anyhow::Result<u64
         Kind::Text => Ok(1),
         // Files are opened again when their turn comes, because there may be more of them than may be open at once.
         Kind::Files => Ok(Input::open(word).map(|_| 1)?),
-        Kind::Split(size, at) => {
-            let (_, most) = Input::open(word)?.split(size, at)?.size_hint();
-            Ok(most.unwrap_or(0) as u64)
-        }
+        Kind::Split(size, at) => Ok(Cut::open(word.as_bytes(), size, at)?.most()),
     }
 }
 
@@ -207,10 +232,13 @@ impl Items {
     /// The next piece of the file that is being split.
     fn next_piece(&mut self) -> Option<Task> {
         let (name, pieces) = self.pieces.as_mut()?;
-        let task = match pieces.next() {
-            Some(Ok(piece)) => Some(piece.into()),
-            Some(Err(error)) => Some(Task::unrunnable(name.clone(), format!("cannot be read: {error}"))),
-            None => None,
+        let task = match pieces {
+            Cut::Rows(pieces) => pieces.next(),
+            Cut::Bytes(pieces) => match pieces.next() {
+                Some(Ok(piece)) => Some(piece.into()),
+                Some(Err(error)) => Some(Task::unrunnable(name.clone(), format!("cannot be read: {error}"))),
+                None => None,
+            },
         };
         if task.is_none() {
             self.pieces = None;
@@ -227,7 +255,7 @@ impl Items {
         let made = match self.kind {
             Kind::Text => return Some(Task::new(name)),
             Kind::Files => open(&name).map(|input| Some(Task::from(input))),
-            Kind::Split(size, at) => open(&name).and_then(|input| input.split(size, at)).map(|pieces| {
+            Kind::Split(size, at) => Cut::open(&name, size, at).map(|pieces| {
                 self.pieces = Some((name.clone(), pieces));
                 None
             }),

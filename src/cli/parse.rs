@@ -1,11 +1,12 @@
 //! Option values that are more than a word: sizes, durations, inputs, job counts. Errors say what would be right.
 
 use std::ffi::{OsStr, OsString};
+use std::ops::Range;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use wrun::{Input, SplitAt};
+use wrun::{Input, SplitAt, Task};
 
 /// A number of bytes: `4096`, `64K`, `1.5M`, `2GiB`; all units are powers of 1024.
 pub fn size(text: &str) -> Result<u64, String> {
@@ -61,13 +62,23 @@ pub fn load(text: &str) -> Result<f64, String> {
     load.map(|load| load * unit).ok_or_else(|| "give a number of threads (4), or percent of the CPUs (150%)".to_owned())
 }
 
-/// Where pieces may be cut: `lines`, `bytes` or `record:N`.
-pub fn split_at(text: &str) -> Result<SplitAt, String> {
+/// Where pieces of files may be cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CutAt {
+    /// By bytes, in any file.
+    Bytes(SplitAt),
+    /// Between rows of the array in a `.npy` file.
+    Rows,
+}
+
+/// Reads `lines`, `bytes`, `record:N` or `rows`.
+pub fn split_at(text: &str) -> Result<CutAt, String> {
     match (text, text.strip_prefix("record:")) {
-        ("lines", _) => Ok(SplitAt::Lines),
-        ("bytes", _) => Ok(SplitAt::Bytes),
-        (_, Some(bytes)) => size_above_0(bytes).map(SplitAt::Record),
-        _ => Err("give lines, bytes or record:N, where N is the record's number of bytes".to_owned()),
+        ("lines", _) => Ok(CutAt::Bytes(SplitAt::Lines)),
+        ("bytes", _) => Ok(CutAt::Bytes(SplitAt::Bytes)),
+        ("rows", _) => Ok(CutAt::Rows),
+        (_, Some(bytes)) => size_above_0(bytes).map(SplitAt::Record).map(CutAt::Bytes),
+        _ => Err("give lines, bytes, rows or record:N, where N is the record's number of bytes".to_owned()),
     }
 }
 
@@ -104,6 +115,41 @@ impl FilePart {
             None => Ok(whole),
         }
     }
+}
+
+/// A file, or a piece of one, as the item of a task: `PATH`, `PATH@OFFSET+LEN`, or `PATH[START:END]` for rows of an array.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ItemFile {
+    /// A file or a range of bytes.
+    Part(FilePart),
+    /// Rows of a `.npy` file.
+    Rows(PathBuf, Range<u64>),
+}
+
+impl ItemFile {
+    /// The task that a map makes of it.
+    pub fn task(&self) -> wrun::Result<Task> {
+        match self {
+            ItemFile::Part(part) => part.open().map(Task::from),
+            ItemFile::Rows(path, rows) => Input::npy(path)?.task(rows.clone()),
+        }
+    }
+}
+
+/// Reads `PATH[@OFFSET+LEN]` or `PATH[START:END]`.
+pub fn item_file(text: OsString) -> ItemFile {
+    let bytes = text.as_bytes();
+    match bytes.iter().rposition(|byte| *byte == b'[').map(|at| (&bytes[..at], rows(&bytes[at..]))) {
+        Some((path, Some(rows))) if !path.is_empty() => ItemFile::Rows(PathBuf::from(OsStr::from_bytes(path)), rows),
+        _ => ItemFile::Part(file(text)),
+    }
+}
+
+/// Reads `[START:END]`.
+fn rows(text: &[u8]) -> Option<Range<u64>> {
+    let text = std::str::from_utf8(text).ok()?.strip_prefix('[')?.strip_suffix(']')?;
+    let (start, end) = text.split_once(':')?;
+    Some(start.parse().ok()?..end.parse().ok()?)
 }
 
 /// Reads `NAME=PATH[@OFFSET+LEN]`.
@@ -198,13 +244,26 @@ mod tests {
     }
 
     #[test]
-    fn cut_places_are_lines_bytes_or_records() {
-        assert_eq!(split_at("lines"), Ok(SplitAt::Lines));
-        assert_eq!(split_at("bytes"), Ok(SplitAt::Bytes));
-        assert_eq!(split_at("record:24"), Ok(SplitAt::Record(24)));
-        assert_eq!(split_at("record:1K"), Ok(SplitAt::Record(1024)));
+    fn cut_places_are_lines_bytes_records_or_rows() {
+        assert_eq!(split_at("lines"), Ok(CutAt::Bytes(SplitAt::Lines)));
+        assert_eq!(split_at("bytes"), Ok(CutAt::Bytes(SplitAt::Bytes)));
+        assert_eq!(split_at("record:24"), Ok(CutAt::Bytes(SplitAt::Record(24))));
+        assert_eq!(split_at("record:1K"), Ok(CutAt::Bytes(SplitAt::Record(1024))));
+        assert_eq!(split_at("rows"), Ok(CutAt::Rows));
         for text in ["", "line", "record", "record:", "record:0", "record:x"] {
             assert!(split_at(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn item_files_have_a_path_and_perhaps_bytes_or_rows() {
+        let parse = |text: &str| item_file(text.into());
+        let part = |path: &str, range| ItemFile::Part(FilePart { path: path.into(), range });
+        assert_eq!(parse("a.npy[3:15]"), ItemFile::Rows("a.npy".into(), 3..15));
+        assert_eq!(parse("a[0][1:1]"), ItemFile::Rows("a[0]".into(), 1..1));
+        assert_eq!(parse("a[0:1]@0+5"), part("a[0:1]", Some((0, 5))));
+        for path in ["a", "[0:1]", "a[0:1", "a[0]", "a[:]", "a[-1:1]", "a[0:1]x"] {
+            assert_eq!(parse(path), part(path, None));
         }
     }
 

@@ -17,7 +17,7 @@ use super::compiler::CompilerArgs;
 use super::core_dumps::{CoreDumpArgs, CoreDumps};
 use super::grants::GrantArgs;
 use super::options::{self, BackendArgs, LimitArgs, SandboxArgs, TaskArgs};
-use super::parse::{self, FilePart};
+use super::parse::{self, ItemFile};
 use super::print::written;
 use super::usage;
 use crate::report::{self, Form, ProgressMode, Results, Screen, line_to_stderr};
@@ -79,9 +79,10 @@ struct OneArgs {
     #[arg(long, value_name = "ITEM", allow_hyphen_values = true, conflicts_with = "file")]
     item: Option<OsString>,
 
-    /// Map this file, or LEN bytes of it from OFFSET on, as the task's input 0, as a map does with files and pieces of files
-    #[arg(long, value_name = "PATH[@OFFSET+LEN]", value_parser = OsStringValueParser::new().map(parse::file))]
-    file: Option<FilePart>,
+    /// Map this file, LEN bytes of it from OFFSET on, or with PATH[START:END] rows of a .npy file, as the task's input 0, as a map
+    /// does with files and pieces of files
+    #[arg(long, value_name = "PATH[@OFFSET+LEN]", value_parser = OsStringValueParser::new().map(parse::item_file))]
+    file: Option<ItemFile>,
 }
 
 impl OneArgs {
@@ -94,7 +95,7 @@ impl OneArgs {
         let task = match (&self.item, &self.file) {
             (None, None) => return Ok((Task::new(words.join(" ".as_ref()).into_vec()), None)),
             (Some(item), _) => Task::new(item.as_bytes()),
-            (None, Some(file)) => Task::from(file.open()?),
+            (None, Some(file)) => file.task()?,
         };
         let argv = if words.is_empty() { None } else { Some(text_words(words)?) };
         Ok((task, argv))

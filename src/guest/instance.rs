@@ -19,7 +19,7 @@ use super::state::State;
 use super::symbols::Symbols;
 use super::wasi;
 use crate::Access;
-use crate::ipc::wire::{InputRange, JobSpec, TaskSlot, max_core_dump_bytes};
+use crate::ipc::wire::{InputRange, JobSpec, MERGE, TaskSlot, max_core_dump_bytes};
 use crate::job::Limits;
 
 /// Runs the tasks of a worker.
@@ -190,6 +190,7 @@ impl Live {
 fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable) -> Result<(), Stop> {
     let (ranges, argument) = payload.split_at(slot.input_count as usize * InputRange::BYTES);
     state.index = slot.index;
+    state.merges = slot.function == MERGE;
     state.own_inputs.clear();
     state.own_inputs.extend(ranges.chunks(InputRange::BYTES).map(|range| files.input(&InputRange::decode(range))));
     state.failure = None;

@@ -22,6 +22,8 @@ pub(super) struct State {
     pub argument: GuestArgument,
     /// The inputs of this task alone, which come before the job's.
     pub own_inputs: Vec<GuestInput>,
+    /// Whether the task merges results: then inputs that tasks share are not counted, and found by name alone.
+    pub merges: bool,
     pub output: Vec<u8>,
     pub output_file: Option<(File, u64)>,
     /// The error message that the task set.
@@ -42,6 +44,7 @@ impl State {
             index: 0,
             argument: GuestArgument::default(),
             own_inputs: Vec::new(),
+            merges: false,
             output: Vec::new(),
             output_file: None,
             failure: None,
@@ -55,9 +58,9 @@ impl State {
         }
     }
 
-    /// All inputs that the task sees.
+    /// The inputs that the task sees by position.
     pub fn input_count(&self) -> usize {
-        self.own_inputs.len() + self.job.inputs.len()
+        self.own_inputs.len() + if self.merges { 0 } else { self.job.inputs.len() }
     }
 
     /// The input with that index.

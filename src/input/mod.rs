@@ -6,6 +6,7 @@
 //!
 //! All inputs made from one open file share its descriptor, which stays open as long as one of them lives.
 
+mod npy;
 mod split;
 
 use std::fs::{File, FileType, Metadata};
@@ -19,7 +20,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, Kind};
 use crate::{Result, sys};
 
+pub use npy::{Npy, NpyPieces};
 pub use split::{Pieces, SplitAt, SplitSize};
+pub use wrun_npy::{Dtype, Kind as DtypeKind, Order as ByteOrder};
 
 /// A file, or a range of one, that tasks read. Cheap to clone; the file stays open as long as a clone lives.
 ///

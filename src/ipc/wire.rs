@@ -33,9 +33,12 @@ pub struct TaskSlot {
     pub argument_is_file: bool,
     /// Control messages that must have been handled before.
     pub after: u32,
-    /// Which of the job's functions to call.
+    /// Which of the job's functions to call; [`MERGE`] merges results.
     pub function: u32,
 }
+
+/// The job's function whose tasks merge results, which alone they see as inputs by position.
+pub const MERGE: u32 = 1;
 
 impl TaskSlot {
     /// A task without inputs; its payload is its argument.

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 
-use crate::ipc::wire::{InputRange, JobSpec};
+use crate::ipc::wire::{InputRange, JobSpec, MERGE};
 use crate::job::Instances;
 use crate::module::Entry;
 use crate::{Access, Admission, Directory, Error, Grants, Halt, Input, Job, Limits, Module, Result, Retries, Task};
@@ -47,7 +47,7 @@ pub(super) enum Stdio {
 /// The function of map tasks, by its index in the job.
 pub(super) const MAP: u32 = 0;
 /// The function of merge tasks.
-pub(super) const REDUCE: u32 = 1;
+pub(super) const REDUCE: u32 = MERGE;
 
 impl Prepared {
     /// Checks everything about the job that does not depend on its tasks.

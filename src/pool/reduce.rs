@@ -22,6 +22,9 @@ use crate::{Error, Input, Result, Source, Task};
 
 /// Results that one merge task gets.
 const FAN_IN: u64 = 8;
+/// What results that are merged are aligned to, in bytes, so that numbers in them can be read in place; the widest that `.npy` and
+/// Arrow files align to.
+const RESULT_ALIGN: usize = 64;
 /// Results that may wait for a merge.
 const MAX_WAITING: usize = 4096;
 
@@ -110,10 +113,15 @@ fn merged(result: Result<Output, String>) -> Outcome {
     }
 }
 
-/// The results as inputs of a merge: mapped ones as they are, the others together in one memory file.
+/// The results as inputs of a merge: mapped ones as they are, the others together in one memory file, in which each begins at
+/// a multiple of [`RESULT_ALIGN`].
 fn as_inputs(outputs: &[Output]) -> Result<Vec<Input>> {
-    let small = outputs.iter().filter(|output| output.as_input().is_none());
-    let together = Input::from_bytes("results", &small.flat_map(|output| output.iter().copied()).collect::<Vec<u8>>())?;
+    let mut bytes = Vec::new();
+    for output in outputs.iter().filter(|output| output.as_input().is_none()) {
+        bytes.extend_from_slice(output);
+        bytes.resize(bytes.len().next_multiple_of(RESULT_ALIGN), 0);
+    }
+    let together = Input::from_bytes("results", &bytes)?;
     let mut at = 0;
     outputs
         .iter()
@@ -121,8 +129,8 @@ fn as_inputs(outputs: &[Output]) -> Result<Vec<Input>> {
             Some(input) => Ok(input.clone()),
             None => {
                 let start = at;
-                at += output.len() as u64;
-                together.slice(start..at)
+                at += output.len().next_multiple_of(RESULT_ALIGN) as u64;
+                together.slice(start..start + output.len() as u64)
             }
         })
         .collect()

@@ -70,7 +70,7 @@ impl Rerun {
         Some(format!("wrun run {} --index {}{item}{}", self.common.as_ref()?, outcome.index, self.argv))
     }
 
-    /// `PATH` or `PATH@OFFSET+LEN`, as the option `--file` reads it.
+    /// `PATH`, `PATH@OFFSET+LEN` or `PATH[START:END]`, as the option `--file` reads it.
     fn file(&self, outcome: &Outcome) -> Option<Vec<u8>> {
         let label = &outcome.task.argument;
         // A path that is no UTF-8 cannot be told from its label.
@@ -78,8 +78,8 @@ impl Rerun {
             return None;
         }
         match outcome.task.inputs.first() {
-            // A whole file whose name looks like a range.
-            Some(input) if input.label() == input.path() && label.contains(&b'@') => {
+            // A whole file whose name looks like a range or like rows.
+            Some(input) if input.label() == input.path() && (label.contains(&b'@') || label.ends_with(b"]")) => {
                 Some(format!("{}@{}+{}", input.path(), input.offset(), input.len()).into_bytes())
             }
             _ => Some(label.to_vec()),

@@ -313,7 +313,9 @@ fn guests_dir() -> TempDir {
     let guests = Path::new(ROOT).join("examples/guests");
     let modules = dir.path().join("target/wasm");
     fs::create_dir_all(&modules).expect("a directory");
-    std::os::unix::fs::symlink(guests.join("wat"), dir.path().join("wat")).expect("a link");
+    for name in ["arrow", "npy", "wat"] {
+        std::os::unix::fs::symlink(guests.join(name), dir.path().join(name)).expect("a link");
+    }
     for entry in fs::read_dir(guests.join("target/wasm")).expect("built guests").flatten() {
         std::os::unix::fs::symlink(entry.path(), modules.join(entry.file_name())).expect("a link");
     }

@@ -2,6 +2,7 @@
 
 mod admission;
 mod arguments;
+mod arrays;
 mod at_scale;
 mod backends;
 mod changed_inputs;

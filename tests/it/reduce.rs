@@ -41,6 +41,17 @@ fn a_merge_of_no_items_runs_once_without_inputs() {
 }
 
 #[test]
+fn a_merge_does_not_take_inputs_that_tasks_share_for_results() {
+    let merged = within_patience(|| {
+        let shared = file(b"shared");
+        let job = echo_job().input("shared", input(&shared));
+        let mut pool = pool(1);
+        pool.map(&job, ["a", "b"].into_iter()).expect("a run").reduce("concatenate", |_| {}).expect("a merge")
+    });
+    assert_eq!(text(&merged), "ab");
+}
+
+#[test]
 fn a_merge_ends_however_many_items_end_at_the_same_time() {
     // The end of the source may be found only when nothing is under way any more.
     within_patience(|| {
@@ -101,7 +112,7 @@ fn a_worker_lost_in_a_merge_is_its_outcome() {
         "1",
         r#"(func (export "wrun:task/item") (result i32) (i32.const 0))
         (func (export "wrun:task/merge") (result i32)
-            (drop (call $map (i32.sub (call $input_count) (i32.const 1)))) (call $hang) (i32.const 0))"#,
+            (drop (call $map (call $input_count))) (call $hang) (i32.const 0))"#,
     );
     let mark = file(&[1; 4096]);
     let job = Job::new(&module).call("item").input("mark", input(&mark)).limits(patient());

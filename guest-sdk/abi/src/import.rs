@@ -15,7 +15,9 @@ pub const ARG_READ: &str = "arg_read";
 /// `() -> i32`: how many inputs the task has.
 ///
 /// A task's own file or piece is input 0, where the job's items are such; the job's shared inputs follow in the
-/// order in which they were given. The inputs of a reduce task are the results that it merges, in order.
+/// order in which they were given. The inputs of a reduce task are the results that it merges, in order; shared inputs
+/// are not counted then, and found by [`INPUT_FIND`] alone. A task on rows of a `.npy` file has the rows as input 0 and
+/// the file's header as input 1.
 pub const INPUT_COUNT: &str = "input_count";
 
 /// `(name, len) -> i32`: the index of the input with that name, or [`NOT_FOUND`](crate::NOT_FOUND).

@@ -1,4 +1,4 @@
-//! The only unsafe code of this crate: the imports themselves, and the two types that own mapped memory.
+//! The only unsafe code of this crate: the imports themselves, the types that own mapped memory, and numbers as bytes.
 //!
 //! On WebAssembly, `host` is the contract's imports in safe clothes. Elsewhere it is a stand-in that
 //! [`TestTask`](crate::TestTask) fills, so that tasks can be tested natively.
@@ -14,10 +14,14 @@ pub(crate) mod host;
 #[cfg(target_family = "wasm")]
 pub mod imports;
 mod output_buffer;
+pub(crate) mod pod;
+#[cfg(feature = "arrow")]
+pub(crate) mod shared;
 mod window;
 
 pub use output_buffer::OutputBuffer;
-pub use window::{Pod, Window};
+pub use pod::Pod;
+pub use window::Window;
 
 #[cfg(test)]
 mod tests {

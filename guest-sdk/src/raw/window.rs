@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 
 use super::host;
+use super::pod::Pod;
 use crate::{Error, Input};
 
 /// A range of an input, mapped into memory: dereferences to `[T]`, and gives the memory back when dropped.
@@ -96,29 +97,3 @@ impl<T: Pod + fmt::Debug> fmt::Debug for Window<'_, T> {
         write!(f, "Window<{}>({} elements)", T::NAME, self.len)
     }
 }
-
-/// A number type whose every bit pattern is a value, so that mapped bytes can be read as it.
-///
-/// Numbers in an input are little-endian, as WebAssembly's memory is. The trait is sealed.
-pub trait Pod: Copy + sealed::Sealed + 'static {
-    /// The type's name, for error messages.
-    const NAME: &'static str;
-}
-
-mod sealed {
-    /// Implementing it promises: any bit pattern is valid, there is no padding and no interior mutability.
-    pub trait Sealed {}
-}
-
-macro_rules! pod {
-    ($($ty:ident)*) => {
-        $(
-            impl sealed::Sealed for $ty {}
-            impl Pod for $ty {
-                const NAME: &'static str = stringify!($ty);
-            }
-        )*
-    };
-}
-
-pod!(u8 i8 u16 i16 u32 i32 u64 i64 u128 i128 f32 f64);
