@@ -9,6 +9,7 @@ pub mod module;
 pub mod pool;
 
 mod argument;
+mod contents;
 mod error;
 mod event;
 pub mod exit_code;
@@ -16,7 +17,9 @@ mod failure;
 mod grants;
 mod guest;
 mod ipc;
+mod kept;
 mod key;
+pub mod results;
 mod sandbox;
 mod source;
 mod status;
@@ -33,6 +36,7 @@ pub use job::{Finished, Job, Limits, Task};
 pub use key::{NoTaskKey, TaskKey, TaskKeys};
 pub use module::{Compiler, Description, Module};
 pub use pool::{EarlyWorker, Pool, PoolBuilder, Run, StopHandle};
+pub use results::ResultCache;
 pub use sandbox::{Layer, Missing, Sandbox};
 pub use source::{Source, Waker};
 

@@ -14,6 +14,7 @@ use super::worker::{News, Worker};
 use super::{End, PROCESS, Pool, WAKER};
 use crate::event::{Event, Status};
 use crate::ipc::ring::SLOTS;
+use crate::module::Entry;
 use crate::sandbox::Missing;
 use crate::sys::process::monotonic_ns;
 use crate::{Error, Input, Result, Task};
@@ -103,8 +104,8 @@ impl<'pool> Dispatcher<'pool> {
         }
     }
 
-    /// Lets tasks call the merge function `name`; before the first task.
-    pub fn add_reduce(&mut self, name: &str) -> Result<()> {
+    /// Lets tasks call the merge function `name`, which it gives; before the first task.
+    pub fn add_reduce(&mut self, name: &str) -> Result<Entry> {
         let job = Arc::get_mut(&mut self.job).expect("no worker has the job before the first task");
         job.add_reduce(name)
     }

@@ -35,12 +35,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::event::{Outcome, Status, TaskError};
+use crate::results::JobResults;
 use crate::sandbox::Layer;
 use crate::sys::poll::PollSet;
 use crate::sys::process::Process;
 use crate::sys::self_exe::self_exe;
 use crate::sys::socket::Wait;
-use crate::{Directory, Error, Job, Result, Sandbox, Source, Task, Waker};
+use crate::{Directory, Error, Job, Result, ResultCache, Sandbox, Source, Task, Waker};
 
 use dispatcher::Dispatcher;
 use keeper::Keeper;
@@ -73,6 +74,8 @@ pub struct Pool {
     waker: Waker,
     sandbox: Sandbox,
     start_timeout: Duration,
+    /// Where results are kept from one run to the next.
+    cache: Option<ResultCache>,
     /// Layers of confinement of which the caller has been told that they are missing.
     told_missing: Vec<Layer>,
     /// The last job's number.
@@ -94,6 +97,7 @@ pub struct PoolBuilder {
     worker_exe: Option<PathBuf>,
     sandbox: Sandbox,
     start_timeout: Option<Duration>,
+    cache: Option<ResultCache>,
 }
 
 impl PoolBuilder {
@@ -133,6 +137,13 @@ impl PoolBuilder {
         self
     }
 
+    /// Keeps results in `cache`, and runs no task again whose result is there. [`ResultCache`] says what that covers.
+    #[must_use]
+    pub fn cache(mut self, cache: ResultCache) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+
     /// Makes the pool. Workers start when there is work for them.
     ///
     /// # Errors
@@ -153,6 +164,7 @@ impl PoolBuilder {
             waker,
             sandbox: self.sandbox,
             start_timeout: self.start_timeout.unwrap_or(PoolBuilder::START_TIMEOUT),
+            cache: self.cache,
             told_missing: Vec::new(),
             job: 0,
             ticket: 0,
@@ -177,6 +189,7 @@ impl PoolBuilder {
         pool.workers = (0..self.worker_count()?.get()).map(|_| None).collect();
         pool.sandbox = self.sandbox;
         pool.start_timeout = self.start_timeout.unwrap_or(pool.start_timeout);
+        pool.cache = self.cache;
         Ok(pool)
     }
 
@@ -264,7 +277,8 @@ impl Pool {
     /// Where the job cannot run: its module has no such function or needs what is not given.
     pub fn map<S: Source>(&mut self, job: &Job, tasks: S) -> Result<Run<'_, S>> {
         let prepared = Prepared::new(job, Stdio::Captured)?;
-        Ok(Run::new(Dispatcher::new(self, prepared), tasks))
+        let results = self.cache.as_ref().map(|cache| JobResults::new(cache, job, prepared.map_entry()));
+        Ok(Run::new(Dispatcher::new(self, prepared), tasks, results))
     }
 
     /// Runs a single task.
@@ -280,7 +294,7 @@ impl Pool {
     }
 
     /// Runs a WASI command as a program, with `argv` behind its name, and with this process's standard input, output and
-    /// error. Gives its exit code, or why it failed.
+    /// error, which no cache can give again. Gives its exit code, or why it failed.
     ///
     /// # Errors
     ///
@@ -288,7 +302,7 @@ impl Pool {
     pub fn run_attached(&mut self, job: &Job, argv: &[String]) -> Result<Result<u8, TaskError>> {
         let job = Job { argv: Some(argv.to_vec()), ..job.clone() };
         let prepared = Prepared::new(&job, Stdio::Attached)?;
-        let mut run = Run::new(Dispatcher::new(self, prepared), std::iter::once(Task::default()));
+        let mut run = Run::new(Dispatcher::new(self, prepared), std::iter::once(Task::default()), None);
         let outcome = run.next();
         run.finish()?;
         let result = outcome.map(|outcome| outcome.result);
