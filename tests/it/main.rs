@@ -2,7 +2,9 @@
 
 mod arguments;
 mod at_scale;
+mod cached;
 mod changed_inputs;
+mod cli_cached;
 mod cli_errors;
 mod cli_failure;
 mod cli_joblog;
