@@ -109,7 +109,8 @@ impl Store {
             let looked = self.kept.file(LOOKED).and_then(|(_, metadata)| metadata.modified().ok());
             looked.is_none_or(|looked| now.duration_since(looked).is_ok_and(|age| age.as_secs() >= LOOK_AFTER_SECONDS))
         };
-        if !is_much && !(at_end && is_due()) {
+        let is_time = is_much || (at_end && is_due());
+        if !is_time {
             return false;
         }
         let _ = self.kept.write(LOOKED, |_| Ok(()));

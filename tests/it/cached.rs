@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use wrun::{
-    Access, Directory, Event, Grants, Input, Job, Limits, Module, Outcome, Pool, ResultCache, RunStats, Source, Task,
+    Access, Compiler, Directory, Event, Grants, Input, Job, Limits, Module, Outcome, Pool, ResultCache, RunStats,
+    Source, Task,
 };
 
 use crate::support::{Flag, WRUN, file, input, module, pool, text, within_patience, worker_that_maps};
@@ -179,11 +180,22 @@ fn every_thing_that_a_task_can_see_is_in_its_key() {
         assert!(!place.knows(job, task), "number {number} is taken for another");
         assert!(place.knows(job, task), "number {number} is not known");
     }
+    let compiler = Compiler { exe: Some(WRUN.into()), count_fuel: true, ..Compiler::default() };
+    let counting = compiler.load_bytes("test.wat", format!("(module {CAT})").as_bytes()).expect("a valid module");
+    let fuel = |fuel| Job { module: counting.clone(), ..limits(fuel) };
+    for job in
+        [fuel(|limits| limits.fuel = Some(1_000_000)), fuel(|limits| limits.fuel = Some(2_000_000)), fuel(|_| {})]
+    {
+        let (first, second) =
+            (place.run(&job, std::iter::once(task.clone())), place.run(&job, std::iter::once(task.clone())));
+        assert_eq!((first[0].stats.cached, second[0].stats.cached), (false, true));
+        assert!(first[0].stats.fuel.is_some() && first[0].stats.fuel == second[0].stats.fuel);
+    }
     // What cannot change a result.
     let same = file(b"aaaa");
     assert!(place.knows(&limits(|limits| limits.timeout = Some(Duration::from_secs(1000))), &task));
     assert!(place.knows(&base(), &with(&[input(&same)])), "other files with the same bytes");
-    assert_eq!(place.cache().list().expect("a list").len(), others.len() + 1);
+    assert_eq!(place.cache().list().expect("a list").len(), others.len() + 4);
 }
 
 #[test]
