@@ -71,6 +71,9 @@ pub(crate) struct Seen {
 
 /// Where hashes are remembered from one run to the next.
 pub(crate) trait Memory {
+    /// Whether a file that has changed just now is waited for until a further change could be seen, where that is a matter of
+    /// milliseconds.
+    fn waits(&self) -> bool;
     /// The hash of this range (offset and length) of a file in this state.
     fn recall(&self, stamp: &Stamp, range: (u64, u64)) -> Option<blake3::Hash>;
     /// Remembers it.
@@ -79,6 +82,10 @@ pub(crate) trait Memory {
 
 /// Remembers nothing.
 impl Memory for () {
+    fn waits(&self) -> bool {
+        false
+    }
+
     fn recall(&self, _: &Stamp, _: (u64, u64)) -> Option<blake3::Hash> {
         None
     }
@@ -99,13 +106,15 @@ pub(crate) struct Contents {
 const MAX_KNOWN: usize = 4096;
 /// Bytes that are read at a time.
 const READ_BYTES: u64 = 1 << 20;
+/// The longest wait for a file.
+const MAX_WAIT: Duration = Duration::from_millis(100);
 
 impl Contents {
     /// The hash of an input's bytes. They are read and not mapped: a file that is truncated meanwhile is an error, no signal.
     pub fn of(&mut self, input: &Input, memory: &impl Memory) -> Result<Seen> {
         let failed = |source| Kind::file("cannot read input", input.path().as_ref(), source);
         let (file, _) = input.file();
-        let stamp = Stamp::of(input).map_err(failed)?;
+        let mut stamp = Stamp::of(input).map_err(failed)?;
         let range = (input.offset(), input.len());
         // What is remembered was settled.
         if let Some(hash) = self.known.get(&(stamp, range)) {
@@ -113,8 +122,16 @@ impl Contents {
         }
         let is_file = matches!(stamp, Stamp::File { .. });
         let recalled = is_file.then(|| memory.recall(&stamp, range)).flatten();
-        let granule = if is_file { file_clock::granule(file) } else { Duration::ZERO };
-        let settled = recalled.is_some() || stamp.unsettled_for(SystemTime::now(), granule).is_zero();
+        let settled = recalled.is_some() || {
+            let granule = if is_file { file_clock::granule(file) } else { Duration::ZERO };
+            let mut time = stamp.unsettled_for(SystemTime::now(), granule);
+            if memory.waits() && !time.is_zero() && time < MAX_WAIT {
+                file_clock::wait(time);
+                stamp = Stamp::of(input).map_err(failed)?;
+                time = stamp.unsettled_for(SystemTime::now(), granule);
+            }
+            time.is_zero()
+        };
         let hash = match recalled {
             Some(hash) => hash,
             None => {
@@ -133,19 +150,6 @@ impl Contents {
             self.known.insert((stamp, range), hash);
         }
         Ok(Seen { hash, stamp, settled })
-    }
-
-    /// Waits until a file that has changed just now can be told from one that changes after this, where that is a matter of
-    /// milliseconds.
-    pub fn settle(input: &Input) {
-        const MOST: Duration = Duration::from_millis(100);
-        let (file, _) = input.file();
-        if let Ok(stamp @ Stamp::File { .. }) = Stamp::of(input) {
-            let time = stamp.unsettled_for(SystemTime::now(), file_clock::granule(file));
-            if !time.is_zero() && time < MOST {
-                std::thread::sleep(time);
-            }
-        }
     }
 
     fn read(&mut self, file: &File, (offset, len): (u64, u64)) -> io::Result<blake3::Hash> {
@@ -167,16 +171,28 @@ impl Contents {
 mod tests {
     use super::*;
 
+    /// Remembers nothing, and waits.
+    struct Patient;
+
+    impl Memory for Patient {
+        fn waits(&self) -> bool {
+            true
+        }
+
+        fn recall(&self, _: &Stamp, _: (u64, u64)) -> Option<blake3::Hash> {
+            None
+        }
+
+        fn remember(&self, _: &Stamp, _: (u64, u64), _: &blake3::Hash) {}
+    }
+
     #[test]
     fn a_range_is_read_once_and_again_when_the_file_has_changed() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), b"0123456789").unwrap();
         let input = Input::open(file.path()).unwrap();
         let mut contents = Contents::default();
-        let mut hash = |input: &Input| {
-            Contents::settle(input);
-            contents.of(input, &()).map(|seen| (seen.hash, contents.read_bytes))
-        };
+        let mut hash = |input: &Input| contents.of(input, &Patient).map(|seen| (seen.hash, contents.read_bytes));
         let whole = blake3::hash(b"0123456789");
         assert_eq!(hash(&input).unwrap(), (whole, 10));
         assert_eq!(hash(&input.slice(2..5).unwrap()).unwrap(), (blake3::hash(b"234"), 13));

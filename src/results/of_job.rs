@@ -223,7 +223,6 @@ impl Drop for Open {
 
 /// Takes in an input: its contents, and where it begins, as far as that decides the address at which a guest finds it.
 fn add_input(fields: &mut Fields, contents: &mut Contents, store: &Store, input: &Input) -> Result<Seen> {
-    Contents::settle(input);
     let seen = contents.of(input, store)?;
     fields.number(input.len()).number(input.offset() % HUGE_PAGE as u64).add(seen.hash.as_bytes());
     Ok(seen)

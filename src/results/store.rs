@@ -205,6 +205,10 @@ fn checked(key: &[u8; 32], hash: &[u8]) -> blake3::Hash {
 }
 
 impl Memory for Store {
+    fn waits(&self) -> bool {
+        true
+    }
+
     fn recall(&self, stamp: &Stamp, range: (u64, u64)) -> Option<blake3::Hash> {
         let key = hash_key(stamp, range)?;
         let (file, metadata) = self.kept.file(&name(&key, HASH))?;

@@ -30,3 +30,8 @@ pub fn granule(file: &File) -> Duration {
     let has_nanoseconds = |file: &File| file.metadata().is_ok_and(|metadata| metadata.ctime_nsec() != 0);
     if is_fine && has_nanoseconds(file) { TICK } else { COARSE }
 }
+
+/// Lets time pass, until a change would be seen.
+pub fn wait(time: Duration) {
+    std::thread::sleep(time);
+}
