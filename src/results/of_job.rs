@@ -198,7 +198,7 @@ impl Open {
             Ok(size) => {
                 self.written += size;
                 self.has_written |= size > 0;
-                if self.store.make_room_after(self.written, now, false) {
+                if self.store.make_room_after(self.written, now) {
                     self.written = 0;
                 }
                 Ok(())
@@ -216,7 +216,7 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         if self.has_written {
-            self.store.make_room_after(self.written, SystemTime::now(), true);
+            self.store.make_room_at_end(self.written, SystemTime::now());
         }
     }
 }

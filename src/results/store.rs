@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::entry::{self, Head, Unread};
 use super::{ClearedResults, ResultCache, ResultEntry};
@@ -17,20 +17,24 @@ use crate::sys::private_dir::Unusable;
 const ENTRY: &str = ".result";
 /// What the names of files with the hash of another file's range end with.
 const HASH: &str = ".hash";
-/// When this file changed, the directory was last looked through.
+/// When the directory was last looked through (seconds since 1970), and how many bytes came since: two little-endian numbers.
 const LOOKED: &str = "looked-through";
 
 /// What a file takes at least on most disks.
 const BLOCK_BYTES: u64 = 4096;
-/// The directory is looked through after so much of its limit was written, and after this time.
+/// The directory is looked through when such a part of its limit was written, by all runs together, and after this time.
 const PART_OF_LIMIT: u64 = 16;
-const LOOK_AFTER_SECONDS: u64 = 60;
+const LOOK_AFTER_SECONDS: u64 = 24 * 60 * 60;
 
 /// An open cache.
 #[derive(Debug)]
 pub(super) struct Store {
     kept: Kept,
     settings: ResultCache,
+}
+
+fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 fn disk_bytes(len: u64) -> u64 {
@@ -101,21 +105,45 @@ impl Store {
         Ok(size)
     }
 
-    /// Makes room where `written` bytes have come, if that is much, or if it is long ago that room was made; says whether it did. Errors are left to the next
-    /// time.
-    pub fn make_room_after(&self, written: u64, now: SystemTime, at_end: bool) -> bool {
+    /// Makes room where the `written` bytes are much; says whether it did. Errors are left to the next time.
+    pub fn make_room_after(&self, written: u64, now: SystemTime) -> bool {
         let is_much = written >= self.settings.size_bytes / PART_OF_LIMIT;
-        let is_due = || {
-            let looked = self.kept.file(LOOKED).and_then(|(_, metadata)| metadata.modified().ok());
-            looked.is_none_or(|looked| now.duration_since(looked).is_ok_and(|age| age.as_secs() >= LOOK_AFTER_SECONDS))
-        };
-        let is_time = is_much || (at_end && is_due());
-        if !is_time {
-            return false;
+        if is_much {
+            self.note_look(now, 0);
+            let _ = self.make_room(now);
         }
-        let _ = self.kept.write(LOOKED, |_| Ok(()));
-        let _ = self.make_room(now);
-        true
+        is_much
+    }
+
+    /// At a run's end: makes room where it is much with the bytes of earlier runs, or if it is long ago that room was made. Where several
+    /// runs end at once, one may not be counted.
+    pub fn make_room_at_end(&self, written: u64, now: SystemTime) -> bool {
+        let seconds = unix_seconds(now);
+        match self.last_look() {
+            Some((looked, before)) if seconds.saturating_sub(looked) < LOOK_AFTER_SECONDS => {
+                let all = before.saturating_add(written);
+                let made = self.make_room_after(all, now);
+                if !made {
+                    self.note_look(SystemTime::UNIX_EPOCH + Duration::from_secs(looked), all);
+                }
+                made
+            }
+            _ => self.make_room_after(u64::MAX, now),
+        }
+    }
+
+    fn last_look(&self) -> Option<(u64, u64)> {
+        let (file, _) = self.kept.file(LOOKED)?;
+        let mut bytes = [0; 16];
+        file.read_exact_at(&mut bytes, 0).ok()?;
+        let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+        Some((number(0), number(8)))
+    }
+
+    fn note_look(&self, looked: SystemTime, written: u64) {
+        let numbers = [unix_seconds(looked), written];
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let _ = self.kept.write(LOOKED, |file| file.write_all(&bytes));
     }
 
     /// Removes what nobody needs any more; then, as long as there is too much, what was not used for the longest time.

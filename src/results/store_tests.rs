@@ -1,7 +1,6 @@
 //! What a directory of results withstands, and what goes from it.
 
 use std::fs::FileTimes;
-use std::time::Duration;
 
 use super::*;
 use crate::event::TaskStats;
@@ -104,7 +103,7 @@ fn what_was_not_used_for_the_longest_time_goes_first() {
     }
     assert!(get(&store, 1).is_some(), "and this use counts");
     put(&store, 4, b"x");
-    assert!(store.make_room_after(BLOCK_BYTES, SystemTime::now(), false));
+    assert!(store.make_room_after(BLOCK_BYTES, SystemTime::now()));
     let left = [1, 2, 3, 4].map(|key| entry_path(&store, key).exists());
     assert_eq!(left, [true, false, true, true]);
     assert_eq!(put(&store, 5, &[0; 3 * BLOCK_BYTES as usize]), 0, "one that is larger than all may be is not kept");
@@ -114,12 +113,14 @@ fn what_was_not_used_for_the_longest_time_goes_first() {
 #[test]
 fn the_directory_is_looked_through_once_in_a_while() {
     let (_dir, store) = store(1 << 20, None);
-    let now = SystemTime::now();
-    assert!(!store.make_room_after(10, now, false), "little was written");
-    assert!(store.make_room_after(10, now, true), "that was never done");
-    assert!(!store.make_room_after(10, SystemTime::now(), true), "that was done just now");
-    assert!(store.make_room_after(10, now + 2 * MINUTE, true));
-    assert!(store.make_room_after(1 << 17, now, false), "much was written");
+    let (now, part) = (SystemTime::now(), (1 << 20) / PART_OF_LIMIT);
+    assert!(!store.make_room_after(part - 1, now) && store.make_room_after(part, now));
+    std::fs::remove_file(store.dir().join(LOOKED)).unwrap();
+    assert!(store.make_room_at_end(10, now), "that was never done");
+    assert!(!store.make_room_at_end(10, now) && !store.make_room_at_end(part - 11, now));
+    assert!(store.make_room_at_end(1, now), "much was written by three runs together");
+    assert!(!store.make_room_at_end(10, now + MINUTE * 60 * 23));
+    assert!(store.make_room_at_end(10, now + MINUTE * 60 * 25), "that was a day ago");
 }
 
 #[test]
