@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::contents::Contents;
 use crate::job::Instances;
 use crate::module::Entry;
-use crate::{Access, Job, Result, Task};
+use crate::{Access, Grants, Job, Limits, Result, Task};
 
 /// What a task is, in 256 bits: equal exactly where module, function, argument, inputs and everything else are that can
 /// change its result. It is shown and read as 64 hexadecimal digits.
@@ -113,28 +113,54 @@ impl Fields {
     /// Takes in what each task of a job can see besides its function, its grants that reach outside, and the contents of inputs; `use_of`
     /// names what the hash is for.
     pub fn of_job(use_of: &str, job: &Job) -> Fields {
+        // All fields are named, so that no new one is forgotten: what a task can see of it has to be taken in, here or where the hash
+        // is used.
+        let Job {
+            module,
+            argv,
+            inputs,
+            limits,
+            grants,
+            seed,
+            call: _,
+            instances: _,
+            core_dumps: _,
+            retries: _,
+            halt: _,
+        } = job;
+        let Grants { environment, directories: _, clock: _, random: _ } = grants;
+        let Limits {
+            memory_bytes,
+            output_bytes,
+            stack_bytes,
+            log_bytes,
+            fuel,
+            open_files,
+            host_call_bytes,
+            // These decide whether a task runs and ends, and not what it gives.
+            timeout: _,
+            argument_bytes: _,
+            memories: _,
+            tables: _,
+        } = limits;
         let mut fields = Fields(blake3::Hasher::new_derive_key(use_of));
-        fields.add(job.module.content());
-        if job.module.description().wasi {
+        fields.add(module.content());
+        if module.description().wasi {
             // It is the first word that a program sees.
-            fields.add(job.module.name().as_bytes());
+            fields.add(module.name().as_bytes());
         }
-        let limits = &job.limits;
-        for limit in [limits.memory_bytes, limits.output_bytes, limits.stack_bytes, limits.log_bytes] {
-            fields.number(limit);
-        }
-        fields.number(limits.fuel.unwrap_or(u64::MAX)).number(limits.open_files.into()).number(limits.host_call_bytes);
-        fields.number(job.seed);
-        fields.number(job.grants.environment.len() as u64);
-        for (name, value) in &job.grants.environment {
+        fields.number(*memory_bytes).number(*output_bytes).number(*stack_bytes).number(*log_bytes);
+        fields.number(fuel.unwrap_or(u64::MAX)).number(u64::from(*open_files)).number(*host_call_bytes).number(*seed);
+        fields.number(environment.len() as u64);
+        for (name, value) in environment {
             fields.add(name.as_bytes()).add(value.as_bytes());
         }
         // No words are not the same as an empty list of words.
-        fields.number(job.argv.as_ref().map_or(u64::MAX, |words| words.len() as u64));
-        for word in job.argv.iter().flatten() {
+        fields.number(argv.as_ref().map_or(u64::MAX, |words| words.len() as u64));
+        for word in argv.iter().flatten() {
             fields.add(word.as_bytes());
         }
-        fields.number(job.inputs.len() as u64);
+        fields.number(inputs.len() as u64);
         fields
     }
 

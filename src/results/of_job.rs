@@ -14,7 +14,7 @@ use crate::guest::HUGE_PAGE;
 use crate::job::Instances;
 use crate::key::Fields;
 use crate::module::Entry;
-use crate::{Input, Job, Module, Result, Task};
+use crate::{Grants, Input, Job, Module, Result, Task};
 
 /// A run's results in a cache, or why it has none there.
 #[derive(Debug)]
@@ -102,14 +102,16 @@ impl JobResults {
 
 /// What a job's tasks can see that is not in their keys.
 fn why_not(job: &Job) -> Option<&'static str> {
+    // All are named, so that no new one is forgotten.
+    let Grants { directories, clock, random, environment: _ } = &job.grants;
     let polls = || job.module.description().imports.iter().any(|import| import.name == "poll_oneoff");
     if job.instances == Instances::Reused {
         Some("instances are reused (--reuse), so a task can see what earlier ones left")
-    } else if !job.grants.directories.is_empty() {
+    } else if !directories.is_empty() {
         Some("tasks can see the files of directories (--dir), whose contents are not in their keys")
-    } else if job.grants.clock {
+    } else if *clock {
         Some("tasks can see the real time (--clock)")
-    } else if job.grants.random {
+    } else if *random {
         Some("tasks can see real random numbers (--random)")
     } else if polls() {
         Some("the module can wait for time (it imports poll_oneoff), and so can see how fast this machine is")
@@ -151,10 +153,12 @@ impl Open {
     }
 
     fn look_up(&mut self, function: usize, tag: u64, index: u64, task: &mut Task) {
-        let ends_otherwise = task.finished.is_some()
-            || task.unrunnable.is_some()
-            || task.argument.len() as u64 > self.longest_argument
-            || task.inputs.len() > Task::MAX_INPUTS;
+        // All are named, so that no new one is forgotten.
+        let Task { argument, inputs, unrunnable, finished } = &*task;
+        let ends_otherwise = finished.is_some()
+            || unrunnable.is_some()
+            || argument.len() as u64 > self.longest_argument
+            || inputs.len() > Task::MAX_INPUTS;
         if ends_otherwise {
             return;
         }
@@ -162,9 +166,9 @@ impl Open {
         if self.sees_position {
             fields.number(index);
         }
-        fields.add(&task.argument).number(task.inputs.len() as u64);
+        fields.add(argument).number(inputs.len() as u64);
         let mut stamps = SmallVec::new();
-        for input in &task.inputs {
+        for input in inputs {
             // A task whose input cannot be read says so itself; one whose input changes now runs.
             let Ok(seen) = add_input(&mut fields, &mut self.contents, &self.store, input) else { return };
             if !seen.settled {
