@@ -45,7 +45,7 @@ use store::Store;
 /// wrun::init();
 /// let job = Job::new(&Module::from_file("sqrt.wat")?);
 /// let mut pool = Pool::builder().cache(ResultCache::at("/var/cache/roots")).build()?;
-/// for outcome in pool.map(&job, [2, 9, 2])? {
+/// for outcome in pool.map(&job, [2, 9, 2].into_iter())? {
 ///     println!("{} {}", outcome.stats.cached, String::from_utf8_lossy(&outcome.result?));
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -324,6 +324,20 @@ fn long_results_come_back_whole_and_are_merged() {
 }
 
 #[test]
+fn inputs_and_arguments_in_memory_are_known_by_their_bytes() {
+    let place = Place::new();
+    let bytes = |first: u8| [&[first][..], &vec![b'x'; 100_000]].concat();
+    let job = job_of("long").limits(Limits { argument_bytes: 1 << 20, ..Limits::default() });
+    let known = |input, argument| {
+        let input = Input::from_bytes("memory", &bytes(input)).expect("memory");
+        place.knows(&job, &Task::new(bytes(argument)).input(input))
+    };
+    assert!(!known(1, 1) && known(1, 1));
+    assert!(!known(2, 1) && !known(1, 2));
+    assert!(known(2, 1) && known(1, 2));
+}
+
+#[test]
 fn an_unchanged_file_is_hashed_once_for_all_runs() {
     // Files that have been here for a while: what was written just now is not remembered unless it has settled.
     let place = Place::new();
