@@ -121,12 +121,21 @@ pub struct TaskStats {
     pub attempts: u32,
     /// Units of fuel that it used, where its module counts them.
     pub fuel: Option<u64>,
+    /// Whether it did not run now: its result, and the rest of this, is from a [`ResultCache`](crate::ResultCache).
+    pub cached: bool,
 }
 
 /// Those of a task that never started, at no known time.
 impl Default for TaskStats {
     fn default() -> Self {
-        TaskStats { start: SystemTime::UNIX_EPOCH, duration: Duration::ZERO, worker: 0, attempts: 0, fuel: None }
+        TaskStats {
+            start: SystemTime::UNIX_EPOCH,
+            duration: Duration::ZERO,
+            worker: 0,
+            attempts: 0,
+            fuel: None,
+            cached: false,
+        }
     }
 }
 
@@ -180,8 +189,12 @@ pub struct RunStats {
     pub cancelled: u64,
     /// Of those that are done, the ones that passed, but not on their first attempt.
     pub flaky: u64,
+    /// Of those that are done, the ones whose results were in the cache.
+    pub cached: u64,
     /// Merge tasks of a reduction that have an outcome (not part of `done`).
     pub merged: u64,
+    /// Of those, the ones whose results were in the cache.
+    pub merged_cached: u64,
 }
 
 /// What happened in a run, in order; seen by the observer given to [`Run::observe`](crate::Run::observe).
@@ -190,6 +203,8 @@ pub struct RunStats {
 pub enum Event<'a> {
     /// A task ended (in order of completion, whatever the order of delivery).
     TaskFinished(&'a Outcome),
+    /// A merge of a reduction ended.
+    MergeFinished(&'a Outcome),
     /// A worker process died and is being replaced.
     WorkerLost {
         /// The worker, counted from 0.
@@ -219,6 +234,11 @@ pub enum Event<'a> {
         worker: u32,
         /// The task's position among the items of its job.
         index: u64,
+    },
+    /// Results are not cached, or no more; told once a run.
+    NotCached {
+        /// Why: the rest of a sentence.
+        why: &'a str,
     },
     /// All outcomes so far have been delivered, and the run is about to wait for more: time to flush.
     Waiting,

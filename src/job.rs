@@ -23,6 +23,8 @@ pub struct Task {
 pub struct Finished {
     /// Its result, or why there is none.
     pub result: Result<Output, TaskError>,
+    /// Lines that it logged: (level 1 error .. 5 trace, text).
+    pub log: Vec<(u8, String)>,
     /// When, where and how it ran.
     pub stats: TaskStats,
 }

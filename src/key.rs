@@ -1,14 +1,12 @@
 //! Names for tasks that last: the same for the same work, in whichever run and at whichever place.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::os::unix::fs::{FileExt, MetadataExt};
 use std::str::FromStr;
 
-use crate::error::Kind;
+use crate::contents::Contents;
 use crate::job::Instances;
 use crate::module::Entry;
-use crate::{Access, Input, Job, Result, Task};
+use crate::{Access, Grants, Job, Limits, Result, Task};
 
 /// What a task is, in 256 bits: equal exactly where module, function, argument, inputs and everything else are that can
 /// change its result. It is shown and read as 64 hexadecimal digits.
@@ -62,7 +60,7 @@ impl FromStr for TaskKey {
 #[derive(Debug)]
 pub struct TaskKeys {
     /// Has taken in what all tasks share.
-    shared: blake3::Hasher,
+    shared: Fields,
     contents: Contents,
 }
 
@@ -74,46 +72,22 @@ impl TaskKeys {
     /// Where an input cannot be read, or there is no such function.
     pub fn new(job: &Job, reduce: Option<&str>) -> Result<TaskKeys> {
         let mut contents = Contents::default();
-        let mut fields = Fields(blake3::Hasher::new_derive_key("wrun task key 1"));
-        fields.add(job.module.content());
-        match job.module.entry(job.call.as_deref(), reduce)? {
-            Entry::Task(name) => fields.add(b"task").add(name.as_bytes()),
-            Entry::Scalar(function) => fields.add(b"function").add(function.name.as_bytes()),
-            Entry::Command => fields.add(b"command"),
-        };
-        if job.module.description().wasi {
-            // It is the first word that a program sees.
-            fields.add(job.module.name().as_bytes());
-        }
+        let mut fields = Fields::of_job("wrun task key 2", job);
+        fields.entry(&job.module.entry(job.call.as_deref(), reduce)?);
         fields.add(reduce.unwrap_or_default().as_bytes());
         fields.number(u64::from(job.instances == Instances::Reused));
-        let limits = &job.limits;
-        for limit in [limits.memory_bytes, limits.output_bytes, limits.stack_bytes, limits.log_bytes] {
-            fields.number(limit);
-        }
-        fields.number(limits.fuel.unwrap_or(u64::MAX)).number(limits.open_files.into()).number(limits.host_call_bytes);
         let grants = &job.grants;
-        fields.number(job.seed).number(u64::from(grants.clock)).number(u64::from(grants.random));
-        fields.number(grants.environment.len() as u64);
-        for (name, value) in &grants.environment {
-            fields.add(name.as_bytes()).add(value.as_bytes());
-        }
+        fields.number(u64::from(grants.clock)).number(u64::from(grants.random));
         fields.number(grants.directories.len() as u64);
         for directory in &grants.directories {
             let (device, inode) = directory.id();
             let writable = u64::from(directory.access() == Access::ReadWrite);
             fields.add(directory.guest_path().as_bytes()).number(device).number(inode).number(writable);
         }
-        // No words are not the same as an empty list of words.
-        fields.number(job.argv.as_ref().map_or(u64::MAX, |words| words.len() as u64));
-        for word in job.argv.iter().flatten() {
-            fields.add(word.as_bytes());
-        }
-        fields.number(job.inputs.len() as u64);
         for (name, input) in &job.inputs {
-            fields.add(name.as_bytes()).number(input.len()).add(contents.of(input)?.as_bytes());
+            fields.add(name.as_bytes()).number(input.len()).add(contents.of(input, &())?.hash.as_bytes());
         }
-        Ok(TaskKeys { shared: fields.0, contents })
+        Ok(TaskKeys { shared: fields, contents })
     }
 
     /// The key of a task; reads the inputs of its own, unless that was done for the same bytes shortly before.
@@ -122,98 +96,106 @@ impl TaskKeys {
     ///
     /// Where an input cannot be read.
     pub fn of(&mut self, task: &Task) -> Result<TaskKey> {
-        let mut fields = Fields(self.shared.clone());
+        let mut fields = self.shared.clone();
         fields.add(&task.argument);
         for input in &task.inputs {
-            fields.number(input.len()).add(self.contents.of(input)?.as_bytes());
+            fields.number(input.len()).add(self.contents.of(input, &())?.hash.as_bytes());
         }
-        Ok(TaskKey(*fields.0.finalize().as_bytes()))
+        Ok(TaskKey(fields.hash()))
     }
 }
 
 /// A hash of values one after the other, with lengths, so that no two lists of values are the same bytes.
-struct Fields(blake3::Hasher);
+#[derive(Clone, Debug)]
+pub(crate) struct Fields(blake3::Hasher);
 
 impl Fields {
-    fn add(&mut self, bytes: &[u8]) -> &mut Self {
+    /// Takes in what each task of a job can see besides its function, its grants that reach outside, and the contents of inputs; `use_of`
+    /// names what the hash is for.
+    pub fn of_job(use_of: &str, job: &Job) -> Fields {
+        // All fields are named, so that no new one is forgotten: what a task can see of it has to be taken in, here or where the hash
+        // is used.
+        let Job {
+            module,
+            argv,
+            inputs,
+            limits,
+            grants,
+            seed,
+            call: _,
+            instances: _,
+            core_dumps: _,
+            retries: _,
+            halt: _,
+            admission: _,
+        } = job;
+        let Grants { environment, directories: _, clock: _, random: _ } = grants;
+        let Limits {
+            memory_bytes,
+            output_bytes,
+            stack_bytes,
+            log_bytes,
+            fuel,
+            open_files,
+            host_call_bytes,
+            // These decide whether a task runs and ends, and not what it gives.
+            timeout: _,
+            argument_bytes: _,
+            memories: _,
+            tables: _,
+        } = limits;
+        let mut fields = Fields(blake3::Hasher::new_derive_key(use_of));
+        fields.add(module.content());
+        if module.description().wasi {
+            // It is the first word that a program sees.
+            fields.add(module.name().as_bytes());
+        }
+        fields.number(*memory_bytes).number(*output_bytes).number(*stack_bytes).number(*log_bytes);
+        fields.number(fuel.unwrap_or(u64::MAX)).number(u64::from(*open_files)).number(*host_call_bytes).number(*seed);
+        fields.number(environment.len() as u64);
+        for (name, value) in environment {
+            fields.add(name.as_bytes()).add(value.as_bytes());
+        }
+        // No words are not the same as an empty list of words.
+        fields.number(argv.as_ref().map_or(u64::MAX, |words| words.len() as u64));
+        for word in argv.iter().flatten() {
+            fields.add(word.as_bytes());
+        }
+        fields.number(inputs.len() as u64);
+        fields
+    }
+
+    /// Adds the function.
+    pub fn entry(&mut self, entry: &Entry) -> &mut Self {
+        match entry {
+            Entry::Task(name) => self.add(b"task").add(name.as_bytes()),
+            Entry::Scalar(function) => self.add(b"function").add(function.name.as_bytes()),
+            Entry::Command => self.add(b"command"),
+        }
+    }
+
+    /// Adds bytes, after their length.
+    pub fn add(&mut self, bytes: &[u8]) -> &mut Self {
         self.number(bytes.len() as u64);
         self.0.update(bytes);
         self
     }
 
-    fn number(&mut self, number: u64) -> &mut Self {
+    /// Adds a number.
+    pub fn number(&mut self, number: u64) -> &mut Self {
         self.0.update(&number.to_le_bytes());
         self
     }
-}
 
-/// Which bytes: device, inode, size and time of the last change (seconds, nanoseconds) of the file; offset and length.
-type Bytes = (u64, u64, u64, i64, i64, u64, u64);
-
-/// Hashes of ranges of files, of which the last ones are remembered.
-#[derive(Debug, Default)]
-struct Contents {
-    known: HashMap<Bytes, blake3::Hash>,
-    buffer: Vec<u8>,
-}
-
-/// Hashes that are remembered.
-const MAX_KNOWN: usize = 4096;
-/// Bytes that are read at a time.
-const READ_BYTES: u64 = 1 << 20;
-
-impl Contents {
-    /// The hash of an input's bytes. They are read and not mapped: a file that is truncated meanwhile is an error, no signal.
-    fn of(&mut self, input: &Input) -> Result<blake3::Hash> {
-        let (file, _) = input.file();
-        let failed = |source| Kind::file("cannot read input", input.path().as_ref(), source);
-        let metadata = file.metadata().map_err(failed)?;
-        let time = (metadata.mtime(), metadata.mtime_nsec());
-        let bytes = (metadata.dev(), metadata.ino(), metadata.size(), time.0, time.1, input.offset(), input.len());
-        if let Some(hash) = self.known.get(&bytes) {
-            return Ok(*hash);
-        }
-        let mut hasher = blake3::Hasher::new();
-        let mut done = 0;
-        while done < input.len() {
-            let len = (input.len() - done).min(READ_BYTES);
-            self.buffer.resize(len as usize, 0);
-            file.read_exact_at(&mut self.buffer, input.offset() + done).map_err(failed)?;
-            hasher.update(&self.buffer);
-            done += len;
-        }
-        let hash = hasher.finalize();
-        if self.known.len() == MAX_KNOWN {
-            self.known.clear();
-        }
-        self.known.insert(bytes, hash);
-        Ok(hash)
+    /// The hash of all that was added.
+    pub fn hash(&self) -> [u8; 32] {
+        *self.0.finalize().as_bytes()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_range_is_read_once_and_again_when_the_file_has_changed() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), b"0123456789").unwrap();
-        let input = Input::open(file.path()).unwrap();
-        let mut contents = Contents::default();
-        let whole = contents.of(&input).unwrap();
-        assert_eq!(whole, blake3::hash(b"0123456789"));
-        assert_eq!(contents.of(&input.slice(2..5).unwrap()).unwrap(), blake3::hash(b"234"));
-        assert_eq!((contents.of(&input.clone()).unwrap(), contents.known.len()), (whole, 2));
-
-        file.as_file().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
-        file.as_file().write_all_at(b"x", 0).unwrap();
-        file.as_file().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
-        assert_eq!(contents.of(&input).unwrap(), blake3::hash(b"x123456789"));
-        file.as_file().set_len(3).unwrap();
-        let error = contents.of(&input).unwrap_err();
-        assert!(error.to_string().starts_with("cannot read input"), "{error}");
-    }
 
     #[test]
     fn keys_are_read_as_they_are_shown() {

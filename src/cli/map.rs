@@ -21,6 +21,7 @@ use super::interrupt::Interrupted;
 use super::items::{ItemArgs, Items};
 use super::options::{self, LimitArgs, SandboxArgs, TaskArgs, WorkerArgs};
 use super::print::STDOUT;
+use super::results::ResultCacheArgs;
 use super::resume::LoggedItems;
 use super::usage;
 use crate::report::{Form, ProgressMode, Report, Rerun, Settings, Tally, line_to_stderr};
@@ -38,6 +39,8 @@ pub struct MapArgs {
     task: TaskArgs,
     #[command(flatten)]
     results: ResultArgs,
+    #[command(flatten)]
+    cache: ResultCacheArgs,
     #[command(flatten)]
     workers: WorkerArgs,
     #[command(flatten)]
@@ -123,7 +126,7 @@ impl MapArgs {
         let entry = module.entry(self.task.call.as_deref(), self.results.reduce.as_deref())?;
         check_entry(&module, &entry, self.argv.is_some(), &items)?;
 
-        let mut job = Job::new(&module).call(options::call_name(entry)).limits(self.limits.limits());
+        let mut job = Job::new(&module).call(entry.name()).limits(self.limits.limits());
         let is_chosen = self.task.call.is_none() && self.results.reduce.is_some();
         let words = words_of_run(&self.module, job.call.as_deref().filter(|_| is_chosen), shared_options);
         job.argv = self.argv;
@@ -142,7 +145,7 @@ impl MapArgs {
             rerun: Rerun::new(&words, job.argv.as_deref(), items.are()),
         };
 
-        let mut pool = super::pool(self.workers.pool(sandbox), early)?;
+        let mut pool = super::pool(self.cache.apply(self.workers.pool(sandbox))?, early)?;
         let (total, failure) = (items.total(), items.failure());
         let (items, log) = match log {
             Some((log, earlier)) => {

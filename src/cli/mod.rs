@@ -17,6 +17,7 @@ mod options;
 mod parse;
 mod print;
 mod rerun;
+mod results;
 mod resume;
 mod run;
 

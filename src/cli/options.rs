@@ -8,7 +8,6 @@ use anyhow::Context as _;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use wrun::backend::BuiltIn;
 use wrun::job::Instances;
-use wrun::module::Entry;
 use wrun::{Admission, Compiler, Input, Jobs, Limits, Module, Pool, PoolBuilder, Sandbox, Task};
 
 use super::compiler::CompilerArgs;
@@ -103,15 +102,6 @@ impl TaskArgs {
                 Ok((input.name.clone(), open))
             })
             .collect()
-    }
-}
-
-/// The name by which a job calls an entry.
-pub fn call_name(entry: Entry) -> String {
-    match entry {
-        Entry::Task(name) => name,
-        Entry::Scalar(function) => function.name,
-        Entry::Command => "_start".to_owned(),
     }
 }
 

@@ -159,8 +159,9 @@ impl Place {
             worker: logged.worker,
             attempts: logged.attempts,
             fuel: logged.fuel,
+            cached: false,
         };
-        Some(Finished { result, stats })
+        Some(Finished { result, log: Vec::new(), stats })
     }
 }
 

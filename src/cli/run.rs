@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use wrun::module::Entry;
-use wrun::{EarlyWorker, Job, Outcome, Pool, Task, TaskError, exit_code};
+use wrun::{EarlyWorker, Event, Job, Outcome, Pool, Task, TaskError, exit_code};
 
 use super::arguments::check_numbers;
 use super::compiler::CompilerArgs;
@@ -19,6 +19,7 @@ use super::grants::GrantArgs;
 use super::options::{self, BackendArgs, LimitArgs, SandboxArgs, TaskArgs};
 use super::parse::{self, ItemFile};
 use super::print::written;
+use super::results::ResultCacheArgs;
 use super::usage;
 use crate::report::{self, Form, ProgressMode, Results, Screen, line_to_stderr};
 
@@ -50,6 +51,9 @@ pub struct RunArgs {
 
     #[command(flatten)]
     backend: BackendArgs,
+
+    #[command(flatten)]
+    cache: ResultCacheArgs,
 
     #[command(flatten)]
     limits: LimitArgs,
@@ -118,14 +122,17 @@ impl RunArgs {
                 "a command writes to this terminal by itself; for its output as JSON, use wrun map --json",
             ));
         }
-        let mut job = Job::new(&module).call(options::call_name(entry)).limits(self.limits.limits());
+        let mut job = Job::new(&module).call(entry.name()).limits(self.limits.limits());
         job.inputs = inputs;
         self.grants.grant(&mut job)?;
         let core_dumps = self.core_dumps.open(&job.grants)?;
         job.core_dumps = core_dumps.is_some();
         let pool = Pool::builder().workers(NonZeroUsize::MIN).sandbox(sandbox).backend(self.backend.backend());
-        let mut pool = super::pool(pool, early)?;
+        let mut pool = super::pool(self.cache.apply(pool)?, early)?;
         if attached {
+            if self.cache.is_given() {
+                line_to_stderr(&not_cached(ATTACHED));
+            }
             return match pool.run_attached(&job, &text_words(self.words)?)? {
                 Ok(code) => Ok(ExitCode::from(code)),
                 Err(error) => Ok(failed(module.name(), &error, core_dumps.as_ref())),
@@ -133,7 +140,12 @@ impl RunArgs {
         }
         let (task, argv) = self.one.task(self.words)?;
         job.argv = argv;
-        let mut run = pool.map(&job, std::iter::once(task))?.first_index(self.one.index.unwrap_or(0));
+        let mut run =
+            pool.map(&job, std::iter::once(task))?.first_index(self.one.index.unwrap_or(0)).observe(|event, _| {
+                if let Event::NotCached { why } = event {
+                    line_to_stderr(&not_cached(why));
+                }
+            });
         let outcome = run.next();
         run.finish()?;
         let outcome = outcome.context("the run was stopped before its task ran")?;
@@ -144,6 +156,13 @@ impl RunArgs {
             Err(error) => failed(module.name(), error, core_dumps.as_ref()),
         })
     }
+}
+
+/// Why a program on the terminal is not cached.
+const ATTACHED: &str = "a program on this terminal reads and writes it by itself; give it an --item or --index";
+
+fn not_cached(why: &str) -> String {
+    format!("wrun: {}", report::not_cached(why))
 }
 
 /// A command's arguments, which are text.

@@ -8,7 +8,7 @@ use crate::sys::window::page_size;
 
 /// What one entry of a page table maps at a time, where memory and file agree modulo it and the page cache holds the
 /// file in pieces as large. A window that agrees is read without a page fault for each 64 KiB.
-const HUGE_PAGE: usize = 2 << 20;
+pub(crate) const HUGE_PAGE: usize = 2 << 20;
 
 /// Windows of at least so many bytes are placed to agree with their file modulo [`HUGE_PAGE`]. That takes up to as much
 /// of the guest's addresses, which are few, and one more system call.

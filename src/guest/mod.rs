@@ -25,6 +25,7 @@ mod trace;
 mod wasi;
 mod window;
 
+pub(crate) use file_range::HUGE_PAGE;
 pub(crate) use files::FileTable;
 pub(crate) use instance::Guest;
 pub(crate) use place::{answer_questions, this_thread_runs_guests};

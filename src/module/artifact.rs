@@ -22,6 +22,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::description::Description;
+use crate::kept::without_path;
 use crate::sys::memory_file;
 
 const MAGIC: &[u8; 8] = b"wrunmod2";
@@ -138,11 +139,6 @@ pub(super) fn save(artifact: &File, path: &Path) -> io::Result<()> {
     copy(artifact, file.as_file_mut())?;
     file.persist(path).map_err(|error| without_path(error.error))?;
     Ok(())
-}
-
-/// The same error without the name of a temporary file, which says nothing to a user.
-pub(super) fn without_path(error: io::Error) -> io::Error {
-    if error.raw_os_error().is_some() { error } else { error.kind().into() }
 }
 
 fn checksum(json: &[u8], lengths: &[u8]) -> [u8; 32] {

@@ -1,11 +1,14 @@
 //! What the cache of compiled modules withstands.
 
+use std::fs::FileTimes;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
+use crate::kept::ABANDONED_AFTER;
 use crate::module::artifact::tests::meta;
+use crate::sys::private_dir::owned_by_us;
 
 /// A cache in a directory of its own, which lives as long as the first value.
 fn cache() -> (tempfile::TempDir, Cache) {

@@ -20,6 +20,17 @@ pub enum Entry {
     Command,
 }
 
+impl Entry {
+    /// The name by which a job calls it.
+    pub fn name(&self) -> &str {
+        match self {
+            Entry::Task(name) => name,
+            Entry::Scalar(function) => &function.name,
+            Entry::Command => crate::guest::describe::COMMAND_EXPORT,
+        }
+    }
+}
+
 impl Description {
     /// What a task calls.
     ///

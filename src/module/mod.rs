@@ -289,6 +289,11 @@ impl Module {
         &self.0.content
     }
 
+    /// What its code depends on besides the module: the compiler with its settings, this CPU and this version of wrun.
+    pub(crate) fn compiler(&self) -> Result<&'static str> {
+        fingerprint::fingerprint(self.0.fuel)
+    }
+
     /// The compiled code, for handing to a worker.
     pub(crate) fn code(&self) -> &File {
         &self.0.code

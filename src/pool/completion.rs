@@ -32,6 +32,7 @@ impl Prepared {
             worker,
             attempts,
             fuel: None,
+            cached: false,
         };
         let backtrace = (!frames.is_empty()).then_some(frames);
         pending.end(Err(TaskError { status: Status::Timeout, message, backtrace, core_dump: None }), Vec::new(), stats)
@@ -55,6 +56,7 @@ pub(super) fn complete(
         worker,
         attempts,
         fuel: job.module.counts_fuel().then_some(done.fuel),
+        cached: false,
     };
     if matches!(done.status, Status::Timeout | Status::WorkerLost | Status::Cancelled) {
         return Err(Box::new((Violation("it said of a task what only its pool can know"), pending)));

@@ -17,6 +17,7 @@ use super::worker::{News, Worker};
 use crate::backend::Executor;
 use crate::event::{Event, Status};
 use crate::ipc::ring::SLOTS;
+use crate::module::Entry;
 use crate::sandbox::Missing;
 use crate::sys::process::monotonic_ns;
 use crate::{Error, Input, Result, Task};
@@ -117,11 +118,12 @@ impl<'pool> Dispatcher<'pool> {
         }
     }
 
-    /// Lets tasks call the merge function `name`; before the first task.
-    pub fn add_reduce(&mut self, name: &str) -> Result<()> {
+    /// Lets tasks call the merge function `name`, which it gives; before the first task.
+    pub fn add_reduce(&mut self, name: &str) -> Result<Entry> {
         let job = Arc::get_mut(&mut self.job).expect("no worker has the job before the first task");
-        job.add_reduce(name)?;
-        self.foreign.as_mut().map_or(Ok(()), |foreign| foreign.executor.merge_with(name))
+        let entry = job.add_reduce(name)?;
+        self.foreign.iter_mut().try_for_each(|foreign| foreign.executor.merge_with(name))?;
+        Ok(entry)
     }
 
     pub fn stop_handle(&self) -> StopHandle {

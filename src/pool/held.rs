@@ -66,8 +66,14 @@ impl SpareRecords {
 }
 
 fn no_outcome(index: u64, task: Task) -> Outcome {
-    let stats =
-        TaskStats { start: SystemTime::UNIX_EPOCH, duration: Duration::ZERO, worker: 0, attempts: 0, fuel: None };
+    let stats = TaskStats {
+        start: SystemTime::UNIX_EPOCH,
+        duration: Duration::ZERO,
+        worker: 0,
+        attempts: 0,
+        fuel: None,
+        cached: false,
+    };
     Outcome { index, task, result: Ok(Output::default()), log: Vec::new(), stats, earlier: Vec::new() }
 }
 
@@ -121,6 +127,7 @@ impl Pending {
             worker,
             attempts: self.0.outcome.stats.attempts,
             fuel: None,
+            cached: false,
         };
         self.end(Err(TaskError { status, message, backtrace: None, core_dump: None }), Vec::new(), stats)
     }

@@ -55,7 +55,7 @@ struct Here {
 
 impl Executor for Here {
     fn merge_with(&mut self, function: &str) -> Result<()> {
-        self.job.add_reduce(function)
+        self.job.add_reduce(function).map(drop)
     }
 
     fn has_room(&self) -> bool {

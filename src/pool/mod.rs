@@ -45,9 +45,10 @@ use std::time::Duration;
 
 use crate::backend::{Backend, BuiltIn};
 use crate::event::{Outcome, Status, TaskError};
+use crate::results::JobResults;
 use crate::sys::process::Process;
 use crate::sys::self_exe::self_exe;
-use crate::{Error, Job, Result, Sandbox, Source, Task};
+use crate::{Error, Job, Result, ResultCache, Sandbox, Source, Task};
 
 use crew::Crew;
 use dispatcher::Dispatcher;
@@ -76,6 +77,8 @@ pub struct Pool {
     crew: Crew,
     /// What runs the tasks, where the crew does not.
     backend: Option<Box<dyn Backend>>,
+    /// Where results are kept from one run to the next.
+    cache: Option<ResultCache>,
 }
 
 /// Settings of a [`Pool`].
@@ -87,6 +90,7 @@ pub struct PoolBuilder {
     sandbox: Sandbox,
     start_timeout: Option<Duration>,
     idle_timeout: Option<Duration>,
+    cache: Option<ResultCache>,
 }
 
 impl PoolBuilder {
@@ -168,6 +172,13 @@ impl PoolBuilder {
         self
     }
 
+    /// Keeps results in `cache`, and runs no task again whose result is there. [`ResultCache`] says what that covers.
+    #[must_use]
+    pub fn cache(mut self, cache: ResultCache) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+
     /// Makes the pool. Workers start when there is work for them.
     ///
     /// # Errors
@@ -203,7 +214,7 @@ impl PoolBuilder {
         let crew = Crew::new(workers, exe, sandbox, self.start_timeout.unwrap_or(PoolBuilder::START_TIMEOUT));
         let mut crew = crew.map_err(|error| Error::system("cannot make a pool", error))?;
         crew.idle_timeout = self.idle_timeout;
-        Ok(Pool { crew, backend })
+        Ok(Pool { crew, backend, cache: self.cache })
     }
 
     /// Makes the pool around a worker that has been started already.
@@ -228,7 +239,7 @@ impl PoolBuilder {
         crew.sandbox = self.sandbox;
         crew.start_timeout = self.start_timeout.unwrap_or(crew.start_timeout);
         crew.idle_timeout = self.idle_timeout;
-        Ok(Pool { crew, backend: None })
+        Ok(Pool { crew, backend: None, cache: self.cache })
     }
 
     /// Starts a worker process before it is known what it will run: while a program reads its arguments, opens its files and
@@ -314,7 +325,10 @@ impl Pool {
     ///
     /// Where the job cannot run: its module has no such function or needs what is not given.
     pub fn map<S: Source>(&mut self, job: &Job, tasks: S) -> Result<Run<'_, S>> {
-        Ok(Run::new(self.dispatcher(job, Stdio::Captured)?, tasks))
+        let cache = self.cache.clone();
+        let dispatcher = self.dispatcher(job, Stdio::Captured)?;
+        let results = cache.map(|cache| JobResults::new(&cache, job, dispatcher.job.map_entry()));
+        Ok(Run::new(dispatcher, tasks, results))
     }
 
     /// Runs a single task.
@@ -330,7 +344,7 @@ impl Pool {
     }
 
     /// Runs a WASI command as a program, with `argv` behind its name, and with this process's standard input, output and
-    /// error. Gives its exit code, or why it failed.
+    /// error, which no cache can give again. Gives its exit code, or why it failed.
     ///
     /// # Errors
     ///
@@ -342,7 +356,7 @@ impl Pool {
             return Err(Error::request(message));
         }
         let dispatcher = self.dispatcher(&job, Stdio::Attached)?;
-        let mut run = Run::new(dispatcher, std::iter::once(Task::default()));
+        let mut run = Run::new(dispatcher, std::iter::once(Task::default()), None);
         let outcome = run.next();
         run.finish()?;
         let result = outcome.map(|outcome| outcome.result);

@@ -12,7 +12,7 @@ use crate::{Admission, Error, Halt, Job, Result, Retries, Waker};
 
 impl Backend for Pool {
     fn start<'a>(&'a mut self, job: &Job, waker: &Waker) -> Result<Box<dyn Executor + 'a>> {
-        let Pool { crew, backend } = self;
+        let Pool { crew, backend, cache: _ } = self;
         if let Some(backend) = backend {
             return backend.start(job, waker);
         }
@@ -35,7 +35,7 @@ struct Nested<'pool> {
 
 impl Executor for Nested<'_> {
     fn merge_with(&mut self, function: &str) -> Result<()> {
-        self.dispatcher.add_reduce(function)
+        self.dispatcher.add_reduce(function).map(drop)
     }
 
     fn has_room(&self) -> bool {

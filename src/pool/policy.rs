@@ -171,7 +171,7 @@ impl Dispatcher<'_> {
             self.policy.finished_bytes = 0;
         }
         self.policy.finished_bytes += finished.result.as_ref().map_or(0, |output| output.len() as u64);
-        self.ended.push_back(pending.end(finished.result, Vec::new(), finished.stats));
+        self.ended.push_back(pending.end(finished.result, finished.log, finished.stats));
     }
 
     /// Ends a task that the end of the run keeps from starting: as its last attempt ended, where there was one.

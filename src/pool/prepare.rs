@@ -113,13 +113,18 @@ impl Prepared {
         Code { module: self.module.id(), stack_bytes: self.limits.stack_bytes, core_dumps: self.core_dumps }
     }
 
-    /// Lets tasks call the merge function `name` as [`REDUCE`].
-    pub fn add_reduce(&mut self, name: &str) -> Result<()> {
+    /// What map tasks call.
+    pub fn map_entry(&self) -> &Entry {
+        &self.spec.functions[MAP as usize]
+    }
+
+    /// Lets tasks call the merge function `name` as [`REDUCE`]; gives it.
+    pub fn add_reduce(&mut self, name: &str) -> Result<Entry> {
         match self.module.entry(Some(name), None)? {
             entry @ Entry::Task(_) => {
                 self.spec.functions.truncate(REDUCE as usize);
-                self.spec.functions.push(entry);
-                Ok(())
+                self.spec.functions.push(entry.clone());
+                Ok(entry)
             }
             _ => Err(Error::request(format!(
                 "{name:?} cannot merge: only a task (an export `wrun:task/NAME`) can read the results as its inputs"

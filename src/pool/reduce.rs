@@ -17,7 +17,8 @@ use std::time::SystemTime;
 use super::held::Pending;
 use super::prepare::REDUCE;
 use super::run::Run;
-use crate::event::{Outcome, Output, Status, TaskStats};
+use crate::event::{Outcome, Output, RunStats, Status, TaskStats};
+use crate::ipc::ring::INLINE_MAX_BYTES;
 use crate::{Error, Input, Result, Source, Task};
 
 /// Results that one merge task gets.
@@ -44,18 +45,19 @@ impl<S: Source> Run<'_, S> {
         if feed.stats.taken > 0 {
             return Err(Error::request("a run whose outcomes have been asked for can no longer be reduced"));
         }
-        feed.dispatcher.add_reduce(function)?;
+        let entry = feed.dispatcher.add_reduce(function)?;
+        feed.results.iter_mut().for_each(|results| results.add_function(&entry));
         let mut tree = Tree::default();
         let mut failed_merge = None;
         loop {
-            while let Some(ended) = feed.dispatcher.next_ended() {
+            while let Some(ended) = feed.next_ended() {
                 feed.scarce = false;
                 let place = Place::from_tag(ended.tag);
                 let outcome = feed.spare.outcome(ended);
                 if place.level == 0 {
                     feed.count(&outcome);
                 } else {
-                    feed.stats.merged += 1;
+                    feed.count_merge(&outcome);
                 }
                 match &outcome.result {
                     Ok(_) if feed.stats.failed > 0 => {}
@@ -82,13 +84,11 @@ impl<S: Source> Run<'_, S> {
                 && let Some((place, outputs)) = tree.ready.pop_front()
             {
                 let task = Task { inputs: as_inputs(&outputs)?, ..Task::default() };
-                let (tag, index) = (place.tag(), place.position);
-                let pending = feed.spare.pending(tag, index, REDUCE, task);
-                feed.dispatcher.submit(pending);
+                feed.submit(place.tag(), place.position, REDUCE, task);
             }
             feed.turn();
         }
-        let outcome = match (tree.root, failed_merge) {
+        let mut outcome = match (tree.root, failed_merge) {
             (Some(output), _) => merged(Ok(output)),
             (None, Some(outcome)) => outcome,
             (None, None) if feed.stats.failed > 0 => {
@@ -96,7 +96,8 @@ impl<S: Source> Run<'_, S> {
             }
             (None, None) => merged(Err("not merged: the run was stopped".into())),
         };
-        self.finish()?;
+        let RunStats { done, cached, merged, merged_cached, .. } = self.finish()?;
+        outcome.stats.cached = (done, merged) == (cached, merged_cached);
         Ok(outcome)
     }
 }
@@ -105,19 +106,27 @@ impl<S: Source> Run<'_, S> {
 fn merged(result: Result<Output, String>) -> Outcome {
     let mut pending = Pending::new(0, 0, REDUCE, Task::default());
     pending.count_attempt();
-    let stats =
-        TaskStats { start: SystemTime::now(), duration: Default::default(), worker: 0, attempts: 1, fuel: None };
+    let stats = TaskStats {
+        start: SystemTime::now(),
+        duration: Default::default(),
+        worker: 0,
+        attempts: 1,
+        fuel: None,
+        cached: false,
+    };
     match result {
         Ok(output) => pending.end(Ok(output), Vec::new(), stats).into_outcome(),
         Err(message) => pending.fail(Status::Cancelled, message, 0).into_outcome(),
     }
 }
 
-/// The results as inputs of a merge: mapped ones as they are, the others together in one memory file, in which each begins at
-/// a multiple of [`RESULT_ALIGN`].
+/// The results as inputs of a merge: large ones that are mapped as they are, the others together in one memory file, in which each
+/// begins at a multiple of [`RESULT_ALIGN`]. Small ones never are on their own, even where they came so for lack of room: a guest
+/// could tell by the address.
 fn as_inputs(outputs: &[Output]) -> Result<Vec<Input>> {
+    let large = |output: &Output| output.as_input().filter(|_| output.len() > INLINE_MAX_BYTES).cloned();
     let mut bytes = Vec::new();
-    for output in outputs.iter().filter(|output| output.as_input().is_none()) {
+    for output in outputs.iter().filter(|output| large(output).is_none()) {
         bytes.extend_from_slice(output);
         bytes.resize(bytes.len().next_multiple_of(RESULT_ALIGN), 0);
     }
@@ -125,8 +134,8 @@ fn as_inputs(outputs: &[Output]) -> Result<Vec<Input>> {
     let mut at = 0;
     outputs
         .iter()
-        .map(|output| match output.as_input() {
-            Some(input) => Ok(input.clone()),
+        .map(|output| match large(output) {
+            Some(input) => Ok(input),
             None => {
                 let start = at;
                 at += output.len().next_multiple_of(RESULT_ALIGN) as u64;

@@ -8,9 +8,10 @@ use super::held::{Ended, SpareRecords};
 use super::prepare::MAP;
 use super::stop::StopHandle;
 use crate::event::{Event, Outcome, Output, RunStats, Status, TaskError};
+use crate::results::JobResults;
 use crate::sys::process::last_tick_ns;
 use crate::sys::rlimit;
-use crate::{Result, Source};
+use crate::{Result, Source, Task};
 
 /// What a run's observer is called with.
 type Observer<'pool> = Box<dyn FnMut(&Event<'_>, &RunStats) + 'pool>;
@@ -29,6 +30,8 @@ pub struct Run<'pool, S> {
 pub(super) struct Feed<'pool, S> {
     pub dispatcher: Dispatcher<'pool>,
     pub spare: SpareRecords,
+    /// Results that are kept, where they are.
+    pub results: Option<JobResults>,
     source: S,
     /// The source has no more tasks.
     exhausted: bool,
@@ -76,11 +79,12 @@ const MAX_WAITING_DESCRIPTORS: usize = 256;
 const MAX_WAITING_BYTES: u64 = 32 << 20;
 
 impl<'pool, S: Source> Run<'pool, S> {
-    pub(super) fn new(dispatcher: Dispatcher<'pool>, mut source: S) -> Self {
+    pub(super) fn new(dispatcher: Dispatcher<'pool>, mut source: S, results: Option<JobResults>) -> Self {
         source.attach(dispatcher.waker());
         let feed = Feed {
             dispatcher,
             spare: SpareRecords::default(),
+            results,
             source,
             exhausted: false,
             pending: false,
@@ -166,7 +170,7 @@ impl<S: Source> Iterator for Run<'_, S> {
             if let Some(ended) = self.order.deliverable() {
                 return Some(self.feed.spare.outcome(ended));
             }
-            if let Some(ended) = self.feed.dispatcher.next_ended() {
+            if let Some(ended) = self.feed.next_ended() {
                 self.feed.count(&ended.outcome);
                 if let Some(ended) = self.order.put(ended) {
                     return Some(self.feed.spare.outcome(ended));
@@ -268,11 +272,36 @@ impl<S: Source> Feed<'_, S> {
                 self.stats.taken += 1;
                 let index = self.first_index.saturating_add(tag);
                 self.scarce = task.files().any(|input| rlimit::is_high(input.file().0));
-                let pending = self.spare.pending(tag, index, MAP, task);
-                self.dispatcher.submit(pending);
+                self.submit(tag, index, MAP, task);
             }
         }
         true
+    }
+
+    /// Lets a task run, unless its result is known.
+    pub fn submit(&mut self, tag: u64, index: u64, function: u32, mut task: Task) {
+        if let Some(results) = &mut self.results {
+            results.look_up(function, tag, index, &mut task);
+        }
+        let pending = self.spare.pending(tag, index, function, task);
+        self.dispatcher.submit(pending);
+    }
+
+    /// The next task that has an outcome.
+    pub fn next_ended(&mut self) -> Option<Ended> {
+        let ended = self.dispatcher.next_ended()?;
+        if let Some(results) = &mut self.results {
+            results.keep(ended.tag, &ended.outcome);
+            self.tell_not_cached();
+        }
+        Some(ended)
+    }
+
+    /// Tells the observer where results are not kept.
+    fn tell_not_cached(&mut self) {
+        if let Some(why) = self.results.as_mut().and_then(JobResults::take_problem) {
+            self.tell(&Event::NotCached { why: &why });
+        }
     }
 
     /// Takes tasks while there is room and `has_room`, unless the source takes its time.
@@ -301,6 +330,7 @@ impl<S: Source> Feed<'_, S> {
         // A source that had nothing may have something after any wake-up.
         self.pending = false;
         self.tell(&Event::Waiting);
+        self.tell_not_cached();
         let wait = match (std::mem::take(&mut self.late), self.ticks && self.observer.is_some()) {
             (true, _) => Wait::No,
             (false, true) => Wait::Tick,
@@ -338,6 +368,7 @@ impl<S: Source> Feed<'_, S> {
     /// Counts a map task's outcome and tells the observer.
     pub fn count(&mut self, outcome: &Outcome) {
         self.stats.done += 1;
+        self.stats.cached += u64::from(outcome.stats.cached);
         match outcome.status() {
             Status::Ok => self.stats.flaky += u64::from(outcome.is_flaky()),
             Status::Cancelled => self.stats.cancelled += 1,
@@ -345,6 +376,13 @@ impl<S: Source> Feed<'_, S> {
         }
         self.tell(&Event::TaskFinished(outcome));
         self.tell_halt();
+    }
+
+    /// Counts a merge's outcome and tells the observer.
+    pub fn count_merge(&mut self, outcome: &Outcome) {
+        self.stats.merged += 1;
+        self.stats.merged_cached += u64::from(outcome.stats.cached);
+        self.tell(&Event::MergeFinished(outcome));
     }
 
     fn tell(&mut self, event: &Event<'_>) {

@@ -18,8 +18,8 @@ pub struct Human {
     screen: Screen,
     /// Whether progress is told in lines.
     lines: bool,
-    /// What the bar looks like now: whether it knows the total, and how many tasks failed.
-    shown: Option<(bool, u64)>,
+    /// What the bar looks like now: whether it knows the total, and the notes behind it.
+    shown: Option<(bool, String)>,
 }
 
 impl Human {
@@ -44,13 +44,11 @@ impl Human {
 
     /// Draws the bar, once.
     fn draw(&mut self, bar: &ProgressBar, now: &Snapshot) {
-        let show = Some((now.total.is_some(), now.failed));
+        let show = Some((now.total.is_some(), notes(now)));
         let is_first = self.shown.is_none();
         if self.shown != show {
             bar.set_style(Human::style(now.total.is_some()));
-            if now.failed > 0 {
-                bar.set_message(format!(" | {} failed", now.failed));
-            }
+            bar.set_message(notes(now));
             self.shown = show;
         }
         bar.update(|state| {
@@ -79,6 +77,7 @@ impl Watcher for Human {
         let name = text::task_name(outcome.index, &outcome.task.argument);
         let (status, stats) = (outcome.status(), &outcome.stats);
         self.screen.line(&match stats.attempts {
+            _ if stats.cached => format!("{name}: {status} from the cache"),
             0 => format!("{name}: {status} before it started"),
             _ => format!("{name}: {status} in {} on worker {}", text::duration(stats.duration), stats.worker),
         });
@@ -142,10 +141,13 @@ fn progress_line(now: &Snapshot) -> String {
     if let Some(remaining) = now.remaining() {
         line += &format!(" | remaining {}", text::duration(remaining));
     }
-    if now.failed > 0 {
-        line += &format!(" | {} failed", now.failed);
-    }
-    line
+    line + &notes(now)
+}
+
+/// ` | 3 failed | 2 from the cache`, as far as it applies.
+fn notes(now: &Snapshot) -> String {
+    let note = |count: u64, what: &str| if count > 0 { format!(" | {count} {what}") } else { String::new() };
+    note(now.failed, "failed") + &note(now.cached, "from the cache")
 }
 
 /// `task 3 (x) passed on attempt 2 of 3 (flaky); attempt 1: timed out after 2s`, with the first line of each failure.
@@ -182,15 +184,16 @@ mod tests {
 
     #[test]
     fn progress_lines_tell_what_is_known() {
-        let mut now = Snapshot { done: 120, total: None, failed: 0, elapsed: Duration::from_millis(2100) };
+        let mut now = Snapshot { done: 120, total: None, failed: 0, cached: 0, elapsed: Duration::from_millis(2100) };
         assert_eq!(progress_line(&now), "done 120 | elapsed 2.1s");
         now.total = Some(1000);
         now.failed = 3;
         assert_eq!(progress_line(&now), "done 120 of 1000 | elapsed 2.1s | remaining 15.4s | 3 failed");
         now.done = 1000;
         assert_eq!(progress_line(&now), "done 1000 of 1000 | elapsed 2.1s | 3 failed");
+        now.cached = 2;
         now.done = 0;
-        assert_eq!(progress_line(&now), "done 0 of 1000 | elapsed 2.1s | 3 failed");
+        assert_eq!(progress_line(&now), "done 0 of 1000 | elapsed 2.1s | 3 failed | 2 from the cache");
     }
 
     #[test]

@@ -28,6 +28,7 @@ fn progress_event(now: &Snapshot) -> Value {
         "done": now.done,
         "total": now.total,
         "failed": now.failed,
+        "cached": now.cached,
         "elapsed_seconds": now.elapsed.as_secs_f64(),
         "remaining_seconds": now.remaining().map(|remaining| remaining.as_secs_f64()),
     })
@@ -46,6 +47,7 @@ impl Watcher for JsonEvents {
             "status": outcome.status().as_str(),
             "seconds": outcome.stats.duration.as_secs_f64(),
             "worker": outcome.stats.worker,
+            "cached": outcome.stats.cached,
         }));
     }
 
@@ -105,6 +107,7 @@ impl Watcher for JsonEvents {
             "failed": tally.failed,
             "cancelled": tally.cancelled,
             "flaky": tally.flaky,
+            "cached": now.cached,
             "elapsed_seconds": now.elapsed.as_secs_f64(),
         }));
     }
@@ -116,7 +119,7 @@ mod tests {
 
     #[test]
     fn progress_has_nulls_for_what_is_unknown() {
-        let now = Snapshot { done: 1, total: None, failed: 0, elapsed: Duration::from_secs(2) };
+        let now = Snapshot { done: 1, total: None, failed: 0, cached: 0, elapsed: Duration::from_secs(2) };
         let event = progress_event(&now);
         assert_eq!(event["total"], Value::Null);
         assert_eq!(event["remaining_seconds"], Value::Null);

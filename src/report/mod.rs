@@ -103,6 +103,8 @@ struct Snapshot {
     done: u64,
     total: Option<u64>,
     failed: u64,
+    /// How many of those done did not run, because their results were in the cache.
+    cached: u64,
     elapsed: Duration,
 }
 
@@ -133,6 +135,11 @@ trait Watcher {
     fn worker_lost(&mut self, worker: u32, reason: &str);
     /// The run is over.
     fn finished(&mut self, now: &Snapshot, tally: &Tally);
+}
+
+/// What is said where results are not kept.
+pub fn not_cached(why: &str) -> String {
+    format!("warning: results are not cached: {}", one_line(why))
 }
 
 /// Shows one run to the user.
@@ -235,6 +242,7 @@ impl Report {
                 "warning: workers are not fully confined on this machine, which lacks {}; --sandbox strict refuses to run so",
                 Missing::list(missing)
             )),
+            Event::NotCached { why } => self.screen.notice(&not_cached(why)),
             Event::Halted(why) => {
                 self.tally.halted = true;
                 self.screen.notice(&format!("halted: {}", message(&why.to_string())));
@@ -295,6 +303,9 @@ impl Report {
         self.tally.tasks = self.tally.tasks.max(self.stats.done);
         self.tally.flaky = self.stats.flaky;
         self.watcher.finished(&self.snapshot(), &self.tally);
+        if let Some(line) = from_cache(&self.stats).filter(|_| self.verbose > 0) {
+            self.screen.notice(&line);
+        }
         Ok(self.tally)
     }
 
@@ -334,8 +345,8 @@ impl Report {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let RunStats { done, failed, .. } = self.stats;
-        Snapshot { done, total: self.total.get(), failed, elapsed: self.started.elapsed() }
+        let RunStats { done, failed, cached, .. } = self.stats;
+        Snapshot { done, total: self.total.get(), failed, cached, elapsed: self.started.elapsed() }
     }
 
     fn flush_if_wanted(&mut self) -> io::Result<()> {
@@ -351,6 +362,16 @@ impl Report {
             self.flush_error.get_or_insert(error);
             self.stop.stop_now();
         }
+    }
+}
+
+/// `3 of 10 tasks came from the cache`, where any did; merges where there were some.
+fn from_cache(stats: &RunStats) -> Option<String> {
+    let RunStats { done, cached, merged, merged_cached, .. } = stats;
+    match (cached + merged_cached, merged) {
+        (0, _) => None,
+        (_, 0) => Some(format!("{cached} of {done} tasks came from the cache")),
+        (_, _) => Some(format!("{cached} of {done} tasks and {merged_cached} of {merged} merges came from the cache")),
     }
 }
 

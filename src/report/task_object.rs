@@ -33,6 +33,9 @@ pub struct TaskObject<'a> {
     attempts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     fuel: Option<u64>,
+    /// Set where it did not run: this is from the cache.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cached: bool,
     /// The command line that runs a failed task again.
     #[serde(skip_serializing_if = "Option::is_none")]
     rerun: Option<&'a str>,
@@ -71,6 +74,7 @@ impl<'a> TaskObject<'a> {
             worker: outcome.stats.worker,
             attempts: outcome.stats.attempts,
             fuel: outcome.stats.fuel,
+            cached: outcome.stats.cached,
             rerun: None,
         }
     }
@@ -120,6 +124,7 @@ pub mod tests {
                 worker: 1,
                 attempts: 2,
                 fuel: None,
+                cached: false,
             },
             earlier: Vec::new(),
         }

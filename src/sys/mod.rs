@@ -4,6 +4,7 @@
 mod attack_tests;
 pub mod compiler_process;
 pub mod fault;
+pub mod file_clock;
 pub mod interrupt;
 pub mod machine;
 pub mod memory_file;

@@ -185,8 +185,10 @@ fn cache_is_shown_and_cleared() {
         command.env("WRUN_CACHE_DIR", &dir);
         finish(command)
     };
-    assert_eq!(cached(&["cache", "path"]), ok(&format!("{}\n", dir.display())));
-    let empty = "        0 B  in 0 compiled modules\n";
+    let (modules, results) = (dir.display(), dir.join("results"));
+    assert_eq!(cached(&["cache", "path"]), ok(&format!("{modules}\n{}\n", results.display())));
+    assert_eq!(cached(&["cache", "path", "--only", "modules"]), ok(&format!("{modules}\n")));
+    let empty = "total           0 B  in 0 compiled modules\ntotal           0 B  in 0 results\n";
     assert_eq!(cached(&["cache", "list"]), ok(empty));
     assert!(!dir.exists(), "looking makes nothing");
 
@@ -194,15 +196,18 @@ fn cache_is_shown_and_cleared() {
     assert_eq!(std::fs::metadata(&dir).expect("the cache").permissions().mode() & 0o7777, 0o700);
     let list = cached(&["cache", "list"]).stdout;
     let lines: Vec<&str> = list.lines().collect();
-    assert_eq!(lines.len(), 2, "{list}");
-    assert!(lines[0].ends_with(" KiB  just now        sqrt.wat"), "{list}");
+    assert_eq!(lines.len(), 3, "{list}");
+    assert!(lines[0].starts_with("module ") && lines[0].ends_with(" KiB  just now        sqrt.wat"), "{list}");
     assert!(lines[1].ends_with(" KiB  in 1 compiled module"), "{list}");
     assert_eq!(cached(&["cache"]).stdout, list, "to list is the default");
     assert_eq!(cached(&["map", "sqrt.wat", "4"]), ok("2\n"));
-    assert_eq!(cached(&["cache", "list"]).stdout.lines().count(), 2, "compiled once");
+    assert_eq!(cached(&["cache", "list"]).stdout.lines().count(), 3, "compiled once");
 
     let cleared = cached(&["cache", "clear"]).stdout;
-    assert!(cleared.starts_with("removed 1 compiled module, ") && cleared.ends_with(" KiB\n"), "{cleared}");
+    assert!(
+        cleared.starts_with("removed 1 compiled module, ") && cleared.ends_with(" KiB\nremoved 0 results, 0 B\n"),
+        "{cleared}"
+    );
     assert_eq!(cached(&["cache", "list"]), ok(empty));
     assert_eq!(cached(&["map", "sqrt.wat", "4"]), ok("2\n"));
 }

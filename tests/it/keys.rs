@@ -51,8 +51,15 @@ fn keys_are_those_of_contents() {
 fn finished(result: Result<Vec<u8>, &str>) -> Finished {
     let error =
         |message: &str| TaskError { status: Status::Error, message: message.into(), backtrace: None, core_dump: None };
-    let stats = TaskStats { start: UNIX_EPOCH, duration: Duration::from_secs(5), worker: 7, attempts: 2, fuel: None };
-    Finished { result: result.map(Into::into).map_err(error), stats }
+    let stats = TaskStats {
+        start: UNIX_EPOCH,
+        duration: Duration::from_secs(5),
+        worker: 7,
+        attempts: 2,
+        fuel: None,
+        cached: false,
+    };
+    Finished { result: result.map(Into::into).map_err(error), log: Vec::new(), stats }
 }
 
 #[test]
