@@ -120,6 +120,19 @@ pub struct TaskStats {
     pub attempts: u32,
     /// Units of fuel that it used, where its module counts them.
     pub fuel: Option<u64>,
+    /// What it took of memory, and how its bytes came and went.
+    pub usage: TaskUsage,
+}
+
+/// What an attempt of a task took, as far as its worker has said so: nothing of one that was killed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskUsage {
+    /// Bytes that nobody copied: pages of inputs that were mapped, and a result that came back in memory of its own.
+    pub mapped_bytes: u64,
+    /// Bytes that were copied: the argument, what of windows is no whole page of a file, and a result that was small enough.
+    pub copied_bytes: u64,
+    /// The most bytes of memories, tables and copied parts of windows that the task had at a time, touched or not.
+    pub peak_memory_bytes: u64,
 }
 
 /// One task's end.
@@ -135,6 +148,8 @@ pub struct Outcome {
     pub log: Vec<(u8, String)>,
     /// When, where and how it ran.
     pub stats: TaskStats,
+    /// It ended in an earlier run ([`Task::finished`](crate::Task::finished)), of which these numbers are, and did not run in this one.
+    pub ran_earlier: bool,
     /// How its earlier attempts failed, oldest first, without core dumps; of many, the last eight.
     pub earlier: Vec<TaskError>,
 }
@@ -182,6 +197,8 @@ pub struct RunStats {
 pub enum Event<'a> {
     /// A task ended (in order of completion, whatever the order of delivery).
     TaskFinished(&'a Outcome),
+    /// A merge of results ended ([`Run::reduce`](crate::Run::reduce)); its index is its place among the merges of its level.
+    MergeFinished(&'a Outcome),
     /// A worker process died and is being replaced.
     WorkerLost {
         /// The worker, counted from 0.

@@ -20,12 +20,13 @@ mod key;
 mod sandbox;
 mod source;
 mod status;
+mod summary;
 mod sys;
 mod worker;
 
 pub use argument::Argument;
 pub use error::Error;
-pub use event::{Event, NoStatus, Outcome, Output, RunStats, Status, TaskError, TaskStats};
+pub use event::{Event, NoStatus, Outcome, Output, RunStats, Status, TaskError, TaskStats, TaskUsage};
 pub use failure::{Halt, HaltAt, Halted, Retries};
 pub use grants::{Access, Directory, Grants};
 pub use input::{Input, Pieces, SplitAt, SplitSize};
@@ -35,6 +36,7 @@ pub use module::{Compiler, Description, Module};
 pub use pool::{EarlyWorker, Pool, PoolBuilder, Run, StopHandle};
 pub use sandbox::{Layer, Missing, Sandbox};
 pub use source::{Source, Waker};
+pub use summary::{Summary, WorkerSummary};
 
 /// A `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -243,6 +243,8 @@ impl Worker {
             start_ns,
             duration_ns: end_ns - start_ns,
             fuel: result.fuel,
+            windows: result.windows,
+            peak_memory_bytes: result.peak_memory_bytes,
         };
         if self.send(done, result)? {
             ToPool::<File>::Wake.send(&self.socket)?;

@@ -23,7 +23,8 @@ use super::options::{self, LimitArgs, SandboxArgs, TaskArgs, WorkerArgs};
 use super::print::STDOUT;
 use super::resume::LoggedItems;
 use super::usage;
-use crate::report::{Form, ProgressMode, Report, Rerun, Settings, Tally, line_to_stderr};
+use super::watching::WatchArgs;
+use crate::report::{Form, Report, Rerun, Settings, Tally, line_to_stderr};
 
 /// Run one task per item, in parallel; print the results in item order
 #[derive(Debug, clap::Args)]
@@ -86,19 +87,6 @@ struct ResultArgs {
     reduce: Option<String>,
 }
 
-/// What is shown of the run itself, on standard error.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Watching")]
-struct WatchArgs {
-    /// Show how far the run is, on standard error; auto is a bar on a terminal and nothing elsewhere
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = ProgressMode::Auto)]
-    progress: ProgressMode,
-
-    /// Tell of each task as it ends, and show debug lines that it logs; twice (-vv, WRUN_VERBOSE=2), trace lines too
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    verbose: u8,
-}
-
 impl ResultArgs {
     fn form(&self) -> Form {
         match self.json {
@@ -137,6 +125,7 @@ impl MapArgs {
             form: self.results.form(),
             progress: self.watching.progress,
             verbose: self.watching.verbose,
+            summary: self.watching.summary,
             most_attempts: job.retries.count.saturating_add(1),
             rerun: Rerun::new(&words, job.argv.as_deref(), items.are()),
         };

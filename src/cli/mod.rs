@@ -19,6 +19,7 @@ mod print;
 mod rerun;
 mod resume;
 mod run;
+mod watching;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

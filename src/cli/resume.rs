@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 use wrun::job::Finished;
-use wrun::{Output, Source, Status, Task, TaskError, TaskKey, TaskKeys, TaskStats, Waker};
+use wrun::{Output, Source, Status, Task, TaskError, TaskKey, TaskKeys, TaskStats, TaskUsage, Waker};
 
 use super::items::Items;
 use crate::report::{BEGINNING, Begun, JobLog, Kind, Name};
@@ -159,6 +159,7 @@ impl Place {
             worker: logged.worker,
             attempts: logged.attempts,
             fuel: logged.fuel,
+            usage: TaskUsage::default(),
         };
         Some(Finished { result, stats })
     }

@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use crate::event::Status;
-use crate::ipc::wire::{MAX_BACKTRACE_BYTES, encode_log_line, max_text_bytes};
+use crate::ipc::wire::{MAX_BACKTRACE_BYTES, WindowBytes, encode_log_line, max_text_bytes};
 
 /// Bytes of buffers that are kept for the next task.
 const KEPT_BYTES: usize = 1 << 20;
@@ -22,6 +22,10 @@ pub(crate) struct TaskResult {
     pub log: Log,
     /// Units of fuel that it used, where the code counts them.
     pub fuel: u64,
+    /// What its windows took.
+    pub windows: WindowBytes,
+    /// The most memory that it had at a time.
+    pub peak_memory_bytes: u64,
 }
 
 impl TaskResult {
@@ -34,6 +38,8 @@ impl TaskResult {
             backtrace: String::new(),
             log: Log::default(),
             fuel: 0,
+            windows: WindowBytes::default(),
+            peak_memory_bytes: 0,
         }
     }
 

@@ -17,7 +17,7 @@ use std::time::SystemTime;
 use super::held::Pending;
 use super::prepare::REDUCE;
 use super::run::Run;
-use crate::event::{Outcome, Output, Status, TaskStats};
+use crate::event::{Event, Outcome, Output, Status, TaskStats};
 use crate::{Error, Input, Result, Source, Task};
 
 /// Results that one merge task gets.
@@ -53,6 +53,7 @@ impl<S: Source> Run<'_, S> {
                     feed.count(&outcome);
                 } else {
                     feed.stats.merged += 1;
+                    feed.tell(&Event::MergeFinished(&outcome));
                 }
                 match &outcome.result {
                     Ok(_) if feed.stats.failed > 0 => {}
@@ -102,8 +103,14 @@ impl<S: Source> Run<'_, S> {
 fn merged(result: Result<Output, String>) -> Outcome {
     let mut pending = Pending::new(0, 0, REDUCE, Task::default());
     pending.count_attempt();
-    let stats =
-        TaskStats { start: SystemTime::now(), duration: Default::default(), worker: 0, attempts: 1, fuel: None };
+    let stats = TaskStats {
+        start: SystemTime::now(),
+        duration: Default::default(),
+        worker: 0,
+        attempts: 1,
+        fuel: None,
+        usage: Default::default(),
+    };
     match result {
         Ok(output) => pending.end(Ok(output), Vec::new(), stats).into_outcome(),
         Err(message) => pending.fail(Status::Cancelled, message, 0).into_outcome(),

@@ -329,7 +329,7 @@ impl<S: Source> Feed<'_, S> {
         self.tell_halt();
     }
 
-    fn tell(&mut self, event: &Event<'_>) {
+    pub(super) fn tell(&mut self, event: &Event<'_>) {
         if let Some(observer) = &mut self.observer {
             observer(event, &self.stats);
         }

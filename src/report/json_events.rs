@@ -1,13 +1,14 @@
 //! A run as JSON objects, one a line, for programs that watch it.
 //!
-//! Each object has an `event`: `progress`, `ended`, `retrying`, `failed`, `flaky`, `log`, `worker-lost`, `notice` (see [`Screen`]), `finished`.
+//! Each object has an `event`: `progress`, `ended`, `retrying`, `failed`, `flaky`, `log`, `worker-lost`, `notice` (see [`Screen`]), `finished`, `summary`.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wrun::{Outcome, TaskError};
+use wrun::{Outcome, Summary, TaskError};
 
 use super::json::to_json;
+use super::summary;
 use super::{Screen, Snapshot, Tally, Watcher};
 
 /// Writes events to standard error.
@@ -107,6 +108,10 @@ impl Watcher for JsonEvents {
             "flaky": tally.flaky,
             "elapsed_seconds": now.elapsed.as_secs_f64(),
         }));
+    }
+
+    fn summary(&mut self, summary: &Summary) {
+        write(&summary::event(summary));
     }
 }
 

@@ -18,6 +18,7 @@ mod quote;
 mod rerun;
 mod results;
 mod screen;
+mod summary;
 mod task_object;
 mod text;
 
@@ -27,7 +28,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use wrun::pool::StopHandle;
-use wrun::{Event, Missing, Outcome, RunStats, Status, TaskError};
+use wrun::{Event, Missing, Outcome, RunStats, Status, Summary, TaskError};
 
 pub use compiling::while_compiling;
 use human::Human;
@@ -74,6 +75,8 @@ pub struct Settings {
     pub progress: ProgressMode,
     /// How often `-v` was given.
     pub verbose: u8,
+    /// Whether it is said at the end what the run took.
+    pub summary: bool,
     /// How often a task may be started.
     pub most_attempts: u32,
     /// How a failed task is run again by itself.
@@ -133,6 +136,8 @@ trait Watcher {
     fn worker_lost(&mut self, worker: u32, reason: &str);
     /// The run is over.
     fn finished(&mut self, now: &Snapshot, tally: &Tally);
+    /// What it took (only with `--summary`).
+    fn summary(&mut self, summary: &Summary);
 }
 
 /// Shows one run to the user.
@@ -151,6 +156,7 @@ pub struct Report {
     total: Rc<Cell<Option<u64>>>,
     stats: RunStats,
     tally: Tally,
+    summary: Option<Summary>,
     stop: StopHandle,
     log: Option<JobLog>,
     /// Why the log could not be written.
@@ -197,6 +203,7 @@ impl Report {
             total,
             stats: RunStats::default(),
             tally: Tally::default(),
+            summary: settings.summary.then(Summary::new),
             stop,
             log,
             log_error: None,
@@ -227,6 +234,9 @@ impl Report {
     /// Takes in an event, in the run's own order.
     pub fn observe(&mut self, event: &Event<'_>, stats: &RunStats) {
         self.stats = *stats;
+        if let Some(summary) = &mut self.summary {
+            summary.observe(event);
+        }
         match event {
             Event::TaskFinished(outcome) => self.ended(outcome),
             Event::Retrying { outcome, delay } if self.verbose > 0 => self.watcher.retrying(outcome, *delay),
@@ -291,6 +301,10 @@ impl Report {
         self.tally.tasks = self.tally.tasks.max(self.stats.done);
         self.tally.flaky = self.stats.flaky;
         self.watcher.finished(&self.snapshot(), &self.tally);
+        if let Some(summary) = &mut self.summary {
+            summary.end();
+            self.watcher.summary(summary);
+        }
         Ok(self.tally)
     }
 

@@ -98,7 +98,7 @@ fn unix_seconds(time: SystemTime) -> f64 {
 pub mod tests {
     use std::time::Duration;
 
-    use wrun::{Status, Task, TaskError, TaskStats};
+    use wrun::{Status, Task, TaskError, TaskStats, TaskUsage};
 
     use super::*;
 
@@ -120,7 +120,9 @@ pub mod tests {
                 worker: 1,
                 attempts: 2,
                 fuel: None,
+                usage: TaskUsage::default(),
             },
+            ran_earlier: false,
             earlier: Vec::new(),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::{Duration, UNIX_EPOCH};
 
 use wrun::job::Finished;
-use wrun::{Halt, HaltAt, Input, Status, Task, TaskError, TaskKeys, TaskStats};
+use wrun::{Halt, HaltAt, Input, Status, Task, TaskError, TaskKeys, TaskStats, TaskUsage};
 
 use crate::dispatch::echo_job;
 use crate::support::{failed, file, input, pool, text};
@@ -51,7 +51,14 @@ fn keys_are_those_of_contents() {
 fn finished(result: Result<Vec<u8>, &str>) -> Finished {
     let error =
         |message: &str| TaskError { status: Status::Error, message: message.into(), backtrace: None, core_dump: None };
-    let stats = TaskStats { start: UNIX_EPOCH, duration: Duration::from_secs(5), worker: 7, attempts: 2, fuel: None };
+    let stats = TaskStats {
+        start: UNIX_EPOCH,
+        duration: Duration::from_secs(5),
+        worker: 7,
+        attempts: 2,
+        fuel: None,
+        usage: TaskUsage::default(),
+    };
     Finished { result: result.map(Into::into).map_err(error), stats }
 }
 

@@ -36,6 +36,7 @@ mod memory;
 mod outputs;
 mod reduce;
 mod sdk;
+mod summary;
 mod support;
 mod terminal;
 mod tidy;

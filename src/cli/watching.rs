@@ -1,0 +1,22 @@
+//! What is shown and written of a run as it goes.
+
+use crate::report::ProgressMode;
+
+/// What is shown of the run itself, on standard error.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Watching")]
+pub struct WatchArgs {
+    /// Show how far the run is, on standard error; auto is a bar on a terminal and nothing elsewhere
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = ProgressMode::Auto)]
+    pub progress: ProgressMode,
+
+    /// Tell of each task as it ends, and show debug lines that it logs; twice (-vv, WRUN_VERBOSE=2), trace lines too
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    /// At the end say on standard error what the run took: tasks by status, time, speed-up over one worker (time of all tasks by
+    /// time of the run), bytes mapped and copied (arguments, small results, edges of windows; not what programs read of standard
+    /// input), and for each worker the most memory that a task of its had in memories, tables and edges of windows
+    #[arg(long)]
+    pub summary: bool,
+}
