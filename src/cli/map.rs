@@ -24,7 +24,7 @@ use super::print::STDOUT;
 use super::resume::LoggedItems;
 use super::usage;
 use super::watching::WatchArgs;
-use crate::report::{Form, Report, Rerun, Settings, Tally, line_to_stderr};
+use crate::report::{Form, Report, Rerun, Settings, Tally, Written, line_to_stderr};
 
 /// Run one task per item, in parallel; print the results in item order
 #[derive(Debug, clap::Args)]
@@ -143,7 +143,8 @@ impl MapArgs {
             None => (LoggedItems::without_log(items), None),
         };
         let run = pool.map(&job, items)?;
-        let report = Report::new(settings, total, run.stop_handle(), log).context(STDOUT)?;
+        let trace = self.watching.open_trace(&self.module)?;
+        let report = Report::new(settings, total, run.stop_handle(), Written { log, trace }).context(STDOUT)?;
         let run = if report.shows_progress() { run } else { run.without_ticks() };
         let report = Rc::new(RefCell::new(report));
         let observer = Rc::clone(&report);
@@ -171,7 +172,7 @@ impl MapArgs {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => exit_code::OK,
             Err(error) => return Err(error).context(STDOUT),
         };
-        let failure = failure.take().or_else(|| report.borrow_mut().take_log_error());
+        let failure = failure.take().or_else(|| report.borrow_mut().take_file_error());
         match failure {
             Some(error) => Err(error),
             None => Ok(ExitCode::from(code)),

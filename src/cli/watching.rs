@@ -1,6 +1,8 @@
 //! What is shown and written of a run as it goes.
 
-use crate::report::ProgressMode;
+use std::path::{Path, PathBuf};
+
+use crate::report::{ProgressMode, Trace};
 
 /// What is shown of the run itself, on standard error.
 #[derive(Debug, clap::Args)]
@@ -19,4 +21,20 @@ pub struct WatchArgs {
     /// input), and for each worker the most memory that a task of its had in memories, tables and edges of windows
     #[arg(long)]
     pub summary: bool,
+
+    /// Write what each worker did when to FILE, for viewers of the Trace Event Format such as Perfetto (ui.perfetto.dev)
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+}
+
+impl WatchArgs {
+    /// Begins the trace of a run of this module.
+    ///
+    /// # Errors
+    ///
+    /// Where its file cannot be written.
+    pub fn open_trace(&self, module: &Path) -> anyhow::Result<Option<Trace>> {
+        let title = format!("wrun map {}", module.display());
+        self.trace.as_deref().map(|path| Trace::create(path, &title)).transpose()
+    }
 }

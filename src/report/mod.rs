@@ -21,6 +21,7 @@ mod screen;
 mod summary;
 mod task_object;
 mod text;
+mod trace;
 
 use std::cell::Cell;
 use std::io;
@@ -41,6 +42,7 @@ pub use rerun::{ItemsAre, Rerun};
 pub use results::{Form, Results};
 pub use screen::{Screen, line_to_stderr};
 pub use text::{describe, message, name, one_line};
+pub use trace::Trace;
 
 /// How often the bar is drawn.
 const REFRESH: Duration = Duration::from_millis(100);
@@ -81,6 +83,15 @@ pub struct Settings {
     pub most_attempts: u32,
     /// How a failed task is run again by itself.
     pub rerun: Rerun,
+}
+
+/// The files that a run writes as it goes.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// The job log.
+    pub log: Option<JobLog>,
+    /// The trace.
+    pub trace: Option<Trace>,
 }
 
 /// Outcomes by what became of them.
@@ -158,15 +169,15 @@ pub struct Report {
     tally: Tally,
     summary: Option<Summary>,
     stop: StopHandle,
-    log: Option<JobLog>,
-    /// Why the log could not be written.
-    log_error: Option<anyhow::Error>,
+    written: Written,
+    /// Why one of the files could not be written.
+    file_error: Option<anyhow::Error>,
     /// Why results could not be written at a moment when nobody could be told.
     flush_error: Option<io::Error>,
 }
 
 impl Report {
-    /// Begins to show the run that `stop` stops, and to write its log; `total` is the number of its tasks as far as it is known.
+    /// Begins to show the run that `stop` stops, and to write its files; `total` is the number of its tasks as far as it is known.
     ///
     /// # Errors
     ///
@@ -175,7 +186,7 @@ impl Report {
         settings: Settings,
         total: Rc<Cell<Option<u64>>>,
         stop: StopHandle,
-        log: Option<JobLog>,
+        written: Written,
     ) -> io::Result<Report> {
         let (screen, lines) = Screen::choose(settings.progress);
         let results = Results::to_stdout(settings.form, &screen)?;
@@ -205,8 +216,8 @@ impl Report {
             tally: Tally::default(),
             summary: settings.summary.then(Summary::new),
             stop,
-            log,
-            log_error: None,
+            written,
+            file_error: None,
             flush_error: None,
         })
     }
@@ -216,9 +227,9 @@ impl Report {
         self.screen.clone()
     }
 
-    /// Why the log could not be written, if it could not.
-    pub fn take_log_error(&mut self) -> Option<anyhow::Error> {
-        self.log_error.take()
+    /// Why one of the files could not be written, if it could not: the first one.
+    pub fn take_file_error(&mut self) -> Option<anyhow::Error> {
+        self.file_error.take()
     }
 
     /// What was delivered so far.
@@ -236,6 +247,11 @@ impl Report {
         self.stats = *stats;
         if let Some(summary) = &mut self.summary {
             summary.observe(event);
+        }
+        if let Some(trace) = &mut self.written.trace
+            && let Err(error) = trace.observe(event, stats)
+        {
+            self.end_trace(error);
         }
         match event {
             Event::TaskFinished(outcome) => self.ended(outcome),
@@ -294,6 +310,11 @@ impl Report {
     ///
     /// As [`deliver`](Self::deliver).
     pub fn finish(&mut self) -> io::Result<Tally> {
+        if let Some(trace) = &mut self.written.trace
+            && let Err(error) = trace.finish(&self.stats)
+        {
+            self.end_trace(error);
+        }
         let flushed = self.flush_error.take().map_or_else(|| self.results.flush(), Err);
         self.screen.clear();
         flushed?;
@@ -308,13 +329,19 @@ impl Report {
         Ok(self.tally)
     }
 
+    /// Goes on without a trace: what it lacks is said at the end.
+    fn end_trace(&mut self, error: anyhow::Error) {
+        self.file_error.get_or_insert(error);
+        self.written.trace = None;
+    }
+
     /// Tells of a task's end, before its turn to be delivered.
     fn ended(&mut self, outcome: &Outcome) {
-        if let Some(log) = &mut self.log
+        if let Some(log) = &mut self.written.log
             && let Err(error) = log.write(outcome)
         {
-            self.log_error = Some(error);
-            self.log = None;
+            self.file_error.get_or_insert(error);
+            self.written.log = None;
             self.stop.stop_now();
         }
         if self.verbose > 0 {

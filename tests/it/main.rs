@@ -41,4 +41,5 @@ mod support;
 mod terminal;
 mod tidy;
 mod timeouts;
+mod trace;
 mod windows;
