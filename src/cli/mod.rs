@@ -16,6 +16,7 @@ mod map;
 mod options;
 mod parse;
 mod print;
+mod report;
 mod rerun;
 mod resume;
 mod run;
@@ -48,6 +49,7 @@ enum Command {
     Run(Box<run::RunArgs>),
     Map(Box<map::MapArgs>),
     Compile(compile::CompileArgs),
+    Report(report::ReportArgs),
     Inspect(inspect::InspectArgs),
     Cache(cache::CacheArgs),
     Completions(completions::CompletionsArgs),
@@ -80,6 +82,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode
         Command::Run(args) => args.execute(early),
         Command::Map(args) => args.execute(shared_options, early),
         Command::Compile(args) => args.execute(),
+        Command::Report(args) => args.execute(),
         Command::Inspect(args) => args.execute(),
         Command::Cache(args) => args.execute(),
         Command::Completions(args) => args.execute(command()),

@@ -25,6 +25,7 @@ mod fuel;
 mod grants;
 #[path = "../hostile/mod.rs"]
 mod hostile;
+mod html_report;
 mod idle;
 mod isolation;
 mod keys;
