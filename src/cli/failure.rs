@@ -68,6 +68,16 @@ impl FailureArgs {
         Ok(Some((log, Some((resume, earlier)))))
     }
 
+    /// The same where nothing will run: a log that is not resumed, or is not there, is left alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_log`](Self::open_log).
+    pub fn open_log_to_look(&self) -> anyhow::Result<Option<OpenLog>> {
+        let is_there = self.joblog.as_ref().is_none_or(|path| path.exists());
+        if (self.resume || self.resume_failed) && is_there { self.open_log() } else { Ok(None) }
+    }
+
     /// Sets what the library does of it.
     pub fn apply(&self, job: &mut Job) {
         job.halt = self.halt;

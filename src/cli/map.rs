@@ -15,6 +15,7 @@ use wrun::{EarlyWorker, Event, Job, Module, Run, TaskError, TaskKeys, exit_code}
 use super::arguments::check_numbers;
 use super::compiler::CompilerArgs;
 use super::core_dumps::CoreDumpArgs;
+use super::dry_run;
 use super::failure::FailureArgs;
 use super::grants::GrantArgs;
 use super::interrupt::Interrupted;
@@ -88,6 +89,14 @@ struct ResultArgs {
 }
 
 impl ResultArgs {
+    /// What `run` is to do with the result, in words.
+    fn words_of_run(&self) -> impl Iterator<Item = OsString> {
+        [(self.json, "--json"), (self.raw, "--raw")]
+            .into_iter()
+            .filter(|(is_set, _)| *is_set)
+            .map(|(_, word)| word.into())
+    }
+
     fn form(&self) -> Form {
         match self.json {
             true => Form::Json,
@@ -102,7 +111,10 @@ impl MapArgs {
         // Whatever is quickly checked comes before a compilation that may take a while.
         let inputs = self.task.open_inputs()?;
         let items = self.items.open(self.limits.longest_argument()?)?;
-        let log = self.failure.open_log()?;
+        let log = match self.watching.dry_run {
+            true => self.failure.open_log_to_look()?,
+            false => self.failure.open_log()?,
+        };
         let sandbox = self.sandbox.sandbox();
         let module = options::load_to_run(&self.module, &self.compiler, &self.limits, sandbox, self.watching.progress)?;
         if let Some(function) = &self.results.reduce {
@@ -113,7 +125,7 @@ impl MapArgs {
 
         let mut job = Job::new(&module).call(options::call_name(entry)).limits(self.limits.limits());
         let is_chosen = self.task.call.is_none() && self.results.reduce.is_some();
-        let words = words_of_run(&self.module, job.call.as_deref().filter(|_| is_chosen), shared_options);
+        let mut words = words_of_run(&self.module, job.call.as_deref().filter(|_| is_chosen), shared_options);
         job.argv = self.argv;
         job.inputs = inputs;
         job.instances = self.workers.instances();
@@ -121,6 +133,9 @@ impl MapArgs {
         self.failure.apply(&mut job);
         let core_dumps = self.core_dumps.open(&job.grants)?;
         job.core_dumps = core_dumps.is_some();
+        if self.watching.dry_run {
+            words.extend(self.results.words_of_run());
+        }
         let settings = Settings {
             form: self.results.form(),
             progress: self.watching.progress,
@@ -130,7 +145,6 @@ impl MapArgs {
             rerun: Rerun::new(&words, job.argv.as_deref(), items.are()),
         };
 
-        let mut pool = super::pool(self.workers.pool(sandbox), early)?;
         let (total, failure) = (items.total(), items.failure());
         let (items, log) = match log {
             Some((log, earlier)) => {
@@ -142,6 +156,11 @@ impl MapArgs {
             }
             None => (LoggedItems::without_log(items), None),
         };
+        if self.watching.dry_run {
+            let code = dry_run::print(items, &settings.rerun, self.results.reduce.as_deref())?;
+            return failure.take().map_or(Ok(code), Err);
+        }
+        let mut pool = super::pool(self.workers.pool(sandbox), early)?;
         let run = pool.map(&job, items)?;
         let trace = self.watching.open_trace(&self.module)?;
         let report = Report::new(settings, total, run.stop_handle(), Written { log, trace }).context(STDOUT)?;

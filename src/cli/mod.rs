@@ -6,6 +6,7 @@ mod compile;
 mod compiler;
 mod completions;
 mod core_dumps;
+mod dry_run;
 mod failure;
 mod grants;
 mod inspect;
@@ -91,7 +92,8 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode
 
 /// A worker for the first task, which gets ready while the rest of the command line is looked at and the module is loaded.
 fn early_worker(words: &[OsString]) -> Option<EarlyWorker> {
-    let runs_tasks = words.get(1).is_some_and(|word| word == "run" || word == "map");
+    let is_dry = std::env::var_os(variable("dry-run")).is_some() || words.iter().any(|word| word == "--dry-run");
+    let runs_tasks = !is_dry && words.get(1).is_some_and(|word| word == "run" || word == "map");
     // Where it cannot be started, a later one cannot either, and that is then said.
     if runs_tasks { Pool::builder().early_worker().ok() } else { None }
 }

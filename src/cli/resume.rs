@@ -240,6 +240,17 @@ impl LoggedItems {
     }
 }
 
+impl LoggedItems {
+    /// Waits for the next task; for callers who are no run.
+    pub fn wait_for_task(&mut self) -> Option<Task> {
+        let task = self.items.wait_for_task()?;
+        Some(match &mut self.log {
+            Some(log) => log.note(task),
+            None => task,
+        })
+    }
+}
+
 impl Log {
     /// Notes a task; gives it its outcome where that is known.
     fn note(&mut self, task: Task) -> Task {

@@ -16,6 +16,10 @@ pub struct WatchArgs {
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
 
+    /// Run nothing; print a command line for each task that would run, which runs just that task
+    #[arg(long)]
+    pub dry_run: bool,
+
     /// At the end say on standard error what the run took: tasks by status, time, speed-up over one worker (time of all tasks by
     /// time of the run), bytes mapped and copied (arguments, small results, edges of windows; not what programs read of standard
     /// input), and for each worker the most memory that a task of its had in memories, tables and edges of windows

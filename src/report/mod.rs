@@ -43,7 +43,7 @@ pub use quote::quote;
 pub use rerun::{ItemsAre, Rerun};
 pub use results::{Form, Results};
 pub use screen::{Screen, line_to_stderr};
-pub use text::{describe, message, name, one_line};
+pub use text::{describe, message, name, one_line, task_name};
 pub use trace::Trace;
 
 /// How often the bar is drawn.

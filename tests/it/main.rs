@@ -17,6 +17,7 @@ mod cli_signals;
 mod core_dumps;
 mod determinism;
 mod dispatch;
+mod dry_run;
 mod early;
 mod examples;
 mod failure;
