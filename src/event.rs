@@ -218,6 +218,17 @@ pub enum Event<'a> {
         /// How long the task waits for the next one, from the end of this one.
         delay: Duration,
     },
+    /// A task runs longer than [`Job::slow`](crate::Job::slow); told while it runs, and the run is asked for outcomes.
+    Slow {
+        /// The task's position among the items of its job.
+        index: u64,
+        /// The task.
+        task: &'a Task,
+        /// The worker that runs it.
+        worker: u32,
+        /// How long it has run.
+        elapsed: Duration,
+    },
     /// The run ends early by itself.
     Halted(&'a Halted),
     /// All outcomes so far have been delivered, and the run is about to wait for more: time to flush.

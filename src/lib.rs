@@ -30,7 +30,7 @@ pub use event::{Event, NoStatus, Outcome, Output, RunStats, Status, TaskError, T
 pub use failure::{Halt, HaltAt, Halted, Retries};
 pub use grants::{Access, Directory, Grants};
 pub use input::{Input, Pieces, SplitAt, SplitSize};
-pub use job::{Finished, Job, Limits, Task};
+pub use job::{Finished, Job, Limits, Task, TaskTime};
 pub use key::{NoTaskKey, TaskKey, TaskKeys};
 pub use module::{Compiler, Description, Module};
 pub use pool::{EarlyWorker, Pool, PoolBuilder, Run, StopHandle};

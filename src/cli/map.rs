@@ -131,6 +131,7 @@ impl MapArgs {
         job.instances = self.workers.instances();
         self.grants.grant(&mut job)?;
         self.failure.apply(&mut job);
+        job.slow = self.watching.slow;
         let core_dumps = self.core_dumps.open(&job.grants)?;
         job.core_dumps = core_dumps.is_some();
         if self.watching.dry_run {

@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use wrun::{Input, PoolBuilder, SplitAt};
+use wrun::{Input, PoolBuilder, SplitAt, TaskTime};
 
 /// A number of bytes: `4096`, `64K`, `1.5M`, `2GiB`; all units are powers of 1024.
 pub fn size(text: &str) -> Result<u64, String> {
@@ -49,6 +49,19 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         Ok(Duration::ZERO) => Err("must be longer than 0".to_owned()),
         Ok(duration) => Ok(duration),
         Err(_) => Err("not a duration; give a number and a unit, such as 500ms, 2s or 1m".to_owned()),
+    }
+}
+
+/// A time of a task: a duration, or a percentage of the median of other tasks' times.
+pub fn task_time(text: &str) -> Result<TaskTime, String> {
+    let Some(percent) = text.strip_suffix('%') else {
+        return duration(text)
+            .map(TaskTime::After)
+            .map_err(|error| format!("{error}; or as a share of the median, such as 300%"));
+    };
+    match percent.parse() {
+        Ok(percent) if percent > 0 => Ok(TaskTime::OfMedian { percent }),
+        _ => Err("no percentage of the median; give a whole number above 0, such as 300%".to_owned()),
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use wrun::TaskTime;
+
+use super::parse;
 use crate::report::{ProgressMode, Trace};
 
 /// What is shown of the run itself, on standard error.
@@ -15,6 +18,11 @@ pub struct WatchArgs {
     /// Tell of each task as it ends, and show debug lines that it logs; twice (-vv, WRUN_VERBOSE=2), trace lines too
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
+
+    /// Warn of each task that runs longer than this (30s), or (300%) than so many percent of the median time of the tasks that have
+    /// passed, while it runs, and again whenever its time has doubled
+    #[arg(long, value_name = "TIME|N%", value_parser = parse::task_time)]
+    pub slow: Option<TaskTime>,
 
     /// Run nothing; print a command line for each task that would run, which runs just that task
     #[arg(long)]

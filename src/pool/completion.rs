@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::held::{Ended, Pending};
+use super::median::timed_out_message;
 use super::prepare::Prepared;
 use crate::Task;
 use crate::event::{Output, Status, TaskError, TaskStats, TaskUsage};
@@ -18,11 +19,10 @@ use crate::sys::rlimit;
 
 impl Prepared {
     /// The end of a task whose time was over, and where it was then, as far as its worker said.
-    pub(super) fn timed_out(&self, mut pending: Pending, place: Option<Place>, worker: u32) -> Ended {
+    pub(super) fn timed_out(&self, mut pending: Pending, limit: Duration, place: Option<Place>, worker: u32) -> Ended {
         let attempts = pending.count_attempt();
-        let limit = self.limits.timeout.unwrap_or_default();
         let Place { summary, frames } = place.unwrap_or_default();
-        let mut message = format!("timed out after {}", humantime::format_duration(limit));
+        let mut message = timed_out_message(self.limits.timeout, limit);
         if !summary.is_empty() {
             message = format!("{message} {summary}");
         }

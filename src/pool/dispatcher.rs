@@ -7,8 +7,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::completion::complete;
 use super::held::{Ended, Pending};
+use super::median::Times;
 use super::policy::Policy;
-use super::prepare::Prepared;
+use super::prepare::{MAP, Prepared};
 use super::stop::{Stop, StopHandle};
 use super::worker::{News, Worker};
 use super::{End, PROCESS, Pool, WAKER};
@@ -27,6 +28,10 @@ pub(super) struct Dispatcher<'pool> {
     pub(super) waiting: VecDeque<Pending>,
     /// Tasks with an outcome, in the order of their ends.
     pub(super) ended: VecDeque<Ended>,
+    /// How long tasks may run, and after how long they are slow.
+    pub(super) times: Times,
+    /// Workers whose task has become slow, its ticket, and how long it has run.
+    pub(super) slow: Vec<(usize, u64, Duration)>,
     /// How many tasks a worker may hold.
     depth: usize,
     /// The mean duration of the last tasks, roughly; 0 before the first end.
@@ -77,7 +82,8 @@ const MAX_WAIT: Duration = Duration::from_millis(2);
 impl<'pool> Dispatcher<'pool> {
     pub fn new(pool: &'pool mut Pool, job: Prepared) -> Self {
         pool.job += 1;
-        pool.keeper.set_timeout(job.limits.timeout);
+        let times = Times::new(job.limits.timeout, job.slow);
+        pool.keeper.set_timeout(times.timeout());
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Dispatcher {
             stop: StopHandle::new(pool.waker.clone()),
@@ -87,6 +93,8 @@ impl<'pool> Dispatcher<'pool> {
             spec: None,
             waiting: VecDeque::new(),
             ended: VecDeque::new(),
+            times,
+            slow: Vec::new(),
             depth: MIN_DEPTH,
             mean_ns: 0,
             full: false,
@@ -300,10 +308,11 @@ impl<'pool> Dispatcher<'pool> {
         self.end_silent();
         self.end_unready();
         self.retry_due();
+        self.find_slow();
         self.place_waiting();
         self.take_back_for_idle();
         self.publish();
-        if self.ended.is_empty() && self.lost.is_empty() && self.error.is_none() {
+        if self.ended.is_empty() && self.lost.is_empty() && self.slow.is_empty() && self.error.is_none() {
             self.sleep(wait);
         }
         for index in std::mem::take(&mut self.ready) {
@@ -336,7 +345,12 @@ impl<'pool> Dispatcher<'pool> {
                         read += 1;
                         if worker.killed_for.ticket() == Some(done.ticket) {
                             // Its time was over before it ended.
-                            let ended = self.job.timed_out(pending, worker.place(done.ticket), index as u32);
+                            let ended = self.job.timed_out(
+                                pending,
+                                worker.killed_for.limit(),
+                                worker.place(done.ticket),
+                                index as u32,
+                            );
                             self.end_attempt(ended);
                             continue;
                         }
@@ -346,7 +360,13 @@ impl<'pool> Dispatcher<'pool> {
                             mean => (mean / 8 * 7).saturating_add(done.duration_ns / 8).max(1),
                         };
                         match ended {
-                            Ok(ended) => self.end_attempt(ended),
+                            Ok(ended) => {
+                                let passed = ended.function == MAP && ended.outcome.result.is_ok();
+                                if passed && self.times.passed(ended.outcome.stats.duration) {
+                                    self.pool.keeper.set_timeout(self.times.timeout());
+                                }
+                                self.end_attempt(ended);
+                            }
                             Err(lie) => {
                                 let (violation, pending) = *lie;
                                 let message = format!("its worker did what no worker does: {}", violation.0);
@@ -413,6 +433,7 @@ impl<'pool> Dispatcher<'pool> {
         let mut shorten = |to: Duration| timeout = Some(timeout.map_or(to, |timeout| timeout.min(to)));
         let mut nothing_there = true;
         self.policy.next_due().into_iter().for_each(&mut shorten);
+        self.next_slow().into_iter().for_each(&mut shorten);
         for worker in self.pool.workers.iter().flatten() {
             // Of many short tasks half may end before it is worth a look.
             let count = (worker.held.len() / 2).max(1) as u64;

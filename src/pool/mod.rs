@@ -21,10 +21,12 @@ pub(crate) mod liar;
 #[cfg(test)]
 mod liar_tests;
 mod lost;
+mod median;
 mod policy;
 mod prepare;
 mod reduce;
 mod run;
+mod slow;
 mod stop;
 mod watch;
 mod worker;

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 
 use crate::ipc::wire::{InputRange, JobSpec};
 use crate::job::Instances;
+use crate::job::TaskTime;
 use crate::module::Entry;
 use crate::{Access, Directory, Error, Grants, Halt, Input, Job, Limits, Module, Result, Retries, Task};
 
@@ -17,6 +18,7 @@ pub(super) struct Prepared {
     pub limits: Limits,
     pub retries: Retries,
     pub halt: Halt,
+    pub slow: Option<TaskTime>,
     /// The files of the shared inputs, by their number in a worker's table.
     pub files: Vec<Input>,
     /// The directories that tasks may use.
@@ -90,9 +92,20 @@ impl Prepared {
             seed: job.seed,
         };
         let directories = job.grants.directories.clone();
-        let (retries, halt) = (job.retries, job.halt);
+        let (retries, halt, slow) = (job.retries, job.halt, job.slow);
         let core_dumps = job.core_dumps;
-        Ok(Prepared { module: job.module.clone(), core_dumps, limits, retries, halt, files, directories, stdio, spec })
+        Ok(Prepared {
+            module: job.module.clone(),
+            core_dumps,
+            limits,
+            retries,
+            halt,
+            slow,
+            files,
+            directories,
+            stdio,
+            spec,
+        })
     }
 
     /// What its workers load.

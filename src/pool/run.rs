@@ -295,6 +295,8 @@ impl<S: Source> Feed<'_, S> {
             (false, false) => Wait::Event,
         };
         self.dispatcher.turn(wait);
+        let (observer, stats) = (&mut self.observer, &self.stats);
+        self.dispatcher.tell_slow(|event| observer.iter_mut().for_each(|observer| observer(event, stats)));
         let missing = self.dispatcher.take_unconfined();
         if !missing.is_empty() {
             self.tell(&Event::Unconfined { missing: &missing });

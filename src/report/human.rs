@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
-use wrun::{Outcome, Summary, TaskError};
+use wrun::{Outcome, Summary, Task, TaskError};
 
 use super::rerun::MAX_SHOWN_BYTES;
 use super::summary;
@@ -114,6 +114,11 @@ impl Watcher for Human {
         let level = LEVELS.get(usize::from(level).wrapping_sub(1)).unwrap_or(&" trace");
         let line = text::message(line);
         self.screen.line(&format!("{name}{level}: {line}"));
+    }
+
+    fn slow(&mut self, index: u64, task: &Task, worker: u32, elapsed: Duration) {
+        let (name, elapsed) = (text::task_name(index, &task.argument), text::duration(elapsed));
+        self.screen.line(&format!("{name} is slow: it has been running for {elapsed} on worker {worker}"));
     }
 
     fn worker_lost(&mut self, worker: u32, reason: &str) {

@@ -1,11 +1,11 @@
 //! A run as JSON objects, one a line, for programs that watch it.
 //!
-//! Each object has an `event`: `progress`, `ended`, `retrying`, `failed`, `flaky`, `log`, `worker-lost`, `notice` (see [`Screen`]), `finished`, `summary`.
+//! Each object has an `event`: `progress`, `ended`, `retrying`, `failed`, `flaky`, `slow`, `log`, `worker-lost`, `notice` (see [`Screen`]), `finished`, `summary`.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wrun::{Outcome, Summary, TaskError};
+use wrun::{Outcome, Summary, Task, TaskError};
 
 use super::json::to_json;
 use super::summary;
@@ -92,6 +92,16 @@ impl Watcher for JsonEvents {
             "item": item(outcome),
             "level": level,
             "message": line,
+        }));
+    }
+
+    fn slow(&mut self, index: u64, task: &Task, worker: u32, elapsed: Duration) {
+        write(&json!({
+            "event": "slow",
+            "index": index,
+            "item": String::from_utf8_lossy(&task.argument),
+            "worker": worker,
+            "elapsed_seconds": elapsed.as_secs_f64(),
         }));
     }
 

@@ -30,7 +30,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use wrun::pool::StopHandle;
-use wrun::{Event, Missing, Outcome, RunStats, Status, Summary, TaskError};
+use wrun::{Event, Missing, Outcome, RunStats, Status, Summary, Task, TaskError};
 
 pub use compiling::while_compiling;
 use human::Human;
@@ -145,6 +145,8 @@ trait Watcher {
     fn flaky(&mut self, outcome: &Outcome, most_attempts: u32);
     /// A task logged a line.
     fn logged(&mut self, outcome: &Outcome, level: u8, line: &str);
+    /// A task runs for long, and has not ended.
+    fn slow(&mut self, index: u64, task: &Task, worker: u32, elapsed: Duration);
     /// A worker process died (only with `-v`: the task that it ran says so, too).
     fn worker_lost(&mut self, worker: u32, reason: &str);
     /// The run is over.
@@ -263,6 +265,7 @@ impl Report {
                 "warning: workers are not fully confined on this machine, which lacks {}; --sandbox strict refuses to run so",
                 Missing::list(missing)
             )),
+            Event::Slow { index, task, worker, elapsed } => self.watcher.slow(*index, task, *worker, *elapsed),
             Event::Halted(why) => {
                 self.tally.halted = true;
                 self.screen.notice(&format!("halted: {}", message(&why.to_string())));

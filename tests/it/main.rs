@@ -40,6 +40,7 @@ mod reduce;
 mod sdk;
 mod summary;
 mod support;
+mod task_times;
 mod terminal;
 mod tidy;
 mod timeouts;
