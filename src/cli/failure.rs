@@ -68,7 +68,12 @@ impl FailureArgs {
         Ok(Some((log, Some((resume, earlier)))))
     }
 
-    /// The same where nothing will run: a log that is not resumed, or is not there, is left alone.
+    /// Whether a run is to be continued.
+    pub fn to_continue(&self) -> ToContinue {
+        if self.resume || self.resume_failed { ToContinue::Yes } else { ToContinue::No }
+    }
+
+    /// As [`open_log`](Self::open_log), where nothing will run: a log that is not resumed, or is not there, is left alone.
     ///
     /// # Errors
     ///

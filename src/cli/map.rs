@@ -25,7 +25,7 @@ use super::print::STDOUT;
 use super::resume::LoggedItems;
 use super::usage;
 use super::watching::WatchArgs;
-use crate::report::{Form, Report, Rerun, Settings, Tally, Written, line_to_stderr};
+use crate::report::{Form, Report, Rerun, ResultsDir, Settings, Tally, Written, line_to_stderr};
 
 /// Run one task per item, in parallel; print the results in item order
 #[derive(Debug, clap::Args)]
@@ -83,6 +83,11 @@ struct ResultArgs {
     #[arg(long)]
     raw: bool,
 
+    /// Write each result to a file in DIR, which must be empty unless a run is resumed, and print nothing (but with --json, objects, and
+    /// the merged result): INDEX.out, or INDEX-NAME.out where items are files; why a task failed to INDEX.err, what it logged to INDEX.log
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["tag", "unordered"])]
+    results: Option<PathBuf>,
+
     /// Merge all results to one by the task NAME, which gets earlier results as its inputs, in item order
     #[arg(long, value_name = "NAME", conflicts_with_all = ["tag", "unordered"])]
     reduce: Option<String>,
@@ -137,13 +142,14 @@ impl MapArgs {
         if self.watching.dry_run {
             words.extend(self.results.words_of_run());
         }
+        let items_are = items.are();
         let settings = Settings {
             form: self.results.form(),
             progress: self.watching.progress,
             verbose: self.watching.verbose,
             summary: self.watching.summary,
             most_attempts: job.retries.count.saturating_add(1),
-            rerun: Rerun::new(&words, job.argv.as_deref(), items.are()),
+            rerun: Rerun::new(&words, job.argv.as_deref(), items_are),
         };
 
         let (total, failure) = (items.total(), items.failure());
@@ -164,7 +170,10 @@ impl MapArgs {
         let mut pool = super::pool(self.workers.pool(sandbox), early)?;
         let run = pool.map(&job, items)?;
         let trace = self.watching.open_trace(&self.module)?;
-        let report = Report::new(settings, total, run.stop_handle(), Written { log, trace }).context(STDOUT)?;
+        let results = self.results.results.as_deref();
+        let results = results.map(|path| ResultsDir::open(path, self.failure.to_continue(), items_are)).transpose()?;
+        let report =
+            Report::new(settings, total, run.stop_handle(), Written { log, trace, results }).context(STDOUT)?;
         let run = if report.shows_progress() { run } else { run.without_ticks() };
         let report = Rc::new(RefCell::new(report));
         let observer = Rc::clone(&report);

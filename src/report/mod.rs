@@ -18,6 +18,7 @@ mod page;
 mod quote;
 mod rerun;
 mod results;
+mod results_dir;
 mod screen;
 mod summary;
 mod task_object;
@@ -42,6 +43,7 @@ pub use page::{Details, TaskRecord, TaskTexts, page};
 pub use quote::quote;
 pub use rerun::{ItemsAre, Rerun};
 pub use results::{Form, Results};
+pub use results_dir::ResultsDir;
 pub use screen::{Screen, line_to_stderr};
 pub use text::{describe, message, name, one_line, task_name};
 pub use trace::Trace;
@@ -94,6 +96,8 @@ pub struct Written {
     pub log: Option<JobLog>,
     /// The trace.
     pub trace: Option<Trace>,
+    /// The directory for results; those of tasks are then printed as JSON objects or not at all.
+    pub results: Option<ResultsDir>,
 }
 
 /// Outcomes by what became of them.
@@ -165,6 +169,8 @@ pub struct Report {
     rerun: Rerun,
     /// Paces progress; `None` where none is shown.
     progress: Option<Pace>,
+    /// Whether results of tasks go to standard output.
+    prints_results: bool,
     /// Whether each result is flushed at once, and not only when the run would wait.
     flush_each: bool,
     started: Instant,
@@ -213,6 +219,7 @@ impl Report {
             most_attempts: settings.most_attempts,
             rerun: settings.rerun,
             progress: period.map(Pace::every),
+            prints_results: written.results.is_none() || settings.form == Form::Json,
             flush_each,
             started: Instant::now(),
             total,
@@ -289,7 +296,9 @@ impl Report {
     pub fn deliver(&mut self, outcome: &Outcome) -> io::Result<()> {
         let rerun = outcome.result.is_err().then(|| self.rerun.line(outcome)).flatten();
         self.tell(outcome, rerun.as_deref());
-        self.results.print(outcome, rerun.as_deref())?;
+        if self.prints_results {
+            self.results.print(outcome, rerun.as_deref())?;
+        }
         self.flush_if_wanted()
     }
 
@@ -347,6 +356,15 @@ impl Report {
         {
             self.file_error.get_or_insert(error);
             self.written.log = None;
+            self.stop.stop_now();
+        }
+        // A task that was cancelled has left nothing, and may run in a later run.
+        if let Some(results) = &self.written.results
+            && outcome.status() != Status::Cancelled
+            && let Err(error) = results.write(outcome)
+        {
+            self.file_error.get_or_insert(error);
+            self.written.results = None;
             self.stop.stop_now();
         }
         if self.verbose > 0 {

@@ -37,6 +37,7 @@ mod lost_workers;
 mod memory;
 mod outputs;
 mod reduce;
+mod results_dir;
 mod sdk;
 mod summary;
 mod support;
