@@ -39,7 +39,7 @@ fn rate_text(rate: f64) -> String {
     if rate < 10.0 { format!("{rate:.1}") } else { HumanCount(rate as u64).to_string() }
 }
 
-/// `12 tasks: 10 ok, 2 trap (1 flaky, 4 from the job log); 3 merges, 1 retry`.
+/// `12 tasks: 10 ok, 2 trap (1 flaky, 4 from the job log); merges: 3, retries: 1`.
 fn tasks(summary: &Summary) -> String {
     let by_status: Vec<String> = Status::ALL
         .into_iter()
@@ -47,16 +47,11 @@ fn tasks(summary: &Summary) -> String {
         .map(|status| format!("{} {status}", HumanCount(summary.with_status(status))))
         .collect();
     let mut line = format!("{} tasks", HumanCount(summary.tasks()));
-    let counted = |pairs: &[(u64, &str)]| {
-        let some = pairs.iter().filter(|(count, _)| *count > 0);
-        some.map(|(count, what)| format!("{} {what}", HumanCount(*count))).collect::<Vec<_>>().join(", ")
-    };
-    let of_them = counted(&[(summary.flaky(), "flaky"), (summary.ran_earlier(), "from the job log")]);
-    let besides = counted(&[
-        (summary.merges(), "merges"),
-        (summary.retries(), "retries"),
-        (summary.lost_workers(), "lost workers"),
-    ]);
+    let of_them = [(summary.flaky(), "flaky"), (summary.ran_earlier(), "from the job log")];
+    let of_them = counted(&of_them, |count, what| format!("{count} {what}"));
+    let besides =
+        [(summary.merges(), "merges"), (summary.retries(), "retries"), (summary.lost_workers(), "lost workers")];
+    let besides = counted(&besides, |count, what| format!("{what}: {count}"));
     if !by_status.is_empty() {
         line = format!("{line}: {}", by_status.join(", "));
     }
@@ -67,6 +62,12 @@ fn tasks(summary: &Summary) -> String {
         line = format!("{line}; {besides}");
     }
     line
+}
+
+/// What there is any of.
+fn counted(pairs: &[(u64, &str)], say: impl Fn(HumanCount, &str) -> String) -> String {
+    let some = pairs.iter().filter(|(count, _)| *count > 0);
+    some.map(|(count, what)| say(HumanCount(*count), what)).collect::<Vec<_>>().join(", ")
 }
 
 /// The summary for programs.
