@@ -164,6 +164,11 @@ impl MapArgs {
             None => (LoggedItems::without_log(items), None),
         };
         if self.watching.dry_run {
+            if !job.grants.environment.is_empty() {
+                line_to_stderr(
+                    "wrun: values of --env are left out of these lines; they are taken from the environment",
+                );
+            }
             let code = dry_run::print(items, &settings.rerun, self.results.reduce.as_deref())?;
             return failure.take().map_or(Ok(code), Err);
         }

@@ -71,6 +71,10 @@ fn nothing_is_run_and_what_is_done_is_left_out() {
         ok(line)
     );
 
+    let dry = place.map("echo", &["--dry-run", "--env", "KEY=secret", "a"]);
+    let notice = "wrun: values of --env are left out of these lines; they are taken from the environment\n";
+    assert_eq!(dry, said(0, "wrun run kit.wat --call echo --env KEY --index 0 a\n", notice));
+
     assert_eq!(place.map("echo", &["--joblog", "log", "a"]), ok("a\n"));
     let rest = place.map("echo", &["--dry-run", "--joblog", "log", "--resume", "a", "b"]);
     assert_eq!(rest, ok("wrun run kit.wat --call echo --index 1 b\n"));
