@@ -14,7 +14,7 @@ fn main() -> anyhow::Result<()> {
     let mut words = std::env::args().skip(1);
     let file = words.next().context("give a text file")?;
     let module = Module::from_file(words.next().as_deref().unwrap_or(MODULE))?;
-    let limits = Limits { timeout: Some(Duration::from_secs(10)), ..Limits::default() };
+    let limits = Limits { timeout: Some(Duration::from_secs(10).into()), ..Limits::default() };
     let job = Job::new(&module).call("count").limits(limits);
     let mut pool = Pool::builder().build()?;
 

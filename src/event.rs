@@ -123,6 +123,8 @@ pub struct TaskStats {
     pub fuel: Option<u64>,
     /// Whether it did not run now: its result, and the rest of this, is from a [`ResultCache`](crate::ResultCache).
     pub cached: bool,
+    /// What it took of memory, and how its bytes came and went.
+    pub usage: TaskUsage,
 }
 
 /// Those of a task that never started, at no known time.
@@ -135,8 +137,20 @@ impl Default for TaskStats {
             attempts: 0,
             fuel: None,
             cached: false,
+            usage: TaskUsage::default(),
         }
     }
+}
+
+/// What an attempt of a task took, as far as its worker has said so: nothing of one that was killed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskUsage {
+    /// Bytes that nobody copied: pages of inputs that were mapped, and a result that came back in memory of its own.
+    pub mapped_bytes: u64,
+    /// Bytes that were copied: the argument, what of windows is no whole page of a file, and a result that was small enough.
+    pub copied_bytes: u64,
+    /// The most bytes of memories, tables and copied parts of windows that the task had at a time, touched or not.
+    pub peak_memory_bytes: u64,
 }
 
 /// One task's end.
@@ -152,6 +166,8 @@ pub struct Outcome {
     pub log: Vec<(u8, String)>,
     /// When, where and how it ran.
     pub stats: TaskStats,
+    /// It ended in an earlier run (see [`Task::finished`](crate::Task::finished) and [`ResultCache`](crate::ResultCache)), of which these numbers are, and did not run in this one.
+    pub ran_earlier: bool,
     /// How its earlier attempts failed, oldest first, without core dumps; of many, the last eight.
     pub earlier: Vec<TaskError>,
 }
@@ -203,7 +219,7 @@ pub struct RunStats {
 pub enum Event<'a> {
     /// A task ended (in order of completion, whatever the order of delivery).
     TaskFinished(&'a Outcome),
-    /// A merge of a reduction ended.
+    /// A merge of results ended ([`Run::reduce`](crate::Run::reduce)); its index is its place among the merges of its level.
     MergeFinished(&'a Outcome),
     /// A worker process died and is being replaced.
     WorkerLost {
@@ -223,6 +239,17 @@ pub enum Event<'a> {
         outcome: &'a Outcome,
         /// How long the task waits for the next one, from the end of this one.
         delay: Duration,
+    },
+    /// A task runs longer than [`Job::slow`](crate::Job::slow); told while it runs, and the run is asked for outcomes.
+    Slow {
+        /// The task's position among the items of its job.
+        index: u64,
+        /// The task.
+        task: &'a Task,
+        /// The worker that runs it.
+        worker: u32,
+        /// How long it has run.
+        elapsed: Duration,
     },
     /// The run ends early by itself.
     Halted(&'a Halted),

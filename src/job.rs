@@ -113,11 +113,50 @@ macro_rules! task_from_number {
 }
 task_from_number!(i32 i64 u32 u64 usize f32 f64);
 
+/// A length of time for one attempt of a task, from its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskTime {
+    /// This long.
+    After(Duration),
+    /// So many percent of the median time of the run's tasks that have passed so far, once [`TaskTime::LEAST_PASSED`] have: until
+    /// then it is unlimited. Never shorter than [`TaskTime::SHORTEST`]. The median is exact to 1 %, and where many tasks have
+    /// passed it may lag behind by one in 64 of them.
+    OfMedian {
+        /// 100 is the median itself.
+        percent: u32,
+    },
+}
+
+impl TaskTime {
+    /// Tasks that have to pass before there is a median to go by.
+    pub const LEAST_PASSED: u64 = 3;
+
+    /// The shortest time that follows from a median: what a busy machine adds to a short task is not the task's fault.
+    pub const SHORTEST: Duration = Duration::from_millis(100);
+
+    /// How long that is where the median is this; `None` where there is none yet.
+    pub(crate) fn with_median(self, median: Option<Duration>) -> Option<Duration> {
+        match self {
+            TaskTime::After(time) => Some(time),
+            TaskTime::OfMedian { percent } => {
+                let time = median?.as_secs_f64() * f64::from(percent) / 100.0;
+                Some(Duration::try_from_secs_f64(time).unwrap_or(Duration::MAX).max(TaskTime::SHORTEST))
+            }
+        }
+    }
+}
+
+impl From<Duration> for TaskTime {
+    fn from(time: Duration) -> Self {
+        TaskTime::After(time)
+    }
+}
+
 /// What a task may use before it is stopped.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// The wall-clock time of one task, from its own start; `None` is no limit.
-    pub timeout: Option<Duration>,
+    pub timeout: Option<TaskTime>,
     /// Bytes of linear memory and tables together, without windows (256 MiB unless set).
     pub memory_bytes: u64,
     /// Bytes of a task's result (64 MiB unless set).
@@ -210,6 +249,8 @@ pub struct Job {
     pub halt: Halt,
     /// When tasks may start (always unless set).
     pub admission: Admission,
+    /// After how long a running task is told as slow ([`Event::Slow`](crate::Event::Slow)), and again whenever that has doubled.
+    pub slow: Option<TaskTime>,
 }
 
 impl Job {
@@ -228,6 +269,7 @@ impl Job {
             retries: Retries::default(),
             halt: Halt::Never,
             admission: Admission::default(),
+            slow: None,
         }
     }
 

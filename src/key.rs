@@ -128,6 +128,7 @@ impl Fields {
             retries: _,
             halt: _,
             admission: _,
+            slow: _,
         } = job;
         let Grants { environment, directories: _, clock: _, random: _ } = grants;
         let Limits {

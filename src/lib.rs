@@ -25,23 +25,25 @@ pub mod results;
 mod sandbox;
 mod source;
 mod status;
+mod summary;
 mod sys;
 mod worker;
 
 pub use admission::{Admission, Machine, Measure, Shortage};
 pub use argument::Argument;
 pub use error::Error;
-pub use event::{Event, NoStatus, Outcome, Output, RunStats, Status, TaskError, TaskStats};
+pub use event::{Event, NoStatus, Outcome, Output, RunStats, Status, TaskError, TaskStats, TaskUsage};
 pub use failure::{Halt, HaltAt, Halted, Retries};
 pub use grants::{Access, Directory, Grants};
 pub use input::{Input, Npy, NpyPieces, Pieces, SplitAt, SplitSize};
-pub use job::{Finished, Job, Limits, Task};
+pub use job::{Finished, Job, Limits, Task, TaskTime};
 pub use key::{NoTaskKey, TaskKey, TaskKeys};
 pub use module::{Compiler, Description, Module};
 pub use pool::{EarlyWorker, Jobs, Pool, PoolBuilder, Run, StopHandle};
 pub use results::ResultCache;
 pub use sandbox::{Layer, Missing, Sandbox};
 pub use source::{Source, Waker};
+pub use summary::{Summary, WorkerSummary};
 
 /// A `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -24,6 +24,12 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them, in the order of this definition.
+    pub const ALL: [Status; 9] = {
+        use Status::*;
+        [Ok, Error, Trap, Timeout, Limit, Denied, InputFault, WorkerLost, Cancelled]
+    };
+
     /// The word that JSON lines, job logs and messages use, such as `input-fault`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -55,8 +61,6 @@ impl std::str::FromStr for Status {
     type Err = NoStatus;
 
     fn from_str(word: &str) -> Result<Self, NoStatus> {
-        use Status::*;
-        let all = [Ok, Error, Trap, Timeout, Limit, Denied, InputFault, WorkerLost, Cancelled];
-        all.into_iter().find(|status| status.as_str() == word).ok_or(NoStatus)
+        Status::ALL.into_iter().find(|status| status.as_str() == word).ok_or(NoStatus)
     }
 }

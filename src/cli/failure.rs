@@ -68,6 +68,21 @@ impl FailureArgs {
         Ok(Some((log, Some((resume, earlier)))))
     }
 
+    /// Whether a run is to be continued.
+    pub fn to_continue(&self) -> ToContinue {
+        if self.resume || self.resume_failed { ToContinue::Yes } else { ToContinue::No }
+    }
+
+    /// As [`open_log`](Self::open_log), where nothing will run: a log that is not resumed, or is not there, is left alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_log`](Self::open_log).
+    pub fn open_log_to_look(&self) -> anyhow::Result<Option<OpenLog>> {
+        let is_there = self.joblog.as_ref().is_none_or(|path| path.exists());
+        if (self.resume || self.resume_failed) && is_there { self.open_log() } else { Ok(None) }
+    }
+
     /// Sets what the library does of it.
     pub fn apply(&self, job: &mut Job) {
         job.halt = self.halt;

@@ -268,10 +268,26 @@ fn open(name: &[u8]) -> wrun::Result<Input> {
     Input::open(OsStr::from_bytes(name))
 }
 
+impl Items {
+    /// Waits for the next task; for callers who are no run.
+    pub fn wait_for_task(&mut self) -> Option<Task> {
+        if let Names::Lines { lines, .. } = &mut self.names {
+            lines.start(|| {});
+        }
+        loop {
+            match (self.poll_task(), &mut self.names) {
+                (Poll::Ready(task), _) => return task,
+                (Poll::Pending, Names::Lines { lines, .. }) => lines.wait(),
+                (Poll::Pending, Names::Words(_)) => {}
+            }
+        }
+    }
+}
+
 impl Source for Items {
     fn attach(&mut self, waker: Waker) {
         if let Names::Lines { lines, .. } = &mut self.names {
-            lines.start(waker);
+            lines.start(move || waker.wake());
         }
     }
 

@@ -5,7 +5,6 @@ use std::io::{self, Read};
 use std::task::Poll;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
-use wrun::Waker;
 
 /// Bytes read at a time; what a pipe holds by default.
 const READ_BYTES: usize = 64 << 10;
@@ -44,14 +43,30 @@ impl Lines {
         Lines { separator, longest, reading: Reading::NotYet(file), chunk: Vec::new(), position: 0 }
     }
 
-    /// Starts to read; `waker` is called whenever there is something new.
-    pub fn start(&mut self, waker: Waker) {
-        let Reading::NotYet(file) = std::mem::replace(&mut self.reading, Reading::Ended) else { return };
+    /// Starts to read, unless that was done before; `wake` is called whenever there is something new.
+    pub fn start(&mut self, wake: impl Fn() + Send + 'static) {
+        let file = match std::mem::replace(&mut self.reading, Reading::Ended) {
+            Reading::NotYet(file) => file,
+            begun => {
+                self.reading = begun;
+                return;
+            }
+        };
         let (sender, receiver) = bounded(if self.longest > LONG_BYTES { 1 } else { CHUNKS_AHEAD });
         let chunks = Chunks { reader: file, separator: self.separator, longest: self.longest, partial: Vec::new() };
         // The thread is not joined: it may wait for input that never comes.
-        std::thread::spawn(move || send_all(chunks, sender, &waker));
+        std::thread::spawn(move || send_all(chunks, sender, &wake));
         self.reading = Reading::Running(receiver);
+    }
+
+    /// Waits until there is something new, or the end; does not wait before [`start`](Self::start).
+    pub fn wait(&mut self) {
+        if let Reading::Running(receiver) = &self.reading {
+            // `poll_next` looks there again, and has the end from there, too.
+            let mut select = crossbeam_channel::Select::new();
+            select.recv(receiver);
+            select.ready();
+        }
     }
 
     /// The next item, `Pending` while there is none yet, `Ready(Ok(None))` at the end.
@@ -88,20 +103,20 @@ impl Lines {
 }
 
 /// Sends all chunks, until the end, an error, or nobody wants them any more.
-fn send_all<R: Read>(mut chunks: Chunks<R>, sender: Sender<io::Result<Vec<u8>>>, waker: &Waker) {
+fn send_all<R: Read>(mut chunks: Chunks<R>, sender: Sender<io::Result<Vec<u8>>>, wake: &impl Fn()) {
     while let Some(chunk) = chunks.next().transpose() {
         let failed = chunk.is_err();
         if sender.send(chunk).is_err() {
             return;
         }
-        waker.wake();
+        wake();
         if failed {
             break;
         }
     }
     // The end is news, too, and it is known only when the sender is gone.
     drop(sender);
-    waker.wake();
+    wake();
 }
 
 /// Cuts what is read into chunks of whole items.

@@ -15,6 +15,7 @@ use wrun::{EarlyWorker, Event, Job, Module, Run, TaskError, TaskKeys, exit_code}
 use super::arguments::check_numbers;
 use super::compiler::CompilerArgs;
 use super::core_dumps::CoreDumpArgs;
+use super::dry_run;
 use super::failure::FailureArgs;
 use super::grants::GrantArgs;
 use super::interrupt::Interrupted;
@@ -24,7 +25,8 @@ use super::print::STDOUT;
 use super::results::ResultCacheArgs;
 use super::resume::LoggedItems;
 use super::usage;
-use crate::report::{Form, ProgressMode, Report, Rerun, Settings, Tally, line_to_stderr};
+use super::watching::WatchArgs;
+use crate::report::{Form, Report, Rerun, ResultsDir, Settings, Tally, Written, line_to_stderr};
 
 /// Run one task per item, in parallel; print the results in item order
 #[derive(Debug, clap::Args)]
@@ -84,25 +86,25 @@ struct ResultArgs {
     #[arg(long)]
     raw: bool,
 
+    /// Write each result to a file in DIR, which must be empty unless a run is resumed, and print nothing (but with --json, objects, and
+    /// the merged result): INDEX.out, or INDEX-NAME.out where items are files; why a task failed to INDEX.err, what it logged to INDEX.log
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["tag", "unordered"])]
+    results: Option<PathBuf>,
+
     /// Merge all results to one by the task NAME, which gets earlier results as its inputs, in item order
     #[arg(long, value_name = "NAME", conflicts_with_all = ["tag", "unordered"])]
     reduce: Option<String>,
 }
 
-/// What is shown of the run itself, on standard error.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Watching")]
-struct WatchArgs {
-    /// Show how far the run is, on standard error; auto is a bar on a terminal and nothing elsewhere
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = ProgressMode::Auto)]
-    progress: ProgressMode,
-
-    /// Tell of each task as it ends, and show debug lines that it logs; twice (-vv, WRUN_VERBOSE=2), trace lines too
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    verbose: u8,
-}
-
 impl ResultArgs {
+    /// What `run` is to do with the result, in words.
+    fn words_of_run(&self) -> impl Iterator<Item = OsString> {
+        [(self.json, "--json"), (self.raw, "--raw")]
+            .into_iter()
+            .filter(|(is_set, _)| *is_set)
+            .map(|(_, word)| word.into())
+    }
+
     fn form(&self) -> Form {
         match self.json {
             true => Form::Json,
@@ -117,7 +119,10 @@ impl MapArgs {
         // Whatever is quickly checked comes before a compilation that may take a while.
         let inputs = self.task.open_inputs()?;
         let items = self.items.open(self.limits.longest_argument()?)?;
-        let log = self.failure.open_log()?;
+        let log = match self.watching.dry_run {
+            true => self.failure.open_log_to_look()?,
+            false => self.failure.open_log()?,
+        };
         let sandbox = self.sandbox.sandbox();
         let module = options::load_to_run(&self.module, &self.compiler, &self.limits, sandbox, self.watching.progress)?;
         if let Some(function) = &self.results.reduce {
@@ -128,24 +133,29 @@ impl MapArgs {
 
         let mut job = Job::new(&module).call(entry.name()).limits(self.limits.limits());
         let is_chosen = self.task.call.is_none() && self.results.reduce.is_some();
-        let words = words_of_run(&self.module, job.call.as_deref().filter(|_| is_chosen), shared_options);
+        let mut words = words_of_run(&self.module, job.call.as_deref().filter(|_| is_chosen), shared_options);
         job.argv = self.argv;
         job.inputs = inputs;
         job.instances = self.workers.instances();
         self.grants.grant(&mut job)?;
         self.failure.apply(&mut job);
         job.admission = self.workers.admission();
+        job.slow = self.watching.slow;
         let core_dumps = self.core_dumps.open(&job.grants)?;
         job.core_dumps = core_dumps.is_some();
+        if self.watching.dry_run {
+            words.extend(self.results.words_of_run());
+        }
+        let items_are = items.are();
         let settings = Settings {
             form: self.results.form(),
             progress: self.watching.progress,
             verbose: self.watching.verbose,
+            summary: self.watching.summary,
             most_attempts: job.retries.count.saturating_add(1),
-            rerun: Rerun::new(&words, job.argv.as_deref(), items.are()),
+            rerun: Rerun::new(&words, job.argv.as_deref(), items_are),
         };
 
-        let mut pool = super::pool(self.cache.apply(self.workers.pool(sandbox))?, early)?;
         let (total, failure) = (items.total(), items.failure());
         let (items, log) = match log {
             Some((log, earlier)) => {
@@ -157,8 +167,22 @@ impl MapArgs {
             }
             None => (LoggedItems::without_log(items), None),
         };
+        if self.watching.dry_run {
+            if !job.grants.environment.is_empty() {
+                line_to_stderr(
+                    "wrun: values of --env are left out of these lines; they are taken from the environment",
+                );
+            }
+            let code = dry_run::print(items, &settings.rerun, self.results.reduce.as_deref())?;
+            return failure.take().map_or(Ok(code), Err);
+        }
+        let mut pool = super::pool(self.cache.apply(self.workers.pool(sandbox))?, early)?;
         let run = pool.map(&job, items)?;
-        let report = Report::new(settings, total, run.stop_handle(), log).context(STDOUT)?;
+        let trace = self.watching.open_trace(&self.module)?;
+        let results = self.results.results.as_deref();
+        let results = results.map(|path| ResultsDir::open(path, self.failure.to_continue(), items_are)).transpose()?;
+        let report =
+            Report::new(settings, total, run.stop_handle(), Written { log, trace, results }).context(STDOUT)?;
         let run = if report.shows_progress() { run } else { run.without_ticks() };
         let run = match self.workers.ahead() {
             Some(ahead) => run.ahead(ahead),
@@ -190,7 +214,7 @@ impl MapArgs {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => exit_code::OK,
             Err(error) => return Err(error).context(STDOUT),
         };
-        let failure = failure.take().or_else(|| report.borrow_mut().take_log_error());
+        let failure = failure.take().or_else(|| report.borrow_mut().take_file_error());
         match failure {
             Some(error) => Err(error),
             None => Ok(ExitCode::from(code)),

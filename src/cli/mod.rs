@@ -6,6 +6,7 @@ mod compile;
 mod compiler;
 mod completions;
 mod core_dumps;
+mod dry_run;
 mod failure;
 mod grants;
 mod inspect;
@@ -16,10 +17,12 @@ mod map;
 mod options;
 mod parse;
 mod print;
+mod report;
 mod rerun;
 mod results;
 mod resume;
 mod run;
+mod watching;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -48,6 +51,7 @@ enum Command {
     Run(Box<run::RunArgs>),
     Map(Box<map::MapArgs>),
     Compile(compile::CompileArgs),
+    Report(report::ReportArgs),
     Inspect(inspect::InspectArgs),
     Cache(cache::CacheArgs),
     Completions(completions::CompletionsArgs),
@@ -80,6 +84,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode
         Command::Run(args) => args.execute(early),
         Command::Map(args) => args.execute(shared_options, early),
         Command::Compile(args) => args.execute(),
+        Command::Report(args) => args.execute(),
         Command::Inspect(args) => args.execute(),
         Command::Cache(args) => args.execute(),
         Command::Completions(args) => args.execute(command()),
@@ -88,9 +93,10 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode
 
 /// A worker for the first task, which gets ready while the rest of the command line is looked at and the module is loaded.
 fn early_worker(words: &[OsString]) -> Option<EarlyWorker> {
-    let runs_tasks = words.get(1).is_some_and(|word| word == "run" || word == "map");
+    let is_dry = std::env::var_os(variable("dry-run")).is_some() || words.iter().any(|word| word == "--dry-run");
+    let runs_tasks = !is_dry && words.get(1).is_some_and(|word| word == "run" || word == "map");
     let elsewhere = |word: &OsString| word.as_encoded_bytes().starts_with(b"--backend");
-    if std::env::var_os("WRUN_BACKEND").is_some() || words.iter().any(elsewhere) {
+    if std::env::var_os(variable("backend")).is_some() || words.iter().any(elsewhere) {
         return None;
     }
     // Where it cannot be started, a later one cannot either, and that is then said.

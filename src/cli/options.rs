@@ -2,13 +2,12 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use wrun::backend::BuiltIn;
 use wrun::job::Instances;
-use wrun::{Admission, Compiler, Input, Jobs, Limits, Module, Pool, PoolBuilder, Sandbox, Task};
+use wrun::{Admission, Compiler, Input, Jobs, Limits, Module, Pool, PoolBuilder, Sandbox, Task, TaskTime};
 
 use super::compiler::CompilerArgs;
 use super::parse::{self, NamedInput};
@@ -230,9 +229,10 @@ impl WorkerArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
-    /// Stop a task that runs longer than this (500ms, 2s, 1m) [default: none]
-    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
-    timeout: Option<Duration>,
+    /// Stop a task that runs longer than this (500ms, 2s, 1m), or (300%) than so many percent of the median time of the tasks that
+    /// have passed, once 3 have, but never in less than 100ms [default: none]
+    #[arg(long, value_name = "TIME|N%", value_parser = parse::task_time)]
+    timeout: Option<TaskTime>,
 
     /// Let a task have this many bytes of memory, not counting mapped inputs
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = parse::size_above_0)]

@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use wrun::{Input, SplitAt, Task};
+use wrun::{Input, SplitAt, Task, TaskTime};
 
 /// A number of bytes: `4096`, `64K`, `1.5M`, `2GiB`; all units are powers of 1024.
 pub fn size(text: &str) -> Result<u64, String> {
@@ -60,6 +60,19 @@ pub fn load(text: &str) -> Result<f64, String> {
     };
     let load = number.parse::<f64>().ok().filter(|load| load.is_finite() && *load >= 0.0);
     load.map(|load| load * unit).ok_or_else(|| "give a number of threads (4), or percent of the CPUs (150%)".to_owned())
+}
+
+/// A time of a task: a duration, or a percentage of the median of other tasks' times.
+pub fn task_time(text: &str) -> Result<TaskTime, String> {
+    let Some(percent) = text.strip_suffix('%') else {
+        return duration(text)
+            .map(TaskTime::After)
+            .map_err(|error| format!("{error}; or as a share of the median, such as 300%"));
+    };
+    match percent.parse() {
+        Ok(percent) if percent > 0 => Ok(TaskTime::OfMedian { percent }),
+        _ => Err("no percentage of the median; give a whole number above 0, such as 300%".to_owned()),
+    }
 }
 
 /// Where pieces of files may be cut.

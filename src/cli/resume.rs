@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 use wrun::job::Finished;
-use wrun::{Output, Source, Status, Task, TaskError, TaskKey, TaskKeys, TaskStats, Waker};
+use wrun::{Output, Source, Status, Task, TaskError, TaskKey, TaskKeys, TaskStats, TaskUsage, Waker};
 
 use super::items::Items;
 use crate::report::{BEGINNING, Begun, JobLog, Kind, Name};
@@ -46,9 +46,23 @@ struct Place {
     before: Option<u32>,
 }
 
+/// A line of a log.
+pub struct LogLine<'a> {
+    /// From 1.
+    pub number: u64,
+    /// Where it begins in the file.
+    pub offset: u64,
+    /// Its bytes, with the newline.
+    pub len: u64,
+    /// The same as JSON.
+    pub bytes: &'a [u8],
+    /// What tells the task.
+    pub head: Head,
+}
+
 /// What is looked at in every line.
 #[derive(Deserialize)]
-struct Head {
+pub struct Head {
     key: Option<String>,
     replaces: Option<Kind>,
     #[serde(default)]
@@ -79,8 +93,29 @@ impl Earlier {
     /// Where it cannot be read, or has a line that is none of a log. Lines that were cut off are passed over.
     pub fn read(log: &mut JobLog) -> anyhow::Result<Earlier> {
         let (file, name) = log.file();
+        let mut earlier = Earlier::default();
+        let ended = Earlier::read_lines(file, &name, |line| {
+            earlier.add(&line.head, line.offset, line.len);
+            Ok(())
+        })?;
+        if !ended {
+            log.end_line()?;
+        }
+        Ok(earlier)
+    }
+
+    /// Gives `each` the lines of a log, and says whether the last one has its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), and where `each` fails.
+    pub fn read_lines(
+        file: &File,
+        name: &str,
+        mut each: impl FnMut(&LogLine<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<bool> {
         let mut reader = BufReader::with_capacity(1 << 16, file);
-        let (mut earlier, mut line, mut offset, mut ended) = (Earlier::default(), Vec::new(), 0, true);
+        let (mut line, mut offset, mut ended) = (Vec::new(), 0, true);
         for number in 1u64.. {
             line.clear();
             let len = reader.read_until(b'\n', &mut line).with_context(|| format!("cannot read joblog {name}"))? as u64;
@@ -88,7 +123,7 @@ impl Earlier {
                 break;
             }
             match serde_json::from_slice::<Head>(&line) {
-                Ok(head) => earlier.add(&head, offset, len),
+                Ok(head) => each(&LogLine { number, offset, len, bytes: &line, head })?,
                 Err(_) if line.starts_with(BEGINNING) || BEGINNING.starts_with(line.trim_ascii_end()) => {}
                 Err(_) => {
                     bail!("line {number} of joblog {name} is none of a joblog; name the right file, or remove it")
@@ -97,18 +132,14 @@ impl Earlier {
             offset += len;
             ended = line.ends_with(b"\n");
         }
-        if !ended {
-            log.end_line()?;
-        }
-        Ok(earlier)
+        Ok(ended)
     }
 
-    fn add(&mut self, head: &Head, offset: u64, len: u64) {
+    /// Adds a line, where it can be known again; gives the number of the added line that it replaces, and whether it was added.
+    pub fn add(&mut self, head: &Head, offset: u64, len: u64) -> (Option<usize>, bool) {
         let key = head.key.as_deref().and_then(|key| key.parse().ok());
-        let (Some(key), Ok(status)) = (key, head.status.parse::<Status>()) else { return };
-        if let Some(kind) = head.replaces {
-            self.take_kind(key, kind);
-        }
+        let (Some(key), Ok(status)) = (key, head.status.parse::<Status>()) else { return (None, false) };
+        let replaced = head.replaces.and_then(|kind| self.take_kind(key, kind));
         let kind = match status {
             Status::Ok => Kind::Passed,
             Status::WorkerLost | Status::Cancelled => Kind::Unfinished,
@@ -118,20 +149,22 @@ impl Earlier {
         let number = self.lines.len() as u32;
         let before = self.last.insert((key, kind), number);
         self.lines.push(Place { offset, len, kind, before });
+        (replaced.map(|number| number as usize), true)
     }
 
-    fn take_kind(&mut self, key: TaskKey, kind: Kind) -> Option<Place> {
+    fn take_kind(&mut self, key: TaskKey, kind: Kind) -> Option<u32> {
         let number = self.last.remove(&(key, kind))?;
-        let place = self.lines[number as usize];
-        if let Some(before) = place.before {
+        if let Some(before) = self.lines[number as usize].before {
             self.last.insert((key, kind), before);
         }
-        Some(place)
+        Some(number)
     }
 
     /// Takes one line of this key, the best there is.
     fn take(&mut self, key: TaskKey) -> Option<Place> {
-        [Kind::Passed, Kind::Failed, Kind::Unfinished].into_iter().find_map(|kind| self.take_kind(key, kind))
+        let number =
+            [Kind::Passed, Kind::Failed, Kind::Unfinished].into_iter().find_map(|kind| self.take_kind(key, kind))?;
+        Some(self.lines[number as usize])
     }
 }
 
@@ -160,6 +193,7 @@ impl Place {
             attempts: logged.attempts,
             fuel: logged.fuel,
             cached: false,
+            usage: TaskUsage::default(),
         };
         Some(Finished { result, log: Vec::new(), stats })
     }
@@ -204,6 +238,17 @@ impl LoggedItems {
             None => None,
         };
         Ok(LoggedItems { items, log: Some(Log { keys, begun: log.begun(), taken: 0, earlier }) })
+    }
+}
+
+impl LoggedItems {
+    /// Waits for the next task; for callers who are no run.
+    pub fn wait_for_task(&mut self) -> Option<Task> {
+        let task = self.items.wait_for_task()?;
+        Some(match &mut self.log {
+            Some(log) => log.note(task),
+            None => task,
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use super::files::GuestInput;
 use super::limits::Usage;
 use super::state::State;
 use super::window::{self, MapError, Recorded, WASM_PAGE};
-use crate::ipc::wire::{InputFault, InputFaultKind};
+use crate::ipc::wire::{InputFault, InputFaultKind, WindowBytes};
 use crate::sys::memory_file;
 
 type Guest<'a> = Caller<'a, Box<State>>;
@@ -137,8 +137,14 @@ fn input_map(mut guest: Guest<'_>, index: u32, offset: u64, len: u32) -> Result<
     let memory = memory(&mut guest, "input_map")?;
     let wanted = range.area_len_at(window::next_start(&guest, memory));
     let area = area(&mut guest, "input_map", wanted, range.area_len())?;
-    match guest.data_mut().windows.map(area, &range) {
-        Ok(address) => Ok(address as u32),
+    let state = guest.data_mut();
+    match state.windows.map(area, &range) {
+        Ok(address) => {
+            let WindowBytes { mapped, copied } = range.bytes();
+            state.window_bytes.mapped = state.window_bytes.mapped.saturating_add(mapped);
+            state.window_bytes.copied = state.window_bytes.copied.saturating_add(copied);
+            Ok(address as u32)
+        }
         Err(MapError::Truncated) => Err(input_changed(index, &file)),
         Err(MapError::Unreadable { offset }) => {
             Err(Stop::Input(InputFault { input: index, kind: InputFaultKind::Unreadable { offset } }).into())

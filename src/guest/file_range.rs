@@ -4,6 +4,7 @@ use std::fs::File;
 use std::ops::Range;
 
 use super::window::WASM_PAGE;
+use crate::ipc::wire::WindowBytes;
 use crate::sys::window::page_size;
 
 /// What one entry of a page table maps at a time, where memory and file agree modulo it and the page cache holds the
@@ -42,6 +43,12 @@ impl FileRange<'_> {
     pub fn private_bytes(&self) -> u64 {
         let skew = self.skew();
         ((skew + self.len).next_multiple_of(page_size()) - self.interior(skew).len()) as u64
+    }
+
+    /// Which of its bytes a window maps and which it copies.
+    pub fn bytes(&self) -> WindowBytes {
+        let mapped = self.interior(self.skew()).len() as u64;
+        WindowBytes { mapped, copied: self.len as u64 - mapped }
     }
 
     /// The whole pages that are mapped, relative to the start of an area in which the range begins at `skew`.

@@ -19,7 +19,7 @@ use super::state::State;
 use super::symbols::Symbols;
 use super::wasi;
 use crate::Access;
-use crate::ipc::wire::{InputRange, JobSpec, MERGE, TaskSlot, max_core_dump_bytes};
+use crate::ipc::wire::{InputRange, JobSpec, MERGE, TaskSlot, WindowBytes, max_core_dump_bytes};
 use crate::job::Limits;
 
 /// Runs the tasks of a worker.
@@ -135,6 +135,8 @@ impl Guest {
             result.fuel = live.store.get_fuel().map_or(0, |left| fuel - left);
         }
         conclude(&ended, function, live.store.data_mut(), result);
+        result.windows = live.store.data().window_bytes;
+        result.peak_memory_bytes = live.store.data().usage.peak_bytes();
         if let Err(error) = &ended {
             live.dump(error, result);
         }
@@ -198,6 +200,7 @@ fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable
     state.refused = None;
     state.usage.start_task();
     state.windows.begin_task(slot.input_count);
+    state.window_bytes = WindowBytes::default();
     if slot.argument_is_file {
         let GuestInput { file, len, .. } = files.input(&InputRange::decode(argument));
         let refused = |error| Stop::Limit(format!("its argument of {len} bytes cannot be mapped: {error}"));

@@ -13,6 +13,8 @@ pub(super) struct Usage {
     used_bytes: u64,
     /// Private pages of windows.
     window_bytes: u64,
+    /// The most of both together.
+    peak_bytes: u64,
     /// The total that was asked for when something was refused.
     refused_bytes: Option<u64>,
     /// The elements of a table that was refused for its own size.
@@ -30,6 +32,7 @@ impl Usage {
             limit_bytes,
             used_bytes: 0,
             window_bytes: 0,
+            peak_bytes: 0,
             refused_bytes: None,
             refused_elements: None,
             growing_for_window: false,
@@ -41,6 +44,12 @@ impl Usage {
         self.refused_bytes = None;
         self.refused_elements = None;
         self.window_bytes = 0;
+        self.peak_bytes = self.used_bytes;
+    }
+
+    /// The most that the task had at a time, in bytes.
+    pub fn peak_bytes(&self) -> u64 {
+        self.peak_bytes
     }
 
     /// Forgets everything, for a fresh instance.
@@ -63,6 +72,7 @@ impl Usage {
         let allowed = self.allows(bytes);
         if allowed {
             self.window_bytes += bytes;
+            self.note_peak();
         }
         allowed
     }
@@ -70,6 +80,10 @@ impl Usage {
     /// Takes the private pages of a window that was given back off the count.
     pub fn remove_window(&mut self, bytes: u64) {
         self.window_bytes = self.window_bytes.saturating_sub(bytes);
+    }
+
+    fn note_peak(&mut self) {
+        self.peak_bytes = self.peak_bytes.max(self.used_bytes.saturating_add(self.window_bytes));
     }
 
     fn allows(&mut self, bytes: u64) -> bool {
@@ -90,6 +104,7 @@ impl Usage {
         let allowed = self.allows(bytes);
         if allowed {
             self.used_bytes += bytes;
+            self.note_peak();
         }
         allowed
     }

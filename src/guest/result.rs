@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use crate::event::Status;
-use crate::ipc::wire::{DoneSlot, MAX_BACKTRACE_BYTES, Payload, encode_log_line, max_text_bytes};
+use crate::ipc::wire::{DoneSlot, MAX_BACKTRACE_BYTES, Payload, WindowBytes, encode_log_line, max_text_bytes};
 use crate::sys::memory_file;
 
 /// Bytes of buffers that are kept for the next task.
@@ -25,6 +25,10 @@ pub(crate) struct TaskResult {
     pub log: Log,
     /// Units of fuel that it used, where the code counts them.
     pub fuel: u64,
+    /// What its windows took.
+    pub windows: WindowBytes,
+    /// The most memory that it had at a time.
+    pub peak_memory_bytes: u64,
 }
 
 impl TaskResult {
@@ -37,6 +41,8 @@ impl TaskResult {
             backtrace: String::new(),
             log: Log::default(),
             fuel: 0,
+            windows: WindowBytes::default(),
+            peak_memory_bytes: 0,
         }
     }
 
@@ -63,6 +69,8 @@ impl TaskResult {
             start_ns,
             duration_ns: end_ns - start_ns,
             fuel: self.fuel,
+            windows: self.windows,
+            peak_memory_bytes: self.peak_memory_bytes,
         }
     }
 

@@ -13,6 +13,7 @@ use super::refusals::Refused;
 use super::result::Log;
 use super::wasi::Wasi;
 use super::window::Windows;
+use crate::ipc::wire::WindowBytes;
 
 /// The data of a store.
 pub(super) struct State {
@@ -31,6 +32,8 @@ pub(super) struct State {
     pub log: Log,
     pub usage: Usage,
     pub windows: Windows,
+    /// What its windows took so far.
+    pub window_bytes: WindowBytes,
     /// The memory exported as `memory`, once the instance exists.
     pub memory: Option<Memory>,
     pub wasi: Option<Wasi>,
@@ -51,6 +54,7 @@ impl State {
             log: Log::default(),
             usage: Usage::new(job.spec.memory_bytes),
             windows: Windows::new(),
+            window_bytes: WindowBytes::default(),
             memory: None,
             wasi: None,
             refused: None,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::channel::{MAX_BYTES, ToPool};
 use super::wire::{
-    DoneSlot, InputFault, SLOT_WORDS, decode_log, decode_missing, decode_sandbox, encode_log_line, encode_missing,
+    DONE_SLOT_WORDS, DoneSlot, InputFault, decode_log, decode_missing, decode_sandbox, encode_log_line, encode_missing,
     encode_sandbox,
 };
 use crate::sys::memory_file;
@@ -54,7 +54,7 @@ pub fn wire(data: &[u8]) {
 
 fn slot(data: &[u8]) {
     let mut choices = Choices(data);
-    let slot: [u64; SLOT_WORDS] = std::array::from_fn(|_| choices.number::<8>());
+    let slot: [u64; DONE_SLOT_WORDS] = std::array::from_fn(|_| choices.number::<8>());
     let Some(done) = DoneSlot::decode(&slot) else { return };
     assert_eq!(DoneSlot::decode(&done.encode()), Some(done));
     if let Some(len) = done.payload_len() {

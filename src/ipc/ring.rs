@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
 use super::place::{PLACE_AREA_BYTES, PlaceReader, PlaceWriter};
-use super::wire::{DoneSlot, Payload, SLOT_WORDS, Slot, TaskSlot};
+use super::wire::{DONE_SLOT_WORDS, DoneSlot, Payload, TASK_SLOT_WORDS, TaskSlot};
 use crate::sys::memory_file;
 use crate::sys::shared::SharedMemory;
 
@@ -43,9 +43,8 @@ pub(super) const PLACE_WORDS: usize = 1024;
 
 const STATES: usize = 4096;
 const TASK_SLOTS: usize = STATES + SLOTS * 4;
-const SLOT_BYTES: usize = SLOT_WORDS * 8;
-const DONE_SLOTS: usize = TASK_SLOTS + SLOTS * SLOT_BYTES;
-const TASK_AREA: usize = DONE_SLOTS + SLOTS * SLOT_BYTES;
+const DONE_SLOTS: usize = TASK_SLOTS + SLOTS * TASK_SLOT_WORDS * 8;
+const TASK_AREA: usize = DONE_SLOTS + SLOTS * DONE_SLOT_WORDS * 8;
 const DONE_AREA: usize = TASK_AREA + TASK_AREA_BYTES;
 
 /// The texts of [`super::place`].
@@ -68,13 +67,13 @@ const NEVER: u64 = u64::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation(pub &'static str);
 
-fn read_slot(memory: &SharedMemory, base: usize, position: u64) -> Slot {
-    let at = base + slot_index(position) * SLOT_BYTES;
+fn read_slot<const WORDS: usize>(memory: &SharedMemory, base: usize, position: u64) -> [u64; WORDS] {
+    let at = base + slot_index(position) * WORDS * 8;
     std::array::from_fn(|word| memory.word(at + word * 8).load(Ordering::Relaxed))
 }
 
-fn write_slot(memory: &SharedMemory, base: usize, position: u64, slot: &Slot) {
-    let at = base + slot_index(position) * SLOT_BYTES;
+fn write_slot<const WORDS: usize>(memory: &SharedMemory, base: usize, position: u64, slot: &[u64; WORDS]) {
+    let at = base + slot_index(position) * WORDS * 8;
     for (word, &value) in slot.iter().enumerate() {
         memory.word(at + word * 8).store(value, Ordering::Relaxed);
     }

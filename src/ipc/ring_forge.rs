@@ -17,7 +17,7 @@ impl Forge {
     }
 
     /// Writes the completion at `position` and announces it.
-    pub fn write(&self, position: u64, slot: &Slot) {
+    pub fn write(&self, position: u64, slot: &[u64; DONE_SLOT_WORDS]) {
         write_slot(&self.0, DONE_SLOTS, position, slot);
         self.announce(position + 1);
     }

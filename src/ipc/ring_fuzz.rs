@@ -183,7 +183,7 @@ impl Play {
         // Not far from where the pool looks next.
         let near = choices.number::<1>() % 8;
         let state = STATES + slot_index((self.pool.task_tail + near).saturating_sub(4)) * 4;
-        let done = DONE_SLOTS + slot_index(self.pool.done_head + near) * SLOT_BYTES;
+        let done = DONE_SLOTS + slot_index(self.pool.done_head + near) * DONE_SLOT_WORDS * 8;
         let half_word = match word % 16 {
             0 => Some(WORKER_SLEEPS),
             1 | 2 => Some(state),

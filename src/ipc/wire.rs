@@ -7,13 +7,13 @@ use crate::sandbox::{Access, Missing, Sandbox};
 use crate::status::Status;
 
 /// Changes whenever anything in this module or the ring changes; the two sides compare it first.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 
-/// Words of a slot.
-pub const SLOT_WORDS: usize = 8;
+/// Words of a task's slot.
+pub const TASK_SLOT_WORDS: usize = 8;
 
-/// A slot's words.
-pub type Slot = [u64; SLOT_WORDS];
+/// Words of a completion's slot.
+pub const DONE_SLOT_WORDS: usize = 11;
 
 /// A task, as its slot carries it. Its payload is `input_count` records of [`InputRange`], then the argument or, for one that is
 /// in a file, a record of that.
@@ -56,7 +56,7 @@ impl TaskSlot {
         }
     }
 
-    pub fn encode(&self) -> Slot {
+    pub fn encode(&self) -> [u64; TASK_SLOT_WORDS] {
         [
             self.ticket,
             self.index,
@@ -69,7 +69,7 @@ impl TaskSlot {
         ]
     }
 
-    pub fn decode(slot: &Slot) -> TaskSlot {
+    pub fn decode(slot: &[u64; TASK_SLOT_WORDS]) -> TaskSlot {
         TaskSlot {
             ticket: slot[0],
             index: slot[1],
@@ -155,19 +155,20 @@ pub struct DoneSlot {
     pub duration_ns: u64,
     /// Units of fuel that it used, where the module counts them.
     pub fuel: u64,
+    /// Bytes of inputs that it got as windows on the file, and those of windows' edges that were copied.
+    pub windows: WindowBytes,
+    /// The most bytes of memories, tables and edges of windows that it had at a time.
+    pub peak_memory_bytes: u64,
 }
 
-const STATUSES: [Status; 9] = [
-    Status::Ok,
-    Status::Error,
-    Status::Trap,
-    Status::Timeout,
-    Status::Limit,
-    Status::Denied,
-    Status::InputFault,
-    Status::WorkerLost,
-    Status::Cancelled,
-];
+/// How the bytes of a task's windows came to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WindowBytes {
+    /// Bytes of pages of files that were mapped.
+    pub mapped: u64,
+    /// Bytes at the edges of windows that were copied.
+    pub copied: u64,
+}
 
 const PAYLOAD_IS_FILE: u64 = 1 << 8;
 
@@ -200,11 +201,13 @@ impl DoneSlot {
             start_ns: 0,
             duration_ns: 0,
             fuel: 0,
+            windows: WindowBytes::default(),
+            peak_memory_bytes: 0,
         }
     }
 
-    pub fn encode(&self) -> Slot {
-        let status = STATUSES.iter().position(|&status| status == self.status).expect("all statuses are listed");
+    pub fn encode(&self) -> [u64; DONE_SLOT_WORDS] {
+        let status = self.status as usize;
         let (flag, position) = match self.payload {
             Payload::Ring(position) => (0, position),
             Payload::File => (PAYLOAD_IS_FILE, 0),
@@ -218,14 +221,17 @@ impl DoneSlot {
             self.start_ns,
             self.duration_ns,
             self.fuel,
+            self.windows.mapped,
+            self.windows.copied,
+            self.peak_memory_bytes,
         ]
     }
 
     /// Reads a slot that an untrusted worker wrote; `None` where it says something impossible.
-    pub fn decode(slot: &Slot) -> Option<DoneSlot> {
+    pub fn decode(slot: &[u64; DONE_SLOT_WORDS]) -> Option<DoneSlot> {
         Some(DoneSlot {
             ticket: slot[0],
-            status: *STATUSES.get((slot[1] & 0xff) as usize)?,
+            status: *Status::ALL.get((slot[1] & 0xff) as usize)?,
             payload: if slot[1] & PAYLOAD_IS_FILE == 0 { Payload::Ring(slot[2]) } else { Payload::File },
             output_len: slot[3],
             message_len: low(slot[4]),
@@ -234,6 +240,8 @@ impl DoneSlot {
             start_ns: slot[5],
             duration_ns: slot[6],
             fuel: slot[7],
+            windows: WindowBytes { mapped: slot[8], copied: slot[9] },
+            peak_memory_bytes: slot[10],
         })
     }
 
@@ -424,7 +432,7 @@ mod tests {
             };
             assert_eq!(TaskSlot::decode(&task.encode()), task);
         }
-        for status in STATUSES {
+        for status in Status::ALL {
             for payload in [Payload::Ring(77), Payload::File] {
                 let done = DoneSlot {
                     ticket: 1,
@@ -437,6 +445,8 @@ mod tests {
                     start_ns: 3,
                     duration_ns: 4,
                     fuel: 1 << 63,
+                    windows: WindowBytes { mapped: 6, copied: 7 << 40 },
+                    peak_memory_bytes: 8,
                 };
                 assert_eq!(DoneSlot::decode(&done.encode()), Some(done));
             }
@@ -445,12 +455,12 @@ mod tests {
 
     #[test]
     fn an_impossible_status_is_refused() {
-        assert_eq!(DoneSlot::decode(&[0, 200, 0, 0, 0, 0, 0, 0]), None);
+        assert_eq!(DoneSlot::decode(&[0, 200, 0, 0, 0, 0, 0, 0, 0, 0, 0]), None);
     }
 
     #[test]
     fn lengths_that_overflow_are_refused() {
-        let mut slot = [u64::MAX; 8];
+        let mut slot = [u64::MAX; DONE_SLOT_WORDS];
         slot[1] = 0;
         assert_eq!(DoneSlot::decode(&slot).expect("a slot").payload_len(), None);
     }

@@ -6,23 +6,23 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::held::{Ended, Pending};
+use super::median::timed_out_message;
 use super::prepare::Prepared;
 use crate::Task;
-use crate::event::{Output, Status, TaskError, TaskStats};
+use crate::event::{Output, Status, TaskError, TaskStats, TaskUsage};
 use crate::ipc::place::Place;
 use crate::ipc::ring::Violation;
 use crate::ipc::wire::{
-    DoneSlot, InputFault, InputFaultKind, MAX_BACKTRACE_BYTES, decode_log, max_core_dump_bytes, max_text_bytes,
+    DoneSlot, InputFault, InputFaultKind, MAX_BACKTRACE_BYTES, Payload, decode_log, max_core_dump_bytes, max_text_bytes,
 };
 use crate::sys::rlimit;
 
 impl Prepared {
     /// The end of a task whose time was over, and where it was then, as far as its worker said.
-    pub(super) fn timed_out(&self, mut pending: Pending, place: Option<Place>, worker: u32) -> Ended {
+    pub(super) fn timed_out(&self, mut pending: Pending, limit: Duration, place: Option<Place>, worker: u32) -> Ended {
         let attempts = pending.count_attempt();
-        let limit = self.limits.timeout.unwrap_or_default();
         let Place { summary, frames } = place.unwrap_or_default();
-        let mut message = format!("timed out after {}", humantime::format_duration(limit));
+        let mut message = timed_out_message(self.limits.timeout, limit);
         if !summary.is_empty() {
             message = format!("{message} {summary}");
         }
@@ -33,6 +33,7 @@ impl Prepared {
             attempts,
             fuel: None,
             cached: false,
+            usage: TaskUsage::default(),
         };
         let backtrace = (!frames.is_empty()).then_some(frames);
         pending.end(Err(TaskError { status: Status::Timeout, message, backtrace, core_dump: None }), Vec::new(), stats)
@@ -57,6 +58,7 @@ pub(super) fn complete(
         attempts,
         fuel: job.module.counts_fuel().then_some(done.fuel),
         cached: false,
+        usage: usage(done, pending.task()),
     };
     if matches!(done.status, Status::Timeout | Status::WorkerLost | Status::Cancelled) {
         return Err(Box::new((Violation("it said of a task what only its pool can know"), pending)));
@@ -120,6 +122,20 @@ pub(super) fn complete(
         }),
     };
     Ok(pending.end(result, decode_log(log), stats))
+}
+
+/// What a task took. How its argument and result travelled the pool knows by itself; the rest is the worker's word, which counts
+/// for a summary alone.
+fn usage(done: &DoneSlot, task: &Task) -> TaskUsage {
+    let (result_mapped, result_copied) = match done.payload {
+        Payload::File => (done.output_len, 0),
+        Payload::Ring(_) => (0, done.output_len),
+    };
+    TaskUsage {
+        mapped_bytes: done.windows.mapped.saturating_add(result_mapped),
+        copied_bytes: done.windows.copied.saturating_add(result_copied).saturating_add(task.argument.len() as u64),
+        peak_memory_bytes: done.peak_memory_bytes,
+    }
 }
 
 /// The latest start that is believed: the year 2554.

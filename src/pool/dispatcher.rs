@@ -5,14 +5,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::admission::{Gate, LOOK};
+use super::admission::Gate;
 use super::completion::complete;
-use super::crew::{Crew, End, OUTER_WAKER, PROCESS, WAKER};
+use super::crew::{Crew, End};
 use super::foreign::Foreign;
 use super::held::{Ended, Pending};
+use super::median::Times;
 use super::policy::Policy;
-use super::prepare::Prepared;
+use super::prepare::{MAP, Prepared};
 use super::stop::{Stop, StopHandle};
+use super::wait::Wait;
 use super::worker::{News, Worker};
 use crate::backend::Executor;
 use crate::event::{Event, Status};
@@ -33,6 +35,10 @@ pub(super) struct Dispatcher<'pool> {
     pub(super) waiting: VecDeque<Pending>,
     /// Tasks with an outcome, in the order of their ends.
     pub(super) ended: VecDeque<Ended>,
+    /// How long tasks may run, and after how long they are slow.
+    pub(super) times: Times,
+    /// Workers whose task has become slow, its ticket, and how long it has run.
+    pub(super) slow: Vec<(usize, u64, Duration)>,
     /// How many tasks a worker may hold.
     depth: usize,
     /// The mean duration of the last tasks, roughly; 0 before the first end.
@@ -51,9 +57,9 @@ pub(super) struct Dispatcher<'pool> {
     clock_zero: Duration,
     payload: Vec<u8>,
     /// Workers with something at their socket, or gone.
-    ready: Vec<usize>,
+    pub(super) ready: Vec<usize>,
     /// Workers whose process has ended.
-    ended_workers: Vec<usize>,
+    pub(super) ended_workers: Vec<usize>,
     /// How often in a row workers refused the job before a task ended.
     pub(super) refusals: u32,
     pub(super) lost: Vec<(u32, String)>,
@@ -63,33 +69,19 @@ pub(super) struct Dispatcher<'pool> {
     pub(super) requeued: Vec<(u32, u64)>,
 }
 
-/// For how long to wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wait {
-    /// Not at all.
-    No,
-    /// Until something happens, and no longer than a tenth of a second.
-    Tick,
-    /// Until something happens, and no longer than this.
-    Until(Duration),
-    /// Until something happens.
-    Event,
-}
-
 /// As much work as this is given to a worker ahead of time.
 const AHEAD_NS: u64 = 2_000_000;
 /// A worker always holds a task beside the one it runs, so that it does not wait for the next.
-const MIN_DEPTH: usize = 2;
+pub(super) const MIN_DEPTH: usize = 2;
 /// Tasks whose outcomes may wait to be looked at while more are taken. Those of two workers are fewer; but some tasks never go to
 /// a worker, and take no room there.
 const MAX_ENDED: usize = 4 * SLOTS;
-/// The longest time for which completions may wait to be looked at together.
-const MAX_WAIT: Duration = Duration::from_millis(2);
 impl<'pool> Dispatcher<'pool> {
     pub fn new(pool: &'pool mut Crew, job: Prepared, executor: Option<Box<dyn Executor + 'pool>>) -> Self {
         pool.begin_run();
         pool.job += 1;
-        pool.keeper.iter().for_each(|keeper| keeper.set_timeout(job.limits.timeout));
+        let times = Times::new(job.limits.timeout, job.slow);
+        pool.keeper.iter().for_each(|keeper| keeper.set_timeout(times.timeout()));
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Dispatcher {
             stop: StopHandle::new(pool.waker.clone()),
@@ -101,6 +93,8 @@ impl<'pool> Dispatcher<'pool> {
             spec: None,
             waiting: VecDeque::new(),
             ended: VecDeque::new(),
+            times,
+            slow: Vec::new(),
             depth: MIN_DEPTH,
             mean_ns: 0,
             full: false,
@@ -338,10 +332,11 @@ impl<'pool> Dispatcher<'pool> {
         self.end_unready();
         self.heed_machine();
         self.retry_due();
+        self.find_slow();
         self.place_waiting();
         self.take_back_for_idle();
         self.publish();
-        if self.ended.is_empty() && self.lost.is_empty() && self.error.is_none() {
+        if self.ended.is_empty() && self.lost.is_empty() && self.slow.is_empty() && self.error.is_none() {
             self.sleep(wait);
         }
         for index in std::mem::take(&mut self.ready) {
@@ -374,7 +369,12 @@ impl<'pool> Dispatcher<'pool> {
                         read += 1;
                         if worker.killed_for.ticket() == Some(done.ticket) {
                             // Its time was over before it ended.
-                            let ended = self.job.timed_out(pending, worker.place(done.ticket), index as u32);
+                            let ended = self.job.timed_out(
+                                pending,
+                                worker.killed_for.limit(),
+                                worker.place(done.ticket),
+                                index as u32,
+                            );
                             self.end_attempt(ended);
                             continue;
                         }
@@ -384,7 +384,13 @@ impl<'pool> Dispatcher<'pool> {
                             mean => (mean / 8 * 7).saturating_add(done.duration_ns / 8).max(1),
                         };
                         match ended {
-                            Ok(ended) => self.end_attempt(ended),
+                            Ok(ended) => {
+                                let passed = ended.function == MAP && ended.outcome.result.is_ok();
+                                if passed && self.times.passed(ended.outcome.stats.duration) {
+                                    self.pool.keeper.iter().for_each(|keeper| keeper.set_timeout(self.times.timeout()));
+                                }
+                                self.end_attempt(ended);
+                            }
                             Err(lie) => {
                                 let (violation, pending) = *lie;
                                 let message = format!("its worker did what no worker does: {}", violation.0);
@@ -436,51 +442,6 @@ impl<'pool> Dispatcher<'pool> {
         self.give_retries_up();
         if level == Stop::Now {
             self.condemn_busy();
-        }
-    }
-
-    fn sleep(&mut self, wait: Wait) {
-        let mut timeout = wait.at_most();
-        if self.job.limits.timeout.is_some() {
-            // Silence makes no event.
-            timeout = timeout.or(Some(Duration::from_secs(1)));
-        }
-        let mut shorten = |to: Duration| timeout = Some(timeout.map_or(to, |timeout| timeout.min(to)));
-        if self.gate.is_guarded() {
-            shorten(LOOK);
-        }
-        let mut nothing_there = true;
-        self.policy.next_due().into_iter().for_each(&mut shorten);
-        for worker in self.pool.workers.iter().flatten() {
-            // Of many short tasks half may end before it is worth a look.
-            let count = (worker.held.len() / 2).max(1) as u64;
-            if worker.held.len() > MIN_DEPTH {
-                shorten(MAX_WAIT);
-            }
-            if let Some(until) = worker.ready_until {
-                shorten(until.saturating_duration_since(Instant::now()));
-            }
-            // A worker wakes nobody when there is room in its socket again, or in its ring for a task that waits.
-            if worker.has_unsent() || !self.waiting.is_empty() {
-                shorten(Duration::from_millis(1));
-            }
-            nothing_there &= worker.held.is_empty() || worker.fall_asleep(count);
-        }
-        let (ready, ended_workers) = (&mut self.ready, &mut self.ended_workers);
-        let waited = self.pool.poll.wait(if nothing_there { timeout } else { Some(Duration::ZERO) }, |key| {
-            if key == WAKER {
-                self.pool.waker.clear();
-            } else if key == OUTER_WAKER {
-                // Its own run clears it.
-            } else if key & PROCESS != 0 {
-                ended_workers.push((key & !PROCESS) as usize);
-            } else {
-                ready.push(key as usize);
-            }
-        });
-        self.pool.workers.iter().flatten().for_each(Worker::awake);
-        if let Err(error) = waited {
-            self.error.get_or_insert(Error::system("cannot wait for workers", error));
         }
     }
 

@@ -1,13 +1,13 @@
 //! A run whose tasks go to an [`Executor`] instead of a crew.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use super::admission::LOOK;
-use super::dispatcher::{Dispatcher, Wait};
+use super::dispatcher::Dispatcher;
 use super::held::Pending;
 use super::prepare::MAP;
 use super::stop::Stop;
+use super::wait::Wait;
 use crate::Error;
 use crate::backend::{Assignment, Call, Executor, News, TaskEnd};
 
@@ -92,17 +92,5 @@ impl Dispatcher<'_> {
     /// Tells the executor how far the run has been stopped.
     pub(super) fn stop_foreign(&mut self, level: Stop) {
         self.foreign.iter_mut().for_each(|foreign| foreign.executor.stop(level == Stop::Now));
-    }
-}
-
-impl Wait {
-    /// The longest time to wait, where there is one.
-    pub(super) fn at_most(self) -> Option<Duration> {
-        match self {
-            Wait::No => Some(Duration::ZERO),
-            Wait::Tick => Some(Duration::from_millis(100)),
-            Wait::Until(time) => Some(time),
-            Wait::Event => None,
-        }
     }
 }

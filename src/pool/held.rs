@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, SystemTime};
 
-use crate::event::{Outcome, Output, Status, TaskError, TaskStats};
+use crate::event::{Outcome, Output, Status, TaskError, TaskStats, TaskUsage};
 use crate::job::Task;
 
 /// Failures before the last one that are kept of a task, the oldest ones first to go.
@@ -73,8 +73,10 @@ fn no_outcome(index: u64, task: Task) -> Outcome {
         attempts: 0,
         fuel: None,
         cached: false,
+        usage: TaskUsage::default(),
     };
-    Outcome { index, task, result: Ok(Output::default()), log: Vec::new(), stats, earlier: Vec::new() }
+    let result = Ok(Output::default());
+    Outcome { index, task, result, log: Vec::new(), stats, ran_earlier: false, earlier: Vec::new() }
 }
 
 impl Pending {
@@ -128,6 +130,7 @@ impl Pending {
             attempts: self.0.outcome.stats.attempts,
             fuel: None,
             cached: false,
+            usage: TaskUsage::default(),
         };
         self.end(Err(TaskError { status, message, backtrace: None, core_dump: None }), Vec::new(), stats)
     }

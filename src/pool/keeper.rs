@@ -34,15 +34,21 @@ pub(super) struct Keeper {
     idle: Idle,
 }
 
-/// Says which task of a worker was killed for its time: the ticket and 1, or 0.
+/// Says which task of a worker was killed for its time: the ticket and 1, or 0. And what its limit was, in nanoseconds.
 #[derive(Clone, Debug, Default)]
-pub(super) struct KilledFor(Arc<AtomicU64>);
+pub(super) struct KilledFor(Arc<(AtomicU64, AtomicU64)>);
 
 impl KilledFor {
     /// The ticket of the task for whose time the worker was killed.
     pub fn ticket(&self) -> Option<u64> {
         // Pairs with the release store in `Guarded::keep_deadline`; the process's end is seen after it in any case.
-        self.0.load(Ordering::Acquire).checked_sub(1)
+        self.0.0.load(Ordering::Acquire).checked_sub(1)
+    }
+
+    /// The time that the task might have run.
+    pub fn limit(&self) -> Duration {
+        // Ordered by the load of the ticket.
+        Duration::from_nanos(self.0.1.load(Ordering::Relaxed))
     }
 }
 
@@ -222,7 +228,8 @@ impl Guarded {
         // It cannot have started its task after it was seen to run it.
         let deadline = start.min(first_seen).saturating_add(timeout_ns);
         if deadline <= now {
-            self.killed_for.0.store(ticket + 1, Ordering::Release);
+            self.killed_for.0.1.store(timeout_ns, Ordering::Relaxed);
+            self.killed_for.0.0.store(ticket + 1, Ordering::Release);
             self.place.ask(ticket);
             self.end = End::Near { ticket, at: now + GRACE_NS };
         }

@@ -10,7 +10,7 @@ use crate::event::Status;
 use crate::ipc::channel::{MAX_BYTES, ToPool, ToWorker};
 use crate::ipc::ring::forge::Forge;
 use crate::ipc::ring::{INLINE_MAX_BYTES, SLOTS, WorkerRing};
-use crate::ipc::wire::{DoneSlot, Payload, TaskSlot};
+use crate::ipc::wire::{DoneSlot, Payload, TaskSlot, WindowBytes};
 use crate::sandbox::{Layer, Missing};
 use crate::sys::memory_file;
 use crate::sys::process::{become_worker, monotonic_ns, stop_this_process};
@@ -53,7 +53,7 @@ pub(super) const ENDLESS: &[Lie] = &[
     ("stops", |_| stop_this_process()),
     ("stops in the middle of a completion", |liar| {
         let slot = liar.done().encode();
-        liar.forge.write(0, &[slot[0], slot[1], 0, 0, 0, 0, 0, 0]);
+        liar.forge.write(0, &[slot[0], slot[1], 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         liar.forge.announce(0);
         stop_this_process();
     }),
@@ -92,7 +92,7 @@ pub(super) const LIES: &[Lie] = &[
     ("sends a result beyond the limit", |liar| liar.forged(OUTPUT, 65 << 20)),
     ("sends a result beyond its ring", |liar| {
         let slot = liar.done().encode();
-        liar.forge.write(0, &[slot[0], slot[1], (1 << 20) - 1, 2, 0, 0, 0, 0]);
+        liar.forge.write(0, &[slot[0], slot[1], (1 << 20) - 1, 2, 0, 0, 0, 0, 0, 0, 0]);
     }),
     ("places its result anywhere", |liar| {
         // It is taken as a place within the ring.
@@ -102,7 +102,7 @@ pub(super) const LIES: &[Lie] = &[
     ("sends texts beyond the limit", |liar| liar.forged(TEXTS, u64::MAX)),
     ("sends lengths whose sum is no number", |liar| {
         let slot = liar.done().encode();
-        liar.forge.write(0, &[slot[0], u64::from(u32::MAX) << 32, 0, u64::MAX, u64::MAX, 0, 0, 0]);
+        liar.forge.write(0, &[slot[0], u64::from(u32::MAX) << 32, 0, u64::MAX, u64::MAX, 0, 0, 0, 0, 0, 0]);
     }),
     ("ends a task that it does not have", |liar| {
         liar.task.ticket += 1_000_000;
@@ -191,7 +191,13 @@ pub(super) const LIES: &[Lie] = &[
     }),
     ("says impossible times", |liar| {
         let argument = std::mem::take(&mut liar.payload);
-        let done = DoneSlot { start_ns: u64::MAX, duration_ns: u64::MAX, ..liar.done() };
+        let done = DoneSlot {
+            start_ns: u64::MAX,
+            duration_ns: u64::MAX,
+            windows: WindowBytes { mapped: u64::MAX, copied: u64::MAX },
+            peak_memory_bytes: u64::MAX,
+            ..liar.done()
+        };
         let _ = liar.ring.finish(DoneSlot { output_len: argument.len() as u64, ..done }, &[&argument]);
         liar.leave();
     }),

@@ -67,7 +67,8 @@ fn run(module: &Module, lie: &str, liars: Liars, timeout: Duration) -> (Vec<Outc
     let workers = if liars == Liars::FirstAlone { 1 } else { 2 };
     let pool = Pool::builder().workers(NonZeroUsize::new(workers).expect("workers")).worker_exe(exe);
     let mut pool = pool.start_timeout(3 * SHORT).build().expect("a pool");
-    let job = Job::new(module).limits(Limits { timeout: (timeout != NONE).then_some(timeout), ..Limits::default() });
+    let job =
+        Job::new(module).limits(Limits { timeout: (timeout != NONE).then_some(timeout.into()), ..Limits::default() });
     let tasks = if liars == Liars::All { FEW_TASKS } else { TASKS };
     let mut run = pool.map(&job, 0..tasks).expect("a run");
     let outcomes = run.by_ref().collect();

@@ -45,7 +45,7 @@ impl Dispatcher<'_> {
                 continue;
             }
             if killed_for.is_some() {
-                let ended = self.job.timed_out(pending, worker.place(ticket), index as u32);
+                let ended = self.job.timed_out(pending, worker.killed_for.limit(), worker.place(ticket), index as u32);
                 self.end_attempt(ended);
                 worker.proven = true;
                 continue;

@@ -28,13 +28,16 @@ pub(crate) mod liar;
 #[cfg(test)]
 mod liar_tests;
 mod lost;
+mod median;
 mod nested;
 mod policy;
 mod prepare;
 mod reduce;
 mod run;
+mod slow;
 mod stop;
 mod threads;
+mod wait;
 mod watch;
 mod worker;
 

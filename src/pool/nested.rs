@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::Pool;
 use super::crew::OUTER_WAKER;
-use super::dispatcher::{Dispatcher, Wait};
+use super::dispatcher::Dispatcher;
 use super::held::Pending;
 use super::prepare::{MAP, Prepared, REDUCE, Stdio};
+use super::wait::Wait;
 use crate::backend::{Assignment, Backend, Call, Executor, News, TaskEnd};
 use crate::{Admission, Error, Halt, Job, Result, Retries, Waker};
 

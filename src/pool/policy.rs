@@ -171,7 +171,9 @@ impl Dispatcher<'_> {
             self.policy.finished_bytes = 0;
         }
         self.policy.finished_bytes += finished.result.as_ref().map_or(0, |output| output.len() as u64);
-        self.ended.push_back(pending.end(finished.result, finished.log, finished.stats));
+        let mut ended = pending.end(finished.result, finished.log, finished.stats);
+        ended.outcome.ran_earlier = true;
+        self.ended.push_back(ended);
     }
 
     /// Ends a task that the end of the run keeps from starting: as its last attempt ended, where there was one.

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 
 use crate::ipc::wire::{InputRange, JobSpec, MERGE};
 use crate::job::Instances;
+use crate::job::TaskTime;
 use crate::module::Entry;
 use crate::{Access, Admission, Directory, Error, Grants, Halt, Input, Job, Limits, Module, Result, Retries, Task};
 
@@ -18,6 +19,7 @@ pub(super) struct Prepared {
     pub retries: Retries,
     pub halt: Halt,
     pub admission: Admission,
+    pub slow: Option<TaskTime>,
     /// The files of the shared inputs, by their number in a worker's table.
     pub files: Vec<Input>,
     /// The directories that tasks may use.
@@ -91,7 +93,7 @@ impl Prepared {
             seed: job.seed,
         };
         let directories = job.grants.directories.clone();
-        let (retries, halt) = (job.retries, job.halt);
+        let (retries, halt, slow) = (job.retries, job.halt, job.slow);
         let core_dumps = job.core_dumps;
         let admission = job.admission.clone();
         Ok(Prepared {
@@ -101,6 +103,7 @@ impl Prepared {
             retries,
             halt,
             admission,
+            slow,
             files,
             directories,
             stdio,

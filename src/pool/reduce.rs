@@ -113,6 +113,7 @@ fn merged(result: Result<Output, String>) -> Outcome {
         attempts: 1,
         fuel: None,
         cached: false,
+        usage: Default::default(),
     };
     match result {
         Ok(output) => pending.end(Ok(output), Vec::new(), stats).into_outcome(),

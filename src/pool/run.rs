@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::task::Poll;
 
-use super::dispatcher::{Dispatcher, Wait, lost_event};
+use super::dispatcher::{Dispatcher, lost_event};
 use super::held::{Ended, SpareRecords};
 use super::prepare::MAP;
 use super::stop::StopHandle;
+use super::wait::Wait;
 use crate::event::{Event, Outcome, Output, RunStats, Status, TaskError};
 use crate::results::JobResults;
 use crate::sys::process::last_tick_ns;
@@ -337,6 +338,8 @@ impl<S: Source> Feed<'_, S> {
             (false, false) => Wait::Event,
         };
         self.dispatcher.turn(wait);
+        let (observer, stats) = (&mut self.observer, &self.stats);
+        self.dispatcher.tell_slow(|event| observer.iter_mut().for_each(|observer| observer(event, stats)));
         let missing = self.dispatcher.take_unconfined();
         if !missing.is_empty() {
             self.tell(&Event::Unconfined { missing: &missing });

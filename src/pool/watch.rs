@@ -43,7 +43,8 @@ impl Dispatcher<'_> {
     /// Ends workers that neither ended their task in its time nor said that they run it: the keeper, which goes by what they
     /// say, cannot.
     pub(super) fn end_silent(&mut self) {
-        let Some(timeout) = self.job.limits.timeout else { return };
+        // Those whose limit has just become shorter are the keeper's.
+        let Some(timeout) = self.times.timeout().filter(|_| self.times.is_settled(SILENCE)) else { return };
         for index in 0..self.pool.workers.len() {
             let silent = |worker: &Worker| {
                 !worker.held.is_empty() && worker.front_since.elapsed() > timeout.saturating_add(SILENCE)

@@ -63,6 +63,8 @@ pub(super) struct Worker {
     pub ready_until: Option<Instant>,
     /// It has ended a task.
     pub proven: bool,
+    /// The task that was told as slow, by its ticket, and after how long it is told again.
+    pub told_slow: Option<(u64, Duration)>,
     /// Tasks that were pushed and not published.
     unpublished: u32,
 }
@@ -143,6 +145,7 @@ impl Worker {
             front_since: Instant::now(),
             ready_until: None,
             proven: false,
+            told_slow: None,
             unpublished: 0,
         })
     }
@@ -186,6 +189,13 @@ impl Worker {
     /// Where it says that the task with this ticket was when its time was over.
     pub fn place(&self, ticket: u64) -> Option<Place> {
         self.ring.place().read(ticket)
+    }
+
+    /// The task that it runs, as it says, and since when: its ticket and its start.
+    pub fn running(&self) -> Option<(u64, u64)> {
+        let (ticket, start_ns) = self.ring.clock().current()?;
+        // No other is its next one.
+        self.held.front().filter(|held| held.ticket == ticket).map(|_| (ticket, start_ns))
     }
 
     /// Until when it may take to get ready, where it is not.

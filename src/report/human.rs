@@ -4,9 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
-use wrun::{Outcome, TaskError};
+use wrun::{Outcome, Summary, Task, TaskError};
 
 use super::rerun::MAX_SHOWN_BYTES;
+use super::summary;
 use super::text;
 use super::{Screen, Snapshot, Tally, Watcher};
 
@@ -114,6 +115,11 @@ impl Watcher for Human {
         self.screen.line(&format!("{name}{level}: {line}"));
     }
 
+    fn slow(&mut self, index: u64, task: &Task, worker: u32, elapsed: Duration) {
+        let (name, elapsed) = (text::task_name(index, &task.argument), text::duration(elapsed));
+        self.screen.line(&format!("{name} is slow: it has been running for {elapsed} on worker {worker}"));
+    }
+
     fn worker_lost(&mut self, worker: u32, reason: &str) {
         self.screen.notice(&format!("worker {worker} {reason}; another takes its place"));
     }
@@ -122,12 +128,16 @@ impl Watcher for Human {
         if self.lines {
             self.screen.line(&progress_line(now));
         }
-        if let Some(summary) = summary(tally) {
+        if let Some(summary) = what_failed(tally) {
             self.screen.notice(&summary);
         }
         if tally.flaky > 0 {
             self.screen.notice(&format!("{} of {} tasks were flaky", tally.flaky, tally.tasks));
         }
+    }
+
+    fn summary(&mut self, summary: &Summary) {
+        summary::lines(summary).iter().for_each(|line| self.screen.notice(line));
     }
 }
 
@@ -164,7 +174,7 @@ fn flaky_line(outcome: &Outcome, most_attempts: u32) -> String {
 }
 
 /// What is to be said at the end, where not all is well.
-fn summary(tally: &Tally) -> Option<String> {
+fn what_failed(tally: &Tally) -> Option<String> {
     match tally {
         Tally { failed: 0, cancelled: 0, halted: false, .. } => None,
         Tally { tasks, failed, cancelled: 0, halted: false, .. } => Some(format!("{failed} of {tasks} tasks failed")),
@@ -198,14 +208,14 @@ mod tests {
 
     #[test]
     fn a_summary_stands_only_where_something_is_wrong() {
-        assert_eq!(summary(&Tally { tasks: 20, ..Tally::default() }), None);
-        assert_eq!(summary(&Tally { tasks: 20, failed: 2, ..Tally::default() }).unwrap(), "2 of 20 tasks failed");
+        assert_eq!(what_failed(&Tally { tasks: 20, ..Tally::default() }), None);
+        assert_eq!(what_failed(&Tally { tasks: 20, failed: 2, ..Tally::default() }).unwrap(), "2 of 20 tasks failed");
         assert_eq!(
-            summary(&Tally { tasks: 20, failed: 2, cancelled: 5, ..Tally::default() }).unwrap(),
+            what_failed(&Tally { tasks: 20, failed: 2, cancelled: 5, ..Tally::default() }).unwrap(),
             "stopped early; tasks done: 15, of which failed: 2, cancelled: 5"
         );
         assert_eq!(
-            summary(&Tally { tasks: 2, failed: 2, halted: true, ..Tally::default() }).unwrap(),
+            what_failed(&Tally { tasks: 2, failed: 2, halted: true, ..Tally::default() }).unwrap(),
             "stopped early; tasks done: 2, of which failed: 2, cancelled: 0"
         );
     }

@@ -1,13 +1,14 @@
 //! A run as JSON objects, one a line, for programs that watch it.
 //!
-//! Each object has an `event`: `progress`, `ended`, `retrying`, `failed`, `flaky`, `log`, `worker-lost`, `notice` (see [`Screen`]), `finished`.
+//! Each object has an `event`: `progress`, `ended`, `retrying`, `failed`, `flaky`, `slow`, `log`, `worker-lost`, `notice` (see [`Screen`]), `finished`, `summary`.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wrun::{Outcome, TaskError};
+use wrun::{Outcome, Summary, Task, TaskError};
 
 use super::json::to_json;
+use super::summary;
 use super::{Screen, Snapshot, Tally, Watcher};
 
 /// Writes events to standard error.
@@ -96,6 +97,16 @@ impl Watcher for JsonEvents {
         }));
     }
 
+    fn slow(&mut self, index: u64, task: &Task, worker: u32, elapsed: Duration) {
+        write(&json!({
+            "event": "slow",
+            "index": index,
+            "item": String::from_utf8_lossy(&task.argument),
+            "worker": worker,
+            "elapsed_seconds": elapsed.as_secs_f64(),
+        }));
+    }
+
     fn worker_lost(&mut self, worker: u32, reason: &str) {
         write(&json!({ "event": "worker-lost", "worker": worker, "reason": reason }));
     }
@@ -110,6 +121,10 @@ impl Watcher for JsonEvents {
             "cached": now.cached,
             "elapsed_seconds": now.elapsed.as_secs_f64(),
         }));
+    }
+
+    fn summary(&mut self, summary: &Summary) {
+        write(&summary::event(summary));
     }
 }
 

@@ -14,12 +14,16 @@ mod joblog;
 mod json;
 mod json_events;
 mod pace;
+mod page;
 mod quote;
 mod rerun;
 mod results;
+mod results_dir;
 mod screen;
+mod summary;
 mod task_object;
 mod text;
+mod trace;
 
 use std::cell::Cell;
 use std::io;
@@ -27,7 +31,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use wrun::pool::StopHandle;
-use wrun::{Event, Missing, Outcome, RunStats, Status, TaskError};
+use wrun::{Event, Missing, Outcome, RunStats, Status, Summary, Task, TaskError};
 
 pub use compiling::while_compiling;
 use human::Human;
@@ -35,11 +39,14 @@ pub use joblog::{BEGINNING, Begun, JobLog, Kind, Name, ToContinue};
 pub use json::to_json;
 use json_events::JsonEvents;
 use pace::Pace;
+pub use page::{Details, TaskRecord, TaskTexts, page};
 pub use quote::quote;
 pub use rerun::{ItemsAre, Rerun};
 pub use results::{Form, Results};
+pub use results_dir::ResultsDir;
 pub use screen::{Screen, line_to_stderr};
-pub use text::{describe, message, name, one_line};
+pub use text::{describe, message, name, one_line, task_name};
+pub use trace::Trace;
 
 /// How often the bar is drawn.
 const REFRESH: Duration = Duration::from_millis(100);
@@ -74,10 +81,23 @@ pub struct Settings {
     pub progress: ProgressMode,
     /// How often `-v` was given.
     pub verbose: u8,
+    /// Whether it is said at the end what the run took.
+    pub summary: bool,
     /// How often a task may be started.
     pub most_attempts: u32,
     /// How a failed task is run again by itself.
     pub rerun: Rerun,
+}
+
+/// The files that a run writes as it goes.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// The job log.
+    pub log: Option<JobLog>,
+    /// The trace.
+    pub trace: Option<Trace>,
+    /// The directory for results; those of tasks are then printed as JSON objects or not at all.
+    pub results: Option<ResultsDir>,
 }
 
 /// Outcomes by what became of them.
@@ -131,10 +151,14 @@ trait Watcher {
     fn flaky(&mut self, outcome: &Outcome, most_attempts: u32);
     /// A task logged a line.
     fn logged(&mut self, outcome: &Outcome, level: u8, line: &str);
+    /// A task runs for long, and has not ended.
+    fn slow(&mut self, index: u64, task: &Task, worker: u32, elapsed: Duration);
     /// A worker process died (only with `-v`: the task that it ran says so, too).
     fn worker_lost(&mut self, worker: u32, reason: &str);
     /// The run is over.
     fn finished(&mut self, now: &Snapshot, tally: &Tally);
+    /// What it took (only with `--summary`).
+    fn summary(&mut self, summary: &Summary);
 }
 
 /// What is said where results are not kept.
@@ -152,22 +176,25 @@ pub struct Report {
     rerun: Rerun,
     /// Paces progress; `None` where none is shown.
     progress: Option<Pace>,
+    /// Whether results of tasks go to standard output.
+    prints_results: bool,
     /// Whether each result is flushed at once, and not only when the run would wait.
     flush_each: bool,
     started: Instant,
     total: Rc<Cell<Option<u64>>>,
     stats: RunStats,
     tally: Tally,
+    summary: Option<Summary>,
     stop: StopHandle,
-    log: Option<JobLog>,
-    /// Why the log could not be written.
-    log_error: Option<anyhow::Error>,
+    written: Written,
+    /// Why one of the files could not be written.
+    file_error: Option<anyhow::Error>,
     /// Why results could not be written at a moment when nobody could be told.
     flush_error: Option<io::Error>,
 }
 
 impl Report {
-    /// Begins to show the run that `stop` stops, and to write its log; `total` is the number of its tasks as far as it is known.
+    /// Begins to show the run that `stop` stops, and to write its files; `total` is the number of its tasks as far as it is known.
     ///
     /// # Errors
     ///
@@ -176,7 +203,7 @@ impl Report {
         settings: Settings,
         total: Rc<Cell<Option<u64>>>,
         stop: StopHandle,
-        log: Option<JobLog>,
+        written: Written,
     ) -> io::Result<Report> {
         let (screen, lines) = Screen::choose(settings.progress);
         let results = Results::to_stdout(settings.form, &screen)?;
@@ -199,14 +226,16 @@ impl Report {
             most_attempts: settings.most_attempts,
             rerun: settings.rerun,
             progress: period.map(Pace::every),
+            prints_results: written.results.is_none() || settings.form == Form::Json,
             flush_each,
             started: Instant::now(),
             total,
             stats: RunStats::default(),
             tally: Tally::default(),
+            summary: settings.summary.then(Summary::new),
             stop,
-            log,
-            log_error: None,
+            written,
+            file_error: None,
             flush_error: None,
         })
     }
@@ -216,9 +245,9 @@ impl Report {
         self.screen.clone()
     }
 
-    /// Why the log could not be written, if it could not.
-    pub fn take_log_error(&mut self) -> Option<anyhow::Error> {
-        self.log_error.take()
+    /// Why one of the files could not be written, if it could not: the first one.
+    pub fn take_file_error(&mut self) -> Option<anyhow::Error> {
+        self.file_error.take()
     }
 
     /// What was delivered so far.
@@ -234,6 +263,14 @@ impl Report {
     /// Takes in an event, in the run's own order.
     pub fn observe(&mut self, event: &Event<'_>, stats: &RunStats) {
         self.stats = *stats;
+        if let Some(summary) = &mut self.summary {
+            summary.observe(event);
+        }
+        if let Some(trace) = &mut self.written.trace
+            && let Err(error) = trace.observe(event, stats)
+        {
+            self.end_trace(error);
+        }
         match event {
             Event::TaskFinished(outcome) => self.ended(outcome),
             Event::Retrying { outcome, delay } if self.verbose > 0 => self.watcher.retrying(outcome, *delay),
@@ -243,6 +280,7 @@ impl Report {
                 Missing::list(missing)
             )),
             Event::NotCached { why } => self.screen.notice(&not_cached(why)),
+            Event::Slow { index, task, worker, elapsed } => self.watcher.slow(*index, task, *worker, *elapsed),
             Event::Halted(why) => {
                 self.tally.halted = true;
                 self.screen.notice(&format!("halted: {}", message(&why.to_string())));
@@ -270,7 +308,9 @@ impl Report {
     pub fn deliver(&mut self, outcome: &Outcome) -> io::Result<()> {
         let rerun = outcome.result.is_err().then(|| self.rerun.line(outcome)).flatten();
         self.tell(outcome, rerun.as_deref());
-        self.results.print(outcome, rerun.as_deref())?;
+        if self.prints_results {
+            self.results.print(outcome, rerun.as_deref())?;
+        }
         self.flush_if_wanted()
     }
 
@@ -296,6 +336,11 @@ impl Report {
     ///
     /// As [`deliver`](Self::deliver).
     pub fn finish(&mut self) -> io::Result<Tally> {
+        if let Some(trace) = &mut self.written.trace
+            && let Err(error) = trace.finish(&self.stats)
+        {
+            self.end_trace(error);
+        }
         let flushed = self.flush_error.take().map_or_else(|| self.results.flush(), Err);
         self.screen.clear();
         flushed?;
@@ -306,16 +351,35 @@ impl Report {
         if let Some(line) = from_cache(&self.stats).filter(|_| self.verbose > 0) {
             self.screen.notice(&line);
         }
+        if let Some(summary) = &mut self.summary {
+            summary.end();
+            self.watcher.summary(summary);
+        }
         Ok(self.tally)
+    }
+
+    /// Goes on without a trace: what it lacks is said at the end.
+    fn end_trace(&mut self, error: anyhow::Error) {
+        self.file_error.get_or_insert(error);
+        self.written.trace = None;
     }
 
     /// Tells of a task's end, before its turn to be delivered.
     fn ended(&mut self, outcome: &Outcome) {
-        if let Some(log) = &mut self.log
+        if let Some(log) = &mut self.written.log
             && let Err(error) = log.write(outcome)
         {
-            self.log_error = Some(error);
-            self.log = None;
+            self.file_error.get_or_insert(error);
+            self.written.log = None;
+            self.stop.stop_now();
+        }
+        // A task that was cancelled has left nothing, and may run in a later run.
+        if let Some(results) = &self.written.results
+            && outcome.status() != Status::Cancelled
+            && let Err(error) = results.write(outcome)
+        {
+            self.file_error.get_or_insert(error);
+            self.written.results = None;
             self.stop.stop_now();
         }
         if self.verbose > 0 {

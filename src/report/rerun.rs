@@ -1,9 +1,9 @@
-//! The command line that runs a failed task once more, by itself.
+//! The command line that runs a task by itself: a failed one once more, or any instead of running it.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
-use wrun::{Outcome, Status};
+use wrun::{Outcome, Status, Task};
 
 use super::quote::quote;
 
@@ -54,30 +54,38 @@ impl Rerun {
     /// name it.
     pub fn line(&self, outcome: &Outcome) -> Option<String> {
         let error = outcome.result.as_ref().err()?;
-        let argument = &outcome.task.argument;
         let ran = outcome.stats.attempts > 0 || error.status == Status::WorkerLost;
-        if !ran || error.status == Status::Cancelled || argument.len() >= MAX_WORD_BYTES {
+        if !ran || error.status == Status::Cancelled {
+            return None;
+        }
+        self.task(outcome.index, &outcome.task)
+    }
+
+    /// The line that runs a task; `None` where no command line can name it.
+    pub fn task(&self, index: u64, task: &Task) -> Option<String> {
+        let argument = &task.argument;
+        if argument.len() >= MAX_WORD_BYTES {
             return None;
         }
         let item = match self.items {
-            ItemsAre::Files => option("--file", &self.file(outcome)?)?,
+            ItemsAre::Files => option("--file", &self.file(task)?)?,
             ItemsAre::Text if !self.argv.is_empty() => option("--item", argument)?,
             ItemsAre::Text if argument.is_empty() => String::new(),
             // What begins like an option comes behind `--`.
             ItemsAre::Text if argument.starts_with(b"-") => format!(" -- {}", quote(argument)?),
             ItemsAre::Text => format!(" {}", quote(argument)?),
         };
-        Some(format!("wrun run {} --index {}{item}{}", self.common.as_ref()?, outcome.index, self.argv))
+        Some(format!("wrun run {} --index {}{item}{}", self.common.as_ref()?, index, self.argv))
     }
 
     /// `PATH`, `PATH@OFFSET+LEN` or `PATH[START:END]`, as the option `--file` reads it.
-    fn file(&self, outcome: &Outcome) -> Option<Vec<u8>> {
-        let label = &outcome.task.argument;
+    fn file(&self, task: &Task) -> Option<Vec<u8>> {
+        let label = &task.argument;
         // A path that is no UTF-8 cannot be told from its label.
         if label.windows(3).any(|bytes| bytes == "\u{fffd}".as_bytes()) {
             return None;
         }
-        match outcome.task.inputs.first() {
+        match task.inputs.first() {
             // A whole file whose name looks like a range or like rows.
             Some(input) if input.label() == input.path() && (label.contains(&b'@') || label.ends_with(b"]")) => {
                 Some(format!("{}@{}+{}", input.path(), input.offset(), input.len()).into_bytes())

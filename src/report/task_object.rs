@@ -102,7 +102,7 @@ fn unix_seconds(time: SystemTime) -> f64 {
 pub mod tests {
     use std::time::Duration;
 
-    use wrun::{Status, Task, TaskError, TaskStats};
+    use wrun::{Status, Task, TaskError, TaskStats, TaskUsage};
 
     use super::*;
 
@@ -125,7 +125,9 @@ pub mod tests {
                 attempts: 2,
                 fuel: None,
                 cached: false,
+                usage: TaskUsage::default(),
             },
+            ran_earlier: false,
             earlier: Vec::new(),
         }
     }

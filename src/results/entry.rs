@@ -171,7 +171,7 @@ pub(super) fn read(file: &File, len: u64, key: &[u8; 32]) -> Result<(Head, Finis
     let head = postcard::from_bytes(&bytes[LENGTHS..layout.head_end]).map_err(|_| Unread::Damaged)?;
     let body = postcard::from_bytes(&bytes[layout.head_end..layout.body_end]).map_err(|_| Unread::Damaged)?;
     let Body { start, duration, worker, fuel, log } = body;
-    let stats = TaskStats { start, duration, worker, attempts: 1, fuel, cached: true };
+    let stats = TaskStats { start, duration, worker, attempts: 1, fuel, cached: true, ..TaskStats::default() };
     Ok((head, Finished { result: Ok(output), log: log.into_owned(), stats }))
 }
 

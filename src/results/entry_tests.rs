@@ -13,10 +13,18 @@ fn outcome(output: Vec<u8>) -> Outcome {
         worker: 3,
         attempts: 2,
         fuel: Some(5),
-        cached: false,
+        ..TaskStats::default()
     };
     let log = vec![(3, "hello".to_owned()), (1, String::new())];
-    Outcome { index: 0, task: Task::default(), result: Ok(output.into()), log, stats, earlier: Vec::new() }
+    Outcome {
+        index: 0,
+        task: Task::default(),
+        result: Ok(output.into()),
+        log,
+        stats,
+        ran_earlier: false,
+        earlier: Vec::new(),
+    }
 }
 
 fn head() -> Head {

@@ -16,16 +16,9 @@ fn store(size_bytes: u64, expires: Option<Duration>) -> (tempfile::TempDir, Stor
 }
 
 fn outcome(output: &[u8]) -> Outcome {
-    let stats = TaskStats {
-        start: SystemTime::now(),
-        duration: Duration::ZERO,
-        worker: 0,
-        attempts: 1,
-        fuel: None,
-        cached: false,
-    };
+    let stats = TaskStats { start: SystemTime::now(), attempts: 1, ..TaskStats::default() };
     let (task, log, earlier) = (Task::default(), Vec::new(), Vec::new());
-    Outcome { index: 0, task, result: Ok(output.into()), log, stats, earlier }
+    Outcome { index: 0, task, result: Ok(output.into()), log, stats, ran_earlier: false, earlier }
 }
 
 fn head(stored: SystemTime) -> Head {

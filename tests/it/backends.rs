@@ -33,10 +33,13 @@ fn pools() -> Vec<(&'static str, Pool)> {
 
 /// What an outcome says, without what is accident.
 fn essence(outcome: &Outcome) -> String {
-    let Outcome { index, task, result, log, stats, earlier } = outcome;
+    let Outcome { index, task, result, log, stats, earlier, ran_earlier } = outcome;
     let result = result.as_ref().map(|output| blake3::hash(output));
     let (argument, unrunnable) = (blake3::hash(&task.argument), &task.unrunnable);
-    format!("{index} {argument} {unrunnable:?} {result:?} {log:?} {:?} {:?} {earlier:?}", stats.attempts, stats.fuel)
+    format!(
+        "{index} {argument} {unrunnable:?} {result:?} {log:?} {:?} {:?} {earlier:?} {ran_earlier}",
+        stats.attempts, stats.fuel
+    )
 }
 
 /// Runs a job on every backend, and checks that they agree; gives the outcomes.
@@ -147,7 +150,7 @@ fn only_processes_are_processes() {
 
 #[test]
 fn what_takes_a_process_is_refused_elsewhere() {
-    let limits = Limits { timeout: Some(Duration::from_secs(60)), ..Limits::default() };
+    let limits = Limits { timeout: Some(Duration::from_secs(60).into()), ..Limits::default() };
     let timed = echo_job().limits(limits);
     for backend in [BuiltIn::Threads, BuiltIn::Inline] {
         let refused = builder(backend).build().expect("a pool").map(&timed, 0..3).err().expect("an error");
@@ -199,7 +202,7 @@ fn threads_end_with_their_pool() {
 fn a_worker_that_a_pool_inside_loses_is_told_of_and_replaced() {
     let mut outer = Pool::builder().build_on(Box::new(pool(1))).expect("a pool");
     let mut lost = Vec::new();
-    let limits = Limits { timeout: Some(Duration::from_millis(200)), ..Limits::default() };
+    let limits = Limits { timeout: Some(Duration::from_millis(200).into()), ..Limits::default() };
     let run = outer.map(&echo_job().limits(limits), ["1", "hang", "2"].into_iter()).expect("a run");
     let run = run.observe(|event, _| {
         if let Event::WorkerLost { reason, .. } = event {

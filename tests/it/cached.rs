@@ -193,7 +193,7 @@ fn every_thing_that_a_task_can_see_is_in_its_key() {
     }
     // What cannot change a result.
     let same = file(b"aaaa");
-    assert!(place.knows(&limits(|limits| limits.timeout = Some(Duration::from_secs(1000))), &task));
+    assert!(place.knows(&limits(|limits| limits.timeout = Some(Duration::from_secs(1000).into())), &task));
     assert!(place.knows(&base(), &with(&[input(&same)])), "other files with the same bytes");
     assert_eq!(place.cache().list().expect("a list").len(), others.len() + 4);
 }

@@ -256,7 +256,7 @@ fn unknown_words_and_options_are_named() {
         &place,
         &["map", "sqrt.wat", "4", "--timeout", "2"],
         USAGE,
-        &["'2' for '--timeout <TIME>'", "500ms, 2s or 1m"],
+        &["'2' for '--timeout <TIME|N%>'", "500ms, 2s or 1m"],
     );
     refuses_with(&place, &["map", "sqrt.wat", "4", "--timeout", "0s"], USAGE, &["must be longer than 0"]);
     refuses_with(

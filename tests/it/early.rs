@@ -66,7 +66,7 @@ fn a_worker_that_is_not_needed_ends() {
 fn the_time_before_there_is_a_pool_is_not_the_workers() {
     let (early, number, _) = start();
     // Something that takes longer than the worker may take to get ready.
-    let limits = Limits { timeout: Some(Duration::from_millis(1500)), ..Limits::default() };
+    let limits = Limits { timeout: Some(Duration::from_millis(1500).into()), ..Limits::default() };
     let mut other = builder().build().expect("a pool");
     let job = Job::new(&tasks()).call("spin").limits(limits);
     assert_eq!(other.run(&job, Task::default()).expect("an outcome").status(), Status::Timeout);

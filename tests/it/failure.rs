@@ -83,7 +83,7 @@ fn a_task_that_always_fails_fails_as_its_last_attempt_did() {
             (if (i32.eq (local.get $kind) (i32.const 5)) (then (i32.store (call $map (i32.const 0)) (i32.const 1))))
             (i32.const 0))"#,
     );
-    let limits = Limits { timeout: Some(Duration::from_millis(300)), ..Limits::default() };
+    let limits = Limits { timeout: Some(Duration::from_millis(300).into()), ..Limits::default() };
     let job = Job::new(&module).limits(limits).retries(retries(2, 1));
     let data = file(b"data");
     let mut tasks: Vec<Task> = (0..=5).map(word).collect();

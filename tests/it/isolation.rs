@@ -68,7 +68,7 @@ fn nothing_of_a_task_is_visible_to_the_next_one_whatever_its_end() {
     let content = pattern(200_000);
     // Of three alignments: with copied edges and without.
     let whole = Input::from_bytes("data", &content).expect("memory");
-    let limits = Limits { timeout: Some(std::time::Duration::from_millis(200)), ..Limits::default() };
+    let limits = Limits { timeout: Some(std::time::Duration::from_millis(200).into()), ..Limits::default() };
     let job = Job::new(&traces()).limits(limits);
     let expected = [
         (1, Status::Ok),

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::{Duration, UNIX_EPOCH};
 
 use wrun::job::Finished;
-use wrun::{Halt, HaltAt, Input, Status, Task, TaskError, TaskKeys, TaskStats};
+use wrun::{Halt, HaltAt, Input, Status, Task, TaskError, TaskKeys, TaskStats, TaskUsage};
 
 use crate::dispatch::echo_job;
 use crate::support::{failed, file, input, pool, text};
@@ -58,6 +58,7 @@ fn finished(result: Result<Vec<u8>, &str>) -> Finished {
         attempts: 2,
         fuel: None,
         cached: false,
+        usage: TaskUsage::default(),
     };
     Finished { result: result.map(Into::into).map_err(error), log: Vec::new(), stats }
 }

@@ -70,7 +70,7 @@ fn a_task_that_ran_while_many_were_queued_behind_it_is_not_run_again() {
     let mut tasks: Vec<Task> = (0..6000).map(Task::from).collect();
     tasks.insert(0, Task::new("hang").input(input(&marks[0])));
     tasks.insert(3000, Task::new("hang").input(input(&marks[1])));
-    let job = echo_job().limits(Limits { timeout: Some(PATIENCE / 2), ..Limits::default() });
+    let job = echo_job().limits(Limits { timeout: Some((PATIENCE / 2).into()), ..Limits::default() });
     let mut pool = pool(2);
     let ended: Vec<_> = std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -104,7 +104,7 @@ const ENDLESS: &str = r#"
 #[test]
 fn a_task_that_does_not_end_is_timed_out_alone() {
     let module = task_module("100", ENDLESS);
-    let limits = Limits { timeout: Some(Duration::from_millis(200)), ..Limits::default() };
+    let limits = Limits { timeout: Some(Duration::from_millis(200).into()), ..Limits::default() };
     let data = Input::from_bytes("data", &pattern(100)).expect("memory");
     for job in [Job::new(&module), Job::new(&module).reuse()] {
         let kinds = [0, 1, 0, 2, 3, 0, 0, 4, 5, 0, 0];
@@ -154,7 +154,7 @@ fn time_is_counted_from_a_tasks_own_start() {
         (data (i32.const 16) "\01")"#,
     );
     let limit = Duration::from_secs(1);
-    let job = Job::new(&module).limits(Limits { timeout: Some(limit), ..Limits::default() });
+    let job = Job::new(&module).limits(Limits { timeout: Some(limit.into()), ..Limits::default() });
     let mut pool = pool(1);
     let mut total = Duration::ZERO;
     while total < 2 * limit {
@@ -270,7 +270,7 @@ fn a_worker_that_says_nothing_does_not_hold_a_run_with_a_time_limit_up() {
     std::fs::write(&exe, "#!/bin/sh\nexec /bin/sleep 1000\n").expect("a script");
     std::fs::set_permissions(&exe, std::fs::Permissions::from_mode(0o700)).expect("executable");
     let mut pool = Pool::builder().workers(std::num::NonZeroUsize::MIN).worker_exe(&exe).build().expect("a pool");
-    let limits = Limits { timeout: Some(Duration::from_millis(50)), ..Limits::default() };
+    let limits = Limits { timeout: Some(Duration::from_millis(50).into()), ..Limits::default() };
     let mut run = pool.map(&echo_job().limits(limits), 0..3).expect("a run");
     assert!(run.by_ref().all(|outcome| outcome.status() == Status::Cancelled));
     let error = run.finish().expect_err("an error").to_string();

@@ -298,7 +298,7 @@ pub fn within_patience<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'sta
 
 /// Default limits with a timeout, for tests in which a bug would make a task wait for ever.
 pub fn patient() -> Limits {
-    Limits { timeout: Some(PATIENCE), ..Limits::default() }
+    Limits { timeout: Some(PATIENCE.into()), ..Limits::default() }
 }
 
 /// Sends SIGKILL to a process.

@@ -11,7 +11,7 @@ use crate::support::{
 
 /// A limit that is short, and long enough for a worker to come to the point at which its task stays.
 fn short() -> Limits {
-    Limits { timeout: Some(Duration::from_millis(100)), memory_bytes: 1 << 30, ..Limits::default() }
+    Limits { timeout: Some(Duration::from_millis(100).into()), memory_bytes: 1 << 30, ..Limits::default() }
 }
 
 /// Runs one task with a short limit, which it exceeds. Gives where the message says that it was.
@@ -210,7 +210,7 @@ fn many_workers_that_time_out_at_once_are_all_found_and_others_go_on() {
 fn timeouts_again_and_again_leave_no_process() {
     let flag = Flag::new();
     let job = Job::new(&sometimes_endless()).input("mark", flag.input());
-    let job = job.limits(Limits { timeout: Some(Duration::from_millis(20)), ..Limits::default() });
+    let job = job.limits(Limits { timeout: Some(Duration::from_millis(20).into()), ..Limits::default() });
     let mut pool = pool(2);
     let ended: Vec<_> = pool.map(&job, (0..200).map(|_| words(&[1]))).expect("a run").collect();
     let mut found = 0;
@@ -235,7 +235,7 @@ fn a_stopped_worker_is_killed_all_the_same() {
             (loop (br 0))
             (i32.const 0))"#,
     );
-    let limits = Limits { timeout: Some(Duration::from_secs(2)), ..Limits::default() };
+    let limits = Limits { timeout: Some(Duration::from_secs(2).into()), ..Limits::default() };
     let (job, task) = (Job::new(&module).limits(limits), Task::new("").input(flag.input()));
     let ended = std::thread::spawn(move || each(&job, [task]));
     let worker = worker_that_maps(flag.path());

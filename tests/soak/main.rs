@@ -166,7 +166,7 @@ fn check(outcome: &Outcome, number: u32, is_cut: bool, counts: &mut Counts) {
 /// One run of up to this many tasks. Gives how many outcomes it had.
 fn run(pool: &mut Pool, module: &(u32, Module), count: u64, chance: &mut Chance, counts: &mut Counts) -> u64 {
     let files: Vec<NamedTempFile> = (0..8).map(|_| file(&pattern(FILE_BYTES))).collect();
-    let limits = Limits { timeout: Some(Duration::from_secs(2)), memory_bytes: 64 << 20, ..Limits::default() };
+    let limits = Limits { timeout: Some(Duration::from_secs(2).into()), memory_bytes: 64 << 20, ..Limits::default() };
     let job = Job::new(&module.1).limits(limits);
     let job = if chance.one_in(3) { job.reuse() } else { job };
     let tasks =

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
-use wrun_parts::ipc::wire::{DoneSlot, InputRange, Payload, TaskSlot};
+use wrun_parts::ipc::wire::{DoneSlot, InputRange, Payload, TaskSlot, WindowBytes};
 use wrun_parts::journey::Journey;
 use wrun_parts::status::Status;
 
@@ -55,6 +55,8 @@ fn wire(criterion: &mut Criterion) {
         start_ns: 3,
         duration_ns: 4,
         fuel: 0,
+        windows: WindowBytes::default(),
+        peak_memory_bytes: 0,
     };
     group.bench_function("completion slot", |bencher| bencher.iter(|| DoneSlot::decode(&black_box(&done).encode())));
     let range = InputRange { file: 5, offset: 1 << 30, len: 1 << 20 };

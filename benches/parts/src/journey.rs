@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use crate::ipc::ring::{PoolRing, WorkerRing};
-use crate::ipc::wire::{DoneSlot, InputRange, Payload, TaskSlot};
+use crate::ipc::wire::{DoneSlot, InputRange, Payload, TaskSlot, WindowBytes};
 use crate::status::Status;
 
 /// Both sides of a ring.
@@ -63,6 +63,8 @@ impl Journey {
                 start_ns: 1,
                 duration_ns: 1,
                 fuel: 0,
+                windows: WindowBytes::default(),
+                peak_memory_bytes: 0,
             };
             assert!(self.worker.has_room(self.result.len()), "too many results at a time");
             let _ = self.worker.finish(done, &[&self.result]);

@@ -1,0 +1,215 @@
+//! A run as a trace, for viewers of the Trace Event Format (Perfetto, chrome://tracing): an array of JSON objects, an event each.
+//!
+//! Each worker is a thread with a row of its own. What is in the file is a whole array whenever something has been written: the
+//! end of the array is written behind each batch, and the next batch over it.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use wrun::{Event, Outcome, RunStats, Status};
+
+use super::json::write_json;
+use super::pace::Pace;
+use super::text;
+
+/// Bytes of events that are gathered before they are written.
+const BATCH_BYTES: usize = 64 << 10;
+
+/// Events are written at least so often, as long as something happens.
+const WRITE_EVERY: Duration = Duration::from_secs(1);
+
+/// Characters of an item that stand in an event.
+const ITEM_CHARACTERS: usize = 1000;
+
+const BEGINNING: &[u8] = b"[\n";
+const END: &[u8] = b"\n]\n";
+
+/// The one process of the trace.
+const PID: u32 = 1;
+
+/// Writes events as they happen.
+#[derive(Debug)]
+pub struct Trace {
+    path: PathBuf,
+    file: File,
+    /// Where the next batch goes, where the file is one in which that can be chosen.
+    position: Option<u64>,
+    batch: Vec<u8>,
+    pace: Pace,
+    /// When the trace began: its time 0.
+    started: SystemTime,
+    /// When each worker's last slice ended, in microseconds. What workers say of the times of their tasks has to fit.
+    ends: Vec<f64>,
+}
+
+impl Trace {
+    /// Makes the file, or empties it; the trace has `title` as its name.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be made or written.
+    pub fn create(path: &Path, title: &str) -> anyhow::Result<Trace> {
+        let created = File::create(path).and_then(|file| file.metadata().map(|metadata| (file, metadata.is_file())));
+        let name = path.display().to_string();
+        let (file, is_file) = created.with_context(|| format!("cannot write trace {name:?}"))?;
+        let mut trace = Trace {
+            path: path.to_owned(),
+            file,
+            position: is_file.then_some(0),
+            batch: BEGINNING.to_vec(),
+            pace: Pace::every(WRITE_EVERY),
+            started: SystemTime::now(),
+            ends: Vec::new(),
+        };
+        trace.name("process_name", 0, &text::one_line(title));
+        trace.write().map_err(|error| trace.problem(error))?;
+        Ok(trace)
+    }
+
+    /// Takes in an event.
+    ///
+    /// # Errors
+    ///
+    /// Where the file takes no more; the trace is not to be used any further then.
+    pub fn observe(&mut self, event: &Event<'_>, stats: &RunStats) -> anyhow::Result<()> {
+        match event {
+            Event::TaskFinished(outcome) if !outcome.ran_earlier => {
+                self.attempt(outcome, text::task_name(outcome.index, &outcome.task.argument));
+            }
+            Event::MergeFinished(outcome) => {
+                self.attempt(outcome, "merge".to_owned());
+            }
+            Event::Retrying { outcome, delay } => {
+                let tid = self.attempt(outcome, text::task_name(outcome.index, &outcome.task.argument));
+                let args = json!({ "index": outcome.index, "delay_seconds": delay.as_secs_f64() });
+                self.instant("retry", tid, self.micros(SystemTime::now()), &args);
+            }
+            Event::WorkerLost { worker, reason } => {
+                let tid = self.row(*worker);
+                let args = json!({ "reason": text::one_line(reason) });
+                self.instant("worker lost", Some(tid), self.micros(SystemTime::now()), &args);
+            }
+            Event::Halted(why) => {
+                let args = json!({ "reason": text::one_line(&why.to_string()) });
+                self.instant("halted", None, self.micros(SystemTime::now()), &args);
+            }
+            _ => {}
+        }
+        if self.batch.len() >= BATCH_BYTES || self.pace.is_due() {
+            self.count(stats);
+            self.write().map_err(|error| self.problem(error))?;
+        }
+        Ok(())
+    }
+
+    /// Writes what has not been written.
+    ///
+    /// # Errors
+    ///
+    /// As [`observe`](Self::observe).
+    pub fn finish(&mut self, stats: &RunStats) -> anyhow::Result<()> {
+        self.count(stats);
+        if self.position.is_none() {
+            self.batch.extend_from_slice(END);
+        }
+        self.write().map_err(|error| self.problem(error))
+    }
+
+    /// The slice of an attempt, and an instant at its end where it failed; gives its row.
+    fn attempt(&mut self, outcome: &Outcome, name: String) -> Option<u32> {
+        let stats = &outcome.stats;
+        if stats.attempts == 0 {
+            return None;
+        }
+        let tid = self.row(stats.worker);
+        let last_end = self.ends[stats.worker as usize];
+        let now = self.micros(SystemTime::now()).max(last_end);
+        let start = self.micros(stats.start).clamp(last_end, now);
+        let end = (start + stats.duration.as_secs_f64() * 1e6).min(now);
+        self.ends[stats.worker as usize] = end;
+        let (index, status) = (outcome.index, outcome.status());
+        let item = shown_item(&outcome.task.argument);
+        let args = json!({ "index": index, "item": item, "status": status.as_str(), "attempt": stats.attempts });
+        self.add(
+            &json!({ "name": name, "ph": "X", "ts": start, "dur": end - start, "pid": PID, "tid": tid, "args": args }),
+        );
+        if let Err(error) = &outcome.result
+            && status != Status::Cancelled
+        {
+            let args = json!({ "index": index, "error": text::one_line(&error.message) });
+            self.instant(status.as_str(), Some(tid), end, &args);
+        }
+        Some(tid)
+    }
+
+    /// A moment: of a row, or of the whole run.
+    fn instant(&mut self, name: &str, tid: Option<u32>, ts: f64, args: &Value) {
+        let scope = if tid.is_some() { "t" } else { "p" };
+        let tid = tid.unwrap_or_default();
+        self.add(&json!({ "name": name, "ph": "i", "ts": ts, "pid": PID, "tid": tid, "s": scope, "args": args }));
+    }
+
+    /// The row of a worker, which gets its name with its first event. Row 0 is none: viewers take it for no thread.
+    fn row(&mut self, worker: u32) -> u32 {
+        while self.ends.len() <= worker as usize {
+            let number = self.ends.len() as u32;
+            self.ends.push(0.0);
+            self.name("thread_name", number + 1, &format!("worker {number}"));
+        }
+        worker + 1
+    }
+
+    fn name(&mut self, what: &str, tid: u32, name: &str) {
+        self.add(&json!({ "name": what, "ph": "M", "pid": PID, "tid": tid, "args": { "name": name } }));
+    }
+
+    /// How many tasks have ended by now, and how many of them failed.
+    fn count(&mut self, stats: &RunStats) {
+        let ts = self.micros(SystemTime::now());
+        let args = json!({ "done": stats.done - stats.failed, "failed": stats.failed });
+        self.add(&json!({ "name": "tasks", "ph": "C", "ts": ts, "pid": PID, "tid": 0, "args": args }));
+    }
+
+    /// Microseconds since the trace began.
+    fn micros(&self, time: SystemTime) -> f64 {
+        time.duration_since(self.started).unwrap_or_default().as_nanos() as f64 / 1000.0
+    }
+
+    fn add(&mut self, event: &Value) {
+        if self.batch != BEGINNING {
+            self.batch.extend_from_slice(b",\n");
+        }
+        write_json(&mut self.batch, event).expect("a value is always JSON, and a vector takes it");
+    }
+
+    /// Writes the batch and, where the next one can go over it, the end.
+    fn write(&mut self) -> io::Result<()> {
+        match &mut self.position {
+            Some(position) => {
+                let len = self.batch.len() as u64;
+                self.batch.extend_from_slice(END);
+                self.file.write_all_at(&self.batch, *position)?;
+                *position += len;
+            }
+            None => self.file.write_all(&self.batch)?,
+        }
+        self.batch.clear();
+        Ok(())
+    }
+
+    fn problem(&self, error: io::Error) -> anyhow::Error {
+        let name = self.path.display().to_string();
+        anyhow::Error::new(error).context(format!("trace {name:?} cannot be written, and lacks what came last"))
+    }
+}
+
+/// An item as text, cut off where it is long.
+fn shown_item(item: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&item[..item.len().min(4 * ITEM_CHARACTERS)]);
+    text.chars().take(ITEM_CHARACTERS).collect()
+}
