@@ -17,6 +17,7 @@ mod grants;
 mod guest;
 mod ipc;
 mod key;
+mod region;
 mod sandbox;
 mod source;
 mod status;
@@ -33,6 +34,7 @@ pub use job::{Finished, Job, Limits, Task};
 pub use key::{NoTaskKey, TaskKey, TaskKeys};
 pub use module::{Compiler, Description, Module};
 pub use pool::{EarlyWorker, Pool, PoolBuilder, Run, StopHandle};
+pub use region::{FailedSlice, InputMode, OutputFile, SharedArea};
 pub use sandbox::{Layer, Missing, Sandbox};
 pub use source::{Source, Waker};
 

@@ -26,6 +26,9 @@
 //! | [`Json<T>`] | the argument, parsed as JSON |
 //! | [`Input`] | the task's first input, to be mapped whole or in parts, never copied |
 //! | [`Inputs`] | all inputs: the task's own, then those that the job shares; or what a reduce task merges |
+//! | [`Slice`], [`Slice<f64>`](Slice) | the task's own part of the output file (`--out`, `--slice`), to be written in place |
+//! | [`SliceParts`] | the same, to be mapped in parts |
+//! | [`Shared`] | numbers and histograms to which all tasks add (`--shared`) |
 //! | [`TaskIndex`] | the item's position in the job |
 //! | [`Output`] | a writer to the result, for results that grow as they are found |
 //! | `&`[`Task`] | everything, for extractors of your own |
@@ -52,6 +55,8 @@ mod lines;
 mod log;
 mod output;
 pub mod raw;
+mod shared;
+mod slice;
 mod task;
 #[cfg(not(target_family = "wasm"))]
 mod test_task;
@@ -64,10 +69,12 @@ pub use json::Json;
 pub use lines::{Line, Lines};
 pub use log::log;
 pub use output::{IntoOutput, Output};
-pub use raw::{OutputBuffer, Pod, Window};
+pub use raw::{OutputBuffer, Pod, Slice, Window};
+pub use shared::{Shared, SharedF64, SharedHistogram, SharedI64, SharedNumber, SharedSlice, SharedU64, SharedValue};
+pub use slice::SliceParts;
 pub use task::{FromTask, Task, TaskIndex};
 #[cfg(not(target_family = "wasm"))]
-pub use test_task::TestTask;
+pub use test_task::{TestTask, WrittenInPlace};
 pub use wrun_abi::Level;
 
 /// Makes a function a task that `wrun` can call by the function's name.

@@ -16,6 +16,7 @@ mod map;
 mod options;
 mod parse;
 mod print;
+mod regions;
 mod rerun;
 mod resume;
 mod run;

@@ -19,6 +19,7 @@ use super::grants::GrantArgs;
 use super::options::{self, LimitArgs, SandboxArgs, TaskArgs};
 use super::parse::{self, FilePart};
 use super::print::written;
+use super::regions::RegionArgs;
 use super::usage;
 use crate::report::{self, Form, ProgressMode, Results, Screen, line_to_stderr};
 
@@ -47,6 +48,9 @@ pub struct RunArgs {
     /// Add no newline to a result that does not end in one
     #[arg(long, help_heading = "Results")]
     raw: bool,
+
+    #[command(flatten)]
+    regions: RegionArgs,
 
     #[command(flatten)]
     limits: LimitArgs,
@@ -102,6 +106,7 @@ impl RunArgs {
     /// Runs the task; gives the program's own exit code, or the documented one.
     pub fn execute(self, early: Option<EarlyWorker>) -> anyhow::Result<ExitCode> {
         let inputs = self.task.open_inputs()?;
+        let regions = self.regions.open()?;
         let sandbox = self.sandbox.sandbox();
         let module = options::load_to_run(&self.module, &self.compiler, &self.limits, sandbox, ProgressMode::Auto)?;
         let entry = module.entry(self.task.call.as_deref(), None)?;
@@ -116,6 +121,7 @@ impl RunArgs {
         }
         let mut job = Job::new(&module).call(options::call_name(entry)).limits(self.limits.limits());
         job.inputs = inputs;
+        regions.apply(&mut job);
         self.grants.grant(&mut job)?;
         let core_dumps = self.core_dumps.open(&job.grants)?;
         job.core_dumps = core_dumps.is_some();

@@ -9,6 +9,7 @@ use super::completion::complete;
 use super::held::{Ended, Pending};
 use super::policy::Policy;
 use super::prepare::Prepared;
+use super::slices::SliceFile;
 use super::stop::{Stop, StopHandle};
 use super::worker::{News, Worker};
 use super::{End, PROCESS, Pool, WAKER};
@@ -36,6 +37,8 @@ pub(super) struct Dispatcher<'pool> {
     /// Workers that died in a row before they ended a task.
     pub(super) still_births: u32,
     pub(super) policy: Policy,
+    /// The file in which tasks have slices.
+    pub(super) slices: Option<SliceFile>,
     /// What ended the run early.
     pub(super) error: Option<Error>,
     pub(super) stop: StopHandle,
@@ -83,6 +86,7 @@ impl<'pool> Dispatcher<'pool> {
             stop: StopHandle::new(pool.waker.clone()),
             pool,
             policy: Policy::new(job.retries, job.halt),
+            slices: job.out.as_ref().map(SliceFile::new),
             job: Arc::new(job),
             spec: None,
             waiting: VecDeque::new(),
@@ -154,6 +158,7 @@ impl<'pool> Dispatcher<'pool> {
         if let Some(finished) = pending.take_finished() {
             return self.end_finished(pending, *finished);
         }
+        let Some(pending) = self.make_slice(pending) else { return };
         let longest = self.job.limits.argument_bytes;
         let too_long = pending.task().argument.len() as u64 > longest;
         if let Some(message) = pending.task().unrunnable.clone() {
@@ -458,13 +463,25 @@ impl<'pool> Dispatcher<'pool> {
     }
 }
 
-impl Drop for Dispatcher<'_> {
-    /// Cancels what is under way: tasks not begun are taken back, workers that run one are killed.
-    fn drop(&mut self) {
-        self.pool.keeper.set_timeout(None);
+impl Dispatcher<'_> {
+    /// Cancels what is under way: tasks not begun are taken back, workers that run one are killed. Then it finishes the output file.
+    ///
+    /// # Errors
+    ///
+    /// Where somebody else has cut that file, or the system refuses.
+    pub fn end_run(&mut self) -> Result<()> {
         self.stop.stop_now();
         self.heed_stop();
         self.condemn_busy();
+        self.finish_slices()
+    }
+}
+
+impl Drop for Dispatcher<'_> {
+    fn drop(&mut self) {
+        self.pool.keeper.set_timeout(None);
+        // An error has been said by `Run::finish`, or nobody asked.
+        let _ = self.end_run();
         self.pool.waker.clear();
     }
 }

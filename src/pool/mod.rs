@@ -25,6 +25,7 @@ mod policy;
 mod prepare;
 mod reduce;
 mod run;
+mod slices;
 mod stop;
 mod watch;
 mod worker;

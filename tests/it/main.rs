@@ -1,5 +1,6 @@
 //! Tests of the library and of the real binary; one file per area.
 
+mod areas;
 mod arguments;
 mod at_scale;
 mod changed_inputs;
@@ -36,6 +37,7 @@ mod memory;
 mod outputs;
 mod reduce;
 mod sdk;
+mod slices;
 mod support;
 mod terminal;
 mod tidy;

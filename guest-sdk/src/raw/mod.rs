@@ -1,4 +1,4 @@
-//! The only unsafe code of this crate: the imports themselves, and the two types that own mapped memory.
+//! The only unsafe code of this crate: the imports themselves, and the types that own or share mapped memory.
 //!
 //! On WebAssembly, `host` is the contract's imports in safe clothes. Elsewhere it is a stand-in that
 //! [`TestTask`](crate::TestTask) fills, so that tasks can be tested natively.
@@ -14,10 +14,14 @@ pub(crate) mod host;
 #[cfg(target_family = "wasm")]
 pub mod imports;
 mod output_buffer;
+mod slice;
 mod window;
+mod words;
 
 pub use output_buffer::OutputBuffer;
+pub use slice::Slice;
 pub use window::{Pod, Window};
+pub(crate) use words::Words;
 
 #[cfg(test)]
 mod tests {

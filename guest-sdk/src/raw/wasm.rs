@@ -45,6 +45,22 @@ pub(crate) unsafe fn input_unmap(address: NonNull<u8>) {
     unsafe { imports::input_unmap(address.as_ptr()) }
 }
 
+/// The region of that name; of no name, the slice.
+pub(crate) fn region_find(name: &str) -> Option<u32> {
+    // SAFETY: a `str` is valid for reads of its length.
+    let index = unsafe { imports::region_find(name.as_ptr(), name.len()) };
+    u32::try_from(index).ok()
+}
+
+pub(crate) fn region_len(region: u32) -> u64 {
+    imports::region_len(region)
+}
+
+pub(crate) fn region_map(region: u32, offset: u64, len: usize) -> NonNull<u8> {
+    let address = imports::region_map(region, offset, len);
+    NonNull::new(address).expect("the contract says that a window is never at address 0")
+}
+
 pub(crate) fn output_write(bytes: &[u8]) {
     // SAFETY: a slice is valid for reads of its length.
     unsafe { imports::output_write(bytes.as_ptr(), bytes.len()) }
