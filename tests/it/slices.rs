@@ -257,3 +257,37 @@ fn a_full_disk_fails_tasks_with_a_message() {
         status == Status::Limit && message.starts_with(r#"there is no room for its slice, bytes 20..30 of "full": "#)
     );
 }
+
+#[test]
+fn a_small_slice_whose_page_has_gone_fails_its_task_when_it_is_written_back() {
+    let (out, flag) = (file(&[]), Flag::new());
+    let opened = OutputFile::create(out.path(), 100).unwrap();
+    let module = task_module(
+        "1",
+        r#"(func (export "wrun:task/wait") (result i32)
+            (i32.store8 (call $region_map (i32.const 0) (i64.const 0) (i32.const 1)) (i32.const 1))
+            (call $wait (call $map (i32.const 0)))
+            (i32.const 0))"#,
+    );
+    let job = Job::new(&module).limits(patient()).out(opened);
+    let mut pool = pool(1);
+    let mut run = pool.map(&job, std::iter::once(Task::new("").input(flag.input()))).unwrap();
+    let outcome = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            worker_that_maps(flag.path());
+            out.as_file().set_len(0).unwrap();
+            flag.raise();
+        });
+        run.next().unwrap()
+    });
+    let expected = format!("output file \"{}\" was truncated to 0 bytes while mapped", out.path().display());
+    let (status, message) = failed(&outcome);
+    assert!(status == Status::InputFault && message.starts_with(&expected), "{status}: {message}");
+    drop(run);
+    // A run whose file somebody else has cut in the end says so.
+    let mut run = pool.map(&job, std::iter::once(Task::new("").input(flag.input()))).unwrap();
+    assert!(run.next().unwrap().result.is_ok());
+    out.as_file().set_len(10).unwrap();
+    let error = format!("{:?}", run.finish().unwrap_err());
+    assert!(error.ends_with("it was truncated to 10 bytes while tasks wrote it, and results are lost"), "{error}");
+}
