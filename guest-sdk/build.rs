@@ -1,9 +1,9 @@
 //! Writes the library of atomic instructions that `src/raw/atomic.rs` calls.
 //!
 //! Without the target feature `atomics` the compiler makes plain loads and stores of `core::sync::atomic`, because one module's
-//! memory is one thread's; and with it, it wants a standard library that was built so and a memory of the threads proposal.
-//! Areas that tasks share are in ordinary memories. The instructions work there; so here is an object file with one
-//! function for each, which any guest can link.
+//! memory is one thread's: updates of areas that tasks share would be lost, without a word. That feature is unstable, and
+//! whoever builds a guest would have to know of it. The instructions themselves work in ordinary memories; so here is an object file
+//! with one function for each, which any guest can link.
 //!
 //! Sources: WebAssembly's binary format, and the threads proposal; "WebAssembly Object File Linking" of the tool conventions.
 

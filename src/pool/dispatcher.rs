@@ -332,6 +332,7 @@ impl<'pool> Dispatcher<'pool> {
         for index in 0..self.pool.workers.len() {
             let mut payload = std::mem::take(&mut self.payload);
             let mut read = 0u32;
+            let mut lied_about = None;
             let violation = loop {
                 let Some(worker) = &mut self.pool.workers[index] else { break None };
                 match worker.next_done(&mut payload) {
@@ -354,8 +355,7 @@ impl<'pool> Dispatcher<'pool> {
                             Ok(ended) => self.end_attempt(ended),
                             Err(lie) => {
                                 let (violation, pending) = *lie;
-                                let message = format!("its worker did what no worker does: {}", violation.0);
-                                self.end_attempt(pending.fail(Status::WorkerLost, message, index as u32));
+                                lied_about = Some((violation.0, pending));
                                 break Some(violation);
                             }
                         }
@@ -382,6 +382,11 @@ impl<'pool> Dispatcher<'pool> {
             }
             if violation.is_some() {
                 self.condemn(index, violation, End::Killed);
+            }
+            // Ended when its worker is dead and writes nowhere any more.
+            if let Some((lie, pending)) = lied_about {
+                let message = format!("its worker did what no worker does: {lie}");
+                self.end_attempt(pending.fail(Status::WorkerLost, message, index as u32));
             }
         }
     }

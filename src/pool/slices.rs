@@ -130,6 +130,13 @@ impl Dispatcher<'_> {
         }
     }
 
+    /// Deals with the slice of a task that had begun, and begins once more without that being an attempt.
+    pub(super) fn reset_slice(&self, pending: &Pending) {
+        if let (Some(slices), Some(slice)) = (&self.slices, self.job.slice(pending.function(), pending.index())) {
+            slices.give_up(slice);
+        }
+    }
+
     /// Notes that a task of the run has ended and its slice is part of the file.
     pub(super) fn count_slice(&mut self, ended: &Ended) {
         let Some(slices) = &mut self.slices else { return };

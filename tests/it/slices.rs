@@ -2,10 +2,10 @@
 
 use std::os::unix::fs::FileExt;
 
-use wrun::{FailedSlice, Input, Job, Module, OutputFile, Retries, Status, Task};
+use wrun::{FailedSlice, Input, Job, Limits, Module, OutputFile, Retries, Status, Task};
 
 use crate::support::{
-    Flag, each, failed, file, kill, patient, pool, result_words, task_module, text, worker_that_maps,
+    Flag, each, failed, file, kill, patient, pool, result_words, task_module, text, worker_that_maps, workers_that_hold,
 };
 
 /// Fills its slice with its index + 1 (as a byte), after a look whether all of it was 0 (else it fails with code 2).
@@ -290,4 +290,45 @@ fn a_small_slice_whose_page_has_gone_fails_its_task_when_it_is_written_back() {
     out.as_file().set_len(10).unwrap();
     let error = format!("{:?}", run.finish().unwrap_err());
     assert!(error.ends_with("it was truncated to 10 bytes while tasks wrote it, and results are lost"), "{error}");
+}
+
+#[test]
+fn a_worker_that_could_write_a_file_does_not_live_on_without_it() {
+    let out = file(&[]);
+    let opened = OutputFile::create(out.path(), 100).unwrap();
+    let mut pool = pool(1);
+    let write = job("fill", &opened);
+    assert!(pool.map(&write, 0..1).unwrap().all(|outcome| outcome.result.is_ok()));
+    let first = pool.worker_pids();
+    assert_eq!(workers_that_hold(out.path()), first, "the control");
+    std::fs::write(out.path(), []).unwrap();
+    assert!(pool.map(&write, 0..1).unwrap().all(|outcome| outcome.result.is_ok()));
+    assert_eq!(pool.worker_pids(), first, "another run of the same file");
+    let other = OutputFile::in_memory(100).unwrap();
+    assert!(pool.map(&job("fill", &other), 0..1).unwrap().all(|outcome| outcome.result.is_ok()));
+    assert!(pool.worker_pids() != first && workers_that_hold(out.path()).is_empty());
+}
+
+#[test]
+fn a_task_that_times_out_leaves_zeros_and_another_attempt_begins_with_them() {
+    let module = task_module(
+        "1",
+        r#"(func (export "wrun:task/hang") (result i32) (local $at i32)
+            (local.set $at (call $region_map (i32.const 0) (i64.const 0) (i32.const 9000)))
+            ;; The second attempt sees what the first one wrote.
+            (if (i32.load8_u offset=5000 (local.get $at)) (then (return (i32.const 7))))
+            (i32.store8 offset=5000 (local.get $at) (i32.const 1))
+            (call $hang)
+            (i32.const 0))"#,
+    );
+    let retries = Retries { count: 1, ..Retries::default() };
+    let limits = Limits { timeout: Some(std::time::Duration::from_millis(100)), ..Limits::default() };
+    for (choice, status) in [(FailedSlice::Zero, Status::Timeout), (FailedSlice::Leave, Status::Error)] {
+        let opened = OutputFile::in_memory(9000).unwrap().failed_slice(choice);
+        let job = Job::new(&module).limits(limits.clone()).out(opened.clone()).retries(retries);
+        let ended = each(&job, 0..1);
+        assert_eq!(failed(&ended[0]).0, status, "{choice:?}: {:?}", ended[0].result);
+        let written = opened.read(0..9000).unwrap();
+        assert_eq!(written[5000], u8::from(choice == FailedSlice::Leave));
+    }
 }
