@@ -20,6 +20,8 @@ pub(super) struct SliceFile {
     len_before: u64,
     /// Slices up to here have room.
     allocated: u64,
+    /// The end of all that room was asked for: where there was none, a part of it may have been made.
+    asked: u64,
     /// The end of the last slice of a task that ran.
     needed: u64,
 }
@@ -30,7 +32,7 @@ const AHEAD_BYTES: u64 = 1 << 20;
 impl SliceFile {
     pub fn new(out: &OutputFile) -> SliceFile {
         let len_before = out.file().metadata().map_or(0, |metadata| metadata.len());
-        SliceFile { out: out.clone(), len_before, allocated: 0, needed: 0 }
+        SliceFile { out: out.clone(), len_before, allocated: 0, asked: 0, needed: 0 }
     }
 
     /// Makes room for a slice, and some for those that follow.
@@ -46,6 +48,7 @@ impl SliceFile {
         let start = self.allocated.max(slice.offset);
         let mut made = Err(std::io::ErrorKind::StorageFull.into());
         for end in [end.max(start.saturating_add(AHEAD_BYTES)), end] {
+            self.asked = self.asked.max(end);
             made = allocate::allocate(self.out.file(), start, end - start);
             if made.is_ok() {
                 self.allocated = end;
@@ -85,7 +88,7 @@ impl SliceFile {
             return Err(failed(std::io::Error::other(message)).into());
         }
         // If it is longer than we made it, somebody else writes it as well.
-        if file_len > needed && file_len == self.allocated {
+        if file_len > needed && file_len <= self.asked {
             self.out.file().set_len(needed).map_err(failed)?;
         }
         Ok(())
@@ -142,8 +145,9 @@ impl Dispatcher<'_> {
         let Some(slices) = &mut self.slices else { return };
         if let Some(slice) = self.job.slice(ended.function, ended.outcome.index)
             && ended.outcome.status() != Status::Cancelled
+            && slice.offset + slice.len <= slices.allocated
         {
-            slices.needed = slices.needed.max((slice.offset + slice.len).min(slices.allocated.max(slices.len_before)));
+            slices.needed = slices.needed.max(slice.offset + slice.len);
         }
     }
 
