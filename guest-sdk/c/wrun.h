@@ -75,6 +75,9 @@ WRUN_IMPORT("arg_read") void wrun_arg_read(void *dst);
  * of the command line. The inputs of a reduce task are the results that it merges, in order. */
 WRUN_IMPORT("input_count") uint32_t wrun_input_count(void);
 
+/* Whether inputs are mapped copy on write (--input-mode cow): then what wrun_input_map gives may be written, and is a copy of its own. */
+WRUN_IMPORT("input_writable") int32_t wrun_input_writable(void);
+
 /* The index of the input of that name, or WRUN_NOT_FOUND. */
 WRUN_IMPORT("input_find") int32_t wrun_input_find(const char *name, size_t name_len);
 

@@ -77,7 +77,7 @@ impl fmt::Display for Error {
             Kind::PartialSlice { len, size, ty } => {
                 write!(
                     f,
-                    "{len} bytes are no whole number of {ty} ({size} bytes each); make --slice a multiple of that"
+                    "{len} bytes are no whole number of {ty} ({size} bytes each); make --slice or pieces a multiple of that"
                 )
             }
             Kind::Misaligned { misalignment, align, ty } => {

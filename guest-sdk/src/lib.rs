@@ -69,9 +69,9 @@ pub use json::Json;
 pub use lines::{Line, Lines};
 pub use log::log;
 pub use output::{IntoOutput, Output};
-pub use raw::{OutputBuffer, Pod, Slice, Window};
+pub use raw::{OutputBuffer, Pod, Window, WindowMut};
 pub use shared::{Shared, SharedF64, SharedHistogram, SharedI64, SharedNumber, SharedSlice, SharedU64, SharedValue};
-pub use slice::SliceParts;
+pub use slice::{Slice, SliceParts};
 pub use task::{FromTask, Task, TaskIndex};
 #[cfg(not(target_family = "wasm"))]
 pub use test_task::{TestTask, WrittenInPlace};

@@ -4,7 +4,28 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use crate::raw::host;
-use crate::{Error, FromTask, Input, Pod, Slice, Task};
+use crate::{Error, FromTask, Input, Pod, Task, WindowMut};
+
+/// The task's own part of the job's output file, written in place: dereferences to `[T]`. As a parameter it is the whole slice.
+///
+/// Its bytes are what stands in the file: zeros in a new one. No other task can reach them.
+///
+/// ```
+/// # use wrun_guest::{Slice, TaskIndex, TestTask};
+/// /// Row `k` of a table of squares.
+/// #[wrun_guest::task]
+/// fn squares(TaskIndex(row): TaskIndex, mut out: Slice<f64>) {
+///     let first = row * out.len() as u64;
+///     for (number, square) in (first..).zip(out.iter_mut()) {
+///         *square = (number * number) as f64;
+///     }
+/// }
+///
+/// let task = TestTask::new().index(2).slice(16);
+/// let written = task.run_in_place(|task| Ok(squares(task.extract()?, task.extract()?))).unwrap();
+/// assert_eq!(written.slice, [4 * 4, 5 * 5].map(|square| f64::to_le_bytes(square as f64)).concat());
+/// ```
+pub type Slice<'t, T = u8> = WindowMut<'t, T>;
 
 /// The task's own part of the job's output file, to be mapped in parts: for slices that are larger than memory.
 #[derive(Debug)]
@@ -37,7 +58,7 @@ impl SliceParts<'_> {
         if range.end - range.start > Input::MAX_WINDOW_LEN {
             return Err(Error::too_large(range.end - range.start, Input::MAX_WINDOW_LEN));
         }
-        Ok(Slice::map(range.start, (range.end - range.start) as usize))
+        Ok(Slice::map_slice(range.start, (range.end - range.start) as usize))
     }
 }
 
@@ -53,13 +74,13 @@ impl<'t> FromTask<'t> for SliceParts<'t> {
     }
 }
 
-impl<'t, T: Pod> FromTask<'t> for Slice<'t, T> {
+impl<'t, T: Pod> FromTask<'t> for WindowMut<'t, T> {
     fn from_task(task: &'t Task) -> Result<Self, Error> {
         let parts = SliceParts::from_task(task)?;
         if parts.len > Input::MAX_WINDOW_LEN {
             return Err(Error::too_large(parts.len, Input::MAX_WINDOW_LEN));
         }
-        Slice::map(0, parts.len as usize).cast()
+        Slice::map_slice(0, parts.len as usize).cast()
     }
 }
 
@@ -79,7 +100,10 @@ mod tests {
         });
         assert_eq!(written.unwrap().slice, [0, 0, 0, 0, 0, 0, 2, 1]);
         let error = |len| TestTask::new().slice(len).run(|task| task.extract::<Slice<f64>>().map(|_| ())).unwrap_err();
-        assert_eq!(error(12), "12 bytes are no whole number of f64 (8 bytes each); make --slice a multiple of that");
+        assert_eq!(
+            error(12),
+            "12 bytes are no whole number of f64 (8 bytes each); make --slice or pieces a multiple of that"
+        );
         let none = TestTask::new().run(|task| task.extract::<Slice>().map(|_| ())).unwrap_err();
         assert_eq!(none, "this task has no slice of an output file: use --out FILE --slice BYTES");
     }

@@ -57,6 +57,12 @@ impl TestTask {
         self
     }
 
+    /// Lets it write to private copies of its inputs.
+    pub fn copy_on_write(mut self) -> Self {
+        self.host.inputs_are_writable = true;
+        self
+    }
+
     /// Gives it a slice of zeros.
     pub fn slice(mut self, len: usize) -> Self {
         self.host.regions.retain(|region| !region.0.is_empty());

@@ -9,7 +9,7 @@ use wasmtime::{Caller, Extern, Linker, Memory, Result, bail, format_err};
 use wrun_abi::import;
 
 use super::engine::MAX_TABLE_ELEMENTS;
-use super::file_range::FileRange;
+use super::file_range::{Access, FileRange};
 use super::files::GuestInput;
 use super::job::LoadedJob;
 use super::limits::Usage;
@@ -63,6 +63,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Box<State>>) -> Result<()> {
     linker.func_wrap(m, import::INPUT_COUNT, |guest: Guest<'_>| guest.data().input_count() as u32)?;
     linker.func_wrap(m, import::INPUT_FIND, input_find)?;
     linker.func_wrap(m, import::INPUT_LEN, input_len)?;
+    linker.func_wrap(m, import::INPUT_WRITABLE, |guest: Guest<'_>| u32::from(guest.data().job.spec.copy_on_write))?;
     linker.func_wrap(m, import::INPUT_MAP, input_map)?;
     linker.func_wrap(m, import::INPUT_UNMAP, input_unmap)?;
     linker.func_wrap(m, import::OUTPUT_WRITE, output_write)?;
@@ -169,11 +170,14 @@ fn map(guest: &mut Guest<'_>, call: &str, of: Mapped, whole: &GuestInput, (offse
         return Ok(EMPTY_WINDOW);
     }
     let state = guest.data_mut();
-    if let Some((address, private_bytes)) = state.windows.find(of, offset, len as usize) {
+    let access = state.access(of);
+    // Each copy that may be written is by itself.
+    if access != Access::CopyOnWrite
+        && let Some((address, private_bytes)) = state.windows.find(of, offset, len as usize)
+    {
         return count_window(state, private_bytes).map(|()| address as u32);
     }
     let GuestInput { file, offset: start, .. } = whole;
-    let access = state.access(of);
     let range = FileRange { file, offset: start + offset, len: len as usize, of, view_offset: offset, access };
     if state.windows.count() >= MAX_WINDOWS && !state.windows.free_unused() {
         let message = format!("it has {MAX_WINDOWS} windows at a time, which is the limit; give some back");

@@ -35,6 +35,7 @@ const CONTRACT: &[Call] = &[
     ("input_count", "", |_, _| "ok"),
     ("input_find", "pp", |args, _| inside(args[0], args[1])),
     ("input_len", "p", |args, _| if args[0] == 0 { "ok" } else { "trap" }),
+    ("input_writable", "", |_, _| "ok"),
     ("input_map", "pPp", |args, _| {
         if args[0] == 0 && args[1].checked_add(args[2]).is_some_and(|end| end <= INPUT) { "ok" } else { "trap" }
     }),

@@ -29,6 +29,9 @@ pub const INPUT_FIND: &str = "input_find";
 /// such input.
 pub const INPUT_LEN: &str = "input_len";
 
+/// `() -> i32`: whether the job's inputs are mapped copy on write: 1, or 0.
+pub const INPUT_WRITABLE: &str = "input_writable";
+
 /// `(input, offset, len) -> i32`: maps a range of an input read-only and returns its address.
 ///
 /// The address is never 0. It agrees with the range's offset in the file modulo
@@ -38,7 +41,8 @@ pub const INPUT_LEN: &str = "input_len";
 ///
 /// Traps when there is no such input, when the range does not lie within [`INPUT_LEN`], and when the memory's
 /// maximum or the task's memory limit leaves no room. A store into a window ends the task, unless the job's inputs are
-/// mapped copy on write: then it changes this window alone, and windows count against the memory limit.
+/// mapped copy on write: then it changes this window alone, windows count against the memory limit, and mapping a range again gives
+/// another copy of it.
 pub const INPUT_MAP: &str = "input_map";
 
 /// `(address) -> ()`: undoes one [`INPUT_MAP`] or [`REGION_MAP`]; after the last one the window may not be touched any more.
@@ -119,6 +123,7 @@ pub const IMPORTS: &[Import] = {
         Import { name: INPUT_COUNT, params: &[], results: &[I32] },
         Import { name: INPUT_FIND, params: &[I32, I32], results: &[I32] },
         Import { name: INPUT_LEN, params: &[I32], results: &[I64] },
+        Import { name: INPUT_WRITABLE, params: &[], results: &[I32] },
         Import { name: INPUT_MAP, params: &[I32, I64, I32], results: &[I32] },
         Import { name: INPUT_UNMAP, params: &[I32], results: &[] },
         Import { name: OUTPUT_WRITE, params: &[I32, I32], results: &[] },

@@ -27,6 +27,7 @@
 //! | [`INPUT_COUNT`](import::INPUT_COUNT) | `() -> i32` |
 //! | [`INPUT_FIND`](import::INPUT_FIND) | `(name i32, len i32) -> i32` |
 //! | [`INPUT_LEN`](import::INPUT_LEN) | `(input i32) -> i64` |
+//! | [`INPUT_WRITABLE`](import::INPUT_WRITABLE) | `() -> i32` |
 //! | [`INPUT_MAP`](import::INPUT_MAP) | `(input i32, offset i64, len i32) -> i32` |
 //! | [`INPUT_UNMAP`](import::INPUT_UNMAP) | `(address i32) -> ()` |
 //! | [`OUTPUT_WRITE`](import::OUTPUT_WRITE) | `(address i32, len i32) -> ()` |

@@ -24,8 +24,9 @@ unsafe extern "C" {
     pub unsafe fn input_find(name: *const u8, len: usize) -> i32;
     /// The length in bytes of what the task may see of an input.
     pub safe fn input_len(input: u32) -> u64;
-    /// Maps a range of an input and returns its address; safe because the bytes are only reachable through it. They may be written
-    /// where the job's inputs are mapped copy on write (`--input-mode cow`), and nothing else refers to the same range.
+    /// Whether what `input_map` gives may be written (1) or not (0).
+    pub safe fn input_writable() -> u32;
+    /// Maps a range of an input and returns its address; safe because the bytes are only reachable through it.
     pub safe fn input_map(input: u32, offset: u64, len: usize) -> *const u8;
     /// Undoes one `input_map` or `region_map`.
     ///

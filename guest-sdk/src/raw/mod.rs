@@ -14,13 +14,13 @@ pub(crate) mod host;
 #[cfg(target_family = "wasm")]
 pub mod imports;
 mod output_buffer;
-mod slice;
 mod window;
+mod window_mut;
 mod words;
 
 pub use output_buffer::OutputBuffer;
-pub use slice::Slice;
 pub use window::{Pod, Window};
+pub use window_mut::WindowMut;
 pub(crate) use words::Words;
 
 #[cfg(test)]

@@ -15,6 +15,9 @@ pub(crate) struct Host {
     pub inputs: Vec<(String, Vec<u8>, u64)>,
     /// Name and bytes; the slice, which has no name, is the first.
     pub regions: Vec<(String, Area)>,
+    /// Whether inputs may be written, and the windows on such.
+    pub inputs_are_writable: bool,
+    private: Vec<Area>,
     pub output: Vec<u8>,
     pub area: Option<Area>,
     pub error: Option<String>,
@@ -109,11 +112,29 @@ pub(crate) fn input_map(input: u32, offset: u64, len: usize) -> NonNull<u8> {
     })
 }
 
+pub(crate) fn input_writable() -> bool {
+    with(|host| host.inputs_are_writable)
+}
+
+pub(crate) fn input_map_private(input: u32, offset: u64, len: usize) -> NonNull<u8> {
+    with(|host| {
+        let (_, bytes, file_offset) = &host.inputs[input as usize];
+        let mut area = Area::new(file_offset + offset, len);
+        area.fill(&bytes[offset as usize..][..len]);
+        host.private.push(area);
+        host.private[host.private.len() - 1].first
+    })
+}
+
 /// # Safety
 ///
 /// No reference that this map justified is used any more.
 pub(crate) unsafe fn input_unmap(address: NonNull<u8>) {
     with(|host| {
+        if let Some(index) = host.private.iter().position(|area| area.first == address) {
+            host.private.remove(index);
+            return;
+        }
         let is_in = |area: &Area| (0..area.len).contains(&address.addr().get().wrapping_sub(area.first.addr().get()));
         if host.regions.iter().any(|(_, area)| is_in(area)) {
             return;

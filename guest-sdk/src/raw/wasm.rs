@@ -37,6 +37,15 @@ pub(crate) fn input_map(input: u32, offset: u64, len: usize) -> NonNull<u8> {
     NonNull::new(address.cast_mut()).expect("the contract says that a window is never at address 0")
 }
 
+pub(crate) fn input_writable() -> bool {
+    imports::input_writable() != 0
+}
+
+/// As `input_map`, where inputs are writable: each such window is a copy of its own.
+pub(crate) fn input_map_private(input: u32, offset: u64, len: usize) -> NonNull<u8> {
+    input_map(input, offset, len)
+}
+
 /// # Safety
 ///
 /// No reference that this map justified is used any more.

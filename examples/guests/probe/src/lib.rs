@@ -121,3 +121,11 @@ fn add_up(times: u64, shared: Shared) -> Result<(), Error> {
     }
     Ok(())
 }
+
+/// The input, reversed in a private copy.
+#[task]
+fn reverse_input(input: Input) -> Result<Vec<u8>, Error> {
+    let mut copy = input.map_private(..)?;
+    copy.reverse();
+    Ok(copy.to_vec())
+}
