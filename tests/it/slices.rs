@@ -322,7 +322,7 @@ fn a_task_that_times_out_leaves_zeros_and_another_attempt_begins_with_them() {
             (i32.const 0))"#,
     );
     let retries = Retries { count: 1, ..Retries::default() };
-    let limits = Limits { timeout: Some(std::time::Duration::from_millis(100)), ..Limits::default() };
+    let limits = Limits { timeout: Some(std::time::Duration::from_millis(500)), ..Limits::default() };
     for (choice, status) in [(FailedSlice::Zero, Status::Timeout), (FailedSlice::Leave, Status::Error)] {
         let opened = OutputFile::in_memory(9000).unwrap().failed_slice(choice);
         let job = Job::new(&module).limits(limits.clone()).out(opened.clone()).retries(retries);
