@@ -43,6 +43,19 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// The same of a file that is to be written.
+    pub(crate) fn writable_file(what: &'static str, path: &Path, source: io::Error) -> Self {
+        let source = match (source.kind(), source.raw_os_error()) {
+            (ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem, Some(_)) => io::Error::new(
+                ErrorKind::PermissionDenied,
+                "permission denied; make it readable and writable for this user",
+            ),
+            (ErrorKind::NotFound, _) => io::Error::new(ErrorKind::NotFound, "no such directory; make it first"),
+            _ => source,
+        };
+        Kind::File { what, path: path.to_owned(), source }
+    }
+
     /// A file that could not be used; says what to do where the system's words do not.
     pub(crate) fn file(what: &'static str, path: &Path, source: io::Error) -> Self {
         let source = match source.kind() {

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::failure::{Halt, Retries};
-use crate::{Admission, Argument, Grants, Input, Module, Output, TaskError, TaskStats};
+use crate::{
+    Admission, Argument, Grants, Input, InputMode, Module, Output, OutputFile, SharedArea, TaskError, TaskStats,
+};
 
 /// One item of a job: an argument, and the inputs that belong to this task alone.
 #[derive(Clone, Debug, Default)]
@@ -157,7 +159,7 @@ impl From<Duration> for TaskTime {
 pub struct Limits {
     /// The wall-clock time of one task, from its own start; `None` is no limit.
     pub timeout: Option<TaskTime>,
-    /// Bytes of linear memory and tables together, without windows (256 MiB unless set).
+    /// Bytes of linear memory and tables together, without windows but those that are copied on write (256 MiB unless set).
     pub memory_bytes: u64,
     /// Bytes of a task's result (64 MiB unless set).
     pub output_bytes: u64,
@@ -233,6 +235,12 @@ pub struct Job {
     pub argv: Option<Vec<String>>,
     /// Inputs that all tasks share, by name, in order.
     pub inputs: Vec<(String, Input)>,
+    /// What tasks may do in the windows of all their inputs.
+    pub input_mode: InputMode,
+    /// The file in which each task has a slice of its own, to write its result in place.
+    pub out: Option<OutputFile>,
+    /// Writable areas that all tasks share, by name, in order.
+    pub shared: Vec<(String, SharedArea)>,
     /// What a task may use.
     pub limits: Limits,
     /// Fresh instances or reused ones.
@@ -261,6 +269,9 @@ impl Job {
             call: None,
             argv: None,
             inputs: Vec::new(),
+            input_mode: InputMode::default(),
+            out: None,
+            shared: Vec::new(),
             limits: Limits::default(),
             instances: Instances::Fresh,
             grants: Grants::default(),
@@ -284,6 +295,27 @@ impl Job {
     #[must_use]
     pub fn input(mut self, name: impl Into<String>, input: Input) -> Self {
         self.inputs.push((name.into(), input));
+        self
+    }
+
+    /// Sets what tasks may do in the windows of their inputs.
+    #[must_use]
+    pub fn input_mode(mut self, mode: InputMode) -> Self {
+        self.input_mode = mode;
+        self
+    }
+
+    /// Gives each task a slice of this file to write.
+    #[must_use]
+    pub fn out(mut self, out: OutputFile) -> Self {
+        self.out = Some(out);
+        self
+    }
+
+    /// Adds an area that all tasks write, under `name`.
+    #[must_use]
+    pub fn shared(mut self, name: impl Into<String>, area: SharedArea) -> Self {
+        self.shared.push((name.into(), area));
         self
     }
 

@@ -4,9 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::contents::Contents;
+use crate::error::Kind;
 use crate::job::Instances;
 use crate::module::Entry;
-use crate::{Access, Grants, Job, Limits, Result, Task};
+use crate::{Access, Grants, InputMode, Job, Limits, Result, Task};
 
 /// What a task is, in 256 bits: equal exactly where module, function, argument, inputs and everything else are that can
 /// change its result. It is shown and read as 64 hexadecimal digits.
@@ -43,8 +44,8 @@ impl FromStr for TaskKey {
 ///
 /// A key covers the contents of the module and of all inputs, the names of shared inputs, function, argument, the words of a
 /// command (with its name), `reduce`, whether instances are reused, the limits that a task can notice (not time), the seed, and what was
-/// granted: of a directory, which one it is, and not what is in it. It does not cover the task's position: items may be moved
-/// and added. A task that looks at its index, or a WASI program that uses random numbers, may give another result at another
+/// granted: of a directory, of the output file and of shared areas, which one it is, and not what is in it. It does not cover the task's position, unless
+/// the job has an output file, of which that decides the slice: items may be moved and added. A task that looks at its index, or a WASI program that uses random numbers, may give another result at another
 /// place.
 ///
 /// ```no_run
@@ -53,7 +54,7 @@ impl FromStr for TaskKey {
 ///
 /// let job = Job::new(&Module::from_file("sqrt.wat")?);
 /// let mut keys = TaskKeys::new(&job, None)?;
-/// assert_eq!(keys.of(&Task::from(2))?, keys.of(&Task::from("2"))?);
+/// assert_eq!(keys.at(0, &Task::from(2))?, keys.at(1, &Task::from("2"))?);
 /// # Ok(())
 /// # }
 /// ```
@@ -62,6 +63,8 @@ pub struct TaskKeys {
     /// Has taken in what all tasks share.
     shared: Fields,
     contents: Contents,
+    /// Where a task stands decides what it writes.
+    has_slices: bool,
 }
 
 impl TaskKeys {
@@ -84,19 +87,43 @@ impl TaskKeys {
             let writable = u64::from(directory.access() == Access::ReadWrite);
             fields.add(directory.guest_path().as_bytes()).number(device).number(inode).number(writable);
         }
+        let slices = match &job.out {
+            Some(out) => {
+                fields.number(out.slice_bytes());
+                Some(out.identity().map_err(|error| Kind::file("cannot use output file", out.name().as_ref(), error))?)
+            }
+            None => None,
+        };
+        fields.number(slices.map_or(0, |identity| identity.len() as u64));
+        for part in slices.iter().flatten() {
+            fields.number(*part);
+        }
+        fields.number(job.shared.len() as u64);
+        for (name, area) in &job.shared {
+            let identity = area.identity();
+            let identity =
+                identity.map_err(|error| Kind::file("cannot use shared area", area.name().as_ref(), error))?;
+            fields.add(name.as_bytes()).number(area.len());
+            for part in identity {
+                fields.number(part);
+            }
+        }
         for (name, input) in &job.inputs {
             fields.add(name.as_bytes()).number(input.len()).add(contents.of(input, &())?.hash.as_bytes());
         }
-        Ok(TaskKeys { shared: fields, contents })
+        Ok(TaskKeys { shared: fields, contents, has_slices: slices.is_some() })
     }
 
-    /// The key of a task; reads the inputs of its own, unless that was done for the same bytes shortly before.
+    /// The key of a task at this position; reads the inputs of its own, unless that was done for the same bytes shortly before.
     ///
     /// # Errors
     ///
     /// Where an input cannot be read.
-    pub fn of(&mut self, task: &Task) -> Result<TaskKey> {
+    pub fn at(&mut self, index: u64, task: &Task) -> Result<TaskKey> {
         let mut fields = self.shared.clone();
+        if self.has_slices {
+            fields.number(index);
+        }
         fields.add(&task.argument);
         for input in &task.inputs {
             fields.number(input.len()).add(self.contents.of(input, &())?.hash.as_bytes());
@@ -129,6 +156,10 @@ impl Fields {
             halt: _,
             admission: _,
             slow: _,
+            input_mode,
+            // These are no part of a task's result.
+            out: _,
+            shared: _,
         } = job;
         let Grants { environment, directories: _, clock: _, random: _ } = grants;
         let Limits {
@@ -162,6 +193,7 @@ impl Fields {
         for word in argv.iter().flatten() {
             fields.add(word.as_bytes());
         }
+        fields.number(u64::from(*input_mode == InputMode::CopyOnWrite));
         fields.number(inputs.len() as u64);
         fields
     }

@@ -75,6 +75,9 @@ WRUN_IMPORT("arg_read") void wrun_arg_read(void *dst);
  * of the command line. The inputs of a reduce task are the results that it merges, in order. */
 WRUN_IMPORT("input_count") uint32_t wrun_input_count(void);
 
+/* Whether inputs are mapped copy on write (--input-mode cow): then what wrun_input_map gives may be written, and is a copy of its own. */
+WRUN_IMPORT("input_writable") int32_t wrun_input_writable(void);
+
 /* The index of the input of that name, or WRUN_NOT_FOUND. */
 WRUN_IMPORT("input_find") int32_t wrun_input_find(const char *name, size_t name_len);
 
@@ -97,9 +100,13 @@ WRUN_IMPORT("output_write") void wrun_output_write(const void *bytes, size_t len
  * with `wrun_output_write`. */
 WRUN_IMPORT("output_map") void *wrun_output_map(size_t len);
 
-/* Writable shared memory: how many regions there are, how long one is, and a range of it. Other tasks may write to a
- * region that is meant for atomics at the same time: use atomic instructions only. */
+/* Memory that is written in place. Region 0 is the task's own slice of the output file, where the job has one (--out, --slice);
+ * the areas that all tasks share (--shared) follow. Other tasks write to an area at the same time: use atomic instructions
+ * only, such as __atomic_fetch_add, and compile with -matomics (without it, clang makes plain loads and stores of them).
+ * How many regions there are, the index of the area with a name (of no name, of the slice) or WRUN_NOT_FOUND, the length
+ * of one, and a range of it. wrun_input_unmap gives a range back. */
 WRUN_IMPORT("region_count") uint32_t wrun_region_count(void);
+WRUN_IMPORT("region_find") int32_t wrun_region_find(const char *name, size_t len);
 WRUN_IMPORT("region_len") uint64_t wrun_region_len(uint32_t region);
 WRUN_IMPORT("region_map") void *wrun_region_map(uint32_t region, uint64_t offset, size_t len);
 

@@ -19,6 +19,7 @@ enum Kind {
     Message(String),
     OutOfRange { input: u32, start: u64, end: u64, len: u64 },
     TooLarge { len: u64, max: u64 },
+    PartialSlice { len: usize, size: usize, ty: &'static str },
     PartialElement { len: usize, size: usize, ty: &'static str },
     Misaligned { misalignment: usize, align: usize, ty: &'static str },
 }
@@ -39,6 +40,10 @@ impl Error {
 
     pub(crate) fn partial_element(len: usize, size: usize, ty: &'static str) -> Self {
         Kind::PartialElement { len, size, ty }.into()
+    }
+
+    pub(crate) fn partial_slice(len: usize, size: usize, ty: &'static str) -> Self {
+        Kind::PartialSlice { len, size, ty }.into()
     }
 
     pub(crate) fn misaligned(misalignment: usize, align: usize, ty: &'static str) -> Self {
@@ -68,6 +73,12 @@ impl fmt::Display for Error {
             Kind::PartialElement { len, size, ty } => {
                 write!(f, "{len} bytes are no whole number of {ty} ({size} bytes each)")?;
                 write_split_hint(f, *size)
+            }
+            Kind::PartialSlice { len, size, ty } => {
+                write!(
+                    f,
+                    "{len} bytes are no whole number of {ty} ({size} bytes each); make --slice or pieces a multiple of that"
+                )
             }
             Kind::Misaligned { misalignment, align, ty } => {
                 write!(

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::ops::{Bound, RangeBounds};
 
 use crate::raw::host;
-use crate::{Error, FromTask, Lines, Pod, Task, Window};
+use crate::{Error, FromTask, Lines, Pod, Task, Window, WindowMut};
 
 /// A file, or a piece of one, that the task may read by mapping it; as a parameter, the task's first input.
 ///
@@ -67,6 +67,27 @@ impl<'t> Input<'t> {
     ///
     /// When the range is not within the input, or longer than [`MAX_WINDOW_LEN`](Self::MAX_WINDOW_LEN).
     pub fn map_range(&self, range: impl RangeBounds<u64>) -> Result<Window<'t>, Error> {
+        let (start, len) = self.resolve(range)?;
+        Ok(Window::map(*self, start, len))
+    }
+
+    /// A private copy of a range of the input, made page by page as it is written; the file stays as it is.
+    ///
+    /// All of it counts against the task's memory limit.
+    ///
+    /// # Errors
+    ///
+    /// As [`map_range`](Self::map_range), and when the job's inputs are read-only.
+    pub fn map_private(&self, range: impl RangeBounds<u64>) -> Result<WindowMut<'t>, Error> {
+        if !host::input_writable() {
+            return Err(Error::new("inputs are read-only in this run: use --input-mode cow"));
+        }
+        let (start, len) = self.resolve(range)?;
+        Ok(WindowMut::map_input(*self, start, len))
+    }
+
+    /// The start and the length of a range that can be mapped.
+    fn resolve(&self, range: impl RangeBounds<u64>) -> Result<(u64, usize), Error> {
         let start = match range.start_bound() {
             Bound::Included(start) => *start,
             Bound::Excluded(before) => before.saturating_add(1),
@@ -83,7 +104,7 @@ impl<'t> Input<'t> {
         if end - start > Self::MAX_WINDOW_LEN {
             return Err(Error::too_large(end - start, Self::MAX_WINDOW_LEN));
         }
-        Ok(Window::map(*self, start, (end - start) as usize))
+        Ok((start, (end - start) as usize))
     }
 
     /// The whole input as a slice of numbers, little-endian, not copied.
@@ -242,6 +263,21 @@ mod tests {
             Ok::<_, Error>(())
         });
         result.unwrap();
+    }
+
+    #[test]
+    fn private_copies_are_written_each_by_itself() {
+        let result = TestTask::new().input("text", "abcdef").copy_on_write().run(|task| {
+            let input: Input = task.extract()?;
+            let (mut first, mut second) = (input.map_private(2..)?, input.map_private(2..)?);
+            first[0] = b'X';
+            second.fill(b'Y');
+            assert_eq!((&*first, &*second, &*input.map()?), (&b"Xdef"[..], &b"YYYY"[..], &b"abcdef"[..]));
+            Ok::<_, Error>(())
+        });
+        result.unwrap();
+        let text = input_error(TestTask::new().input("text", "abc"), |input| input.map_private(..).map(drop));
+        assert_eq!(text, "inputs are read-only in this run: use --input-mode cow");
     }
 
     #[test]

@@ -28,6 +28,9 @@
 //! | [`Inputs`] | all inputs: the task's own, then those that the job shares; or what a reduce task merges |
 //! | [`NpyView<T>`] | the array in the task's `.npy` file, or rows of it, mapped and never copied |
 //! | [`NpyInput`] | the same before anything of it is mapped, for arrays of any type and size |
+//! | [`Slice`], [`Slice<f64>`](Slice) | the task's own part of the output file (`--out`, `--slice`), to be written in place |
+//! | [`SliceParts`] | the same, to be mapped in parts |
+//! | [`Shared`] | numbers and histograms to which all tasks add (`--shared`) |
 //! | [`TaskIndex`] | the item's position in the job |
 //! | [`Output`] | a writer to the result, for results that grow as they are found |
 //! | `&`[`Task`] | everything, for extractors of your own |
@@ -58,6 +61,8 @@ mod npy;
 mod npy_output;
 mod output;
 pub mod raw;
+mod shared;
+mod slice;
 mod task;
 #[cfg(not(target_family = "wasm"))]
 mod test_task;
@@ -72,10 +77,12 @@ pub use log::log;
 pub use npy::{Element, NpyInput, NpyView};
 pub use npy_output::{Npy, NpyBuffer};
 pub use output::{IntoOutput, Output};
-pub use raw::{OutputBuffer, Pod, Window};
+pub use raw::{OutputBuffer, Pod, Window, WindowMut};
+pub use shared::{Shared, SharedF64, SharedHistogram, SharedI64, SharedNumber, SharedSlice, SharedU64, SharedValue};
+pub use slice::{Slice, SliceParts};
 pub use task::{FromTask, Task, TaskIndex};
 #[cfg(not(target_family = "wasm"))]
-pub use test_task::TestTask;
+pub use test_task::{TestTask, WrittenInPlace};
 pub use wrun_abi::Level;
 pub use wrun_npy::{Dtype, Kind as DtypeKind, Order as ByteOrder};
 

@@ -1,6 +1,6 @@
 //! A task while it runs, and how parameters are taken from it.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 use crate::raw::host;
 use crate::{Error, Inputs, Output};
@@ -13,11 +13,13 @@ use crate::{Error, Inputs, Output};
 pub struct Task {
     /// Copied from the host when it is first asked for.
     arg: OnceCell<Vec<u8>>,
+    /// Its slice was given out, and is to be written by one owner.
+    slice_taken: Cell<bool>,
 }
 
 impl Task {
     pub(crate) fn new() -> Self {
-        Task { arg: OnceCell::new() }
+        Task { arg: OnceCell::new(), slice_taken: Cell::new(false) }
     }
 
     /// The item's position in the job, from 0.
@@ -50,6 +52,15 @@ impl Task {
     /// A writer to the task's result.
     pub fn output(&self) -> Output<'_> {
         Output::new(self)
+    }
+
+    pub(crate) fn has_slice(&self) -> bool {
+        host::region_find("").is_some()
+    }
+
+    /// Whether the slice was there to be taken, once.
+    pub(crate) fn take_slice(&self) -> bool {
+        !self.slice_taken.replace(true)
     }
 
     /// What the extractor `T` makes of this task; handy in tests, as [`TestTask`](crate::TestTask) shows.
@@ -89,7 +100,7 @@ impl Task {
     message = "`{Self}` cannot be a parameter of a task",
     label = "wrun does not know how to make this from a task",
     note = "a parameter is `&str`, `String`, `&[u8]`, `Vec<u8>`, a number, `bool`, `char`, `Json<T>` with `T: Deserialize`, \
-            `Input`, `Inputs`, `NpyInput`, `NpyView`, `TaskIndex`, `Output`, `&Task`, or a type of yours that implements `wrun_guest::FromTask`"
+            `Input`, `Inputs`, `NpyInput`, `NpyView`, `Slice`, `Shared`, `TaskIndex`, `Output`, `&Task`, or a type of yours that implements `wrun_guest::FromTask`"
 )]
 pub trait FromTask<'t>: Sized {
     /// The value, or why it cannot be made, which becomes the task's error message.

@@ -1,6 +1,6 @@
 //! Running tasks natively, in unit tests.
 
-use crate::raw::host::{self, Host};
+use crate::raw::host::{self, Area, Host};
 use crate::{Error, IntoOutput, Task};
 
 /// A task for a native unit test: give it an argument and inputs, then run a function on it.
@@ -57,6 +57,30 @@ impl TestTask {
         self
     }
 
+    /// Lets it write to private copies of its inputs.
+    pub fn copy_on_write(mut self) -> Self {
+        self.host.inputs_are_writable = true;
+        self
+    }
+
+    /// Gives it a slice of zeros.
+    pub fn slice(mut self, len: usize) -> Self {
+        self.host.regions.retain(|region| !region.0.is_empty());
+        self.host.regions.insert(0, (String::new(), Area::new(0, len)));
+        self
+    }
+
+    /// Adds a shared area of zeros.
+    ///
+    /// # Panics
+    ///
+    /// Where the name is empty.
+    pub fn shared(mut self, name: &str, len: usize) -> Self {
+        assert!(!name.is_empty(), "a shared area has a name");
+        self.host.regions.push((name.to_owned(), Area::new(0, len)));
+        self
+    }
+
     /// The result of `body` on this task.
     ///
     /// # Errors
@@ -67,15 +91,50 @@ impl TestTask {
     ///
     /// When `body` does.
     pub fn run<R: IntoOutput>(self, body: impl FnOnce(&Task) -> Result<R, Error>) -> Result<Vec<u8>, String> {
+        self.run_in_place(body).map(|written| written.output)
+    }
+
+    /// The result of `body` on this task, and what it has written in place.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run).
+    ///
+    /// # Panics
+    ///
+    /// When `body` does.
+    pub fn run_in_place<R: IntoOutput>(
+        self,
+        body: impl FnOnce(&Task) -> Result<R, Error>,
+    ) -> Result<WrittenInPlace, String> {
         let outer = host::install(Some(self.host));
         crate::task::run(|task| body(task)?.into_output(&mut task.output()));
         let host = host::install(outer).expect("this call has installed it");
-        match (host.error, host.area) {
-            (Some(error), _) => Err(error),
-            (None, Some(area)) => Ok(area.bytes()),
-            (None, None) => Ok(host.output),
+        let output = match (host.error, host.area) {
+            (Some(error), _) => return Err(error),
+            (None, Some(area)) => area.bytes(),
+            (None, None) => host.output,
+        };
+        let mut written = WrittenInPlace { output, ..WrittenInPlace::default() };
+        for (name, area) in host.regions {
+            match name.as_str() {
+                "" => written.slice = area.bytes(),
+                _ => written.shared.push(area.bytes()),
+            }
         }
+        Ok(written)
     }
+}
+
+/// What a task for a test has written; made by [`TestTask::run_in_place`].
+#[derive(Clone, Debug, Default)]
+pub struct WrittenInPlace {
+    /// The result.
+    pub output: Vec<u8>,
+    /// The bytes of its slice.
+    pub slice: Vec<u8>,
+    /// The bytes of the shared areas, in order.
+    pub shared: Vec<Vec<u8>>,
 }
 
 impl std::fmt::Debug for TestTask {

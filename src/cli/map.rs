@@ -22,6 +22,7 @@ use super::interrupt::Interrupted;
 use super::items::{ItemArgs, Items};
 use super::options::{self, LimitArgs, SandboxArgs, TaskArgs, WorkerArgs};
 use super::print::STDOUT;
+use super::regions::RegionArgs;
 use super::results::ResultCacheArgs;
 use super::resume::LoggedItems;
 use super::usage;
@@ -45,6 +46,8 @@ pub struct MapArgs {
     cache: ResultCacheArgs,
     #[command(flatten)]
     workers: WorkerArgs,
+    #[command(flatten)]
+    regions: RegionArgs,
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
@@ -118,6 +121,7 @@ impl MapArgs {
     pub fn execute(self, shared_options: Vec<OsString>, early: Option<EarlyWorker>) -> anyhow::Result<ExitCode> {
         // Whatever is quickly checked comes before a compilation that may take a while.
         let inputs = self.task.open_inputs()?;
+        let regions = self.regions.open()?;
         let items = self.items.open(self.limits.longest_argument()?)?;
         let log = match self.watching.dry_run {
             true => self.failure.open_log_to_look()?,
@@ -136,6 +140,7 @@ impl MapArgs {
         let mut words = words_of_run(&self.module, job.call.as_deref().filter(|_| is_chosen), shared_options);
         job.argv = self.argv;
         job.inputs = inputs;
+        regions.apply(&mut job);
         job.instances = self.workers.instances();
         self.grants.grant(&mut job)?;
         self.failure.apply(&mut job);
@@ -159,11 +164,11 @@ impl MapArgs {
         let (total, failure) = (items.total(), items.failure());
         let (items, log) = match log {
             Some((log, earlier)) => {
-                if earlier.is_some() && !job.grants.are_pure() {
+                if earlier.is_some() && !(job.grants.are_pure() && job.shared.is_empty()) {
                     line_to_stderr(IMPURE);
                 }
                 let keys = TaskKeys::new(&job, self.results.reduce.as_deref())?;
-                (LoggedItems::new(items, keys, &log, earlier)?, Some(log))
+                (LoggedItems::new(items, keys, &log, earlier, job.out.as_ref())?, Some(log))
             }
             None => (LoggedItems::without_log(items), None),
         };
@@ -236,7 +241,7 @@ fn words_of_run(module: &Path, chosen: Option<&str>, shared_options: Vec<OsStrin
 
 /// Said where an earlier result need not be what a task would give now.
 const IMPURE: &str = "wrun: warning: results in the joblog are taken as they are, although tasks may see other files in --dir, \
-                      another time or other random numbers now";
+                      other bytes in --shared, another time or other random numbers now";
 
 /// Checks what is known of the arguments before the first task starts.
 fn check_entry(module: &Module, entry: &Entry, has_words: bool, items: &Items) -> anyhow::Result<()> {

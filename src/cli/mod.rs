@@ -17,6 +17,7 @@ mod map;
 mod options;
 mod parse;
 mod print;
+mod regions;
 mod report;
 mod rerun;
 mod results;

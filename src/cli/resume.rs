@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 use wrun::job::Finished;
-use wrun::{Output, Source, Status, Task, TaskError, TaskKey, TaskKeys, TaskStats, TaskUsage, Waker};
+use wrun::{Output, OutputFile, Source, Status, Task, TaskError, TaskKey, TaskKeys, TaskStats, TaskUsage, Waker};
 
 use super::items::Items;
 use crate::report::{BEGINNING, Begun, JobLog, Kind, Name};
@@ -209,6 +209,8 @@ struct Log {
     keys: TaskKeys,
     begun: Begun,
     taken: u64,
+    /// Bytes of a slice, and of the file with them when the run began.
+    slices: Option<(u64, u64)>,
     earlier: Option<(Resume, Earlier, File)>,
 }
 
@@ -218,7 +220,7 @@ impl LoggedItems {
         LoggedItems { items, log: None }
     }
 
-    /// Items of a run that writes `log`, and where it is resumed, of `earlier` ones.
+    /// Items of a run that writes `log`, and where it is resumed, of `earlier` ones. Those whose slice of `out` is not there run again.
     ///
     /// # Errors
     ///
@@ -228,6 +230,7 @@ impl LoggedItems {
         keys: TaskKeys,
         log: &JobLog,
         earlier: Option<(Resume, Earlier)>,
+        out: Option<&OutputFile>,
     ) -> anyhow::Result<LoggedItems> {
         let (file, name) = log.file();
         let earlier = match earlier {
@@ -237,7 +240,11 @@ impl LoggedItems {
             }
             None => None,
         };
-        Ok(LoggedItems { items, log: Some(Log { keys, begun: log.begun(), taken: 0, earlier }) })
+        let slices = match out {
+            Some(out) => Some((out.slice_bytes(), out.file().metadata().context("--out")?.len())),
+            None => None,
+        };
+        Ok(LoggedItems { items, log: Some(Log { keys, begun: log.begun(), taken: 0, slices, earlier }) })
     }
 }
 
@@ -258,12 +265,14 @@ impl Log {
         let index = self.taken;
         self.taken += 1;
         // A task whose input cannot be read says so itself.
-        let key = self.keys.of(&task).ok();
+        let key = self.keys.at(index, &task).ok();
         let mut replaces = None;
         if let (Some(key), Some((resume, earlier, file))) = (key, &mut self.earlier)
             && let Some(place) = earlier.take(key)
         {
+            let is_written = self.slices.is_none_or(|(bytes, len)| (index + 1).saturating_mul(bytes) <= len);
             let stands = match place.kind {
+                _ if !is_written => false,
                 Kind::Passed => true,
                 Kind::Failed => *resume == Resume::AllDone,
                 Kind::Unfinished => false,

@@ -19,6 +19,7 @@ use super::grants::GrantArgs;
 use super::options::{self, BackendArgs, LimitArgs, SandboxArgs, TaskArgs};
 use super::parse::{self, ItemFile};
 use super::print::written;
+use super::regions::RegionArgs;
 use super::results::ResultCacheArgs;
 use super::usage;
 use crate::report::{self, Form, ProgressMode, Results, Screen, line_to_stderr};
@@ -54,6 +55,9 @@ pub struct RunArgs {
 
     #[command(flatten)]
     cache: ResultCacheArgs,
+
+    #[command(flatten)]
+    regions: RegionArgs,
 
     #[command(flatten)]
     limits: LimitArgs,
@@ -110,6 +114,7 @@ impl RunArgs {
     /// Runs the task; gives the program's own exit code, or the documented one.
     pub fn execute(self, early: Option<EarlyWorker>) -> anyhow::Result<ExitCode> {
         let inputs = self.task.open_inputs()?;
+        let regions = self.regions.open()?;
         let sandbox = self.sandbox.sandbox();
         let module = options::load_to_run(&self.module, &self.compiler, &self.limits, sandbox, ProgressMode::Auto)?;
         let entry = module.entry(self.task.call.as_deref(), None)?;
@@ -124,6 +129,7 @@ impl RunArgs {
         }
         let mut job = Job::new(&module).call(entry.name()).limits(self.limits.limits());
         job.inputs = inputs;
+        regions.apply(&mut job);
         self.grants.grant(&mut job)?;
         let core_dumps = self.core_dumps.open(&job.grants)?;
         job.core_dumps = core_dumps.is_some();

@@ -9,12 +9,13 @@ use wasmtime::{Caller, Extern, Linker, Memory, Result, bail, format_err};
 use wrun_abi::import;
 
 use super::engine::MAX_TABLE_ELEMENTS;
-use super::file_range::FileRange;
+use super::file_range::{Access, FileRange};
 use super::files::GuestInput;
+use super::job::LoadedJob;
 use super::limits::Usage;
 use super::state::State;
 use super::window::{self, MapError, Recorded, WASM_PAGE};
-use crate::ipc::wire::{InputFault, InputFaultKind, WindowBytes};
+use crate::ipc::wire::{InputFault, InputFaultKind, InputRange, Mapped, WindowBytes};
 use crate::sys::memory_file;
 
 type Guest<'a> = Caller<'a, Box<State>>;
@@ -62,17 +63,15 @@ pub(super) fn add_to_linker(linker: &mut Linker<Box<State>>) -> Result<()> {
     linker.func_wrap(m, import::INPUT_COUNT, |guest: Guest<'_>| guest.data().input_count() as u32)?;
     linker.func_wrap(m, import::INPUT_FIND, input_find)?;
     linker.func_wrap(m, import::INPUT_LEN, input_len)?;
+    linker.func_wrap(m, import::INPUT_WRITABLE, |guest: Guest<'_>| u32::from(guest.data().job.spec.copy_on_write))?;
     linker.func_wrap(m, import::INPUT_MAP, input_map)?;
     linker.func_wrap(m, import::INPUT_UNMAP, input_unmap)?;
     linker.func_wrap(m, import::OUTPUT_WRITE, output_write)?;
     linker.func_wrap(m, import::OUTPUT_MAP, output_map)?;
-    linker.func_wrap(m, import::REGION_COUNT, |_: Guest<'_>| 0u32)?;
-    linker.func_wrap(m, import::REGION_LEN, |_: Guest<'_>, index: u32| -> Result<u64> {
-        bail!("region_len({index}): this job has no regions")
-    })?;
-    linker.func_wrap(m, import::REGION_MAP, |_: Guest<'_>, index: u32, offset: u64, len: u32| -> Result<u32> {
-        bail!("region_map({index}, {offset}, {len}): this job has no regions")
-    })?;
+    linker.func_wrap(m, import::REGION_COUNT, |guest: Guest<'_>| guest.data().region_count() as u32)?;
+    linker.func_wrap(m, import::REGION_FIND, region_find)?;
+    linker.func_wrap(m, import::REGION_LEN, region_len)?;
+    linker.func_wrap(m, import::REGION_MAP, region_map)?;
     linker.func_wrap(m, import::FAIL, fail)?;
     linker.func_wrap(m, import::LOG, log)?;
     Ok(())
@@ -90,12 +89,29 @@ fn arg_read(mut guest: Guest<'_>, dst: u32) -> Result<()> {
 }
 
 fn input_find(mut guest: Guest<'_>, name: u32, len: u32) -> Result<i32> {
+    let found = find(&mut guest, "input_find", (name, len), |job| &job.spec.inputs)?;
+    Ok(found.map_or(wrun_abi::NOT_FOUND, |index| (guest.data().own_inputs.len() + index) as i32))
+}
+
+fn region_find(mut guest: Guest<'_>, name: u32, len: u32) -> Result<i32> {
+    let found = find(&mut guest, "region_find", (name, len), |job| &job.spec.areas)?;
+    if len == 0 && guest.data().slice.is_some() {
+        return Ok(wrun_abi::SLICE as i32);
+    }
+    Ok(found.map_or(wrun_abi::NOT_FOUND, |index| (usize::from(guest.data().slice.is_some()) + index) as i32))
+}
+
+/// Looks a name in memory up in a list of the job's.
+fn find(
+    guest: &mut Guest<'_>,
+    call: &str,
+    (name, len): (u32, u32),
+    list: impl Fn(&LoadedJob) -> &[(String, InputRange)],
+) -> Result<Option<usize>> {
     // One byte more than the longest name is enough to differ from all.
-    let longest = guest.data().job.spec.inputs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let wanted = copy(&mut guest, "input_find", format_args!("{name:#x}, {len}"), (name, len), longest + 1)?;
-    let state = guest.data();
-    let shared = state.job.spec.inputs.iter().position(|(name, _)| name.as_bytes() == wanted);
-    Ok(shared.map_or(wrun_abi::NOT_FOUND, |index| (state.own_inputs.len() + index) as i32))
+    let longest = list(&guest.data().job).iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let wanted = copy(guest, call, format_args!("{name:#x}, {len}"), (name, len), longest + 1)?;
+    Ok(list(&guest.data().job).iter().position(|(name, _)| name.as_bytes() == wanted))
 }
 
 fn input_len(guest: Guest<'_>, index: u32) -> Result<u64> {
@@ -113,30 +129,64 @@ fn no_such_input(state: &State) -> String {
 }
 
 fn input_map(mut guest: Guest<'_>, index: u32, offset: u64, len: u32) -> Result<u32> {
-    let state = guest.data_mut();
-    let Some(input) = state.input(index as usize) else {
-        bail!("input_map({index}, {offset}, {len}): {}", no_such_input(state))
+    let Some(input) = guest.data().input(index as usize) else {
+        bail!("input_map({index}, {offset}, {len}): {}", no_such_input(guest.data()))
     };
     if offset.checked_add(u64::from(len)).is_none_or(|end| end > input.len) {
         bail!("input_map({index}, {offset}, {len}): the input has {} bytes", input.len)
     }
+    let input = input.clone();
+    map(&mut guest, "input_map", Mapped::Input(index), &input, (offset, len))
+}
+
+fn region_len(guest: Guest<'_>, index: u32) -> Result<u64> {
+    match guest.data().region(index as usize) {
+        Some(region) => Ok(region.len),
+        None => bail!("region_len({index}): {}", no_such_region(guest.data())),
+    }
+}
+
+fn no_such_region(state: &State) -> String {
+    match state.region_count() {
+        0 => "this task has no regions: use --out or --shared".into(),
+        count => format!("this task has {count} regions, counted from 0"),
+    }
+}
+
+fn region_map(mut guest: Guest<'_>, index: u32, offset: u64, len: u32) -> Result<u32> {
+    let Some(region) = guest.data().region(index as usize) else {
+        bail!("region_map({index}, {offset}, {len}): {}", no_such_region(guest.data()))
+    };
+    if offset.checked_add(u64::from(len)).is_none_or(|end| end > region.len) {
+        bail!("region_map({index}, {offset}, {len}): the region has {} bytes", region.len)
+    }
+    let region = region.clone();
+    map(&mut guest, "region_map", Mapped::Region(index), &region, (offset, len))
+}
+
+/// Maps a range that lies within `whole`, and gives its address.
+fn map(guest: &mut Guest<'_>, call: &str, of: Mapped, whole: &GuestInput, (offset, len): (u64, u32)) -> Result<u32> {
     if len == 0 {
         return Ok(EMPTY_WINDOW);
     }
-    let GuestInput { file, offset: start, .. } = input.clone();
-    if let Some((address, private_bytes)) = state.windows.find(index, offset, len as usize) {
+    let state = guest.data_mut();
+    let access = state.access(of);
+    // Each copy that may be written is by itself.
+    if access != Access::CopyOnWrite
+        && let Some((address, private_bytes)) = state.windows.find(of, offset, len as usize)
+    {
         return count_window(state, private_bytes).map(|()| address as u32);
     }
-    let range = FileRange { file: &file, offset: start + offset, len: len as usize, input: index, view_offset: offset };
-    let windows = &mut guest.data_mut().windows;
-    if windows.count() >= MAX_WINDOWS && !windows.free_unused() {
+    let GuestInput { file, offset: start, .. } = whole;
+    let range = FileRange { file, offset: start + offset, len: len as usize, of, view_offset: offset, access };
+    if state.windows.count() >= MAX_WINDOWS && !state.windows.free_unused() {
         let message = format!("it has {MAX_WINDOWS} windows at a time, which is the limit; give some back");
         return Err(Stop::Limit(message).into());
     }
-    count_window(guest.data_mut(), range.private_bytes())?;
-    let memory = memory(&mut guest, "input_map")?;
-    let wanted = range.area_len_at(window::next_start(&guest, memory));
-    let area = area(&mut guest, "input_map", wanted, range.area_len())?;
+    count_window(state, range.private_bytes())?;
+    let memory = memory(guest, call)?;
+    let wanted = range.area_len_at(window::next_start(guest, memory));
+    let area = area(guest, call, wanted, range.area_len())?;
     let state = guest.data_mut();
     match state.windows.map(area, &range) {
         Ok(address) => {
@@ -145,11 +195,13 @@ fn input_map(mut guest: Guest<'_>, index: u32, offset: u64, len: u32) -> Result<
             state.window_bytes.copied = state.window_bytes.copied.saturating_add(copied);
             Ok(address as u32)
         }
-        Err(MapError::Truncated) => Err(input_changed(index, &file)),
+        Err(MapError::Truncated) => Err(file_changed(of, file)),
         Err(MapError::Unreadable { offset }) => {
-            Err(Stop::Input(InputFault { input: index, kind: InputFaultKind::Unreadable { offset } }).into())
+            Err(Stop::Input(InputFault { of, kind: InputFaultKind::Unreadable { offset } }).into())
         }
-        Err(MapError::System(error)) => Err(Stop::Limit(format!("cannot map {len} bytes of an input: {error}")).into()),
+        Err(MapError::System(error)) => {
+            Err(Stop::Limit(format!("{call}: {len} bytes cannot be mapped: {error}")).into())
+        }
     }
 }
 
@@ -161,20 +213,20 @@ fn count_window(state: &mut State, private_bytes: u64) -> Result<()> {
     }
 }
 
-/// The fault of an input whose file is too short now for a range that the task has seen up to `end` of its view. Behind the end of a file,
+/// The fault of a file that is too short now for a range that the task has seen up to `end` of its view. Behind the end of a file,
 /// but in its last page, a mapping reads as zeros without any fault.
-pub(super) fn truncated(state: &State, (input, end): (u32, u64)) -> Option<InputFault> {
-    let range = state.input(input as usize)?;
+pub(super) fn truncated(state: &State, (of, end): (Mapped, u64)) -> Option<InputFault> {
+    let range = state.mapped(of)?;
     if range.immutable {
         return None;
     }
     let file_len = memory_file::len(&range.file).unwrap_or(0);
-    (file_len < range.offset + end).then_some(InputFault { input, kind: InputFaultKind::Truncated { file_len } })
+    (file_len < range.offset + end).then_some(InputFault { of, kind: InputFaultKind::Truncated { file_len } })
 }
 
-fn input_changed(input: u32, file: &File) -> wasmtime::Error {
+fn file_changed(of: Mapped, file: &File) -> wasmtime::Error {
     let file_len = memory_file::len(file).unwrap_or(0);
-    Stop::Input(InputFault { input, kind: InputFaultKind::Truncated { file_len } }).into()
+    Stop::Input(InputFault { of, kind: InputFaultKind::Truncated { file_len } }).into()
 }
 
 /// Takes `wanted` bytes of linear memory out of the guest's use, or `len` where there are not so many: from those that were in
@@ -317,18 +369,18 @@ fn range(memory_len: usize, address: u32, len: usize) -> Option<std::ops::Range<
 
 /// The end that a recorded fault means for its task; `None` where it is the guest's own mistake, a trap.
 pub(super) fn fault_stop(state: &State, recorded: Recorded) -> Option<InputFault> {
-    let (input, kind) = match recorded {
+    let (of, kind) = match recorded {
         Recorded::Unmapped { .. } | Recorded::NoMemory => return None,
-        Recorded::Write { input, offset } => (input, InputFaultKind::Write { offset }),
-        Recorded::NoPage { input, offset } => {
-            let truncated = state.input(input as usize).and_then(|range| {
+        Recorded::Write { of, offset } => (of, InputFaultKind::Write { offset }),
+        Recorded::NoPage { of, offset } => {
+            let truncated = state.mapped(of).and_then(|range| {
                 let file_len = memory_file::len(&range.file).ok()?;
                 (file_len < range.offset + range.len).then_some(InputFaultKind::Truncated { file_len })
             });
-            (input, truncated.unwrap_or(InputFaultKind::Unreadable { offset }))
+            (of, truncated.unwrap_or(InputFaultKind::Unreadable { offset }))
         }
     };
-    Some(InputFault { input, kind })
+    Some(InputFault { of, kind })
 }
 
 /// The text for a task that was refused memory; `None` where it was not.

@@ -1,10 +1,18 @@
 //! Which part of a window is mapped and which is copied.
+//!
+//! | access | pages of the file | pages of the task's own |
+//! |---|---|---|
+//! | read-only | whole pages of the range | copies of partly covered ones |
+//! | copy on write | the same, until they are written | the same, and each page that was written |
+//! | area | all that the range touches | none |
+//! | slice | those whole in the *slice*, whatever the range | the slice's first and last one, where others have bytes in them |
 
 use std::fs::File;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::window::WASM_PAGE;
-use crate::ipc::wire::WindowBytes;
+use crate::ipc::wire::{Mapped, WindowBytes};
 use crate::sys::window::page_size;
 
 /// What one entry of a page table maps at a time, where memory and file agree modulo it and the page cache holds the
@@ -18,13 +26,27 @@ const LARGE_WINDOW: usize = 8 << 20;
 /// A range of a file, for a window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FileRange<'a> {
-    pub file: &'a File,
+    pub file: &'a Arc<File>,
     /// In the file.
     pub offset: u64,
     pub len: usize,
-    /// The input's index and the offset in the task's view, for messages and look-up.
-    pub input: u32,
+    /// What the task calls it, and the offset in its view, for messages and look-up.
+    pub of: Mapped,
     pub view_offset: u64,
+    pub access: Access,
+}
+
+/// What a task may do in a window, and who sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// It reads.
+    ReadOnly,
+    /// It writes to copies of its own.
+    CopyOnWrite,
+    /// All tasks write.
+    Area,
+    /// It alone writes to these bytes of the file.
+    Slice { start: u64, end: u64 },
 }
 
 impl FileRange<'_> {
@@ -39,10 +61,13 @@ impl FileRange<'_> {
         (self.skew_at(start, usize::MAX) + self.len).next_multiple_of(WASM_PAGE)
     }
 
-    /// Bytes of a window's area that are no pages of the file: those that are copied.
+    /// Bytes of a window's area that are, or become when they are written, memory of the task's own.
     pub fn private_bytes(&self) -> u64 {
-        let skew = self.skew();
-        ((skew + self.len).next_multiple_of(page_size()) - self.interior(skew).len()) as u64
+        let pages = self.pages(self.skew());
+        match self.access {
+            Access::CopyOnWrite => pages.len() as u64,
+            _ => (pages.len() - self.interior(self.skew()).len()) as u64,
+        }
     }
 
     /// Which of its bytes a window maps and which it copies.
@@ -51,12 +76,35 @@ impl FileRange<'_> {
         WindowBytes { mapped, copied: self.len as u64 - mapped }
     }
 
-    /// The whole pages that are mapped, relative to the start of an area in which the range begins at `skew`.
+    /// All pages that hold bytes of the range, relative to the start of an area in which it begins at `skew`.
+    pub fn pages(&self, skew: usize) -> Range<usize> {
+        let page = page_size();
+        skew - skew % page..(skew + self.len).next_multiple_of(page)
+    }
+
+    /// Those that are mapped from the file.
     pub fn interior(&self, skew: usize) -> Range<usize> {
         let page = page_size();
-        let (start, end) = (skew.next_multiple_of(page), skew + self.len);
-        let end = end - end % page;
+        let pages = self.pages(skew);
+        let (start, end) = match self.access {
+            Access::ReadOnly | Access::CopyOnWrite => {
+                let end = skew + self.len;
+                (skew.next_multiple_of(page), end - end % page)
+            }
+            Access::Area => (pages.start, pages.end),
+            Access::Slice { start, end } => {
+                let page = page as u64;
+                let first = self.file_offset(skew, pages.start);
+                let in_area = |offset: u64| pages.start + offset.saturating_sub(first).min(pages.len() as u64) as usize;
+                (in_area(start.next_multiple_of(page)), in_area(end - end % page))
+            }
+        };
         start..end.max(start)
+    }
+
+    /// The offset in the file of what stands `at` bytes behind the start of the area; that is no earlier than [`FileRange::pages`].
+    pub fn file_offset(&self, skew: usize, at: usize) -> u64 {
+        (self.offset + at as u64).saturating_sub(skew as u64)
     }
 
     /// Bytes between the start of a page and the range's first byte.

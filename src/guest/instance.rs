@@ -19,7 +19,7 @@ use super::state::State;
 use super::symbols::Symbols;
 use super::wasi;
 use crate::Access;
-use crate::ipc::wire::{InputRange, JobSpec, MERGE, TaskSlot, WindowBytes, max_core_dump_bytes};
+use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, TaskSlot, WindowBytes, max_core_dump_bytes};
 use crate::job::Limits;
 
 /// Runs the tasks of a worker.
@@ -112,7 +112,7 @@ impl Guest {
         let mut live = kept.take().unwrap_or_else(|| Live::new(engine, job, spare.take()));
         let fuel = job.spec.fuel.unwrap_or(u64::MAX);
         let prepared = prepare(live.store.data_mut(), slot, payload, files);
-        let ended = fault::watch(&mut live.store, job.code.clone(), |store| {
+        let run = |store: &mut Store<Box<State>>| {
             prepared?;
             if job.spec.counts_fuel {
                 store.set_fuel(fuel)?;
@@ -128,6 +128,13 @@ impl Guest {
             };
             live.instance = Some(instance);
             call(slot.function, function, store, instance, &mut live.task)
+        };
+        let ended = fault::watch(&mut live.store, job.code.clone(), |store| {
+            let ended = run(store);
+            // Those of a task that failed, too: what becomes of them is not decided here.
+            let written = store.data_mut().windows.write_edges_back();
+            let refused = |error| Stop::Limit(format!("its slice cannot be written back: {error}")).into();
+            ended.and_then(|returned| written.map(|()| returned).map_err(refused))
         });
         let unharmed = ended.is_ok() && live.store.data().windows.recorded().is_none();
         result.clear();
@@ -192,9 +199,13 @@ impl Live {
 fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable) -> Result<(), Stop> {
     let (ranges, argument) = payload.split_at(slot.input_count as usize * InputRange::BYTES);
     state.index = slot.index;
-    state.merges = slot.function == MERGE;
+    state.merges = slot.function == REDUCE;
     state.own_inputs.clear();
     state.own_inputs.extend(ranges.chunks(InputRange::BYTES).map(|range| files.input(&InputRange::decode(range))));
+    state.slice = match (&state.job.spec.slices, slot.function) {
+        (Some(slices), MAP) => slices.range(slot.index).map(|range| files.input(&range)),
+        _ => None,
+    };
     state.failure = None;
     state.output_file = None;
     state.refused = None;

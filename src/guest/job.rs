@@ -22,6 +22,8 @@ pub(crate) struct LoadedJob {
     pub(super) spec: JobSpec,
     /// The inputs that all tasks share.
     pub(super) inputs: Vec<GuestInput>,
+    /// The areas that all tasks share.
+    pub(super) areas: Vec<GuestInput>,
     pub(super) pre: InstancePre<Box<State>>,
     pub(super) functions: Vec<Callable>,
     pub(super) initialize: Option<ModuleExport>,
@@ -91,6 +93,7 @@ impl LoadedJob {
             code: text.start as usize..text.end as usize,
             symbols,
             inputs: spec.inputs.iter().map(|(_, range)| files.input(range)).collect(),
+            areas: spec.areas.iter().map(|(_, range)| files.input(range)).collect(),
             stdio: stdio.map(|files| files.map(Arc::new)),
             preopens: spec
                 .directories
@@ -136,6 +139,9 @@ pub(super) mod for_tests {
             file_count: 0,
             functions: vec![],
             inputs: vec![],
+            copy_on_write: false,
+            slices: None,
+            areas: vec![],
             argv: None,
             fresh_instances: true,
             attached: false,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use wasmtime::Memory;
 
 use super::argument::GuestArgument;
+use super::file_range::Access;
 use super::files::GuestInput;
 use super::job::LoadedJob;
 use super::limits::Usage;
@@ -13,7 +14,7 @@ use super::refusals::Refused;
 use super::result::Log;
 use super::wasi::Wasi;
 use super::window::Windows;
-use crate::ipc::wire::WindowBytes;
+use crate::ipc::wire::{Mapped, WindowBytes};
 
 /// The data of a store.
 pub(super) struct State {
@@ -25,6 +26,8 @@ pub(super) struct State {
     pub own_inputs: Vec<GuestInput>,
     /// Whether the task merges results: then inputs that tasks share are not counted, and found by name alone.
     pub merges: bool,
+    /// The slice that this task alone may write; a merge has none.
+    pub slice: Option<GuestInput>,
     pub output: Vec<u8>,
     pub output_file: Option<(File, u64)>,
     /// The error message that the task set.
@@ -48,6 +51,7 @@ impl State {
             argument: GuestArgument::default(),
             own_inputs: Vec::new(),
             merges: false,
+            slice: None,
             output: Vec::new(),
             output_file: None,
             failure: None,
@@ -72,6 +76,39 @@ impl State {
         match index.checked_sub(self.own_inputs.len()) {
             None => self.own_inputs.get(index),
             Some(shared) => self.job.inputs.get(shared),
+        }
+    }
+
+    /// How many regions the task has.
+    pub fn region_count(&self) -> usize {
+        usize::from(self.slice.is_some()) + self.job.areas.len()
+    }
+
+    /// The region with that index.
+    pub fn region(&self, index: usize) -> Option<&GuestInput> {
+        match (&self.slice, index.checked_sub(usize::from(self.slice.is_some()))) {
+            (slice, None) => slice.as_ref(),
+            (_, Some(area)) => self.job.areas.get(area),
+        }
+    }
+
+    /// The range of a file behind what a window shows.
+    pub fn mapped(&self, of: Mapped) -> Option<&GuestInput> {
+        match of {
+            Mapped::Input(index) => self.input(index as usize),
+            Mapped::Region(index) => self.region(index as usize),
+        }
+    }
+
+    /// What the task may do in windows on that.
+    pub fn access(&self, of: Mapped) -> Access {
+        match (of, &self.slice) {
+            (Mapped::Input(_), _) if self.job.spec.copy_on_write => Access::CopyOnWrite,
+            (Mapped::Input(_), _) => Access::ReadOnly,
+            (Mapped::Region(wrun_abi::SLICE), Some(GuestInput { offset, len, .. })) => {
+                Access::Slice { start: *offset, end: offset + len }
+            }
+            (Mapped::Region(_), _) => Access::Area,
         }
     }
 

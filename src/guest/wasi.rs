@@ -26,7 +26,7 @@ use super::abi::Stop;
 use super::files::GuestInput;
 use super::state::State;
 use crate::Access;
-use crate::ipc::wire::{InputFault, InputFaultKind};
+use crate::ipc::wire::{InputFault, InputFaultKind, Mapped};
 use crate::sys::memory_file;
 
 /// A task's WASI context and what it wrote.
@@ -258,7 +258,7 @@ impl InputStream for InputReader {
         let left = self.input.len - position;
         let mut buffer = vec![0; size.min(WRITE_BYTES).min(usize::try_from(left).unwrap_or(usize::MAX))];
         // It is the task's first input.
-        let fault = |kind| StreamError::Trap(Stop::Input(InputFault { input: 0, kind }).into());
+        let fault = |kind| StreamError::Trap(Stop::Input(InputFault { of: Mapped::Input(0), kind }).into());
         match self.input.file.read_at(&mut buffer, self.input.offset + position) {
             Ok(0) if left > 0 => {
                 let file_len = memory_file::len(&self.input.file).unwrap_or(0);

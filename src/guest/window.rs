@@ -33,6 +33,8 @@
 //! WASI call), that code cannot be unwound: it gets a private scratch page, to finish on.
 #![expect(unsafe_code, reason = "maps files over guest memory")]
 
+mod edges;
+
 use std::cell::Cell;
 use std::io;
 use std::ops::Range;
@@ -40,8 +42,10 @@ use std::os::fd::AsFd;
 
 use wasmtime::{Caller, Memory};
 
-use super::file_range::FileRange;
+use self::edges::Edges;
+use super::file_range::{Access, FileRange};
 use super::state::State;
+use crate::ipc::wire::Mapped;
 use crate::sys::fault::{Fault, FaultKind};
 use crate::sys::window as memory;
 
@@ -61,6 +65,7 @@ pub(super) struct Windows {
     /// Host addresses of scratch pages (of a wasm page's size), the oldest at `scratch_next`; 0 for none.
     scratch: [Cell<usize>; SCRATCH_PAGES],
     scratch_next: Cell<usize>,
+    edges: Edges,
 }
 
 /// Whole wasm pages taken out of the guest's own use.
@@ -76,7 +81,7 @@ struct Area {
 enum Content {
     /// Nothing: every access faults. Reused for later windows.
     Free,
-    /// A range of an input.
+    /// A range of an input or a region.
     Window(Window),
     /// The task's result, writable.
     Output,
@@ -84,9 +89,11 @@ enum Content {
 
 #[derive(Debug)]
 struct Window {
-    input: u32,
-    /// Offset in the task's view of the input.
+    of: Mapped,
+    /// Offset in the task's view of that.
     offset: u64,
+    /// Whether it can be written.
+    writable: bool,
     len: usize,
     /// Offset of the first byte in the linear memory.
     address: usize,
@@ -97,9 +104,9 @@ struct Window {
 }
 
 impl Window {
-    /// Its input, and the end of its range in the task's view.
-    fn end(&self) -> (u32, u64) {
-        (self.input, self.offset + self.len as u64)
+    /// What it shows, and the end of its range in the task's view.
+    fn end(&self) -> (Mapped, u64) {
+        (self.of, self.offset + self.len as u64)
     }
 }
 
@@ -107,9 +114,9 @@ impl Window {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Recorded {
     /// A write to a window, at this offset of the task's view.
-    Write { input: u32, offset: u64 },
+    Write { of: Mapped, offset: u64 },
     /// A page of the file is not there (any more).
-    NoPage { input: u32, offset: u64 },
+    NoPage { of: Mapped, offset: u64 },
     /// The system had no memory for a page of the result.
     NoMemory,
     /// An access to memory of a window that was given back.
@@ -139,6 +146,7 @@ impl Windows {
             recorded: Cell::new(None),
             scratch: Default::default(),
             scratch_next: Cell::new(0),
+            edges: Edges::default(),
         }
     }
 
@@ -146,18 +154,19 @@ impl Windows {
     pub fn begin_task(&mut self, own_inputs: u32) {
         // What is there stayed from the last task, and is shared.
         for area in &mut self.areas {
-            if let Content::Window(window) = &mut area.content {
-                window.input = window.input - self.first_shared + own_inputs;
+            if let Content::Window(Window { of: Mapped::Input(input), .. }) = &mut area.content {
+                *input = *input - self.first_shared + own_inputs;
             }
         }
         self.first_shared = own_inputs;
+        self.edges.forget();
     }
 
     /// The address of a window on the same range, and the bytes of its own memory that the task had not been counted for;
     /// counts one more use of it.
-    pub fn find(&mut self, input: u32, offset: u64, len: usize) -> Option<(usize, u64)> {
+    pub fn find(&mut self, of: Mapped, offset: u64, len: usize) -> Option<(usize, u64)> {
         self.areas.iter_mut().find_map(|area| match &mut area.content {
-            Content::Window(window) if (window.input, window.offset, window.len) == (input, offset, len) => {
+            Content::Window(window) if (window.of, window.offset, window.len) == (of, offset, len) => {
                 window.uses += 1;
                 Some((window.address, if window.uses == 1 { window.private_bytes } else { 0 }))
             }
@@ -185,30 +194,48 @@ impl Windows {
         let Area { start, len: area_len, .. } = self.areas[index];
         let skew = range.skew_at(start, area_len);
         let end = skew + range.len;
-        let interior = range.interior(skew);
-        // What stands before and behind the pages that are mapped, relative to the area's start.
-        let (edges, own) = match interior.is_empty() {
-            true => ([skew..end, end..end], [0..area_len, area_len..area_len]),
-            false => ([skew..interior.start, interior.end..end], [0..interior.start, interior.end..area_len]),
-        };
-        for edge in edges {
-            self.copy_edge(start, skew, edge, range)?;
+        let (pages, interior) = (range.pages(skew), range.interior(skew));
+        if let Access::Slice { .. } = range.access {
+            self.map_edges(start, skew, range)?;
+        } else if interior.is_empty() {
+            self.copy_edge(start, skew, skew..end, range)?;
+        } else {
+            self.copy_edge(start, skew, skew..interior.start.max(skew), range)?;
+            self.copy_edge(start, skew, interior.end.min(end)..end, range)?;
         }
         let host = self.host(start);
         if !interior.is_empty() {
-            let file_offset = range.offset + (interior.start - skew) as u64;
+            let (file, len) = (range.file, interior.len());
+            let file_offset = range.file_offset(skew, interior.start);
             // SAFETY: whole pages of this area, which is memory of a guest that is not running now.
-            unsafe { memory::map_file(host.add(interior.start), interior.len(), range.file, file_offset) }
-                .map_err(MapError::System)?;
+            let mapped = unsafe {
+                let at = host.add(interior.start);
+                match range.access {
+                    Access::ReadOnly => memory::map_file(at, len, file, file_offset),
+                    Access::CopyOnWrite => memory::map_file_private(at, len, file, file_offset),
+                    Access::Area | Access::Slice { .. } => memory::map_file_writable(at, len, file, file_offset),
+                }
+            };
+            mapped.map_err(MapError::System)?;
         }
-        for own in own {
-            if !own.is_empty() {
+        // What stands before and behind the pages that may be written, relative to the area's start.
+        let writable = match range.access {
+            Access::ReadOnly => interior,
+            _ => pages,
+        };
+        let protected = match writable.is_empty() {
+            true => [0..area_len, area_len..area_len],
+            false => [0..writable.start, writable.end..area_len],
+        };
+        for part in protected {
+            if !part.is_empty() {
                 // SAFETY: as above.
-                unsafe { memory::protect_read_only(host.add(own.start), own.len()) }.map_err(MapError::System)?;
+                unsafe { memory::protect_read_only(host.add(part.start), part.len()) }.map_err(MapError::System)?;
             }
         }
         let window = Window {
-            input: range.input,
+            of: range.of,
+            writable: range.access != Access::ReadOnly,
             offset: range.view_offset,
             len: range.len,
             address: start + skew,
@@ -238,7 +265,7 @@ impl Windows {
         let host = self.host(start);
         let mapped = len.next_multiple_of(memory::page_size());
         // SAFETY: whole pages of this area, which is memory of a guest that is not running now.
-        unsafe { memory::map_file_writable(host, mapped, file)? };
+        unsafe { memory::map_file_writable(host, mapped, file, 0)? };
         if mapped < area_len {
             // SAFETY: as above.
             unsafe { memory::protect_read_only(host.add(mapped), area_len - mapped)? };
@@ -291,7 +318,7 @@ impl Windows {
         let first_shared = self.first_shared;
         self.free_where(|content| match content {
             Content::Free => false,
-            Content::Window(window) => window.input < first_shared || window.uses == 0,
+            Content::Window(window) => window.writable || window.uses == 0 || window.of < Mapped::Input(first_shared),
             Content::Output => true,
         });
         for area in &mut self.areas {
@@ -350,6 +377,11 @@ impl Windows {
     /// Notes a fault, if it is in an area. The first one decides the task's outcome. Async-signal-safe: it reads plain data
     /// and sets a cell.
     pub(super) fn note(&self, fault: &Fault) -> bool {
+        if self.edges.holds(fault.address) {
+            let of = Mapped::Region(wrun_abi::SLICE);
+            self.recorded.set(self.recorded.get().or(Some(Recorded::NoPage { of, offset: 0 })));
+            return true;
+        }
         let Some(offset) = fault.address.checked_sub(self.base) else { return false };
         let within = |area: &&Area| (area.start..area.start + area.len).contains(&offset);
         let Some(area) = self.areas.iter().find(within) else { return false };
@@ -358,8 +390,9 @@ impl Windows {
                 Content::Window(window) if window.uses > 0 => {
                     let in_view = window.offset + offset.saturating_sub(window.address) as u64;
                     match fault.kind {
-                        FaultKind::Protection => Recorded::Write { input: window.input, offset: in_view },
-                        FaultKind::NoPage => Recorded::NoPage { input: window.input, offset: in_view },
+                        FaultKind::NoPage => Recorded::NoPage { of: window.of, offset: in_view },
+                        FaultKind::Protection if window.writable => Recorded::Unmapped { address: offset as u64 },
+                        FaultKind::Protection => Recorded::Write { of: window.of, offset: in_view },
                     }
                 }
                 Content::Output if fault.kind == FaultKind::NoPage => Recorded::NoMemory,
@@ -372,6 +405,9 @@ impl Windows {
     /// Puts private memory where a fault in an area was, so that the access can be tried again; the oldest such page
     /// goes, so that a `memory.fill` of 4 GiB takes no more than a few. Async-signal-safe: it sets cells and maps memory.
     pub(super) fn scratch(&self, fault: &Fault) -> bool {
+        if self.edges.holds(fault.address) {
+            return self.edges.scratch();
+        }
         let next = self.scratch_next.get();
         let oldest = self.scratch[next].get();
         if oldest != 0 {
@@ -387,16 +423,17 @@ impl Windows {
         unsafe { memory::map_zeros(page, WASM_PAGE) }.is_ok()
     }
 
-    /// For each window of the task, its input and the end of its range in the task's view.
-    pub fn ends(&self) -> impl Iterator<Item = (u32, u64)> {
-        self.areas.iter().filter_map(|area| match &area.content {
+    /// For each window of the task, what it shows and the end of its range in the task's view.
+    pub fn ends(&self) -> impl Iterator<Item = (Mapped, u64)> {
+        let windows = self.areas.iter().filter_map(|area| match &area.content {
             Content::Window(window) if window.uses > 0 => Some(window.end()),
             _ => None,
-        })
+        });
+        windows.chain(self.edges.end().map(|end| (Mapped::Region(wrun_abi::SLICE), end)))
     }
 
-    /// The input and the end of the range of the window at `address`.
-    pub fn end_of(&self, address: usize) -> Option<(u32, u64)> {
+    /// What the window at `address` shows, and the end of its range.
+    pub fn end_of(&self, address: usize) -> Option<(Mapped, u64)> {
         self.areas.iter().find_map(|area| match &area.content {
             Content::Window(window) if window.address == address && window.uses > 0 => Some(window.end()),
             _ => None,

@@ -179,7 +179,7 @@ impl Input {
 }
 
 /// Refuses whatever is no regular file, saying what it is and what to give instead.
-fn must_be_regular(metadata: &Metadata) -> io::Result<()> {
+pub(crate) fn must_be_regular(metadata: &Metadata) -> io::Result<()> {
     let kind: FileType = metadata.file_type();
     let (error, what) = if kind.is_file() {
         return Ok(());

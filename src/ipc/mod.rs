@@ -1,6 +1,7 @@
 //! How a pool and its workers talk; README.md beside this file explains the protocol.
 
 pub mod channel;
+mod fault;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod place;

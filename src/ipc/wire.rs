@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use super::fault::{InputFault, InputFaultKind, Mapped};
 use crate::module::Entry;
 use crate::sandbox::{Access, Missing, Sandbox};
 use crate::status::Status;
@@ -14,6 +15,11 @@ pub const TASK_SLOT_WORDS: usize = 8;
 
 /// Words of a completion's slot.
 pub const DONE_SLOT_WORDS: usize = 11;
+
+/// The function of a job's own tasks, by its index in the job.
+pub const MAP: u32 = 0;
+/// The function that merges results, which alone its tasks see as inputs by position.
+pub const REDUCE: u32 = 1;
 
 /// A task, as its slot carries it. Its payload is `input_count` records of [`InputRange`], then the argument or, for one that is
 /// in a file, a record of that.
@@ -33,12 +39,9 @@ pub struct TaskSlot {
     pub argument_is_file: bool,
     /// Control messages that must have been handled before.
     pub after: u32,
-    /// Which of the job's functions to call; [`MERGE`] merges results.
+    /// Which of the job's functions to call; [`REDUCE`] merges results.
     pub function: u32,
 }
-
-/// The job's function whose tasks merge results, which alone they see as inputs by position.
-pub const MERGE: u32 = 1;
 
 impl TaskSlot {
     /// A task without inputs; its payload is its argument.
@@ -254,50 +257,6 @@ impl DoneSlot {
     }
 }
 
-/// What a worker says of a fault in an input, as the message of a completion with [`Status::InputFault`]; the pool,
-/// which knows the names, makes the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InputFault {
-    /// The input's index as the task sees it.
-    pub input: u32,
-    /// What happened.
-    pub kind: InputFaultKind,
-}
-
-/// See [`InputFault`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InputFaultKind {
-    /// Something was written at this offset of the task's view.
-    Write { offset: u64 },
-    /// The file has only this many bytes now.
-    Truncated { file_len: u64 },
-    /// The file could not be read at this offset of the task's view: an error of the disk, say.
-    Unreadable { offset: u64 },
-}
-
-impl InputFault {
-    pub fn encode(&self) -> Vec<u8> {
-        let (kind, value) = match self.kind {
-            InputFaultKind::Write { offset } => (0u64, offset),
-            InputFaultKind::Truncated { file_len } => (1, file_len),
-            InputFaultKind::Unreadable { offset } => (2, offset),
-        };
-        [u64::from(self.input), kind, value].iter().flat_map(|word| word.to_le_bytes()).collect()
-    }
-
-    /// Reads what an untrusted worker wrote.
-    pub fn decode(bytes: &[u8]) -> Option<InputFault> {
-        let word = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
-        let kind = match (word(8)?, word(16)?) {
-            (0, offset) => InputFaultKind::Write { offset },
-            (1, file_len) => InputFaultKind::Truncated { file_len },
-            (2, offset) => InputFaultKind::Unreadable { offset },
-            _ => return None,
-        };
-        Some(InputFault { input: u32::try_from(word(0)?).ok()?, kind })
-    }
-}
-
 /// Appends one log line to a completion's log: level, length, text.
 pub fn encode_log_line(level: u8, text: &str, to: &mut Vec<u8>) {
     to.push(level);
@@ -362,6 +321,24 @@ pub fn decode_missing(bytes: &[u8]) -> Option<Vec<Missing>> {
 /// As many layers as there are, with reasons of this length, fit into a message.
 const MAX_WHY_BYTES: usize = 120;
 
+/// The file in which task `k` has the bytes from `k * slice_bytes` to `(k + 1) * slice_bytes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slices {
+    /// Its number in the table.
+    pub file: u32,
+    /// Bytes of a slice, at least 1.
+    pub slice_bytes: u64,
+}
+
+impl Slices {
+    /// The slice of the task with this index; `None` where no file reaches so far.
+    pub fn range(&self, index: u64) -> Option<InputRange> {
+        let offset = index.checked_mul(self.slice_bytes)?;
+        let end = offset.checked_add(self.slice_bytes)?;
+        (end <= i64::MAX as u64).then_some(InputRange { file: self.file, offset, len: self.slice_bytes })
+    }
+}
+
 /// What a worker has to know about a job before its first task.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JobSpec {
@@ -377,6 +354,12 @@ pub struct JobSpec {
     pub functions: Vec<Entry>,
     /// The inputs that all tasks share, in order, after a task's own.
     pub inputs: Vec<(String, InputRange)>,
+    /// Whether tasks may write to their windows of inputs, each to a copy of its own.
+    pub copy_on_write: bool,
+    /// The file in which each task has a slice.
+    pub slices: Option<Slices>,
+    /// The writable areas that all tasks share, in order, after a task's slice.
+    pub areas: Vec<(String, InputRange)>,
     /// The words of a command line in which `{}` stands for the item.
     pub argv: Option<Vec<String>>,
     /// Whether a fresh instance is made for each task.
@@ -472,9 +455,11 @@ mod tests {
             InputFaultKind::Truncated { file_len: 4096 },
             InputFaultKind::Unreadable { offset: 1 },
         ] {
-            let fault = InputFault { input: 2, kind };
-            assert_eq!(InputFault::decode(&fault.encode()), Some(fault));
-            assert_eq!(InputFault::decode(&fault.encode()[..20]), None);
+            for of in [Mapped::Input(2), Mapped::Region(u32::MAX)] {
+                let fault = InputFault { of, kind };
+                assert_eq!(InputFault::decode(&fault.encode()), Some(fault));
+                assert_eq!(InputFault::decode(&fault.encode()[..20]), None);
+            }
         }
         let mut log = Vec::new();
         encode_log_line(1, "bad", &mut log);

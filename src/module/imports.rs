@@ -14,6 +14,7 @@ const COPYING: &[&str] = &[
     wrun_abi::import::ARG_READ,
     wrun_abi::import::INPUT_FIND,
     wrun_abi::import::OUTPUT_WRITE,
+    wrun_abi::import::REGION_FIND,
     wrun_abi::import::FAIL,
     wrun_abi::import::LOG,
 ];

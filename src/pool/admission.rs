@@ -80,6 +80,7 @@ impl Dispatcher<'_> {
         while let Some(held) = worker.held.pop_back() {
             self.requeued.push((index as u32, held.pending.index()));
             let pending = worker.release(held);
+            self.reset_slice(&pending);
             self.waiting.push_front(pending);
         }
         // There is room for a successor.

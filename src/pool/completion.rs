@@ -13,7 +13,8 @@ use crate::event::{Output, Status, TaskError, TaskStats, TaskUsage};
 use crate::ipc::place::Place;
 use crate::ipc::ring::Violation;
 use crate::ipc::wire::{
-    DoneSlot, InputFault, InputFaultKind, MAX_BACKTRACE_BYTES, Payload, decode_log, max_core_dump_bytes, max_text_bytes,
+    DoneSlot, InputFault, InputFaultKind, MAX_BACKTRACE_BYTES, Mapped, Payload, decode_log, max_core_dump_bytes,
+    max_text_bytes,
 };
 use crate::sys::rlimit;
 
@@ -108,7 +109,7 @@ pub(super) fn complete(
         (Status::InputFault, output) => match InputFault::decode(message) {
             Some(fault) => Err(TaskError {
                 status: Status::InputFault,
-                message: fault_message(job, pending.task(), &fault),
+                message: fault_message(job, &pending, &fault),
                 backtrace: text(backtrace),
                 core_dump: core_dump(output),
             }),
@@ -168,13 +169,19 @@ fn text(bytes: &[u8]) -> Option<String> {
     (!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes).into_owned())
 }
 
-fn fault_message(job: &Prepared, task: &Task, fault: &InputFault) -> String {
-    let name = job.input_name(&task.inputs, fault.input as usize);
-    match fault.kind {
-        InputFaultKind::Write { offset } => format!("wrote to read-only input {name:?} at offset {offset:#x}"),
-        InputFaultKind::Truncated { file_len } => {
-            format!("input {name:?} was truncated to {file_len} bytes while mapped")
+fn fault_message(job: &Prepared, pending: &Pending, fault: &InputFault) -> String {
+    let (name, cannot) = match fault.of {
+        Mapped::Input(index) => {
+            (format!("input {:?}", job.input_name(&pending.task().inputs, index as usize)), "cannot be read")
         }
-        InputFaultKind::Unreadable { offset } => format!("input {name:?} cannot be read at offset {offset:#x}"),
+        Mapped::Region(index) => (
+            job.region_name(pending.function(), index as usize),
+            "cannot be read or written (its disk is full, or has an error)",
+        ),
+    };
+    match fault.kind {
+        InputFaultKind::Write { offset } => format!("wrote to read-only {name} at offset {offset:#x}"),
+        InputFaultKind::Truncated { file_len } => format!("{name} was truncated to {file_len} bytes while mapped"),
+        InputFaultKind::Unreadable { offset } => format!("{name} {cannot} at offset {offset:#x}"),
     }
 }

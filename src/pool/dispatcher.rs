@@ -13,6 +13,7 @@ use super::held::{Ended, Pending};
 use super::median::Times;
 use super::policy::Policy;
 use super::prepare::{MAP, Prepared};
+use super::slices::SliceFile;
 use super::stop::{Stop, StopHandle};
 use super::wait::Wait;
 use super::worker::{News, Worker};
@@ -48,6 +49,8 @@ pub(super) struct Dispatcher<'pool> {
     /// Workers that died in a row before they ended a task.
     pub(super) still_births: u32,
     pub(super) policy: Policy,
+    /// The file in which tasks have slices.
+    pub(super) slices: Option<SliceFile>,
     /// What ended the run early.
     pub(super) error: Option<Error>,
     pub(super) stop: StopHandle,
@@ -89,6 +92,7 @@ impl<'pool> Dispatcher<'pool> {
             foreign: executor.map(Foreign::new),
             policy: Policy::new(job.retries, job.halt),
             gate: Gate::new(job.admission.clone()),
+            slices: job.out.as_ref().map(SliceFile::new),
             job: Arc::new(job),
             spec: None,
             waiting: VecDeque::new(),
@@ -176,6 +180,7 @@ impl<'pool> Dispatcher<'pool> {
         if let Some(finished) = pending.take_finished() {
             return self.end_finished(pending, *finished);
         }
+        let Some(pending) = self.make_slice(pending) else { return };
         let longest = self.job.limits.argument_bytes;
         let too_long = pending.task().argument.len() as u64 > longest;
         if let Some(message) = pending.task().unrunnable.clone() {
@@ -360,6 +365,7 @@ impl<'pool> Dispatcher<'pool> {
         for index in 0..self.pool.workers.len() {
             let mut payload = std::mem::take(&mut self.payload);
             let mut read = 0u32;
+            let mut lied_about = None;
             let violation = loop {
                 let Some(worker) = &mut self.pool.workers[index] else { break None };
                 match worker.next_done(&mut payload) {
@@ -393,8 +399,7 @@ impl<'pool> Dispatcher<'pool> {
                             }
                             Err(lie) => {
                                 let (violation, pending) = *lie;
-                                let message = format!("its worker did what no worker does: {}", violation.0);
-                                self.end_attempt(pending.fail(Status::WorkerLost, message, index as u32));
+                                lied_about = Some((violation.0, pending));
                                 break Some(violation);
                             }
                         }
@@ -421,6 +426,11 @@ impl<'pool> Dispatcher<'pool> {
             }
             if violation.is_some() {
                 self.condemn(index, violation, End::Killed);
+            }
+            // Ended when its worker is dead and writes nowhere any more.
+            if let Some((lie, pending)) = lied_about {
+                let message = format!("its worker did what no worker does: {lie}");
+                self.end_attempt(pending.fail(Status::WorkerLost, message, index as u32));
             }
         }
     }
@@ -459,13 +469,25 @@ impl<'pool> Dispatcher<'pool> {
     }
 }
 
-impl Drop for Dispatcher<'_> {
-    /// Cancels what is under way: tasks not begun are taken back, workers that run one are killed.
-    fn drop(&mut self) {
-        self.pool.keeper.iter().for_each(|keeper| keeper.set_timeout(None));
+impl Dispatcher<'_> {
+    /// Cancels what is under way: tasks not begun are taken back, workers that run one are killed. Then it finishes the output file.
+    ///
+    /// # Errors
+    ///
+    /// Where somebody else has cut that file, or the system refuses.
+    pub fn end_run(&mut self) -> Result<()> {
         self.stop.stop_now();
         self.heed_stop();
         self.condemn_busy();
+        self.finish_slices()
+    }
+}
+
+impl Drop for Dispatcher<'_> {
+    fn drop(&mut self) {
+        self.pool.keeper.iter().for_each(|keeper| keeper.set_timeout(None));
+        // An error has been said by `Run::finish`, or nobody asked.
+        let _ = self.end_run();
         self.pool.waker.clear();
         self.pool.end_run();
     }

@@ -85,8 +85,9 @@ impl Here {
     /// Loads the module, with the functions that tasks may call.
     fn load(&mut self) -> Result<()> {
         let refused = |error| Error::system("cannot open a file again", error);
-        for (number, input) in self.job.files.iter().enumerate() {
-            self.files.insert(number as u32, input.file().0.try_clone().map_err(refused)?);
+        let shared = self.job.files.iter().map(|input| input.file().0);
+        for (number, file) in shared.chain(self.job.region_files.iter().map(|file| &**file)).enumerate() {
+            self.files.insert(number as u32, file.try_clone().map_err(refused)?);
         }
         let own = |directory: &Directory| Ok((directory.file().try_clone()?, directory.access()));
         let directories: io::Result<Vec<(File, Access)>> = self.job.directories.iter().map(own).collect();
@@ -98,7 +99,7 @@ impl Here {
 
     fn run(&mut self, ticket: u64, pending: Pending) -> TaskEnd {
         let mut payload = Vec::new();
-        let shared = self.job.files.len() as u32;
+        let shared = (self.job.files.len() + self.job.region_files.len()) as u32;
         let mut number = shared;
         let mut refer_to = |input: &Input, payload: &mut Vec<u8>| {
             self.files.insert(number, input.file().0.try_clone()?);

@@ -41,6 +41,7 @@ impl Dispatcher<'_> {
             let mut pending = worker.release(held);
             if killed_for.is_some_and(|killed_for| killed_for != ticket) {
                 // Its time was not over: the one before it had just ended when the worker was killed.
+                self.reset_slice(&pending);
                 self.requeue(pending, true, index, &reason);
                 continue;
             }

@@ -34,6 +34,7 @@ mod policy;
 mod prepare;
 mod reduce;
 mod run;
+mod slices;
 mod slow;
 mod stop;
 mod threads;

@@ -23,7 +23,10 @@ impl Backend for Pool {
         let prepared = Prepared::new(&job, Stdio::Captured)?;
         crew.check(&job)?;
         crew.poll.add(waker, OUTER_WAKER).map_err(|error| Error::system("cannot watch a run", error))?;
-        Ok(Box::new(Nested { dispatcher: Dispatcher::new(crew, prepared, None), waker: waker.clone() }))
+        let mut dispatcher = Dispatcher::new(crew, prepared, None);
+        // The other run makes room for slices, and decides over those of tasks that fail.
+        dispatcher.slices = None;
+        Ok(Box::new(Nested { dispatcher, waker: waker.clone() }))
     }
 }
 

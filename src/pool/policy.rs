@@ -142,7 +142,8 @@ impl Policy {
 
 impl Dispatcher<'_> {
     /// Takes the end of an attempt, which is the task's end unless it is to be tried again.
-    pub(super) fn end_attempt(&mut self, ended: Ended) {
+    pub(super) fn end_attempt(&mut self, mut ended: Ended) {
+        self.end_slice(&mut ended);
         if self.policy.wants_retry(&ended) && !self.is_stopped() {
             let delay = self.policy.retries.delay_before(ended.retried + 1);
             self.policy.retrying.put(ended, Instant::now(), delay);
@@ -154,6 +155,7 @@ impl Dispatcher<'_> {
     /// Takes a task's end.
     pub(super) fn end(&mut self, mut ended: Ended) {
         ended.outcome.task.argument.close_file();
+        self.count_slice(&ended);
         let status = ended.outcome.status();
         if ended.function == MAP && status != Status::Cancelled {
             self.policy.ended += 1;

@@ -2,12 +2,16 @@
 
 use std::fs::File;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
-use crate::ipc::wire::{InputRange, JobSpec, MERGE};
+use crate::ipc::wire::{InputRange, JobSpec, Slices};
 use crate::job::Instances;
 use crate::job::TaskTime;
 use crate::module::Entry;
-use crate::{Access, Admission, Directory, Error, Grants, Halt, Input, Job, Limits, Module, Result, Retries, Task};
+use crate::{
+    Access, Admission, Directory, Error, Grants, Halt, Input, InputMode, Job, Limits, Module, OutputFile, Result,
+    Retries, Task,
+};
 
 /// A job as workers get it.
 #[derive(Debug)]
@@ -22,6 +26,10 @@ pub(super) struct Prepared {
     pub slow: Option<TaskTime>,
     /// The files of the shared inputs, by their number in a worker's table.
     pub files: Vec<Input>,
+    /// The files that tasks write, which follow.
+    pub region_files: Vec<Arc<File>>,
+    /// The file in which each task has a slice.
+    pub out: Option<OutputFile>,
     /// The directories that tasks may use.
     pub directories: Vec<Directory>,
     /// Standard input, output and error for an attached program.
@@ -46,10 +54,7 @@ pub(super) enum Stdio {
     Attached,
 }
 
-/// The function of map tasks, by its index in the job.
-pub(super) const MAP: u32 = 0;
-/// The function of merge tasks.
-pub(super) const REDUCE: u32 = MERGE;
+pub(super) use crate::ipc::wire::{MAP, REDUCE};
 
 impl Prepared {
     /// Checks everything about the job that does not depend on its tasks.
@@ -62,6 +67,7 @@ impl Prepared {
         check_limits(job)?;
         check_grants(&job.grants)?;
         let (files, inputs) = shared_inputs(job)?;
+        let (region_files, slices, areas) = regions(job, files.len() as u32)?;
         let stdio = match stdio {
             Stdio::Captured => None,
             Stdio::Attached => Some(own_stdio()?),
@@ -71,9 +77,12 @@ impl Prepared {
             number: 0,
             module: job.module.id(),
             module_name: job.module.name().to_owned(),
-            file_count: files.len() as u32,
+            file_count: (files.len() + region_files.len()) as u32,
             functions: vec![entry],
             inputs,
+            copy_on_write: job.input_mode == InputMode::CopyOnWrite,
+            slices,
+            areas,
             argv: job.argv.clone(),
             fresh_instances: job.instances == Instances::Fresh,
             attached: stdio.is_some(),
@@ -105,6 +114,8 @@ impl Prepared {
             admission,
             slow,
             files,
+            region_files,
+            out: job.out.clone(),
             directories,
             stdio,
             spec,
@@ -147,6 +158,23 @@ impl Prepared {
         Input::from_bytes("job", &bytes)
     }
 
+    /// The slice of the task of that function with this index, as the worker finds it.
+    pub fn slice(&self, function: u32, index: u64) -> Option<InputRange> {
+        self.spec.slices.filter(|_| function == MAP)?.range(index)
+    }
+
+    /// What the region is, for a message, that a task of that function sees at `index`.
+    pub fn region_name(&self, function: u32, index: usize) -> String {
+        let slices = self.out.as_ref().filter(|_| function == MAP);
+        match (slices, index.checked_sub(usize::from(slices.is_some()))) {
+            (Some(out), None) => format!("output file {:?}", out.name()),
+            (_, area) => match area.and_then(|area| self.spec.areas.get(area)) {
+                Some((name, _)) => format!("shared area {name:?}"),
+                None => format!("region {index}"),
+            },
+        }
+    }
+
     /// The name of the input that a task sees at `index`.
     pub fn input_name(&self, own: &[Input], index: usize) -> String {
         match index.checked_sub(own.len()) {
@@ -154,6 +182,38 @@ impl Prepared {
             Some(shared) => self.spec.inputs.get(shared).map_or_else(|| format!("#{index}"), |(name, _)| name.clone()),
         }
     }
+}
+
+/// The files behind a job's regions, and its slices and areas in them.
+type Regions = (Vec<Arc<File>>, Option<Slices>, NamedRanges);
+
+/// The regions' files are numbered from `first` on.
+fn regions(job: &Job, first: u32) -> Result<Regions> {
+    let (mut files, mut areas) = (Vec::new(), NamedRanges::new());
+    let inputs = || job.inputs.iter();
+    if let Some((name, _)) = inputs().find(|(_, input)| job.out.as_ref().is_some_and(|out| out.is_file_of(input))) {
+        return Err(Error::request(format!("input {name:?} is the output file; give another file for one of them")));
+    }
+    let slices = job.out.as_ref().map(|out| {
+        files.push(out.opened());
+        Slices { file: first, slice_bytes: out.slice_bytes() }
+    });
+    for (name, area) in &job.shared {
+        if name.is_empty() {
+            return Err(Error::request("a shared area needs a name"));
+        }
+        if areas.iter().any(|(other, _)| other == name) {
+            return Err(Error::request(format!("there are two shared areas named {name:?}")));
+        }
+        if let Some((input, _)) = inputs().find(|(_, input)| area.is_file_of(input)) {
+            return Err(Error::request(format!(
+                "input {input:?} is the file of shared area {name:?}; give another file for one of them"
+            )));
+        }
+        areas.push((name.clone(), InputRange { file: first + files.len() as u32, offset: 0, len: area.len() }));
+        files.push(area.opened());
+    }
+    Ok((files, slices, areas))
 }
 
 fn check_limits(job: &Job) -> Result<()> {

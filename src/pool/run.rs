@@ -157,7 +157,9 @@ impl<'pool, S: Source> Run<'pool, S> {
     ///
     /// What ended it before its last task: workers cannot be started, the module cannot be loaded.
     pub fn finish(mut self) -> Result<RunStats> {
-        self.feed.dispatcher.take_error().map_or(Ok(self.feed.stats), Err)
+        let error = self.feed.dispatcher.take_error();
+        let finished = self.feed.dispatcher.end_run();
+        error.map_or(finished, Err).map(|()| self.feed.stats)
     }
 }
 

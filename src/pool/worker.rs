@@ -53,6 +53,8 @@ pub(super) struct Worker {
     code: Option<Code>,
     /// The directories that it has kept the right to use.
     directories: Vec<Directory>,
+    /// The files that it has been given to write.
+    region_files: Vec<Arc<File>>,
     /// The number of a job that it cannot run, and why.
     pub refused: Option<(u64, String)>,
     /// Layers of confinement that it does not have, and why.
@@ -101,6 +103,7 @@ enum Message {
     Hello(File, Sandbox, u32),
     Directory(Directory),
     File(u32, Input),
+    Region(u32, Arc<File>),
     Close(u32),
     Stdio([File; 3]),
     Job(Arc<Prepared>, Input),
@@ -140,6 +143,7 @@ impl Worker {
             job: 0,
             code: None,
             directories: Vec::new(),
+            region_files: Vec::new(),
             refused: None,
             unconfined: Vec::new(),
             front_since: Instant::now(),
@@ -204,19 +208,26 @@ impl Worker {
         self.ready_until
     }
 
-    /// Whether it can run tasks of this job: it has loaded no code yet, or the same, and may use the same directories.
+    /// Whether it can run tasks of this job: it has loaded no code yet, or the same, may use the same directories, and cannot have
+    /// kept a file of another job that it may write.
     pub fn can_run(&self, job: &Prepared) -> bool {
-        self.directories == job.directories && self.code.is_none_or(|code| code == job.code())
+        self.region_files.iter().all(|file| job.region_files.iter().any(|other| Arc::ptr_eq(file, other)))
+            && self.directories == job.directories
+            && self.code.is_none_or(|code| code == job.code())
     }
 
     /// Gives it a job; tasks pushed from now on are the job's.
     pub fn begin_job(&mut self, number: u64, job: &Arc<Prepared>, spec: &Input) -> io::Result<()> {
         self.job = number;
         self.code = Some(job.code());
-        self.files.begin_job(job.files.len() as u32);
+        self.files.begin_job((job.files.len() + job.region_files.len()) as u32);
         for (number, file) in job.files.iter().enumerate() {
             self.send(Message::File(number as u32, file.clone()));
         }
+        for (number, file) in job.region_files.iter().enumerate() {
+            self.send(Message::Region((job.files.len() + number) as u32, file.clone()));
+        }
+        self.region_files.clone_from(&job.region_files);
         if let Some([a, b, c]) = &job.stdio {
             self.send(Message::Stdio([a.try_clone()?, b.try_clone()?, c.try_clone()?]));
         }
@@ -455,6 +466,9 @@ impl Message {
                 let (file, _) = input.file();
                 let own = read_ahead::own_state(file);
                 ToWorker::File { number: *number, file: own.as_ref().unwrap_or(file).as_fd() }.send(socket, Wait::Never)
+            }
+            Message::Region(number, file) => {
+                ToWorker::File { number: *number, file: file.as_fd() }.send(socket, Wait::Never)
             }
             Message::Close(number) => ToWorker::<BorrowedFd<'_>>::Close { number: *number }.send(socket, Wait::Never),
             Message::Stdio(files) => {

@@ -109,6 +109,10 @@ fn why_not(job: &Job) -> Option<&'static str> {
         Some("instances are reused (--reuse), so a task can see what earlier ones left")
     } else if !directories.is_empty() {
         Some("tasks can see the files of directories (--dir), whose contents are not in their keys")
+    } else if job.out.is_some() {
+        Some("tasks write to the output file (--out), which a result does not hold")
+    } else if !job.shared.is_empty() {
+        Some("tasks share areas (--shared), so one can see what others left")
     } else if *clock {
         Some("tasks can see the real time (--clock)")
     } else if *random {

@@ -7,7 +7,10 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
-use rustix::fs::{MemfdFlags, SealFlags, StatVfsMountFlags, fcntl_add_seals, fcntl_get_seals, fstatvfs, memfd_create};
+use rustix::fs::{
+    MemfdFlags, OFlags, SealFlags, StatVfsMountFlags, fcntl_add_seals, fcntl_get_seals, fcntl_getfl, fstatvfs,
+    memfd_create,
+};
 
 /// An empty one that grows as it is written.
 pub fn growing(name: &str) -> io::Result<File> {
@@ -64,6 +67,11 @@ pub fn text(file: &File) -> String {
 /// A file's length in bytes, by fstat(2): unlike the standard library's way, that takes no path.
 pub fn len(file: &File) -> io::Result<u64> {
     Ok(u64::try_from(rustix::fs::fstat(file)?.st_size).unwrap_or(0))
+}
+
+/// Whether it was opened for reading and writing.
+pub fn is_writable(file: &File) -> io::Result<bool> {
+    Ok(fcntl_getfl(file)?.contains(OFlags::RDWR))
 }
 
 /// Whether the kernel refuses to execute what is mapped from this file, because its file system is mounted noexec. Memory files

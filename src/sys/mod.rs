@@ -1,5 +1,6 @@
 //! The only code that calls the operating system directly.
 
+pub mod allocate;
 #[cfg(test)]
 mod attack_tests;
 pub mod compiler_process;

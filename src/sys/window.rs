@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 
-use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mmap_anonymous, mprotect};
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mmap_anonymous, mprotect, munmap};
 
 /// The size of a memory page of the machine.
 pub fn page_size() -> usize {
@@ -27,16 +27,74 @@ pub unsafe fn map_file(at: *mut u8, len: usize, file: &File, file_offset: u64) -
     Ok(())
 }
 
-/// Puts the first `len` bytes of a memory file over the memory at `at`, writable.
+/// Puts the `len` bytes of `file` from `file_offset` over the memory at `at`, writable and shared with all mappings.
 ///
 /// # Safety
 ///
-/// As for [`map_file`]; the file's size is at least `len` and sealed or known to nobody else.
-pub unsafe fn map_file_writable(at: *mut u8, len: usize, file: impl AsFd) -> io::Result<()> {
+/// As for [`map_file`], but that it may be written.
+pub unsafe fn map_file_writable(at: *mut u8, len: usize, file: impl AsFd, file_offset: u64) -> io::Result<()> {
     let protection = ProtFlags::READ | ProtFlags::WRITE;
     // SAFETY: passed on to the caller.
-    unsafe { mmap(at.cast(), len, protection, MapFlags::SHARED | MapFlags::FIXED, file, 0)? };
+    unsafe { mmap(at.cast(), len, protection, MapFlags::SHARED | MapFlags::FIXED, file, file_offset)? };
     Ok(())
+}
+
+/// The same, where what is written goes to copies of the pages, which nobody else sees.
+///
+/// # Safety
+///
+/// As for [`map_file`], but that it may be written.
+pub unsafe fn map_file_private(at: *mut u8, len: usize, file: &File, file_offset: u64) -> io::Result<()> {
+    let protection = ProtFlags::READ | ProtFlags::WRITE;
+    let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+    // SAFETY: passed on to the caller.
+    unsafe { mmap(at.cast(), len, protection, flags, file, file_offset)? };
+    Ok(())
+}
+
+/// A page of addresses that belong to nothing else; nothing is mapped there at first.
+#[derive(Debug)]
+pub struct SparePage(usize);
+
+impl SparePage {
+    /// Takes one.
+    pub fn new() -> io::Result<SparePage> {
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+        // SAFETY: the kernel chooses addresses that are free.
+        let page = unsafe { mmap_anonymous(std::ptr::null_mut(), page_size(), ProtFlags::empty(), flags)? };
+        Ok(SparePage(page as usize))
+    }
+
+    /// Its first address.
+    pub fn address(&self) -> usize {
+        self.0
+    }
+
+    /// Copies bytes into a page of a file, as if they had been written to a mapping of it: other bytes of the page stay as they are.
+    /// Unlike pwrite(2) it makes no file longer, and `RLIMIT_FSIZE` does not apply. Where the file has no such page any
+    /// more, it raises SIGBUS in this page; whoever handles that maps something else here.
+    ///
+    /// # Panics
+    ///
+    /// Where the bytes do not fit behind `start`.
+    pub fn copy_to_file(&mut self, file: &File, page_offset: u64, start: usize, bytes: &[u8]) -> io::Result<()> {
+        assert!(start + bytes.len() <= page_size(), "more than a page");
+        let page = self.0 as *mut u8;
+        // SAFETY: the page is this value's own, and no reference into it exists; the bytes fit, as was checked above. They come
+        // from elsewhere: nobody else knows the address.
+        unsafe {
+            map_file_writable(page, page_size(), file, page_offset)?;
+            page.add(start).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+            map_nothing(page, page_size())
+        }
+    }
+}
+
+impl Drop for SparePage {
+    fn drop(&mut self) {
+        // SAFETY: the page is this value's own. An error would leave a page of addresses taken.
+        let _ = unsafe { munmap(self.0 as *mut c_void, page_size()) };
+    }
 }
 
 /// Replaces whatever is mapped at `at` by zeroed private memory that can be read and written.

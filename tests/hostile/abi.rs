@@ -12,6 +12,10 @@ const MEMORY: u64 = 65536;
 /// Bytes of their one input.
 const INPUT: u64 = 10;
 
+/// Bytes of a slice and of the shared area.
+const SLICE: u64 = 3;
+const AREA: u64 = 8;
+
 /// What is tried for each parameter: around the lengths of the input and of memory, and the largest numbers of 32 and 64 bits.
 const VALUES: [i64; 10] = [0, 2, 3, 8, MEMORY as i64 - 3, MEMORY as i64 - 1, MEMORY as i64, 1 << 31, (1 << 32) - 1, -1];
 
@@ -31,6 +35,7 @@ const CONTRACT: &[Call] = &[
     ("input_count", "", |_, _| "ok"),
     ("input_find", "pp", |args, _| inside(args[0], args[1])),
     ("input_len", "p", |args, _| if args[0] == 0 { "ok" } else { "trap" }),
+    ("input_writable", "", |_, _| "ok"),
     ("input_map", "pPp", |args, _| {
         if args[0] == 0 && args[1].checked_add(args[2]).is_some_and(|end| end <= INPUT) { "ok" } else { "trap" }
     }),
@@ -38,8 +43,12 @@ const CONTRACT: &[Call] = &[
     ("output_write", "pp", |args, _| inside(args[0], args[1])),
     ("output_map", "p", |args, _| if args[0] <= 1 << 20 { "ok" } else { "limit" }),
     ("region_count", "", |_, _| "ok"),
-    ("region_len", "p", |_, _| "trap"),
-    ("region_map", "pPp", |_, _| "trap"),
+    ("region_find", "pp", |args, _| inside(args[0], args[1])),
+    ("region_len", "p", |args, _| if args[0] < 2 { "ok" } else { "trap" }),
+    ("region_map", "pPp", |args, _| {
+        let len = [SLICE, AREA].get(args[0] as usize).copied().unwrap_or(0);
+        if args[0] < 2 && args[1].checked_add(args[2]).is_some_and(|end| end <= len) { "ok" } else { "trap" }
+    }),
     ("fail", "pp", |args, _| inside(args[0], args[1])),
     ("log", "ppp", |args, _| if (1..=5).contains(&args[0]) { inside(args[1], args[2]) } else { "trap" }),
 ];
@@ -58,6 +67,8 @@ fn outcomes(place: &Place, file: &str, function: &str, items: &[String]) -> Vec<
     let path = path.to_str().expect("UTF-8");
     let list: String = items.iter().map(|item| format!("{item}\n")).collect();
     let options = ["-j", "1", "-i", "data=data", "--timeout", "20s", "--max-output", "1M", "--json"];
+    let regions = ["--out", "out", "--slice", "3", "--shared", "area=area:8"];
+    let options = [&options[..], &regions].concat();
     let said = place.says_to(&[&["map", path, "--call", function][..], &options].concat(), list);
     assert!(matches!(said.code, Some(0 | 100)), "{function}: {said:?}");
     assert!(!said.stderr.contains("another takes its place"), "{function}: {}", said.stderr);

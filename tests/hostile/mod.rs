@@ -16,6 +16,7 @@ mod modules;
 mod names;
 mod process;
 mod results;
+mod slices;
 mod start;
 mod texts;
 mod wasi;

@@ -15,7 +15,7 @@ fn keys_are_those_of_contents() {
     let (one, same, other) = (file(b"abc"), file(b"abc"), file(b"abd"));
     let job = echo_job();
     let mut keys = TaskKeys::new(&job, None).expect("keys");
-    let mut key = |task: Task| keys.of(&task).expect("a key");
+    let mut key = |task: Task| keys.at(0, &task).expect("a key");
     let with = |files: &[&Input]| Task { inputs: files.iter().map(|&file| file.clone()).collect(), ..Task::new("x") };
     assert_eq!(key(with(&[&input(&one)])), key(with(&[&input(&same)])));
     let ab = |file| input(file).slice(0..2).expect("a range");
@@ -34,7 +34,8 @@ fn keys_are_those_of_contents() {
     assert_eq!(different.into_iter().map(&mut key).collect::<HashSet<_>>().len(), count);
 
     let task = Task::new("x");
-    let of = |job: &wrun::Job, reduce| TaskKeys::new(job, reduce).and_then(|mut keys| keys.of(&task)).expect("a key");
+    let of =
+        |job: &wrun::Job, reduce| TaskKeys::new(job, reduce).and_then(|mut keys| keys.at(0, &task)).expect("a key");
     assert_eq!(of(&job, None), of(&echo_job(), None));
     let different = [
         of(&job, None),

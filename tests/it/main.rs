@@ -1,6 +1,7 @@
 //! Tests of the library and of the real binary; one file per area.
 
 mod admission;
+mod areas;
 mod arguments;
 mod arrays;
 mod at_scale;
@@ -16,10 +17,12 @@ mod cli_map;
 mod cli_map_files;
 mod cli_map_report;
 mod cli_modules;
+mod cli_regions;
 mod cli_rerun;
 mod cli_run;
 mod cli_signals;
 mod core_dumps;
+mod cow;
 mod determinism;
 mod dispatch;
 mod dry_run;
@@ -44,6 +47,7 @@ mod outputs;
 mod reduce;
 mod results_dir;
 mod sdk;
+mod slices;
 mod summary;
 mod support;
 mod task_times;

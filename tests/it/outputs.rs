@@ -91,7 +91,7 @@ fn a_result_in_place_may_be_as_long_as_the_limit() {
 }
 
 #[test]
-fn a_job_has_no_regions() {
+fn a_job_has_no_regions_unless_it_is_given_some() {
     let module = task_module(
         "1",
         r#"(func (export "wrun:task/count") (result i32) (call $put (call $region_count)) (i32.const 0))
@@ -101,6 +101,9 @@ fn a_job_has_no_regions() {
     );
     let one = |name: &str| each(&Job::new(&module).call(name), [Task::new("")]).remove(0);
     assert_eq!(result_words(&one("count")), [0]);
-    assert_eq!(failed(&one("len")), (Status::Trap, "region_len(0): this job has no regions"));
-    assert_eq!(failed(&one("map")), (Status::Trap, "region_map(1, 2, 3): this job has no regions"));
+    assert_eq!(failed(&one("len")), (Status::Trap, "region_len(0): this task has no regions: use --out or --shared"));
+    assert_eq!(
+        failed(&one("map")),
+        (Status::Trap, "region_map(1, 2, 3): this task has no regions: use --out or --shared")
+    );
 }

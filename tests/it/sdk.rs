@@ -1,6 +1,6 @@
 //! The Rust SDK in real workers: each extractor, each kind of result, panics, errors and logs.
 
-use wrun::{Compiler, Input, Job, Module, Outcome, Status, Task};
+use wrun::{Compiler, Input, InputMode, Job, Module, Outcome, Status, Task};
 
 use crate::support::{self, WRUN, outcomes, text};
 
@@ -95,4 +95,16 @@ fn errors_and_logs_reach_the_caller() {
     lines.sort_unstable();
     let expected = [(1, "error x"), (2, "warn x"), (3, "info x"), (3, "printed x"), (4, "debug x"), (5, "trace x")];
     assert_eq!(lines, expected);
+}
+
+#[test]
+fn inputs_are_written_in_private_copies() {
+    let file = support::file(b"abcdef");
+    let job = Job::new(&probe()).call("reverse_input").input_mode(InputMode::CopyOnWrite);
+    let task = || std::iter::once(Task::from(support::input(&file)));
+    assert_eq!(text(&outcomes(&job, task())[0]), "fedcba");
+    assert_eq!(std::fs::read(file.path()).expect("the file"), b"abcdef");
+    let read_only = Job { input_mode: InputMode::ReadOnly, ..job };
+    let message = "inputs are read-only in this run: use --input-mode cow";
+    assert_eq!(failure(&outcomes(&read_only, task())[0]), (Status::Error, message));
 }

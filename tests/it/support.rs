@@ -101,6 +101,7 @@ const CONTRACT: &str = r#"
     (import "wrun_v1" "output_write" (func $output_write (param i32 i32)))
     (import "wrun_v1" "output_map" (func $output_map (param i32) (result i32)))
     (import "wrun_v1" "region_count" (func $region_count (result i32)))
+    (import "wrun_v1" "region_find" (func $region_find (param i32 i32) (result i32)))
     (import "wrun_v1" "region_len" (func $region_len (param i32) (result i64)))
     (import "wrun_v1" "region_map" (func $region_map (param i32 i64 i32) (result i32)))
     (import "wrun_v1" "fail" (func $fail (param i32 i32)))

@@ -31,6 +31,9 @@ pub const INPUT_FIND: &str = "input_find";
 /// such input.
 pub const INPUT_LEN: &str = "input_len";
 
+/// `() -> i32`: whether the job's inputs are mapped copy on write: 1, or 0.
+pub const INPUT_WRITABLE: &str = "input_writable";
+
 /// `(input, offset, len) -> i32`: maps a range of an input read-only and returns its address.
 ///
 /// The address is never 0. It agrees with the range's offset in the file modulo
@@ -39,10 +42,12 @@ pub const INPUT_LEN: &str = "input_len";
 /// which there is nothing. All windows end with the task.
 ///
 /// Traps when there is no such input, when the range does not lie within [`INPUT_LEN`], and when the memory's
-/// maximum or the task's memory limit leaves no room. A store into a window ends the task.
+/// maximum or the task's memory limit leaves no room. A store into a window ends the task, unless the job's inputs are
+/// mapped copy on write: then it changes this window alone, windows count against the memory limit, and mapping a range again gives
+/// another copy of it.
 pub const INPUT_MAP: &str = "input_map";
 
-/// `(address) -> ()`: undoes one [`INPUT_MAP`]; after the last one the window may not be touched any more.
+/// `(address) -> ()`: undoes one [`INPUT_MAP`] or [`REGION_MAP`]; after the last one the window may not be touched any more.
 ///
 /// The host may give the same addresses to a later window. Traps when no window begins at the address.
 pub const INPUT_UNMAP: &str = "input_unmap";
@@ -61,6 +66,11 @@ pub const OUTPUT_MAP: &str = "output_map";
 /// `() -> i32`: how many regions of shared memory the task has.
 pub const REGION_COUNT: &str = "region_count";
 
+/// `(name, len) -> i32`: the index of the area with that name, of no name that of the task's slice, or [`NOT_FOUND`](crate::NOT_FOUND).
+///
+/// Traps when the name's bytes are not in memory.
+pub const REGION_FIND: &str = "region_find";
+
 /// `(region) -> i64`: the length in bytes of what this task may see of a region.
 ///
 /// Traps when there is no such region.
@@ -68,8 +78,11 @@ pub const REGION_LEN: &str = "region_len";
 
 /// `(region, offset, len) -> i32`: maps a range of a region for reading and writing and returns its address.
 ///
-/// A region is either a slice that belongs to this task alone, or an area that other tasks write at the same time, to
-/// be touched with atomic instructions only. Traps as [`INPUT_MAP`] does.
+/// A region is either a slice that belongs to this task alone, always the first region where the job has slices, or an
+/// area that other tasks write at the same time, to be touched with atomic instructions only. What is written stands in
+/// the region's file, at the latest when the task has ended. The address, mapping a range again, [`INPUT_UNMAP`] and traps are as with
+/// [`INPUT_MAP`]. Windows on overlapping ranges show the same bytes. Bytes before and behind a range, up to the page's
+/// ends, may be readable and writable: those of the region are its own, others are nobody's and lost.
 pub const REGION_MAP: &str = "region_map";
 
 /// `(address, len) -> ()`: sets the message of a task that is about to return non-zero, or to trap.
@@ -112,11 +125,13 @@ pub const IMPORTS: &[Import] = {
         Import { name: INPUT_COUNT, params: &[], results: &[I32] },
         Import { name: INPUT_FIND, params: &[I32, I32], results: &[I32] },
         Import { name: INPUT_LEN, params: &[I32], results: &[I64] },
+        Import { name: INPUT_WRITABLE, params: &[], results: &[I32] },
         Import { name: INPUT_MAP, params: &[I32, I64, I32], results: &[I32] },
         Import { name: INPUT_UNMAP, params: &[I32], results: &[] },
         Import { name: OUTPUT_WRITE, params: &[I32, I32], results: &[] },
         Import { name: OUTPUT_MAP, params: &[I32], results: &[I32] },
         Import { name: REGION_COUNT, params: &[], results: &[I32] },
+        Import { name: REGION_FIND, params: &[I32, I32], results: &[I32] },
         Import { name: REGION_LEN, params: &[I32], results: &[I64] },
         Import { name: REGION_MAP, params: &[I32, I64, I32], results: &[I32] },
         Import { name: FAIL, params: &[I32, I32], results: &[] },

@@ -27,11 +27,13 @@
 //! | [`INPUT_COUNT`](import::INPUT_COUNT) | `() -> i32` |
 //! | [`INPUT_FIND`](import::INPUT_FIND) | `(name i32, len i32) -> i32` |
 //! | [`INPUT_LEN`](import::INPUT_LEN) | `(input i32) -> i64` |
+//! | [`INPUT_WRITABLE`](import::INPUT_WRITABLE) | `() -> i32` |
 //! | [`INPUT_MAP`](import::INPUT_MAP) | `(input i32, offset i64, len i32) -> i32` |
 //! | [`INPUT_UNMAP`](import::INPUT_UNMAP) | `(address i32) -> ()` |
 //! | [`OUTPUT_WRITE`](import::OUTPUT_WRITE) | `(address i32, len i32) -> ()` |
 //! | [`OUTPUT_MAP`](import::OUTPUT_MAP) | `(len i32) -> i32` |
 //! | [`REGION_COUNT`](import::REGION_COUNT) | `() -> i32` |
+//! | [`REGION_FIND`](import::REGION_FIND) | `(name i32, len i32) -> i32` |
 //! | [`REGION_LEN`](import::REGION_LEN) | `(region i32) -> i64` |
 //! | [`REGION_MAP`](import::REGION_MAP) | `(region i32, offset i64, len i32) -> i32` |
 //! | [`FAIL`](import::FAIL) | `(address i32, len i32) -> ()` |
@@ -70,8 +72,11 @@ pub const TASK_OK: i32 = 0;
 /// What the SDKs return from a task function after [`import::FAIL`]; any non-zero number means the same.
 pub const TASK_FAILED: i32 = 1;
 
-/// What [`import::INPUT_FIND`] returns when no input has the name.
+/// What [`import::INPUT_FIND`] and [`import::REGION_FIND`] return when there is nothing of that name.
 pub const NOT_FOUND: i32 = -1;
+
+/// The region that is the task's own slice of the job's output file, where the job has one; the areas that tasks share follow.
+pub const SLICE: u32 = 0;
 
 /// The unit of mapping, in bytes: a window's address and its offset in the *file* agree modulo this number.
 ///

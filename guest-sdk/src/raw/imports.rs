@@ -1,6 +1,6 @@
 //! The contract's imports as they are; `wrun_abi::import` says what each does and when it traps.
 //!
-//! Ordinary tasks never need them. They are public for what the safe API does not cover, which today is regions.
+//! Ordinary tasks never need them. They are public for what the safe API does not cover.
 
 #[link(wasm_import_module = "wrun_v1")]
 unsafe extern "C" {
@@ -24,9 +24,11 @@ unsafe extern "C" {
     pub unsafe fn input_find(name: *const u8, len: usize) -> i32;
     /// The length in bytes of what the task may see of an input.
     pub safe fn input_len(input: u32) -> u64;
+    /// Whether what `input_map` gives may be written (1) or not (0).
+    pub safe fn input_writable() -> u32;
     /// Maps a range of an input and returns its address; safe because the bytes are only reachable through it.
     pub safe fn input_map(input: u32, offset: u64, len: usize) -> *const u8;
-    /// Undoes one `input_map`.
+    /// Undoes one `input_map` or `region_map`.
     ///
     /// # Safety
     ///
@@ -42,6 +44,12 @@ unsafe extern "C" {
     pub safe fn output_map(len: usize) -> *mut u8;
     /// How many regions the task has.
     pub safe fn region_count() -> u32;
+    /// The index of the area with this name, or of the slice where `len` is 0; or -1.
+    ///
+    /// # Safety
+    ///
+    /// `name` is valid for reads of `len` bytes.
+    pub unsafe fn region_find(name: *const u8, len: usize) -> i32;
     /// The length in bytes of what the task may see of a region.
     pub safe fn region_len(region: u32) -> u64;
     /// Maps a range of a region; other tasks may write there at the same time, so use atomic instructions only.

@@ -1,4 +1,4 @@
-//! The only unsafe code of this crate: the imports themselves, the types that own mapped memory, and numbers as bytes.
+//! The only unsafe code of this crate: the imports themselves, the types that own or share mapped memory, and numbers as bytes.
 //!
 //! On WebAssembly, `host` is the contract's imports in safe clothes. Elsewhere it is a stand-in that
 //! [`TestTask`](crate::TestTask) fills, so that tasks can be tested natively.
@@ -18,10 +18,14 @@ pub(crate) mod pod;
 #[cfg(feature = "arrow")]
 pub(crate) mod shared;
 mod window;
+mod window_mut;
+mod words;
 
 pub use output_buffer::OutputBuffer;
 pub use pod::Pod;
 pub use window::Window;
+pub use window_mut::WindowMut;
+pub(crate) use words::Words;
 
 #[cfg(test)]
 mod tests {

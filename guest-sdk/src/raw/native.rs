@@ -13,6 +13,11 @@ pub(crate) struct Host {
     pub arg: Vec<u8>,
     /// Name, bytes, and the offset in the file at which the input begins.
     pub inputs: Vec<(String, Vec<u8>, u64)>,
+    /// Name and bytes; the slice, which has no name, is the first.
+    pub regions: Vec<(String, Area)>,
+    /// Whether inputs may be written, and the windows on such.
+    pub inputs_are_writable: bool,
+    private: Vec<Area>,
     pub output: Vec<u8>,
     pub area: Option<Area>,
     pub error: Option<String>,
@@ -31,7 +36,7 @@ pub(crate) struct Area {
 }
 
 impl Area {
-    fn new(residue: u64, len: usize) -> Area {
+    pub fn new(residue: u64, len: usize) -> Area {
         let granule = WINDOW_GRANULE as usize;
         let mut memory = vec![0; len + 2 * granule];
         let base = NonNull::new(memory.as_mut_ptr()).expect("a vector is never at address 0");
@@ -107,11 +112,33 @@ pub(crate) fn input_map(input: u32, offset: u64, len: usize) -> NonNull<u8> {
     })
 }
 
+pub(crate) fn input_writable() -> bool {
+    with(|host| host.inputs_are_writable)
+}
+
+pub(crate) fn input_map_private(input: u32, offset: u64, len: usize) -> NonNull<u8> {
+    with(|host| {
+        let (_, bytes, file_offset) = &host.inputs[input as usize];
+        let mut area = Area::new(file_offset + offset, len);
+        area.fill(&bytes[offset as usize..][..len]);
+        host.private.push(area);
+        host.private[host.private.len() - 1].first
+    })
+}
+
 /// # Safety
 ///
 /// No reference that this map justified is used any more.
 pub(crate) unsafe fn input_unmap(address: NonNull<u8>) {
     with(|host| {
+        if let Some(index) = host.private.iter().position(|area| area.first == address) {
+            host.private.remove(index);
+            return;
+        }
+        let is_in = |area: &Area| (0..area.len).contains(&address.addr().get().wrapping_sub(area.first.addr().get()));
+        if host.regions.iter().any(|(_, area)| is_in(area)) {
+            return;
+        }
         let range = host.windows.iter().find(|(_, (area, _))| area.first == address).map(|(range, _)| *range);
         let range = range.expect("only mapped windows are given back");
         let maps = &mut host.windows.get_mut(&range).expect("it was just found").1;
@@ -120,6 +147,23 @@ pub(crate) unsafe fn input_unmap(address: NonNull<u8>) {
             host.windows.remove(&range);
         }
     });
+}
+
+pub(crate) fn region_find(name: &str) -> Option<u32> {
+    with(|host| host.regions.iter().position(|region| region.0 == name)).map(|index| index as u32)
+}
+
+pub(crate) fn region_len(region: u32) -> u64 {
+    with(|host| host.regions[region as usize].1.len as u64)
+}
+
+pub(crate) fn region_map(region: u32, offset: u64, len: usize) -> NonNull<u8> {
+    with(|host| {
+        let area = &host.regions[region as usize].1;
+        assert!(offset as usize + len <= area.len, "the range is not within the region");
+        // SAFETY: within the area, as was just checked.
+        unsafe { area.first.add(offset as usize) }
+    })
 }
 
 pub(crate) fn output_write(bytes: &[u8]) {

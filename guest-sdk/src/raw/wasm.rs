@@ -37,12 +37,37 @@ pub(crate) fn input_map(input: u32, offset: u64, len: usize) -> NonNull<u8> {
     NonNull::new(address.cast_mut()).expect("the contract says that a window is never at address 0")
 }
 
+pub(crate) fn input_writable() -> bool {
+    imports::input_writable() != 0
+}
+
+/// As `input_map`, where inputs are writable: each such window is a copy of its own.
+pub(crate) fn input_map_private(input: u32, offset: u64, len: usize) -> NonNull<u8> {
+    input_map(input, offset, len)
+}
+
 /// # Safety
 ///
 /// No reference that this map justified is used any more.
 pub(crate) unsafe fn input_unmap(address: NonNull<u8>) {
     // SAFETY: the caller's promise is the one that the import asks for.
     unsafe { imports::input_unmap(address.as_ptr()) }
+}
+
+/// The region of that name; of no name, the slice.
+pub(crate) fn region_find(name: &str) -> Option<u32> {
+    // SAFETY: a `str` is valid for reads of its length.
+    let index = unsafe { imports::region_find(name.as_ptr(), name.len()) };
+    u32::try_from(index).ok()
+}
+
+pub(crate) fn region_len(region: u32) -> u64 {
+    imports::region_len(region)
+}
+
+pub(crate) fn region_map(region: u32, offset: u64, len: usize) -> NonNull<u8> {
+    let address = imports::region_map(region, offset, len);
+    NonNull::new(address).expect("the contract says that a window is never at address 0")
 }
 
 pub(crate) fn output_write(bytes: &[u8]) {

@@ -1,7 +1,7 @@
 //! Tasks that use each part of the SDK, one at a time, so that tests can see all of it work in a real worker.
 
 use serde::{Deserialize, Serialize};
-use wrun_guest::{Error, Input, Inputs, Json, Output, TaskIndex, task};
+use wrun_guest::{Error, Input, Inputs, Json, Output, Shared, TaskIndex, task};
 
 /// Panics with the argument as its message.
 #[task]
@@ -106,4 +106,26 @@ fn spin() {
     loop {
         std::hint::black_box(());
     }
+}
+
+/// Adds 1 so many times to the shared numbers `count`, `down` (less 1) and `half` (a half), and to the bins of `bins` in turn.
+#[task]
+fn add_up(times: u64, shared: Shared) -> Result<(), Error> {
+    let (count, down, half) = (shared.u64("count")?, shared.i64("down")?, shared.f64("half")?);
+    let bins = shared.histogram("bins")?;
+    for time in 0..times {
+        count.add(1);
+        down.add(-1);
+        half.add(0.5);
+        bins.add((time % bins.bins() as u64) as usize, 1);
+    }
+    Ok(())
+}
+
+/// The input, reversed in a private copy.
+#[task]
+fn reverse_input(input: Input) -> Result<Vec<u8>, Error> {
+    let mut copy = input.map_private(..)?;
+    copy.reverse();
+    Ok(copy.to_vec())
 }

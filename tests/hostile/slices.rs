@@ -1,0 +1,69 @@
+//! Guests that reach for other tasks' slices of the output file.
+
+use super::kit::guest;
+use crate::cli_kit::{Place, objects};
+
+const SLICE: usize = 5000;
+
+/// What the file holds in the slices of the tasks around the attack.
+const NEIGHBOUR: u8 = b'1';
+
+/// Runs an attack between two neighbours that do the same in an allowed way, on one worker, and checks that those have all their bytes
+/// and that nothing else of the file has changed. Gives the attack's status and message, and what is in its slice.
+#[track_caller]
+fn attack(call: &str, options: &[&str]) -> (String, String, Vec<u8>) {
+    let place = Place::new();
+    // More of the file than the tasks have slices.
+    let out = place.file("out", [b'.'; 5 * SLICE]);
+    let path = guest("slices");
+    let start = ["map", path.to_str().expect("UTF-8"), "--json", "-j", "1", "--out", "out", "--slice", "5000"];
+    let said = place.says(&[&start, options, &["--call", call, "control", "attack", "control"]].concat());
+    assert!(!said.stderr.contains("another takes its place"), "{call}: {}", said.stderr);
+    let ended = objects(&said.stdout);
+    assert_eq!((&ended[0]["status"], &ended[2]["status"]), (&"ok".into(), &"ok".into()), "{call}: {}", said.stdout);
+    let bytes = std::fs::read(out).expect("the file");
+    assert_eq!(bytes.len(), 5 * SLICE, "{call}");
+    for neighbour in [0, 2] {
+        assert!(bytes[neighbour * SLICE..][..SLICE].iter().all(|byte| *byte == NEIGHBOUR), "{call}: slice {neighbour}");
+    }
+    assert!(bytes[3 * SLICE..].iter().all(|byte| *byte == b'.'), "{call}: what no task has");
+    let text = |field: &str| ended[1][field].as_str().unwrap_or_default().to_owned();
+    (text("status"), text("error"), bytes[SLICE..2 * SLICE].to_vec())
+}
+
+const GONE: &str = "it used memory outside of its windows, or a window that it gave back";
+
+#[test]
+fn no_task_reaches_a_neighbours_slice() {
+    let acts = [
+        ("a byte more", "region_map(0, 0, 5001): the region has 5000 bytes"),
+        ("behind the end", "region_map(0, 5000, 1): the region has 5000 bytes"),
+        ("the byte before", "region_map(0, 18446744073709551615, 1): the region has 5000 bytes"),
+        ("overflow", "region_map(0, 9223372036854775807, 4294967295): the region has 5000 bytes"),
+        ("no such region", "region_map(1, 0, 1): this task has 1 regions, counted from 0"),
+        ("the length of no such region", "region_len(4294967295): this task has 1 regions, counted from 0"),
+        ("a store behind its pages", GONE),
+        // What stands before them is memory of the guest's own.
+        ("a store before its pages", "wasm `unreachable` instruction executed"),
+        ("memory.fill from its slice on", GONE),
+        ("an addition behind its pages", GONE),
+        ("a store to a slice that was given back", GONE),
+    ];
+    for (call, message) in acts {
+        for reuse in [&[][..], &["--reuse"]] {
+            let (status, error, slice) = attack(call, reuse);
+            assert_eq!(status, "trap", "{call}: {error}");
+            assert_eq!(error, format!("{message} (bytes 5000..10000 of \"out\" are zeros)"), "{call}");
+            assert!(slice.iter().all(|byte| *byte == 0), "{call}: it is taken out");
+        }
+    }
+}
+
+#[test]
+fn bytes_around_a_slice_are_neither_seen_nor_written() {
+    for reuse in [&[][..], &["--reuse"]] {
+        let (status, error, slice) = attack("the rest of its pages", reuse);
+        assert_eq!((status.as_str(), error.as_str()), ("ok", ""));
+        assert!(slice.iter().all(|byte| *byte == NEIGHBOUR), "its own are written");
+    }
+}
