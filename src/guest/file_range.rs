@@ -72,7 +72,8 @@ impl FileRange<'_> {
 
     /// Which of its bytes a window maps and which it copies.
     pub fn bytes(&self) -> WindowBytes {
-        let mapped = self.interior(self.skew()).len() as u64;
+        // The pages of an area may reach beyond the range.
+        let mapped = self.interior(self.skew()).len().min(self.len) as u64;
         WindowBytes { mapped, copied: self.len as u64 - mapped }
     }
 

@@ -185,7 +185,8 @@ fn tasks_that_wait_for_their_next_attempt_are_bounded() {
             }
         });
         let ended: Vec<_> = run.collect();
-        assert!((500..2000).contains(&ended.len()), "{}", ended.len());
+        // 1,024 may wait, and each of the two workers may hold as many.
+        assert!((500..=3 * 1024).contains(&ended.len()), "{}", ended.len());
         assert!(ended.iter().all(|outcome| matches!(outcome.status(), Status::Error | Status::Cancelled)));
     }
 }
