@@ -1,7 +1,8 @@
 //! A task's argument: a short one as bytes, a long one in memory that its workers can map.
 
+use std::collections::HashMap;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::ipc::ring::INLINE_MAX_BYTES;
 use crate::sys::read_only_map::ReadOnlyMap;
@@ -10,7 +11,8 @@ use crate::{Error, Input, Result};
 /// A task's argument: bytes, which it dereferences to.
 ///
 /// One of up to 64 KiB is copied to its worker. A longer one is put once, when its task is taken, into memory that nobody can change
-/// any more and that workers map. One that many tasks share needs to be put there only once: see [`Argument::shared`].
+/// any more and that workers map; tasks with the same bytes share it. Where it is known before that they do, [`Argument::shared`]
+/// saves the copies and the look at the bytes.
 ///
 /// ```
 /// use wrun::{Argument, Task};
@@ -71,6 +73,23 @@ impl Argument {
         Ok(())
     }
 
+    /// The same, but where one of the `known` ones has these bytes it is shared.
+    pub(crate) fn store_once(&mut self, known: &mut KnownArguments) -> Result<()> {
+        if self.len() <= INLINE_MAX_BYTES || self.file().is_some() {
+            return Ok(());
+        }
+        let hash = *blake3::hash(self).as_bytes();
+        if let Some(stored) = known.get(&hash) {
+            self.0 = Kind::Stored(stored);
+            return Ok(());
+        }
+        self.store()?;
+        if let Kind::Stored(stored) = &self.0 {
+            known.put(hash, stored);
+        }
+        Ok(())
+    }
+
     /// The memory file with the bytes, where they are in one.
     pub(crate) fn file(&self) -> Option<&Input> {
         match &self.0 {
@@ -90,11 +109,37 @@ impl Argument {
     /// Closes the memory file that no other task shares; the bytes stay. Whoever keeps many tasks with long arguments would otherwise
     /// run out of descriptors.
     pub(crate) fn close_file(&mut self) {
-        if let Kind::Stored(stored) = &mut self.0
-            && let Some(stored) = Arc::get_mut(stored)
-        {
-            stored.file = None;
+        if self.file().is_none() || !self.is_last() {
+            return;
         }
+        if let Kind::Stored(stored) = std::mem::replace(&mut self.0, Kind::Bytes(Vec::new())) {
+            self.0 = Kind::Stored(match Arc::try_unwrap(stored) {
+                Ok(stored) => Arc::new(Stored { file: None, ..stored }),
+                Err(stored) => stored,
+            });
+        }
+    }
+}
+
+/// Long arguments that are in memory files, by the hash of their bytes, for as long as somebody has them.
+#[derive(Debug, Default)]
+pub(crate) struct KnownArguments {
+    stored: HashMap<[u8; 32], Weak<Stored>>,
+    /// With more than so many, those that are gone are looked for.
+    look_at: usize,
+}
+
+impl KnownArguments {
+    fn get(&self, hash: &[u8; 32]) -> Option<Arc<Stored>> {
+        self.stored.get(hash)?.upgrade().filter(|stored| stored.file.is_some())
+    }
+
+    fn put(&mut self, hash: [u8; 32], stored: &Arc<Stored>) {
+        if self.stored.len() > self.look_at {
+            self.stored.retain(|_, stored| stored.strong_count() > 0);
+            self.look_at = (2 * self.stored.len()).max(64);
+        }
+        self.stored.insert(hash, Arc::downgrade(stored));
     }
 }
 
@@ -163,5 +208,26 @@ mod tests {
         assert_eq!(argument, vec![7; 100_000]);
         argument.store().expect("memory");
         assert!(argument.file().is_some(), "it can be sent again");
+    }
+
+    #[test]
+    fn the_same_bytes_are_stored_once_for_as_long_as_somebody_has_them() {
+        let mut known = KnownArguments::default();
+        let mut store = |byte: u8| {
+            let mut argument = Argument::from(vec![byte; 100_000]);
+            argument.store_once(&mut known).expect("memory");
+            argument
+        };
+        let (mut one, same, other) = (store(1), store(1), store(2));
+        let file = |argument: &Argument| argument.file().map(|input| input.file().1);
+        assert_eq!(file(&one), file(&same));
+        assert_ne!(file(&one), file(&other));
+        drop(same);
+        one.close_file();
+        assert!(one.file().is_none(), "it was the last");
+        assert_eq!(one, vec![1; 100_000]);
+        assert!(file(&store(1)).is_some(), "one that is closed is not used again");
+        (0..=255).cycle().take(10_000).for_each(|byte| drop(store(byte)));
+        assert!(known.stored.len() <= 256, "{}", known.stored.len());
     }
 }

@@ -17,8 +17,9 @@ use super::slices::SliceFile;
 use super::stop::{Stop, StopHandle};
 use super::wait::Wait;
 use super::worker::{News, Worker};
+use crate::argument::KnownArguments;
 use crate::backend::Executor;
-use crate::event::{Event, Status};
+use crate::event::Status;
 use crate::ipc::ring::SLOTS;
 use crate::module::Entry;
 use crate::sandbox::Missing;
@@ -68,6 +69,8 @@ pub(super) struct Dispatcher<'pool> {
     pub(super) lost: Vec<(u32, String)>,
     pub(super) unconfined: Vec<Missing>,
     pub(super) gate: Gate,
+    /// The long arguments of tasks under way.
+    pub(super) arguments: KnownArguments,
     /// Tasks that gave their memory back and will run again: their worker and position.
     pub(super) requeued: Vec<(u32, u64)>,
 }
@@ -112,6 +115,7 @@ impl<'pool> Dispatcher<'pool> {
             refusals: 0,
             lost: Vec::new(),
             unconfined: Vec::new(),
+            arguments: KnownArguments::default(),
             requeued: Vec::new(),
         }
     }
@@ -491,9 +495,4 @@ impl Drop for Dispatcher<'_> {
         self.pool.waker.clear();
         self.pool.end_run();
     }
-}
-
-/// An event of a lost worker.
-pub(super) fn lost_event(lost: &(u32, String)) -> Event<'_> {
-    Event::WorkerLost { worker: lost.0, reason: &lost.1 }
 }

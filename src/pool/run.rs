@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::task::Poll;
 
-use super::dispatcher::{Dispatcher, lost_event};
+use super::dispatcher::Dispatcher;
 use super::held::{Ended, SpareRecords};
 use super::prepare::MAP;
 use super::stop::StopHandle;
@@ -346,8 +346,8 @@ impl<S: Source> Feed<'_, S> {
         if !missing.is_empty() {
             self.tell(&Event::Unconfined { missing: &missing });
         }
-        while let Some(lost) = self.dispatcher.next_lost() {
-            self.tell(&lost_event(&lost));
+        while let Some((worker, reason)) = self.dispatcher.next_lost() {
+            self.tell(&Event::WorkerLost { worker, reason: &reason });
         }
         if let Some(shortage) = self.dispatcher.gate.news.take() {
             self.tell(&Event::HeldUp(&shortage));

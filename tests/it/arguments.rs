@@ -255,3 +255,20 @@ fn long_items_are_logged_and_found_again() {
     assert!(says(&["--resume"]) == results, "the results come from the log");
     assert_eq!(log().len(), 5, "nothing was run again");
 }
+
+#[test]
+fn the_same_long_argument_of_many_tasks_is_one_memory_file() {
+    let long = pattern(1 << 20);
+    let mut pool = pool(2);
+    let tasks = (0..40).map(|n| if n % 4 == 0 { vec![n; 100_000] } else { long.clone() });
+    let run = pool.map(&job("sum"), tasks).expect("a run");
+    let outcomes: Vec<Outcome> = run.collect();
+    let same: Vec<_> = outcomes.iter().filter(|outcome| outcome.index % 4 != 0).collect();
+    assert!(same.iter().all(|outcome| result_words(outcome) == sum(&long)));
+    // All are kept, so none of them was stored again.
+    let place = same[0].task.argument.as_ptr();
+    assert!(same.iter().all(|outcome| std::ptr::eq(outcome.task.argument.as_ptr(), place)));
+    let others = outcomes.iter().filter(|outcome| outcome.index % 4 == 0);
+    assert!(others.clone().all(|outcome| result_words(outcome) == sum(&[outcome.index as u8; 100_000])));
+    assert!(others.clone().all(|outcome| !std::ptr::eq(outcome.task.argument.as_ptr(), place)));
+}
