@@ -159,7 +159,7 @@ impl From<Duration> for TaskTime {
 pub struct Limits {
     /// The wall-clock time of one task, from its own start; `None` is no limit.
     pub timeout: Option<TaskTime>,
-    /// Bytes of linear memory and tables together, without windows but those that are copied on write (256 MiB unless set).
+    /// Bytes of linear memory and tables together, without windows but what is written of them with [`InputMode::CopyOnWrite`] (256 MiB unless set).
     pub memory_bytes: u64,
     /// Bytes of a task's result (64 MiB unless set).
     pub output_bytes: u64,

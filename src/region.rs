@@ -50,8 +50,8 @@ pub enum InputMode {
     /// Read.
     #[default]
     ReadOnly,
-    /// Write, too: each window is a private copy, of which pages are made as they are written. All of a window counts against
-    /// [`Limits::memory_bytes`](crate::Limits::memory_bytes).
+    /// Write, too: each window is a private copy, of which pages are made as they are written. Those count against
+    /// [`Limits::memory_bytes`](crate::Limits::memory_bytes), in pieces of 64 KiB.
     CopyOnWrite,
 }
 

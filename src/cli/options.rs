@@ -234,7 +234,7 @@ pub struct LimitArgs {
     #[arg(long, value_name = "TIME|N%", value_parser = parse::task_time)]
     timeout: Option<TaskTime>,
 
-    /// Let a task have this many bytes of memory, not counting mapped inputs (but with --input-mode cow)
+    /// Let a task have this many bytes of memory, not counting mapped inputs (but what it writes to with --input-mode cow)
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = parse::size_above_0)]
     memory: u64,
 

@@ -31,7 +31,7 @@ pub struct RegionArgs {
     #[arg(long, value_name = "NAME=PATH:SIZE", value_parser = OsStringValueParser::new().try_map(shared))]
     shared: Vec<Shared>,
 
-    /// Map inputs read-only (ro), or let tasks write to private copies of the pages, which count against --memory (cow)
+    /// Map inputs read-only (ro), or let tasks write: to private copies of pages, which count against --memory when they are written (cow)
     #[arg(long, value_name = "MODE", value_enum, default_value_t = Mode::Ro, help_heading = "Task")]
     input_mode: Mode,
 }

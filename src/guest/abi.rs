@@ -270,6 +270,7 @@ fn input_unmap(mut guest: Guest<'_>, address: u32) -> Result<()> {
     if let Some(fault) = truncated(state, end) {
         return Err(Stop::Input(fault).into());
     }
+    state.usage.note_peak();
     let private_bytes = state.windows.unmap(address as usize).unwrap_or(0);
     state.usage.remove_window(private_bytes);
     Ok(())
@@ -370,7 +371,7 @@ fn range(memory_len: usize, address: u32, len: usize) -> Option<std::ops::Range<
 /// The end that a recorded fault means for its task; `None` where it is the guest's own mistake, a trap.
 pub(super) fn fault_stop(state: &State, recorded: Recorded) -> Option<InputFault> {
     let (of, kind) = match recorded {
-        Recorded::Unmapped { .. } | Recorded::NoMemory => return None,
+        Recorded::Unmapped { .. } | Recorded::NoMemory | Recorded::MemoryLimit => return None,
         Recorded::Write { of, offset } => (of, InputFaultKind::Write { offset }),
         Recorded::NoPage { of, offset } => {
             let truncated = state.mapped(of).and_then(|range| {

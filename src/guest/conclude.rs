@@ -58,7 +58,11 @@ fn decide(
         match fault_stop(state, recorded) {
             Some(fault) => result.fail(Status::InputFault, fault.encode()),
             None if recorded == Recorded::NoMemory => {
-                result.fail(Status::Limit, "there is no memory left for its result")
+                result.fail(Status::Limit, "there is no memory left for its result, or for inputs that it writes to")
+            }
+            None if recorded == Recorded::MemoryLimit => {
+                state.usage.refuse_write();
+                result.fail(Status::Limit, memory_limit(&state.usage).unwrap_or_default());
             }
             None => result.fail(Status::Trap, "it used memory outside of its windows, or a window that it gave back"),
         }

@@ -85,7 +85,10 @@ pub(super) fn with_handlers(engine: impl FnOnce() -> wasmtime::Result<Engine>) -
 }
 
 fn on_fault(fault: &Fault) -> bool {
-    in_window(|windows, code| windows.note(fault) && !code.contains(&fault.instruction) && windows.scratch(fault))
+    in_window(|windows, code| {
+        windows.allow_write(fault)
+            || windows.note(fault) && !code.contains(&fault.instruction) && windows.scratch(fault)
+    })
 }
 
 /// Notes a page that is not there.
@@ -95,7 +98,7 @@ fn note_no_page(fault: &Fault) -> bool {
 
 /// Lets an access to a window finish on a scratch page.
 fn give_scratch(fault: &Fault) -> bool {
-    in_window(|windows, _| windows.note(fault) && windows.scratch(fault))
+    in_window(|windows, _| windows.allow_write(fault) || windows.note(fault) && windows.scratch(fault))
 }
 
 /// Asks about the windows of the guest that runs on this thread. Async-signal-safe if `ask` is.

@@ -61,13 +61,9 @@ impl FileRange<'_> {
         (self.skew_at(start, usize::MAX) + self.len).next_multiple_of(WASM_PAGE)
     }
 
-    /// Bytes of a window's area that are, or become when they are written, memory of the task's own.
+    /// Bytes of a window's area that are memory of the task's own before it writes any.
     pub fn private_bytes(&self) -> u64 {
-        let pages = self.pages(self.skew());
-        match self.access {
-            Access::CopyOnWrite => pages.len() as u64,
-            _ => (pages.len() - self.interior(self.skew()).len()) as u64,
-        }
+        (self.pages(self.skew()).len() - self.interior(self.skew()).len()) as u64
     }
 
     /// Which of its bytes a window maps and which it copies.

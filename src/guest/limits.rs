@@ -1,11 +1,14 @@
 //! How much memory a task uses, and what it is refused.
 
+use std::sync::Arc;
+
 use wasmtime::ResourceLimiter;
 
 use super::engine::MAX_TABLE_ELEMENTS;
+use super::window::{Dirty, WASM_PAGE};
 
 /// Counts the bytes of all memories and tables of a task. The mapped pages of windows are no memory of the task's own
-/// and do not count; the few bytes beside them that are copied do.
+/// and do not count, unless they were written where that makes copies; the few bytes beside them that are copied do.
 #[derive(Debug)]
 pub(super) struct Usage {
     limit_bytes: u64,
@@ -13,7 +16,9 @@ pub(super) struct Usage {
     used_bytes: u64,
     /// Private pages of windows.
     window_bytes: u64,
-    /// The most of both together.
+    /// Pages of windows that became private when they were written.
+    dirty: Arc<Dirty>,
+    /// The most of all together.
     peak_bytes: u64,
     /// The total that was asked for when something was refused.
     refused_bytes: Option<u64>,
@@ -27,11 +32,14 @@ pub(super) struct Usage {
 const TABLE_ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
 
 impl Usage {
-    pub fn new(limit_bytes: u64) -> Self {
+    pub fn new(limit_bytes: u64, dirty: Arc<Dirty>) -> Self {
+        dirty.reset();
+        dirty.allow(limit_bytes);
         Usage {
             limit_bytes,
             used_bytes: 0,
             window_bytes: 0,
+            dirty,
             peak_bytes: 0,
             refused_bytes: None,
             refused_elements: None,
@@ -45,16 +53,33 @@ impl Usage {
         self.refused_elements = None;
         self.window_bytes = 0;
         self.peak_bytes = self.used_bytes;
+        self.dirty.reset();
+        self.share_rest();
     }
 
     /// The most that the task had at a time, in bytes.
     pub fn peak_bytes(&self) -> u64 {
-        self.peak_bytes
+        self.peak_bytes.max(self.total())
+    }
+
+    /// All that counts now, in bytes.
+    fn total(&self) -> u64 {
+        self.used_bytes.saturating_add(self.window_bytes).saturating_add(self.dirty.bytes())
+    }
+
+    /// Lets pages be written as far as the limit allows.
+    fn share_rest(&self) {
+        self.dirty.allow(self.limit_bytes.saturating_sub(self.total()));
+    }
+
+    /// Notes that a write to pages of a window was refused.
+    pub fn refuse_write(&mut self) {
+        self.refused_bytes = Some(self.total() + WASM_PAGE as u64);
     }
 
     /// Forgets everything, for a fresh instance.
     pub fn reset(&mut self) {
-        *self = Usage::new(self.limit_bytes);
+        *self = Usage::new(self.limit_bytes, self.dirty.clone());
     }
 
     /// What the task was refused and the limit, in bytes, where it was refused memory.
@@ -73,6 +98,7 @@ impl Usage {
         if allowed {
             self.window_bytes += bytes;
             self.note_peak();
+            self.share_rest();
         }
         allowed
     }
@@ -80,14 +106,16 @@ impl Usage {
     /// Takes the private pages of a window that was given back off the count.
     pub fn remove_window(&mut self, bytes: u64) {
         self.window_bytes = self.window_bytes.saturating_sub(bytes);
+        self.share_rest();
     }
 
-    fn note_peak(&mut self) {
-        self.peak_bytes = self.peak_bytes.max(self.used_bytes.saturating_add(self.window_bytes));
+    /// Takes note of the peak, before something is given back.
+    pub fn note_peak(&mut self) {
+        self.peak_bytes = self.peak_bytes();
     }
 
     fn allows(&mut self, bytes: u64) -> bool {
-        let wanted = self.used_bytes.saturating_add(self.window_bytes).saturating_add(bytes);
+        let wanted = self.total().saturating_add(bytes);
         let allowed = wanted <= self.limit_bytes;
         if !allowed {
             self.refused_bytes = Some(wanted);
@@ -105,6 +133,7 @@ impl Usage {
         if allowed {
             self.used_bytes += bytes;
             self.note_peak();
+            self.share_rest();
         }
         allowed
     }

@@ -13,7 +13,7 @@ use super::limits::Usage;
 use super::refusals::Refused;
 use super::result::Log;
 use super::wasi::Wasi;
-use super::window::Windows;
+use super::window::{Dirty, Windows};
 use crate::ipc::wire::{Mapped, WindowBytes};
 
 /// The data of a store.
@@ -46,6 +46,7 @@ pub(super) struct State {
 
 impl State {
     pub fn new(job: Arc<LoadedJob>) -> Self {
+        let dirty = Arc::new(Dirty::default());
         State {
             index: 0,
             argument: GuestArgument::default(),
@@ -56,8 +57,8 @@ impl State {
             output_file: None,
             failure: None,
             log: Log::default(),
-            usage: Usage::new(job.spec.memory_bytes),
-            windows: Windows::new(),
+            usage: Usage::new(job.spec.memory_bytes, dirty.clone()),
+            windows: Windows::new(dirty),
             window_bytes: WindowBytes::default(),
             memory: None,
             wasi: None,

@@ -33,20 +33,25 @@
 //! WASI call), that code cannot be unwound: it gets a private scratch page, to finish on.
 #![expect(unsafe_code, reason = "maps files over guest memory")]
 
+mod dirty;
 mod edges;
+mod faults;
 
 use std::cell::Cell;
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use wasmtime::{Caller, Memory};
 
+pub(super) use self::dirty::Dirty;
 use self::edges::Edges;
+pub(super) use self::faults::Recorded;
+use self::faults::SCRATCH_PAGES;
 use super::file_range::{Access, FileRange};
 use super::state::State;
 use crate::ipc::wire::Mapped;
-use crate::sys::fault::{Fault, FaultKind};
 use crate::sys::window as memory;
 
 /// Bytes of a page of linear memory.
@@ -66,6 +71,8 @@ pub(super) struct Windows {
     scratch: [Cell<usize>; SCRATCH_PAGES],
     scratch_next: Cell<usize>,
     edges: Edges,
+    /// The pages of copy-on-write windows that were written.
+    dirty: Arc<Dirty>,
 }
 
 /// Whole wasm pages taken out of the guest's own use.
@@ -99,8 +106,12 @@ struct Window {
     address: usize,
     /// How often it was mapped less how often it was unmapped; 0 for one that stayed from the last task.
     uses: u32,
-    /// Bytes of its area that are memory of the task's own.
+    /// Bytes of its area that are memory of the task's own from the start.
     private_bytes: u64,
+    /// The pages, relative to the linear memory, that become the task's own when they are written.
+    on_write: Range<usize>,
+    /// Bytes of those that have.
+    dirty_bytes: Cell<u64>,
 }
 
 impl Window {
@@ -108,19 +119,6 @@ impl Window {
     fn end(&self) -> (Mapped, u64) {
         (self.of, self.offset + self.len as u64)
     }
-}
-
-/// A fault inside an area.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Recorded {
-    /// A write to a window, at this offset of the task's view.
-    Write { of: Mapped, offset: u64 },
-    /// A page of the file is not there (any more).
-    NoPage { of: Mapped, offset: u64 },
-    /// The system had no memory for a page of the result.
-    NoMemory,
-    /// An access to memory of a window that was given back.
-    Unmapped { address: u64 },
 }
 
 /// Why a range could not be mapped.
@@ -134,11 +132,9 @@ pub(super) enum MapError {
     System(io::Error),
 }
 
-/// A host call touches at most a few places at a time (both ends of a source and of a target).
-const SCRATCH_PAGES: usize = 8;
-
 impl Windows {
-    pub fn new() -> Self {
+    /// None; what tasks dirty is counted in `dirty`.
+    pub fn new(dirty: Arc<Dirty>) -> Self {
         Windows {
             base: 0,
             areas: Vec::new(),
@@ -147,6 +143,7 @@ impl Windows {
             scratch: Default::default(),
             scratch_next: Cell::new(0),
             edges: Edges::default(),
+            dirty,
         }
     }
 
@@ -218,6 +215,10 @@ impl Windows {
             };
             mapped.map_err(MapError::System)?;
         }
+        let on_write = match range.access {
+            Access::CopyOnWrite => start + interior.start..start + interior.end,
+            _ => 0..0,
+        };
         // What stands before and behind the pages that may be written, relative to the area's start.
         let writable = match range.access {
             Access::ReadOnly => interior,
@@ -241,6 +242,8 @@ impl Windows {
             address: start + skew,
             uses: 1,
             private_bytes: range.private_bytes(),
+            on_write,
+            dirty_bytes: Cell::new(0),
         };
         self.areas[index].content = Content::Window(window);
         Ok(start + skew)
@@ -292,6 +295,7 @@ impl Windows {
             return Some(0);
         }
         let private_bytes = window.private_bytes;
+        self.dirty.give_back(window.dirty_bytes.get());
         self.free(index);
         Some(private_bytes)
     }
@@ -372,55 +376,6 @@ impl Windows {
 
     fn host(&self, offset: usize) -> *mut u8 {
         (self.base + offset) as *mut u8
-    }
-
-    /// Notes a fault, if it is in an area. The first one decides the task's outcome. Async-signal-safe: it reads plain data
-    /// and sets a cell.
-    pub(super) fn note(&self, fault: &Fault) -> bool {
-        if self.edges.holds(fault.address) {
-            let of = Mapped::Region(wrun_abi::SLICE);
-            self.recorded.set(self.recorded.get().or(Some(Recorded::NoPage { of, offset: 0 })));
-            return true;
-        }
-        let Some(offset) = fault.address.checked_sub(self.base) else { return false };
-        let within = |area: &&Area| (area.start..area.start + area.len).contains(&offset);
-        let Some(area) = self.areas.iter().find(within) else { return false };
-        if self.recorded.get().is_none() {
-            self.recorded.set(Some(match &area.content {
-                Content::Window(window) if window.uses > 0 => {
-                    let in_view = window.offset + offset.saturating_sub(window.address) as u64;
-                    match fault.kind {
-                        FaultKind::NoPage => Recorded::NoPage { of: window.of, offset: in_view },
-                        FaultKind::Protection if window.writable => Recorded::Unmapped { address: offset as u64 },
-                        FaultKind::Protection => Recorded::Write { of: window.of, offset: in_view },
-                    }
-                }
-                Content::Output if fault.kind == FaultKind::NoPage => Recorded::NoMemory,
-                Content::Free | Content::Window(_) | Content::Output => Recorded::Unmapped { address: offset as u64 },
-            }));
-        }
-        true
-    }
-
-    /// Puts private memory where a fault in an area was, so that the access can be tried again; the oldest such page
-    /// goes, so that a `memory.fill` of 4 GiB takes no more than a few. Async-signal-safe: it sets cells and maps memory.
-    pub(super) fn scratch(&self, fault: &Fault) -> bool {
-        if self.edges.holds(fault.address) {
-            return self.edges.scratch();
-        }
-        let next = self.scratch_next.get();
-        let oldest = self.scratch[next].get();
-        if oldest != 0 {
-            // SAFETY: a wasm page inside an area of ours; its contents are of no interest (the task has failed).
-            let _ = unsafe { memory::map_nothing(oldest as *mut u8, WASM_PAGE) };
-        }
-        // Areas are whole wasm pages, so the page that holds the address is inside the area.
-        let offset = fault.address - self.base;
-        let page = self.host(offset - offset % WASM_PAGE);
-        self.scratch[next].set(page as usize);
-        self.scratch_next.set((next + 1) % SCRATCH_PAGES);
-        // SAFETY: as above.
-        unsafe { memory::map_zeros(page, WASM_PAGE) }.is_ok()
     }
 
     /// For each window of the task, what it shows and the end of its range in the task's view.

@@ -39,16 +39,15 @@ pub unsafe fn map_file_writable(at: *mut u8, len: usize, file: impl AsFd, file_o
     Ok(())
 }
 
-/// The same, where what is written goes to copies of the pages, which nobody else sees.
+/// The same, read-only at first; where it is made writable, what is written goes to copies of the pages, which nobody else sees.
 ///
 /// # Safety
 ///
-/// As for [`map_file`], but that it may be written.
+/// As for [`map_file`].
 pub unsafe fn map_file_private(at: *mut u8, len: usize, file: &File, file_offset: u64) -> io::Result<()> {
-    let protection = ProtFlags::READ | ProtFlags::WRITE;
     let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
     // SAFETY: passed on to the caller.
-    unsafe { mmap(at.cast(), len, protection, flags, file, file_offset)? };
+    unsafe { mmap(at.cast(), len, ProtFlags::READ, flags, file, file_offset)? };
     Ok(())
 }
 
@@ -132,6 +131,17 @@ unsafe fn map_anonymous(at: *mut u8, len: usize, protection: ProtFlags) -> io::R
 pub unsafe fn protect_read_only(at: *mut u8, len: usize) -> io::Result<()> {
     // SAFETY: passed on to the caller.
     unsafe { mprotect(at.cast::<c_void>(), len, MprotectFlags::READ)? };
+    Ok(())
+}
+
+/// Makes private memory writable. Async-signal-safe: it is one system call.
+///
+/// # Safety
+///
+/// `at .. at+len` is page-aligned memory that the caller owns whole, of private mappings.
+pub unsafe fn protect_read_write(at: *mut u8, len: usize) -> io::Result<()> {
+    // SAFETY: passed on to the caller.
+    unsafe { mprotect(at.cast::<c_void>(), len, MprotectFlags::READ | MprotectFlags::WRITE)? };
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use wrun::{InputMode, Job, Limits, Status, Task};
 
-use crate::support::{each, failed, file, input, patient, pattern, pool, result_words, task_module};
+use crate::support::{each, failed, file, input, patient, pattern, pool, result_words, task_module, task_module_with};
 
 /// Bytes of the file; it ends within a page.
 const LEN: usize = 200_000;
@@ -67,15 +67,16 @@ fn tasks_write_to_their_inputs_and_nobody_else_sees_it() {
 }
 
 #[test]
-fn windows_that_may_be_written_count_as_memory() {
+fn pages_that_are_written_count_as_memory() {
     let data = file(&pattern(LEN));
     let with = |call: &str, memory_bytes| {
         let job = job(call).input("data", input(&data)).limits(Limits { memory_bytes, ..patient() });
         each(&job, 0..2).remove(1)
     };
-    // The module's own page, 49 pages of each of two windows, and one of the third.
-    let least = 65536 + 99 * 4096;
-    assert_eq!(with("scribble", least).status(), Status::Ok);
+    // The module's own page, 49 pages of the first window, the last one of the second, and the third.
+    let least = 65536 + 51 * 4096;
+    let passed = with("scribble", least);
+    assert_eq!((passed.status(), passed.stats.usage.peak_memory_bytes), (Status::Ok, least));
     let (status, message) =
         (Status::Limit, format!("it needs {least} bytes of memory, and the limit is {} bytes", least - 1));
     let outcome = with("scribble", least - 1);
@@ -86,4 +87,62 @@ fn windows_that_may_be_written_count_as_memory() {
     let job = job("many").input("data", input(&data)).input("give back", input(&data));
     let limits = Limits { memory_bytes: least, ..patient() };
     assert_eq!(each(&job.limits(limits), 0..1)[0].status(), Status::Ok, "what was given back counts no more");
+}
+
+/// Writes in the ways that there are to a large input.
+fn writer() -> wrun::Module {
+    task_module_with(
+        crate::faults::WASI,
+        "1",
+        r#"(func $at (result i32) (call $map (i32.const 0)))
+        ;; A byte in each of so many MiB.
+        (func $touch (param $mib i32) (local $at i32)
+            (local.set $at (call $at))
+            (loop $next
+                (i32.store8 (local.get $at) (i32.const 1))
+                (local.set $at (i32.add (local.get $at) (i32.const 1048576)))
+                (br_if $next (local.tee $mib (i32.sub (local.get $mib) (i32.const 1))))))
+        (func (export "wrun:task/some") (result i32) (call $touch (i32.const 10)) (i32.const 0))
+        (func (export "wrun:task/store") (result i32) (call $touch (i32.const 64)) (i32.const 0))
+        (func (export "wrun:task/fill") (result i32)
+            (memory.fill (call $at) (i32.const 7) (i32.const 67108864)) (i32.const 0))
+        (func (export "wrun:task/copy") (result i32) (local $at i32)
+            (local.set $at (call $at))
+            (memory.copy (i32.add (local.get $at) (i32.const 65000)) (local.get $at) (i32.const 8))
+            (memory.copy (local.get $at) (i32.add (local.get $at) (i32.const 8388608)) (i32.const 30000000)) (i32.const 0))
+        (func (export "wrun:task/wasi") (result i32)
+            (drop (call $random_get (i32.add (call $at) (i32.const 5)) (i32.const 100000)))
+            (drop (call $random_get (call $at) (i32.const 30000000)))
+            (i32.const 0))
+        (func (export "wrun:task/grow") (result i32)
+            (call $touch (i32.const 10))
+            (if (i32.eq (memory.grow (i32.const 20)) (i32.const -1)) (then unreachable)) (i32.const 0))"#,
+    )
+}
+
+#[test]
+fn what_is_not_written_of_a_large_input_costs_nothing() {
+    let data = tempfile::NamedTempFile::new().unwrap();
+    data.as_file().set_len(64 << 20).unwrap();
+    let writer = writer();
+    let run = |call: &str, memory_bytes| {
+        let job = Job::new(&writer).call(call).input("data", input(&data)).input_mode(InputMode::CopyOnWrite);
+        each(&job.limits(Limits { memory_bytes, ..patient() }), 0..3)
+    };
+    // A page of its own, ten pieces of 64 KiB.
+    let passed = run("some", 11 << 16);
+    assert!(passed.iter().all(|outcome| outcome.stats.usage.peak_memory_bytes == 11 << 16), "{passed:?}");
+    let words = "it needs 720896 bytes of memory, and the limit is 720895 bytes; raise it with --memory";
+    assert_eq!(failed(&run("some", (11 << 16) - 1)[2]), (Status::Limit, words));
+    for call in ["store", "fill", "copy", "wasi"] {
+        let outcomes = run(call, 2 << 20);
+        assert!(outcomes.iter().all(|outcome| failed(outcome).0 == Status::Limit), "{call}: {outcomes:?}");
+        assert!(failed(&outcomes[0]).1.ends_with("bytes; raise it with --memory"), "{call}: {outcomes:?}");
+        let outcomes = run(call, 80 << 20);
+        assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()), "{call}: {outcomes:?}");
+    }
+    // What was written leaves less for the guest's own memory.
+    assert_eq!(run("grow", 31 << 16)[1].status(), Status::Ok);
+    assert_eq!(failed(&run("grow", (31 << 16) - 1)[1]).0, Status::Limit);
+    assert!(std::fs::read(data.path()).unwrap().iter().all(|byte| *byte == 0));
 }

@@ -216,7 +216,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("src/guest/fault.rs", "handles the signals of faults in windows"),
     ("src/guest/place.rs", "looks at a guest that it has interrupted"),
     ("src/guest/window.rs", "maps files over guest memory"),
-    ("src/guest/window/edges.rs", "the same"),
+    ("src/guest/window/", "the same"),
     ("tests/allocations/main.rs", "an allocator that counts"),
     ("tests/it/changed_inputs.rs", "a test that changes memory together with a worker"),
     ("src/guest/job.rs", "loads precompiled code"),
