@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::event::{Event, Outcome, Status, TaskUsage};
+use crate::pool::PoolBuilder;
 
 /// Counts what a run took, for an observer that gives it every event.
 ///
@@ -86,7 +87,9 @@ impl Summary {
             }
             Event::MergeFinished(outcome) => {
                 self.merges += 1;
-                self.add(outcome);
+                if !outcome.ran_earlier {
+                    self.add(outcome);
+                }
             }
             Event::WorkerLost { .. } => self.lost_workers += 1,
             _ => {}
@@ -105,14 +108,17 @@ impl Summary {
             return;
         }
         let number = stats.worker as usize;
-        if self.workers.len() <= number {
-            self.workers.resize(number + 1, WorkerSummary::default());
+        // A backend of another crate may number its workers as it likes.
+        if number < PoolBuilder::MAX_WORKERS {
+            if self.workers.len() <= number {
+                self.workers.resize(number + 1, WorkerSummary::default());
+            }
+            let worker = &mut self.workers[number];
+            worker.attempts += 1;
+            // Durations and usage are a worker's word.
+            worker.busy = worker.busy.saturating_add(stats.duration);
+            worker.peak_memory_bytes = worker.peak_memory_bytes.max(stats.usage.peak_memory_bytes);
         }
-        let worker = &mut self.workers[number];
-        worker.attempts += 1;
-        // Durations and usage are a worker's word.
-        worker.busy = worker.busy.saturating_add(stats.duration);
-        worker.peak_memory_bytes = worker.peak_memory_bytes.max(stats.usage.peak_memory_bytes);
         let usage = &mut self.usage;
         usage.mapped_bytes = usage.mapped_bytes.saturating_add(stats.usage.mapped_bytes);
         usage.copied_bytes = usage.copied_bytes.saturating_add(stats.usage.copied_bytes);

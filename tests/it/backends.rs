@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use wrun::backend::{Assignment, Backend, BuiltIn, Executor, News, TaskEnd};
 use wrun::{
-    Event, Input, Job, Limits, Outcome, Output, Pool, PoolBuilder, Retries, Sandbox, Status, Task, TaskStats, Waker,
+    Event, Input, Job, Limits, Outcome, Output, Pool, PoolBuilder, Retries, Sandbox, Status, Summary, Task, TaskStats,
+    Waker,
 };
 
 use crate::cli_kit::{Place, finish};
@@ -307,4 +308,17 @@ fn the_command_gives_the_same_on_every_backend() {
         attached.stderr,
         "wrun: a program that is attached to a terminal takes a pool of processes or of threads\n"
     );
+}
+
+#[test]
+fn a_summary_takes_any_number_of_a_worker() {
+    let far: Told = |ticket| {
+        let stats = TaskStats { worker: u32::MAX, ..TaskStats::default() };
+        News::Ended(TaskEnd { ticket, result: Ok(Output::default()), log: Vec::new(), stats })
+    };
+    let mut pool = Pool::builder().build_on(Box::new(Odd(far))).expect("a pool");
+    let mut summary = Summary::new();
+    let run = pool.map(&echo_job(), 0..10).expect("a run").observe(|event, _| summary.observe(event));
+    assert_eq!(run.count(), 10);
+    assert_eq!((summary.tasks(), summary.workers().len()), (10, 0));
 }

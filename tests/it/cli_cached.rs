@@ -186,3 +186,19 @@ fn a_run_that_is_killed_leaves_whole_results() {
     let cached = again.stderr.lines().filter(|line| line.ends_with("): ok from the cache")).count();
     assert!(cached >= stored, "{cached} of {stored}");
 }
+
+#[test]
+fn a_summary_of_results_from_the_cache_has_no_worker() {
+    let place = Cached::new();
+    place.0.file("text", "some words and some more words\n".repeat(100));
+    let guest = guest("wordcount");
+    let args = ["map", &guest, "--call", "count", "--split", "1K", "text", "--reduce", "merge", "--cache"];
+    let summary = || {
+        let said = place.says(&[&args[..], &["--summary", "--progress", "json"]].concat());
+        objects(&said.stderr).pop().expect("a summary")
+    };
+    let (first, second) = (summary(), summary());
+    assert_eq!((&first["ran_earlier"], first["workers"][0]["attempts"].as_u64() > Some(0)), (&0.into(), true));
+    assert_eq!(second["ran_earlier"], first["tasks"]);
+    assert_eq!((&second["merges"], &second["workers"]), (&first["merges"], &serde_json::json!([])));
+}
