@@ -149,3 +149,38 @@ fn workers_without_work_expire_and_the_next_run_has_new_ones() {
         assert!(first.iter().all(|pid| pids_of().contains(pid)), "workers are kept");
     });
 }
+
+#[test]
+fn the_cpus_that_this_process_may_use_are_counted() {
+    let place = Place::new();
+    let items: Vec<String> = (0..400).map(|n| n.to_string()).collect();
+    let workers = |before: &[&str], jobs: &str| {
+        let wrun = place.wrun(&["map", "kit.wat", "--call", "echo", "--json", "-j", jobs]);
+        let mut words =
+            before.iter().copied().chain([WRUN]).map(std::ffi::OsString::from).chain(wrun.get_args().map(Into::into));
+        let mut command = std::process::Command::new(words.next().expect("a program"));
+        command
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .args(words)
+            .args(&items)
+            .current_dir(place.path())
+            .env_clear();
+        command.env("WRUN_CACHE_DIR", crate::support::cache_dir());
+        let said = finish(command);
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+        let workers = said
+            .stdout
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["worker"].clone());
+        workers.map(|worker| worker.as_u64().expect("a number")).max().expect("a task") + 1
+    };
+    // taskset(1) leaves the command one CPU of those that this process has.
+    let status = std::fs::read_to_string("/proc/self/status").expect("a process");
+    let cpus = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).expect("CPUs").trim();
+    let first = cpus.split(['-', ',']).next().expect("a number");
+    let one = ["/usr/bin/taskset", "-c", first];
+    assert_eq!(workers(&one, "-1"), 1);
+    assert_eq!(workers(&one, "-2"), 1, "never below one");
+    assert!(workers(&one, "3") > 1, "more than there are CPUs, where that is asked for");
+}
