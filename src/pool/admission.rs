@@ -41,8 +41,11 @@ impl Dispatcher<'_> {
     /// Looks at the machine, where that is asked for and the last look is some time ago.
     pub(super) fn heed_machine(&mut self) {
         let gate = &mut self.gate;
+        if !gate.is_guarded() {
+            return;
+        }
         let now = Instant::now();
-        if !gate.is_guarded() || gate.looked_at.is_some_and(|at| now < at + LOOK) {
+        if gate.looked_at.is_some_and(|at| now < at + LOOK) {
             return;
         }
         gate.looked_at = Some(now);
