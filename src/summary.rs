@@ -86,7 +86,9 @@ impl Summary {
             }
             Event::MergeFinished(outcome) => {
                 self.merges += 1;
-                self.add(outcome);
+                if !outcome.ran_earlier {
+                    self.add(outcome);
+                }
             }
             Event::WorkerLost { .. } => self.lost_workers += 1,
             _ => {}

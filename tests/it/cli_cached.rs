@@ -186,3 +186,22 @@ fn a_run_that_is_killed_leaves_whole_results() {
     let cached = again.stderr.lines().filter(|line| line.ends_with("): ok from the cache")).count();
     assert!(cached >= stored, "{cached} of {stored}");
 }
+
+#[test]
+fn merges_from_the_cache_took_nothing() {
+    let place = Cached::new();
+    let map = ["map", "kit.wat", "--call", "echo", "--reduce", "join", "--cache", "--progress", "json"];
+    let args = [&map[..], &["--summary", "--trace", "trace", "a", "b"]].concat();
+    for cached in [0, 2] {
+        let said = place.says(&args);
+        assert_eq!(said.stdout, "[a][b]\n");
+        let summary = objects(&said.stderr).pop().expect("a summary");
+        assert_eq!((&summary["merges"], &summary["ran_earlier"]), (&1.into(), &cached.into()));
+        let trace = std::fs::read(place.0.path().join("trace")).expect("a trace");
+        let trace: Vec<serde_json::Value> = serde_json::from_slice(&trace).expect("JSON");
+        let ran = trace.iter().filter(|event| event["ph"] == "X").count();
+        let attempts = summary["workers"].as_array().expect("workers").iter();
+        let attempts = attempts.map(|worker| worker["attempts"].as_u64().expect("a number")).sum::<u64>();
+        assert_eq!((ran, attempts), if cached == 0 { (3, 3) } else { (0, 0) });
+    }
+}
