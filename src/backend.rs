@@ -7,7 +7,7 @@
 //! |---|---|---|---|---|
 //! | [`BuiltIn::Processes`] | confined worker processes | is contained | yes | that worker's task fails |
 //! | [`BuiltIn::Threads`] | threads of this process | has WebAssembly's walls around it alone | no | this process ends |
-//! | [`BuiltIn::Inline`] | the caller's thread | as with threads | no | this process ends |
+//! | [`BuiltIn::Inline`] | the caller's thread | as with threads | no, nor `Job::slow` | this process ends |
 //! | a [`Backend`] | where it likes | is its affair | its affair | is its affair |
 
 use std::fmt::Debug;
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::event::{Outcome, Output, TaskError, TaskStats};
 use crate::sandbox::Missing;
-use crate::{Error, Job, Result, Task, Waker};
+use crate::{Error, Halted, Job, Result, Task, Waker};
 
 /// The backends that wrun has itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -169,6 +169,17 @@ pub enum News {
     WorkerLost(u32, String),
     /// Workers lack these layers of confinement.
     Unconfined(Vec<Missing>),
+    /// An attempt runs longer than [`Job::slow`], and has not ended.
+    Slow {
+        /// The attempt, as it was given.
+        ticket: u64,
+        /// The worker that runs it.
+        worker: u32,
+        /// How long it has run.
+        elapsed: Duration,
+    },
+    /// Nothing more is to be started, because it would go as it went so far; attempts that run will end.
+    Halted(Halted),
     /// No more tasks can be run, and those that it has will not end.
     Failed(Error),
 }

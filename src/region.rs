@@ -153,7 +153,12 @@ impl OutputFile {
 
     /// Whether the input is a range of the same file.
     pub(crate) fn is_file_of(&self, input: &Input) -> bool {
-        self.file.is_file_of(input)
+        self.file.is_file(input.file().0)
+    }
+
+    /// Whether the area is a part of the same file.
+    pub(crate) fn is_file_of_area(&self, area: &SharedArea) -> bool {
+        self.file.is_file(area.file())
     }
 }
 
@@ -248,7 +253,7 @@ impl SharedArea {
 
     /// Whether the input is a range of the same file.
     pub(crate) fn is_file_of(&self, input: &Input) -> bool {
-        self.file.is_file_of(input)
+        self.file.is_file(input.file().0)
     }
 }
 
@@ -294,9 +299,10 @@ impl RegionFile {
         Ok([metadata.dev(), metadata.ino(), born.as_secs(), born.subsec_nanos().into()])
     }
 
-    fn is_file_of(&self, input: &Input) -> bool {
+    /// Whether it is the same file as an open one.
+    fn is_file(&self, other: &File) -> bool {
         let id = |metadata: Metadata| (metadata.dev(), metadata.ino());
-        match (self.file.metadata(), input.file().0.metadata()) {
+        match (self.file.metadata(), other.metadata()) {
             (Ok(own), Ok(other)) => id(own) == id(other),
             _ => false,
         }

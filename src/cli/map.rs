@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use anyhow::{Context as _, ensure};
 use wrun::module::Entry;
-use wrun::{EarlyWorker, Event, Job, Module, Run, TaskError, TaskKeys, exit_code};
+use wrun::{EarlyWorker, Event, Job, Module, Run, Task, TaskError, TaskKeys, exit_code};
 
 use super::arguments::check_numbers;
 use super::compiler::CompilerArgs;
@@ -121,7 +121,10 @@ impl MapArgs {
     pub fn execute(self, shared_options: Vec<OsString>, early: Option<EarlyWorker>) -> anyhow::Result<ExitCode> {
         // Whatever is quickly checked comes before a compilation that may take a while.
         let inputs = self.task.open_inputs()?;
-        let regions = self.regions.open()?;
+        let regions = match self.watching.dry_run {
+            true => self.regions.open_to_look()?,
+            false => self.regions.open()?,
+        };
         let items = self.items.open(self.limits.longest_argument()?)?;
         let log = match self.watching.dry_run {
             true => self.failure.open_log_to_look()?,
@@ -178,6 +181,8 @@ impl MapArgs {
                     "wrun: values of --env are left out of these lines; they are taken from the environment",
                 );
             }
+            // What keeps the run from beginning keeps its lines from it as well.
+            self.workers.pool(sandbox).build()?.map(&job, std::iter::empty::<Task>())?;
             let code = dry_run::print(items, &settings.rerun, self.results.reduce.as_deref())?;
             return failure.take().map_or(Ok(code), Err);
         }

@@ -1,8 +1,9 @@
 //! What tasks write in place: `--out` with a slice for each task, `--shared` areas, and inputs that are copied on write.
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
@@ -88,11 +89,38 @@ impl RegionArgs {
             anyhow::Ok((name.clone(), area))
         };
         let shared = self.shared.iter().map(open).collect::<anyhow::Result<_>>()?;
-        let input_mode = match self.input_mode {
+        Ok(Regions { out, shared, input_mode: self.input_mode() })
+    }
+
+    /// As [`open`](Self::open), where nothing will run: memory stands for files that are not there or not long enough.
+    pub fn open_to_look(&self) -> anyhow::Result<Regions> {
+        let has_bytes = |path: &Path, bytes: u64| match std::fs::metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            Ok(metadata) if metadata.is_file() => metadata.len() >= bytes,
+            // It is opened for the reason why it cannot be.
+            _ => true,
+        };
+        let out = match (&self.out, self.slice) {
+            (Some(path), Some(bytes)) if has_bytes(path, 0) => Some(OutputFile::create(path, bytes).context("--out")?),
+            (_, Some(bytes)) => Some(OutputFile::in_memory(bytes)?),
+            _ => None,
+        };
+        let open = |Shared { name, path, bytes }: &Shared| {
+            let area = match has_bytes(path, *bytes) {
+                true => SharedArea::create(path, *bytes),
+                false => SharedArea::in_memory(*bytes),
+            };
+            anyhow::Ok((name.clone(), area.with_context(|| format!("--shared {name}"))?))
+        };
+        let shared = self.shared.iter().map(open).collect::<anyhow::Result<_>>()?;
+        Ok(Regions { out, shared, input_mode: self.input_mode() })
+    }
+
+    fn input_mode(&self) -> InputMode {
+        match self.input_mode {
             Mode::Ro => InputMode::ReadOnly,
             Mode::Cow => InputMode::CopyOnWrite,
-        };
-        Ok(Regions { out, shared, input_mode })
+        }
     }
 }
 

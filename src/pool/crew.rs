@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::keeper::Keeper;
-use super::refuse_timeout;
+use super::refuse_times;
 use super::worker::{Start, Worker};
 use crate::backend::BuiltIn;
 use crate::sandbox::Layer;
@@ -69,12 +69,13 @@ impl Crew {
 
     /// Checks what it cannot do for any job.
     pub fn check(&self, job: &Job) -> Result<()> {
-        if self.keeper.is_none() { refuse_timeout(job, BuiltIn::Threads) } else { Ok(()) }
+        if self.keeper.is_none() { refuse_times(job, BuiltIn::Threads) } else { Ok(()) }
     }
 
     /// Gets ready for a run: workers that have been killed because they had nothing to do leave their places.
     pub fn begin_run(&mut self) {
         if self.keeper.as_ref().is_some_and(Keeper::begin_run) {
+            self.early.take().map(|early| self.end_worker(early, End::Killed));
             (0..self.workers.len()).for_each(|index| drop(self.take_worker(index, End::Killed)));
         }
     }

@@ -10,6 +10,7 @@ use super::stop::Stop;
 use super::wait::Wait;
 use crate::Error;
 use crate::backend::{Assignment, Call, Executor, News, TaskEnd};
+use crate::event::Status;
 
 /// A backend's executor, and the tasks that it has, by their tickets.
 pub(super) struct Foreign<'pool> {
@@ -43,7 +44,7 @@ impl Dispatcher<'_> {
         self.retry_due();
         self.place_waiting();
         self.hear();
-        if self.ended.is_empty() && self.lost.is_empty() && self.error.is_none() {
+        if self.ended.is_empty() && self.lost.is_empty() && self.slow.is_empty() && self.error.is_none() {
             let look = self.gate.is_guarded().then_some(LOOK);
             let at_most = wait.at_most().into_iter().chain(self.policy.next_due()).chain(look).min();
             self.foreign.iter_mut().for_each(|foreign| foreign.executor.wait(at_most));
@@ -67,6 +68,8 @@ impl Dispatcher<'_> {
                 }
                 News::WorkerLost(worker, reason) => self.lost.push((worker, reason)),
                 News::Unconfined(missing) => self.unconfined.extend(missing),
+                News::Slow { ticket, worker, elapsed } => self.slow.push((worker as usize, ticket, elapsed)),
+                News::Halted(why) => self.halt(why, Stop::Soon),
                 News::Failed(error) => return self.give_backend_up(error),
             }
         }
@@ -77,9 +80,26 @@ impl Dispatcher<'_> {
         let pending = self.foreign.as_mut().and_then(|foreign| foreign.held.remove(&end.ticket));
         let Some(mut pending) = pending else { return false };
         let mut stats = end.stats;
+        if let Err(error) = &end.result
+            && error.status == Status::Cancelled
+            && stats.attempts == 0
+        {
+            self.end_unstarted(pending, error.message.clone());
+            return true;
+        }
         stats.attempts = pending.count_attempt();
         self.end_attempt(pending.end(end.result, end.log, stats));
         true
+    }
+
+    /// Ends what the executor has: nothing of it runs any more when this returns.
+    pub(super) fn end_foreign(&mut self) {
+        let Some(Foreign { executor, held }) = self.foreign.take() else { return };
+        drop(executor);
+        for (_, mut pending) in held {
+            pending.count_attempt();
+            self.end_attempt(pending.fail(Status::Cancelled, "the run was stopped while it ran".into(), 0));
+        }
     }
 
     /// Ends the run because its backend cannot go on: nothing that it has will end.

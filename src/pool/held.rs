@@ -85,6 +85,11 @@ impl Pending {
         Pending(Box::new(Record { tag, function, returned: 0, retried: 0, outcome: no_outcome(index, task) }))
     }
 
+    /// What the run calls it.
+    pub fn tag(&self) -> u64 {
+        self.0.tag
+    }
+
     pub fn task(&self) -> &Task {
         &self.0.outcome.task
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::completion::complete;
 use super::held::Pending;
 use super::prepare::{MAP, Prepared, REDUCE, Stdio};
-use super::refuse_timeout;
+use super::refuse_times;
 use crate::backend::{Assignment, Backend, BuiltIn, Call, Executor, News, TaskEnd};
 use crate::event::Status;
 use crate::guest::{FileTable, Guest, TaskResult};
@@ -21,7 +21,7 @@ pub(super) struct Inline;
 
 impl Backend for Inline {
     fn start<'a>(&'a mut self, job: &Job, _waker: &Waker) -> Result<Box<dyn Executor + 'a>> {
-        refuse_timeout(job, BuiltIn::Inline)?;
+        refuse_times(job, BuiltIn::Inline)?;
         let guest = Guest::new().map_err(|error| Error::module(format!("cannot set wasmtime up: {error:#}")))?;
         let job = Prepared::new(job, Stdio::Captured)?;
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

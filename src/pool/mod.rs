@@ -30,6 +30,7 @@ mod liar_tests;
 mod lost;
 mod median;
 mod nested;
+mod placing;
 mod policy;
 mod prepare;
 mod reduce;
@@ -204,7 +205,8 @@ impl PoolBuilder {
         self.assemble(workers, exe, backend)
     }
 
-    /// Makes a pool whose tasks run on another backend; of the settings none counts.
+    /// Makes a pool whose tasks run on another backend; of the settings the cache alone counts, for which the backend's results are the
+    /// module's.
     ///
     /// # Errors
     ///
@@ -387,15 +389,20 @@ impl Pool {
     }
 }
 
-/// Only a process can be killed while it runs a task.
-fn refuse_timeout(job: &Job, backend: BuiltIn) -> Result<()> {
-    match job.limits.timeout {
-        None => Ok(()),
-        Some(_) => Err(Error::request(format!(
-            "a task of the backend {} cannot be stopped by the clock: limit its --fuel, or run it in processes",
-            backend.name()
-        ))),
+/// Only a process can be killed while it runs a task, and who runs one here cannot look at the clock meanwhile.
+fn refuse_times(job: &Job, backend: BuiltIn) -> Result<()> {
+    let name = backend.name();
+    if job.limits.timeout.is_some() {
+        return Err(Error::request(format!(
+            "a task of the backend {name} cannot be stopped by --timeout: limit its --fuel, or run it in processes"
+        )));
     }
+    if backend == BuiltIn::Inline && job.slow.is_some() {
+        return Err(Error::request(format!(
+            "a task of the backend {name} cannot be watched for --slow: run it in processes or threads"
+        )));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

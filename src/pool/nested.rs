@@ -63,6 +63,14 @@ impl Executor for Nested<'_> {
         if !missing.is_empty() {
             return Some(News::Unconfined(missing));
         }
+        while let Some((worker, ticket, elapsed)) = self.dispatcher.slow.pop() {
+            if let Some(pending) = self.dispatcher.under_way(worker, ticket) {
+                return Some(News::Slow { ticket: pending.tag(), worker: worker as u32, elapsed });
+            }
+        }
+        if let Some(halted) = self.dispatcher.policy.take_news() {
+            return Some(News::Halted(halted.clone()));
+        }
         self.dispatcher.take_error().map(News::Failed)
     }
 

@@ -232,7 +232,7 @@ impl Dispatcher<'_> {
     }
 
     /// Ends the run by itself; the first reason counts.
-    fn halt(&mut self, why: Halted, stop: Stop) {
+    pub(super) fn halt(&mut self, why: Halted, stop: Stop) {
         // A run that was stopped as far before needs no other reason.
         if self.policy.is_halted() || self.stopped >= stop {
             return;

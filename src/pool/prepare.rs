@@ -210,6 +210,11 @@ fn regions(job: &Job, first: u32) -> Result<Regions> {
                 "input {input:?} is the file of shared area {name:?}; give another file for one of them"
             )));
         }
+        if job.out.as_ref().is_some_and(|out| out.is_file_of_area(area)) {
+            return Err(Error::request(format!(
+                "shared area {name:?} is the output file, whose slices are a task's own; give another file for one of them"
+            )));
+        }
         areas.push((name.clone(), InputRange { file: first + files.len() as u32, offset: 0, len: area.len() }));
         files.push(area.opened());
     }

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use super::dispatcher::Dispatcher;
+use super::held::Pending;
 use super::prepare::MAP;
 use super::worker::Worker;
 use crate::event::Event;
 use crate::sys::process::monotonic_ns;
 
 impl Worker {
-    /// Which task it runs, for how long, and after how long that is to be told, where tasks are slow after `slow`.
+    /// Which item's task it runs, for how long, and after how long that is to be told, where tasks are slow after `slow`.
     fn slowness(&self, slow: Duration, now_ns: u64) -> Option<(u64, Duration, Duration)> {
-        let (ticket, start_ns) = self.running()?;
+        let is_item = self.held.front().is_some_and(|held| held.pending.function() == MAP);
+        let (ticket, start_ns) = self.running().filter(|_| is_item)?;
         let due = self
             .told_slow
             .filter(|(told, _)| *told == ticket)
@@ -29,8 +31,7 @@ impl Dispatcher<'_> {
         for (index, worker) in self.pool.workers.iter_mut().enumerate() {
             let Some(worker) = worker else { continue };
             let Some((ticket, elapsed, mut due)) = worker.slowness(slow, now_ns) else { continue };
-            let is_item = worker.held.front().is_some_and(|held| held.pending.function() == MAP);
-            if !is_item || elapsed < due {
+            if elapsed < due {
                 continue;
             }
             while due <= elapsed {
@@ -57,16 +58,23 @@ impl Dispatcher<'_> {
         busy.map(left).min().map(|left| left.max(Duration::from_millis(1)))
     }
 
-    /// Takes the next event of a slow task, for `tell`.
+    /// Takes the events of slow tasks, for `tell`.
     pub(super) fn tell_slow(&mut self, mut tell: impl FnMut(&Event<'_>)) {
-        for (index, ticket, elapsed) in self.slow.drain(..) {
-            let Some(held) = self.pool.workers[index].as_ref().and_then(|worker| worker.held.front()) else { continue };
+        while let Some((worker, ticket, elapsed)) = self.slow.pop() {
             // It may have ended meanwhile.
-            if held.ticket != ticket {
-                continue;
+            let Some(pending) = self.under_way(worker, ticket) else { continue };
+            tell(&Event::Slow { index: pending.index(), task: pending.task(), worker: worker as u32, elapsed });
+        }
+    }
+
+    /// The task with this ticket, if this worker runs it, or the executor has it.
+    pub(super) fn under_way(&self, worker: usize, ticket: u64) -> Option<&Pending> {
+        match &self.foreign {
+            Some(foreign) => foreign.held.get(&ticket),
+            None => {
+                let held = self.pool.workers[worker].as_ref()?.held.front();
+                held.filter(|held| held.ticket == ticket).map(|held| &held.pending)
             }
-            let (task, worker) = (held.pending.task(), index as u32);
-            tell(&Event::Slow { index: held.pending.index(), task, worker, elapsed });
         }
     }
 }

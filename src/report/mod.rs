@@ -336,11 +336,7 @@ impl Report {
     ///
     /// As [`deliver`](Self::deliver).
     pub fn finish(&mut self) -> io::Result<Tally> {
-        if let Some(trace) = &mut self.written.trace
-            && let Err(error) = trace.finish(&self.stats)
-        {
-            self.end_trace(error);
-        }
+        self.finish_trace();
         let flushed = self.flush_error.take().map_or_else(|| self.results.flush(), Err);
         self.screen.clear();
         flushed?;
@@ -356,6 +352,15 @@ impl Report {
             self.watcher.summary(summary);
         }
         Ok(self.tally)
+    }
+
+    /// Writes what the trace lacks.
+    fn finish_trace(&mut self) {
+        if let Some(mut trace) = self.written.trace.take()
+            && let Err(error) = trace.finish(&self.stats)
+        {
+            self.end_trace(error);
+        }
     }
 
     /// Goes on without a trace: what it lacks is said at the end.
@@ -439,9 +444,10 @@ fn from_cache(stats: &RunStats) -> Option<String> {
     }
 }
 
-/// A run that ends by an error leaves no bar behind.
+/// A run that ends by an error leaves no bar behind, and a whole trace.
 impl Drop for Report {
     fn drop(&mut self) {
+        self.finish_trace();
         self.screen.clear();
     }
 }

@@ -53,6 +53,10 @@ impl ResultsDir {
             Ok(output) => (Some(&output[..]), None),
             Err(error) => (None, Some(describe(error) + "\n")),
         };
+        // A job log has no log lines; those that stand beside this result are its own.
+        if outcome.ran_earlier && !outcome.stats.cached && self.holds(&name, result, failure.as_deref()) {
+            return Ok(());
+        }
         let log = outcome.log.iter().map(|(_, line)| escape(line.as_bytes(), Keep::Layout) + "\n").collect::<String>();
         let log = Some(log).filter(|log| !log.is_empty());
         let files = [
@@ -66,6 +70,18 @@ impl ResultsDir {
             })?;
         }
         Ok(())
+    }
+
+    /// Whether the files of this name have this result and this failure already.
+    fn holds(&self, name: &str, result: Option<&[u8]>, failure: Option<&str>) -> bool {
+        let wanted = [("out", result), ("err", failure.map(str::as_bytes))];
+        wanted.into_iter().all(|(extension, bytes)| {
+            match (fs::read(self.path.join(format!("{name}.{extension}"))), bytes) {
+                (Ok(there), Some(bytes)) => there == bytes,
+                (Err(error), None) => error.kind() == io::ErrorKind::NotFound,
+                _ => false,
+            }
+        })
     }
 
     /// `7`, or `7-data.csv` where the item is a file or a piece of one.

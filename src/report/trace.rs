@@ -81,7 +81,7 @@ impl Trace {
             Event::TaskFinished(outcome) if !outcome.ran_earlier => {
                 self.attempt(outcome, text::task_name(outcome.index, &outcome.task.argument));
             }
-            Event::MergeFinished(outcome) => {
+            Event::MergeFinished(outcome) if !outcome.ran_earlier => {
                 self.attempt(outcome, "merge".to_owned());
             }
             Event::Retrying { outcome, delay } => {

@@ -188,17 +188,20 @@ fn a_run_that_is_killed_leaves_whole_results() {
 }
 
 #[test]
-fn a_summary_of_results_from_the_cache_has_no_worker() {
+fn merges_from_the_cache_took_nothing() {
     let place = Cached::new();
-    place.0.file("text", "some words and some more words\n".repeat(100));
-    let guest = guest("wordcount");
-    let args = ["map", &guest, "--call", "count", "--split", "1K", "text", "--reduce", "merge", "--cache"];
-    let summary = || {
-        let said = place.says(&[&args[..], &["--summary", "--progress", "json"]].concat());
-        objects(&said.stderr).pop().expect("a summary")
-    };
-    let (first, second) = (summary(), summary());
-    assert_eq!((&first["ran_earlier"], first["workers"][0]["attempts"].as_u64() > Some(0)), (&0.into(), true));
-    assert_eq!(second["ran_earlier"], first["tasks"]);
-    assert_eq!((&second["merges"], &second["workers"]), (&first["merges"], &serde_json::json!([])));
+    let map = ["map", "kit.wat", "--call", "echo", "--reduce", "join", "--cache", "--progress", "json"];
+    let args = [&map[..], &["--summary", "--trace", "trace", "a", "b"]].concat();
+    for cached in [0, 2] {
+        let said = place.says(&args);
+        assert_eq!(said.stdout, "[a][b]\n");
+        let summary = objects(&said.stderr).pop().expect("a summary");
+        assert_eq!((&summary["merges"], &summary["ran_earlier"]), (&1.into(), &cached.into()));
+        let trace = std::fs::read(place.0.path().join("trace")).expect("a trace");
+        let trace: Vec<serde_json::Value> = serde_json::from_slice(&trace).expect("JSON");
+        let ran = trace.iter().filter(|event| event["ph"] == "X").count();
+        let attempts = summary["workers"].as_array().expect("workers").iter();
+        let attempts = attempts.map(|worker| worker["attempts"].as_u64().expect("a number")).sum::<u64>();
+        assert_eq!((ran, attempts), if cached == 0 { (3, 3) } else { (0, 0) });
+    }
 }

@@ -150,6 +150,11 @@ fn what_cannot_work_is_refused_in_one_line() {
     refused(&["--out", "none/out", "--slice", "3"], 1, &["--out", "no such directory"]);
     refused(&["--out", "data", "--slice", "3", "-i", "x=data"], 2, &[r#"input "x" is the output file"#]);
     refused(&["--shared", "x=data:8", "-i", "y=data"], 2, &[r#"input "y" is the file of shared area "x""#]);
+    refused(
+        &["--out", "data", "--slice", "3", "--shared", "x=./data:8"],
+        2,
+        &[r#"shared area "x" is the output file"#],
+    );
     refused(&["--shared", "x=data:2"], 2, &["ends inside a page", "which has 8 bytes"]);
     refused(&["--shared", "x"], 2, &["NAME=PATH:SIZE"]);
     refused(&["--shared", "x=directory:8"], 1, &["--shared x", "it is a directory"]);

@@ -81,6 +81,29 @@ fn nothing_is_run_and_what_is_done_is_left_out() {
 }
 
 #[test]
+fn files_that_tasks_would_write_are_neither_made_nor_changed() {
+    let place = Place::new();
+    place.file("short", "abc");
+    let args = ["--dry-run", "-o", "out", "--slice", "8", "--shared", "n=area:8", "--shared", "s=short:8", "a"];
+    let line =
+        "wrun run kit.wat --call echo --out out --slice 8 --shared 'n=area:8' --shared 's=short:8' --index 0 a\n";
+    assert_eq!(place.map("echo", &args), ok(line));
+    assert!(!place.path().join("out").exists() && !place.path().join("area").exists());
+    assert_eq!(std::fs::read(place.path().join("short")).expect("a file"), b"abc");
+    assert_eq!(place.map("echo", &args[1..]).code, Some(0), "the control");
+    assert!(place.path().join("out").exists() && place.path().join("area").exists());
+    assert_eq!(place.map("echo", &args), ok(line));
+}
+
+#[test]
+fn a_run_that_could_not_begin_has_no_lines() {
+    let place = Place::new();
+    let dry = place.map("echo", &["--dry-run", "--backend", "threads", "--timeout", "1s", "a"]);
+    assert_eq!((dry.code, dry.stdout.as_str()), (Some(2), ""));
+    assert_eq!(dry.stderr, place.map("echo", &["--backend", "threads", "--timeout", "1s", "a"]).stderr);
+}
+
+#[test]
 fn what_cannot_run_or_be_named_is_told() {
     let place = Place::new();
     place.file("list", "nofile\nkit.wat\n");

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::process::{PidfdFlags, pidfd_open};
-use wrun::{EarlyWorker, Job, Limits, Module, Pool, PoolBuilder, Status, Task};
+use wrun::{EarlyWorker, Event, Job, Limits, Module, Pool, PoolBuilder, Status, Task};
 
 use super::cli_signals::{ended, pid};
 use super::support::{kill, task_module, text, wait_for};
@@ -83,4 +83,17 @@ fn a_worker_that_died_before_it_was_needed_is_replaced() {
     let mut pool = builder().build_with(early).expect("a pool");
     assert_eq!(text(&pool.run(&echo(), "a").expect("an outcome")), "a");
     assert_ne!(pool.worker_pids(), [number]);
+}
+
+#[test]
+fn one_that_no_run_needed_expires_with_the_others() {
+    let (early, _, handle) = start();
+    let mut pool = builder().idle_timeout(Duration::from_millis(50)).build_with(early).expect("a pool");
+    assert_eq!(pool.map(&echo(), std::iter::empty::<Task>()).expect("a run").count(), 0);
+    assert!(ended(&handle));
+    let mut lost = 0;
+    let run = pool.map(&echo(), ["a"].into_iter()).expect("a run");
+    let run = run.observe(|event, _| lost += usize::from(matches!(event, Event::WorkerLost { .. })));
+    assert_eq!(run.map(|outcome| text(&outcome)).collect::<Vec<_>>(), ["a"]);
+    assert_eq!(lost, 0, "that is no loss");
 }

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
-use wrun::{Event, Halt, HaltAt, Job, Limits, Outcome, Retries, Status, Task};
+use wrun::{Event, Halt, HaltAt, Job, Limits, Outcome, Pool, Retries, Status, Task};
 
 use crate::dispatch::{assert_usable, echo_job};
 use crate::support::{Flag, failed, file, input, kill, pool, task_module, text, workers_that_hold};
@@ -291,10 +291,14 @@ fn only_the_last_attempt_counts_for_the_end_of_a_run() {
 
 #[test]
 fn a_module_that_kills_every_worker_ends_the_run() {
+    kills_every_worker(pool(2));
+    kills_every_worker(Pool::builder().build_on(Box::new(pool(2))).expect("a pool"));
+}
+
+fn kills_every_worker(mut pool: Pool) {
     let mark = file(&[1; 4096]);
     let over = std::sync::atomic::AtomicBool::new(false);
     let why = RefCell::new(Vec::new());
-    let mut pool = pool(2);
     let ended: Vec<_> = std::thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(std::sync::atomic::Ordering::Relaxed) {

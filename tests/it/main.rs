@@ -43,6 +43,7 @@ mod limit_options;
 mod limits;
 mod lost_workers;
 mod memory;
+mod nested;
 mod outputs;
 mod reduce;
 mod results_dir;

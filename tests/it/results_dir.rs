@@ -64,6 +64,21 @@ fn a_directory_of_another_run_is_refused_unless_it_is_resumed() {
 }
 
 #[test]
+fn what_a_task_logged_stays_where_its_run_is_resumed() {
+    let place = Place::new();
+    let resumed = |items: &[&str]| map(&place, "log", &[&["-j1", "--joblog", "log", "--resume"], items].concat()).code;
+    assert_eq!(resumed(&["a", "b"]), Some(0));
+    let both = map_of(&[("0.log", "a\n"), ("0.out", ""), ("1.log", "b\n"), ("1.out", "")]);
+    assert_eq!(files(&place), both);
+    assert_eq!(resumed(&["a", "b"]), Some(0));
+    assert_eq!(files(&place), both);
+    // A file that was lost comes back; a log of another result does not stand beside it.
+    fs::write(place.path().join("dir/0.out"), "other").expect("a file");
+    assert_eq!(resumed(&["a", "b"]), Some(0));
+    assert_eq!(files(&place), map_of(&[("0.out", ""), ("1.log", "b\n"), ("1.out", "")]));
+}
+
+#[test]
 fn a_merged_result_is_printed_and_the_parts_are_files() {
     let place = Place::new();
     assert_eq!(map(&place, "echo", &["--reduce", "join", "a", "b"]), ok("[a][b]\n"));

@@ -1,7 +1,7 @@
 //! `--trace`: when each worker did what.
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -98,11 +98,15 @@ fn an_interrupted_or_killed_run_leaves_a_whole_trace() {
         let flag = Flag::new();
         let input = format!("flag={}", flag.path().display());
         let args = ["map", "kit.wat", "--call", "wait-w", "-j1", "--trace", "trace", "-i", &input, "a", "wait", "wb"];
-        let child = place.wrun(&args).spawn().expect("wrun starts");
+        let mut child = place.wrun(&args).spawn().expect("wrun starts");
         worker_that_maps(flag.path());
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, signal).expect("a signal");
         if signal == rustix::process::Signal::INT {
+            // The run knows of it.
+            let mut line = String::new();
+            BufReader::new(child.stderr.as_mut().expect("a pipe")).read_line(&mut line).expect("a line");
+            assert!(line.starts_with("wrun: interrupted"), "{line}");
             flag.raise();
         }
         let code = texts(output(child)).code;
@@ -149,4 +153,16 @@ fn a_trace_that_cannot_be_written_is_named_and_the_results_are_all_there() {
     let nowhere = place.map("echo", &["--trace", "no/where", "a"]);
     let problem = "wrun: cannot write trace \"no/where\": No such file or directory (os error 2)\n";
     assert_eq!(nowhere, said(1, "", problem));
+}
+
+#[test]
+fn a_run_whose_results_nobody_wants_any_more_leaves_a_whole_trace() {
+    let place = Place::new();
+    let args = ["map", "kit.wat", "--call", "echo", "-j1", "--trace", "trace", "a", "b"];
+    let mut command = place.wrun(&args);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let child = command.stdout(writer).spawn().expect("wrun starts");
+    assert_eq!(texts(output(child)).code, Some(0));
+    assert!(!of(&events(&place), "X").is_empty());
 }
