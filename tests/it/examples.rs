@@ -203,12 +203,12 @@ fn a_wasi_program_gets_items_files_and_standard_input() {
     assert_eq!(stderr(&nothing), "hello-wasi: nothing to do: give names, or text on standard input\n");
 }
 
-/// An example program. Cargo builds it before it runs all tests, but not where it is told to run one (`--test it`).
 fn embed(args: &[&str]) -> Output {
     program("embed", args)
 }
 
-fn program(name: &str, args: &[&str]) -> Output {
+/// An example program's end. Cargo builds it before it runs all tests, but not where it is told to run one (`--test it`).
+pub fn program(name: &str, args: &[&str]) -> Output {
     let program = Path::new(support::WRUN).with_file_name("examples").join(name);
     let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     let is_current = changed(&program) >= changed(&Path::new(ROOT).join("examples").join(name).with_extension("rs"));
@@ -335,6 +335,28 @@ fn the_readme_shows_what_its_commands_print() {
     let dir = guests_dir();
     for (block, shown) in blocks.iter().zip(replay(&blocks, &dir.path().join("target/wasm"))) {
         assert_eq!(*block, shown, "the README shows the first, and this is printed");
+    }
+}
+
+/// Holds the `console` blocks of `examples/NAME/README.md` to what their commands print, in a copy of that directory.
+///
+/// # Panics
+///
+/// Where one prints something else.
+pub fn replay_example(name: &str) {
+    let examples = Path::new(ROOT).join("examples");
+    let place = tempfile::tempdir().expect("a directory");
+    let dir = place.path().join(name);
+    fs::create_dir(&dir).expect("a directory");
+    std::os::unix::fs::symlink(examples.join("guests"), place.path().join("guests")).expect("a link");
+    for entry in fs::read_dir(examples.join(name)).expect("an example").flatten() {
+        fs::copy(entry.path(), dir.join(entry.file_name())).expect("a copy");
+    }
+    let readme = fs::read_to_string(dir.join("README.md")).expect("a README");
+    let blocks = blocks(&readme, "console");
+    assert!(!blocks.is_empty(), "{name} shows no commands");
+    for (block, shown) in blocks.iter().zip(replay(&blocks, &dir)) {
+        assert_eq!(*block, shown, "examples/{name}/README.md shows the first, and this is printed");
     }
 }
 
