@@ -24,12 +24,13 @@ enum Stopping {
 }
 
 impl Interrupted {
-    /// Stops a run on SIGINT and SIGTERM from now on.
+    /// Stops a run on SIGINT and SIGTERM from now on; with `inline` tasks, which nothing can stop, ends this process where it would
+    /// stop them.
     ///
     /// # Errors
     ///
     /// Where the system refuses the signal handlers.
-    pub fn watch(stop: StopHandle, screen: Screen) -> std::io::Result<Interrupted> {
+    pub fn watch(stop: StopHandle, screen: Screen, inline: bool) -> std::io::Result<Interrupted> {
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         let interrupted = Interrupted::default();
         let seen = interrupted.clone();
@@ -45,13 +46,13 @@ impl Interrupted {
                         stop.stop_soon();
                         Stopping::Soon
                     }
-                    (Stopping::No | Stopping::Soon, _) => {
+                    (Stopping::No | Stopping::Soon, _) if !inline => {
                         screen.notice("stopping the tasks that are running");
                         stop.stop_now();
                         Stopping::Now
                     }
                     // The run may be waiting for whoever reads its results. Workers die with this process.
-                    (Stopping::Now, _) => std::process::exit(exit_code::INTERRUPTED.into()),
+                    _ => std::process::exit(exit_code::INTERRUPTED.into()),
                 };
             }
         });

@@ -209,7 +209,8 @@ impl MapArgs {
             }
             observer.borrow_mut().observe(event, stats);
         });
-        let interrupted = Interrupted::watch(run.stop_handle(), report.borrow().screen()).context("signal handlers")?;
+        let interrupted = Interrupted::watch(run.stop_handle(), report.borrow().screen(), self.workers.are_inline())
+            .context("signal handlers")?;
 
         let printed = match &self.results.reduce {
             Some(function) => reduce(run, function, &report)?,

@@ -209,6 +209,11 @@ impl WorkerArgs {
         }
     }
 
+    /// Whether tasks run on the thread that drives the run.
+    pub fn are_inline(&self) -> bool {
+        self.backend.backend() == BuiltIn::Inline
+    }
+
     /// When tasks may start.
     pub fn admission(&self) -> Admission {
         Admission { free_memory_bytes: self.memfree, load: self.load, ..Admission::default() }

@@ -2,6 +2,7 @@
 //! not wrun's.
 
 use std::collections::VecDeque;
+use std::io::{BufRead as _, BufReader};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -323,4 +324,29 @@ fn a_summary_takes_any_number_of_a_worker() {
     let run = pool.map(&echo_job(), 0..10).expect("a run").observe(|event, _| summary.observe(event));
     assert_eq!(run.count(), 10);
     assert_eq!((summary.tasks(), summary.workers().len()), (10, 0));
+}
+
+#[test]
+fn the_command_ends_when_it_is_told_to_although_its_tasks_cannot_be_stopped() {
+    use rustix::process::Signal;
+    let place = Place::new();
+    for backend in ["threads", "inline"] {
+        for signals in [&[Signal::INT, Signal::INT][..], &[Signal::TERM]] {
+            let flag = Flag::new();
+            let input = format!("flag={}", flag.path().display());
+            let args = ["map", "kit.wat", "--call", "wait-w", "-i", &input, "--backend", backend, "w"];
+            let mut child = place.wrun(&args).spawn().expect("wrun");
+            let maps = || std::fs::read_to_string(format!("/proc/{}/maps", child.id())).unwrap_or_default();
+            wait_for(|| maps().contains(flag.path().to_str().expect("UTF-8")).then_some(()));
+            let mut told = BufReader::new(child.stderr.take().expect("a pipe"));
+            for (nth, signal) in signals.iter().enumerate() {
+                rustix::process::kill_process(crate::cli_signals::pid(child.id()), *signal).expect("it runs");
+                if nth + 1 < signals.len() {
+                    // It has heeded the first one when it says so.
+                    told.read_line(&mut String::new()).expect("a line");
+                }
+            }
+            assert_eq!(child.wait().expect("an end").code(), Some(130), "{backend} {signals:?}");
+        }
+    }
 }
