@@ -28,6 +28,8 @@ mod dispatch;
 mod dry_run;
 mod early;
 mod example_images;
+mod example_shared_object;
+mod example_unzip;
 mod examples;
 mod failure;
 mod faults;

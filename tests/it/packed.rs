@@ -1,6 +1,6 @@
 //! PNG and zip files, made and read without the crates that the examples use for them.
 
-use miniz_oxide::deflate::compress_to_vec_zlib;
+use miniz_oxide::deflate::{compress_to_vec, compress_to_vec_zlib};
 use miniz_oxide::inflate::decompress_to_vec_zlib;
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -71,4 +71,19 @@ fn predicted(filter: u8, left: u8, above: u8, corner: u8) -> u8 {
         }
         _ => panic!("PNG has no filter {filter}"),
     }
+}
+
+/// A zip file with one member, deflated (APPNOTE 4.3).
+pub fn zip(name: &str, member: &[u8]) -> Vec<u8> {
+    let data = compress_to_vec(member, 6);
+    let short = |numbers: &[u16]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
+    let long =
+        |numbers: &[usize]| numbers.iter().flat_map(|number| (*number as u32).to_le_bytes()).collect::<Vec<u8>>();
+    // Version 2.0, no flags, deflate, midnight of the first day.
+    let common = [short(&[20, 0, 8, 0, 0x21]), long(&[crc32(member) as usize, data.len(), member.len()])].concat();
+    let lengths = short(&[name.len() as u16, 0]);
+    let local = [&b"PK\x03\x04"[..], &common, &lengths, name.as_bytes(), &data].concat();
+    let entry = [b"PK\x01\x02", &short(&[20])[..], &common, &lengths, &[0; 14], name.as_bytes()].concat();
+    let sizes = long(&[entry.len(), local.len()]);
+    [&local, &entry, &b"PK\x05\x06"[..], &short(&[0, 0, 1, 1]), &sizes, &[0, 0]].concat()
 }
