@@ -44,6 +44,7 @@ mod limits;
 mod lost_workers;
 mod memory;
 mod outputs;
+mod parity;
 mod reduce;
 mod results_dir;
 mod sdk;
