@@ -135,7 +135,11 @@ mod tests {
         let made = TestTask::new().arg("3,2").run(|task| arange(task.extract()?)).unwrap();
         assert_eq!(made, file(&[3, 2], vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0]));
         let task = TestTask::new().input("a.npy", made.clone()).slice(24);
-        let written = task.run_in_place(|task| Ok(row_sums(task.extract()?, task.extract()?))).unwrap();
+        let written = task.run_in_place(|task| {
+            row_sums(task.extract()?, task.extract()?);
+            Ok(())
+        });
+        let written = written.unwrap();
         assert_eq!(written.slice, [1.0f64, 5.0, 9.0].map(f64::to_le_bytes).concat());
         let window = |text: &'static str| {
             let task = TestTask::new().arg(text).input("data", made.clone());
