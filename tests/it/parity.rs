@@ -7,11 +7,16 @@ use std::process::{Command, Stdio};
 
 use crate::examples::{blocks, guests_dir, must_be_current, replay};
 use crate::support::{stderr, stdout};
+use crate::tidy::missing_tests;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 fn document() -> String {
-    fs::read_to_string(Path::new(ROOT).join("examples/parity.md")).expect("a document")
+    text("examples/parity.md")
+}
+
+fn text(path: &str) -> String {
+    fs::read_to_string(Path::new(ROOT).join(path)).expect("a document")
 }
 
 #[test]
@@ -35,7 +40,7 @@ fn unindented(text: &str) -> String {
 
 #[test]
 fn rust_code_in_the_document_is_that_of_the_program() {
-    let source = fs::read_to_string(Path::new(ROOT).join("examples/parity.rs")).expect("a source file");
+    let source = text("examples/parity.rs");
     let document = document();
     let quotes = blocks(&document, "rust");
     assert!(quotes.len() > 8, "only {} quotes", quotes.len());
@@ -82,4 +87,46 @@ fn joblib_prints_what_the_document_says() {
     assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
     let examples: u64 = stdout(&output).trim().parse().expect("a count");
     assert!(examples > 30, "only {examples} examples of Python");
+}
+
+/// The heading of a section as a link names it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|char| char.is_alphanumeric() || "- ".contains(*char));
+    kept.map(|char| if char == ' ' { '-' } else { char.to_ascii_lowercase() }).collect()
+}
+
+/// Rows of a table's body that say neither what shows what they claim, nor that it is not there.
+fn claims_alone(table: &str) -> Vec<&str> {
+    let rows = table.lines().filter(|line| line.starts_with("| ") && !line.ends_with("| shown by |"));
+    rows.filter(|row| {
+        let shown = row.trim_end_matches('|').rsplit(" | ").next().expect("a last column");
+        !(shown.contains(".rs::") || shown.contains("](") || row.contains("**not there**"))
+    })
+    .collect()
+}
+
+#[test]
+fn what_is_said_of_other_tools_is_shown_by_a_test_or_is_not_there() {
+    let tables = text("PARITY.md");
+    assert!(tables.matches(".rs::").count() > 80 && tables.contains("**not there**"));
+    assert_eq!(missing_tests(&tables), Vec::<String>::new());
+    assert_eq!(claims_alone(&tables), Vec::<&str>::new());
+    let alone = "| `--x` | `--y` | |";
+    assert_eq!(claims_alone(&format!("| a | b | shown by |\n|---|---|---|\n{alone}\n")), [alone]);
+}
+
+#[test]
+fn links_to_sections_of_the_example_lead_somewhere() {
+    let document = document();
+    let sections: BTreeSet<String> = document.lines().filter_map(|line| line.strip_prefix("## ")).map(anchor).collect();
+    let from =
+        [("PARITY.md", "](examples/parity.md#"), ("README.md", "](examples/parity.md#"), ("examples/parity.md", "](#")];
+    for (path, start) in from {
+        let links: Vec<String> =
+            text(path).split(start).skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())).collect();
+        assert!(!links.is_empty(), "{path} has none");
+        for link in links {
+            assert!(sections.contains(&link), "{path}: {link} is no section of {sections:?}");
+        }
+    }
 }
