@@ -108,9 +108,9 @@ impl ResultArgs {
             .map(|(_, word)| word.into())
     }
 
-    fn form(&self) -> Form {
+    fn form(&self, watching: &WatchArgs) -> Form {
         match self.json {
-            true => Form::Json,
+            true => Form::Json { usage: watching.summary },
             false => Form::Text { tag: self.tag, raw: self.raw },
         }
     }
@@ -156,7 +156,7 @@ impl MapArgs {
         }
         let items_are = items.are();
         let settings = Settings {
-            form: self.results.form(),
+            form: self.results.form(&self.watching),
             progress: self.watching.progress,
             verbose: self.watching.verbose,
             summary: self.watching.summary,

@@ -155,7 +155,7 @@ impl RunArgs {
         let outcome = run.next();
         run.finish()?;
         let outcome = outcome.context("the run was stopped before its task ran")?;
-        let form = if self.json { Form::Json } else { Form::Text { tag: false, raw: self.raw } };
+        let form = if self.json { Form::Json { usage: false } } else { Form::Text { tag: false, raw: self.raw } };
         written(print(&outcome, form))?;
         Ok(match &outcome.result {
             Ok(_) => ExitCode::SUCCESS,

@@ -290,8 +290,13 @@ fn call(
             };
             let mut results = vec![Val::I32(0); scalar.results.len()];
             function(store, instance, export)?.call(&mut *store, &arguments, &mut results)?;
-            scalar::print(&results, &mut store.data_mut().output);
-            Ok(Returned::Code(0))
+            let state = store.data_mut();
+            scalar::print(&results, &mut state.output);
+            let limit_bytes = state.job.spec.output_bytes;
+            match state.output.len() as u64 > limit_bytes {
+                true => Err(Stop::output_limit(limit_bytes).into()),
+                false => Ok(Returned::Code(0)),
+            }
         }
     }
 }

@@ -189,6 +189,14 @@ type Regions = (Vec<Arc<File>>, Option<Slices>, NamedRanges);
 
 /// The regions' files are numbered from `first` on.
 fn regions(job: &Job, first: u32) -> Result<Regions> {
+    let writes = job.module.description().wrun_imports.iter().any(|import| import == wrun_abi::import::REGION_MAP);
+    if !writes && (job.out.is_some() || !job.shared.is_empty()) {
+        return Err(Error::request(format!(
+            "module {} writes to no output file and no shared area (it does not import wrun_v1::{}): give it none",
+            job.module.name(),
+            wrun_abi::import::REGION_MAP
+        )));
+    }
     let (mut files, mut areas) = (Vec::new(), NamedRanges::new());
     let inputs = || job.inputs.iter();
     if let Some((name, _)) = inputs().find(|(_, input)| job.out.as_ref().is_some_and(|out| out.is_file_of(input))) {

@@ -226,7 +226,7 @@ impl Report {
             most_attempts: settings.most_attempts,
             rerun: settings.rerun,
             progress: period.map(Pace::every),
-            prints_results: written.results.is_none() || settings.form == Form::Json,
+            prints_results: written.results.is_none() || matches!(settings.form, Form::Json { .. }),
             flush_each,
             started: Instant::now(),
             total,

@@ -25,7 +25,10 @@ pub enum Form {
         raw: bool,
     },
     /// As a JSON object a line, for failed tasks as well.
-    Json,
+    Json {
+        /// With the memory that a task took.
+        usage: bool,
+    },
 }
 
 /// Prints results, through a buffer, to standard output (or, in tests, elsewhere).
@@ -78,7 +81,7 @@ impl<W: Write> Results<W> {
     /// Prints a task's result, if it has one; in JSON, its failure as well, and how it is run again.
     pub fn print(&mut self, outcome: &Outcome, rerun: Option<&str>) -> io::Result<()> {
         match (self.form, &outcome.result) {
-            (Form::Json, _) => self.object(&TaskObject::of_task(outcome).rerun(rerun)),
+            (Form::Json { usage }, _) => self.object(&TaskObject::of_task(outcome).rerun(rerun).usage(outcome, usage)),
             (Form::Text { tag, raw }, Ok(output)) => self.text(tag.then_some(&*outcome.task.argument), raw, output),
             (Form::Text { .. }, Err(_)) => Ok(()),
         }
@@ -87,7 +90,7 @@ impl<W: Write> Results<W> {
     /// Prints the result that the tasks' results were merged to; in JSON, its object has neither index nor item.
     pub fn print_merged(&mut self, outcome: &Outcome) -> io::Result<()> {
         match (self.form, &outcome.result) {
-            (Form::Json, _) => self.object(&TaskObject::of_merge(outcome)),
+            (Form::Json { usage }, _) => self.object(&TaskObject::of_merge(outcome).usage(outcome, usage)),
             (Form::Text { raw, .. }, Ok(output)) => self.text(None, raw, output),
             (Form::Text { .. }, Err(_)) => Ok(()),
         }
@@ -159,7 +162,7 @@ mod tests {
 
     #[test]
     fn json_prints_failures_too() {
-        let text = printed(Form::Json, &ITEMS[..1]);
+        let text = printed(Form::Json { usage: false }, &ITEMS[..1]);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 2);
         assert!(lines[0].starts_with(r#"{"index":3,"item":"a","status":"ok","output":"1","start":"#), "{text}");

@@ -33,6 +33,9 @@ pub struct TaskObject<'a> {
     attempts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     fuel: Option<u64>,
+    /// The most memory that it had at a time, where that is asked for and it ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_memory_bytes: Option<u64>,
     /// Set where it did not run: this is from the cache.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     cached: bool,
@@ -51,6 +54,12 @@ impl<'a> TaskObject<'a> {
     /// Adds the command line that runs the task again.
     pub fn rerun(self, rerun: Option<&'a str>) -> TaskObject<'a> {
         TaskObject { rerun, ..self }
+    }
+
+    /// Adds what the task took, where that is `wanted` and it ran.
+    pub fn usage(self, outcome: &Outcome, wanted: bool) -> TaskObject<'a> {
+        let peak = (wanted && !outcome.ran_earlier).then_some(outcome.stats.usage.peak_memory_bytes);
+        TaskObject { peak_memory_bytes: peak, ..self }
     }
 
     /// The object of a merge, which belongs to no single item.
@@ -74,6 +83,7 @@ impl<'a> TaskObject<'a> {
             worker: outcome.stats.worker,
             attempts: outcome.stats.attempts,
             fuel: outcome.stats.fuel,
+            peak_memory_bytes: None,
             cached: outcome.stats.cached,
             rerun: None,
         }

@@ -131,6 +131,12 @@ fn output_limit_is_named_with_the_option_that_raises_it() {
     assert!(said.stderr.starts_with(first), "{}", said.stderr);
     let json = objects(&place.map("zeros", &["--max-output", "1K", "--json", "a"]).stdout);
     assert_eq!(json[0]["status"], json!("limit"));
+    // Numbers as well.
+    let sqrt = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/guests/wat/sqrt.wat");
+    let said = finish(place.wrun(&["map", sqrt, "--max-output", "1", "4", "2"]));
+    assert_eq!((said.code, said.stdout.as_str()), (Some(100), "2\n"));
+    let first = "task 1 (2) failed: its result is longer than the limit of 1 bytes; raise it with --max-output\n";
+    assert!(said.stderr.starts_with(first), "{}", said.stderr);
 }
 
 #[test]

@@ -159,6 +159,13 @@ fn what_cannot_work_is_refused_in_one_line() {
     refused(&["--shared", "x"], 2, &["NAME=PATH:SIZE"]);
     refused(&["--shared", "x=directory:8"], 1, &["--shared x", "it is a directory"]);
     assert_eq!(fs::read(place.path().join("data")).unwrap(), b"abc\0\0\0\0\0");
+    // A module that could not use it.
+    let sqrt = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/guests/wat/sqrt.wat");
+    for options in [&["--out", "out", "--slice", "8"][..], &["--shared", "x=area:8"]] {
+        let answer = place.says(&[&["map", sqrt], options, &["4"]].concat());
+        let said = "wrun: module sqrt.wat writes to no output file and no shared area (it does not import wrun_v1::region_map): give it none\n";
+        assert_eq!((answer.code, answer.stderr.as_str()), (Some(2), said));
+    }
     let own = place.says(&["map", "write.wat", "--call=write", "-odata", "--slice=3", "--files", "data"]);
     assert!(own.code == Some(100) && own.stderr.contains(r#"its input "data" is the output file"#), "{own:?}");
 }

@@ -207,13 +207,9 @@ fn embed(args: &[&str]) -> Output {
     program("embed", args)
 }
 
-/// An example program's end. Cargo builds it before it runs all tests, but not where it is told to run one (`--test it`).
+/// An example program's end.
 pub fn program(name: &str, args: &[&str]) -> Output {
-    let program = Path::new(support::WRUN).with_file_name("examples").join(name);
-    let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    let is_current = changed(&program) >= changed(&Path::new(ROOT).join("examples").join(name).with_extension("rs"));
-    assert!(is_current, "{} is missing or old: run `cargo build --release --examples`", program.display());
-    let mut command = Command::new(program);
+    let mut command = Command::new(must_be_current(name));
     command.env_clear().env("WRUN_CACHE_DIR", support::cache_dir()).current_dir(ROOT).args(args);
     command.output().expect("it starts")
 }
@@ -270,19 +266,28 @@ fn a_backend_of_ones_own_records_and_replays() {
     assert_eq!(stderr(&unknown), "Error: task 1 is not on the tape\n");
 }
 
+/// The path of an example program, which must have been built since its source was changed.
+pub fn must_be_current(name: &str) -> PathBuf {
+    let program = Path::new(support::WRUN).with_file_name("examples").join(name);
+    let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let is_current = changed(&program) >= changed(&Path::new(ROOT).join("examples").join(name).with_extension("rs"));
+    assert!(is_current, "{} is missing or old: run `cargo build --release --examples`", program.display());
+    program
+}
+
 fn readme() -> String {
     fs::read_to_string(Path::new(ROOT).join("README.md")).expect("README.md")
 }
 
 /// The contents of the fenced blocks of this language, in order.
-fn blocks<'a>(markdown: &'a str, language: &str) -> Vec<&'a str> {
+pub fn blocks<'a>(markdown: &'a str, language: &str) -> Vec<&'a str> {
     let fence = format!("\n```{language}\n");
     let starts = markdown.split(&fence).skip(1);
     starts.map(|rest| rest.split_once("```\n").expect("the end of a block").0).collect()
 }
 
 /// Runs the `$ ` lines of all blocks in one shell, and gives the blocks with the output (both streams) that came instead.
-fn replay(blocks: &[&str], dir: &Path) -> Vec<String> {
+pub fn replay(blocks: &[&str], dir: &Path) -> Vec<String> {
     const MARK: &str = "---- end of output ----\n";
     let commands = blocks.iter().flat_map(|block| block.lines()).filter_map(|line| line.strip_prefix("$ "));
     let mut script = String::from("exec 2>&1\n");
@@ -290,11 +295,8 @@ fn replay(blocks: &[&str], dir: &Path) -> Vec<String> {
         // `$?` stays what it was, for the next command to show.
         writeln!(script, "{command}\nstatus=$?; printf '%s' '{MARK}'; (exit $status)").expect("a string");
     }
-    let path = format!(
-        "{}:{}",
-        Path::new(support::WRUN).parent().expect("a directory").display(),
-        std::env::var("PATH").unwrap_or_default()
-    );
+    let built = Path::new(support::WRUN).parent().expect("a directory").display();
+    let path = format!("{built}:{built}/examples:{}", std::env::var("PATH").unwrap_or_default());
     let mut bash = Command::new("bash");
     bash.env_clear().env("PATH", path).env("WRUN_CACHE_DIR", support::cache_dir()).stdin(Stdio::null());
     let output = bash.args(["-c", &script]).current_dir(dir).output().expect("bash");
@@ -308,7 +310,7 @@ fn replay(blocks: &[&str], dir: &Path) -> Vec<String> {
 }
 
 /// A directory like `examples/guests`, with the modules in place, that may be littered.
-fn guests_dir() -> TempDir {
+pub fn guests_dir() -> TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     let guests = Path::new(ROOT).join("examples/guests");
     let modules = dir.path().join("target/wasm");

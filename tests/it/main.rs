@@ -49,6 +49,7 @@ mod memory;
 mod nested;
 mod outputs;
 mod packed;
+mod parity;
 mod reduce;
 mod results_dir;
 mod sdk;

@@ -1,6 +1,6 @@
 //! `--summary` and [`wrun::Summary`]: what a run took.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use wrun::{Job, Status, Summary, Task, WorkerSummary};
 
 use crate::cli_kit::{Place, objects};
@@ -26,6 +26,10 @@ fn the_summary_counts_tasks_bytes_and_workers() {
     assert_eq!(lines.len(), 4);
     let without = place.map("fail-f", &["-j1", "a"]);
     assert_eq!(without.stderr, "");
+    for (summary, peak) in [(Some("--summary"), json!(192 << 10)), (None, json!(null))] {
+        let objects = objects(&place.map("fail-f", &[&["--json", "a"], summary.as_slice()].concat()).stdout);
+        assert_eq!(objects[0]["peak_memory_bytes"], peak, "{summary:?}");
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ struct Text {
 }
 
 /// What breaks a rule: `PATH: what`.
-type Complaints = Vec<String>;
+pub type Complaints = Vec<String>;
 
 /// The files under these directories and with these names that are text, without what was built.
 fn texts(places: &[&str]) -> Vec<Text> {
@@ -404,7 +404,7 @@ fn documents_name_files_that_exist() {
 }
 
 /// What is wrong with the tests that a text names, as `path/of/file.rs::name_of_test`.
-fn missing_tests(text: &str) -> Complaints {
+pub fn missing_tests(text: &str) -> Complaints {
     let named = text.split('`').skip(1).step_by(2).filter_map(|word| word.split_once(".rs::"));
     let missing = named.filter(|(path, name)| {
         let source = fs::read_to_string(Path::new(ROOT).join(path).with_extension("rs")).unwrap_or_default();

@@ -9,7 +9,7 @@
 
 use std::fmt::Write as _;
 
-use wrun_guest::{DtypeKind, Element, Error, Inputs, Npy, NpyInput, NpyView, task};
+use wrun_guest::{DtypeKind, Element, Error, Inputs, Npy, NpyInput, NpyView, Slice, task};
 
 /// How much is mapped at a time, in bytes; a piece may therefore have any length.
 const CHUNK_BYTES: u64 = 64 << 20;
@@ -78,6 +78,35 @@ fn show(array: NpyView<f64>) -> String {
     text
 }
 
+/// The numbers 0, 1, 2, ... in an array of this shape (`10,1000`), as `numpy.arange(10.0 * 1000).reshape(10, 1000)` gives it.
+#[task]
+fn arange(shape: &str) -> Result<Npy<'static, f64>, Error> {
+    let shape: Vec<usize> = shape.split(',').map(str::parse).collect::<Result<_, _>>().map_err(Error::new)?;
+    Npy::from_vec(&shape, (0..shape.iter().product()).map(|number| number as f64).collect())
+}
+
+/// The mean of all numbers of the array.
+#[task]
+fn mean(array: NpyView<f64>) -> f64 {
+    array.iter().sum::<f64>() / array.len() as f64
+}
+
+/// The mean of the rows START:END of the shared array `data`; such windows may overlap.
+#[task]
+fn mean_of(window: &str, inputs: Inputs) -> Result<f64, Error> {
+    let rows = window.split_once(':').and_then(|(start, end)| Some(start.parse().ok()?..end.parse().ok()?));
+    let rows = rows.ok_or_else(|| Error::new(format_args!("{window:?} is not START:END")))?;
+    Ok(mean(NpyInput::open(inputs.named("data")?)?.rows(rows)?.view()?))
+}
+
+/// The sum of each row, written to the task's slice.
+#[task]
+fn row_sums(array: NpyView<f64>, mut sums: Slice<f64>) {
+    for (sum, row) in sums.iter_mut().zip(array.rows()) {
+        *sum = row.iter().sum();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +128,25 @@ mod tests {
         let both = TestTask::new().input("", sums).input("", more).run(|task| add(task.extract()?)).unwrap();
         let shown = TestTask::new().input("", both).run(|task| Ok(show(task.extract()?))).unwrap();
         assert_eq!(String::from_utf8(shown).unwrap(), "float64 [2]\n10.5\n11\n");
+    }
+
+    #[test]
+    fn rows_are_summed_in_place_and_windows_have_means() {
+        let made = TestTask::new().arg("3,2").run(|task| arange(task.extract()?)).unwrap();
+        assert_eq!(made, file(&[3, 2], vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0]));
+        let task = TestTask::new().input("a.npy", made.clone()).slice(24);
+        let written = task.run_in_place(|task| {
+            row_sums(task.extract()?, task.extract()?);
+            Ok(())
+        });
+        let written = written.unwrap();
+        assert_eq!(written.slice, [1.0f64, 5.0, 9.0].map(f64::to_le_bytes).concat());
+        let window = |text: &'static str| {
+            let task = TestTask::new().arg(text).input("data", made.clone());
+            task.run(|task| mean_of(task.extract()?, task.extract()?)).map(|text| String::from_utf8(text).unwrap())
+        };
+        assert_eq!((window("0:3").as_deref(), window("1:3").as_deref()), (Ok("2.5"), Ok("3.5")));
+        assert_eq!(window("1-3").unwrap_err(), "\"1-3\" is not START:END");
     }
 
     #[test]
