@@ -43,11 +43,11 @@ pub struct MapArgs {
     #[command(flatten)]
     results: ResultArgs,
     #[command(flatten)]
+    regions: RegionArgs,
+    #[command(flatten)]
     cache: ResultCacheArgs,
     #[command(flatten)]
     workers: WorkerArgs,
-    #[command(flatten)]
-    regions: RegionArgs,
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]

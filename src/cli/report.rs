@@ -27,7 +27,7 @@ const FAILED: usize = 500;
 /// The latest time that is believed, in seconds since 1970: the year 5138. No duration is longer.
 const MAX_SECONDS: f64 = 1e11;
 
-/// Make a page for browsers of a job log: totals, a timeline of the workers, durations, the slowest and the failed tasks
+/// Make a web page of a job log: totals, a timeline of the workers, durations, the slowest and the failed tasks
 #[derive(Debug, clap::Args)]
 pub struct ReportArgs {
     /// Read this file, which --joblog wrote

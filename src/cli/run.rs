@@ -51,13 +51,13 @@ pub struct RunArgs {
     raw: bool,
 
     #[command(flatten)]
-    backend: BackendArgs,
+    regions: RegionArgs,
 
     #[command(flatten)]
     cache: ResultCacheArgs,
 
     #[command(flatten)]
-    regions: RegionArgs,
+    backend: BackendArgs,
 
     #[command(flatten)]
     limits: LimitArgs,

@@ -28,10 +28,9 @@ pub struct WatchArgs {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// At the end say on standard error what the run took: tasks by status, time, speed-up over one worker (time of all tasks by
-    /// time of the run), bytes mapped and copied (arguments, small results, edges of windows; not what programs read of standard
-    /// input), and for each worker the most memory that a task of its had in memories, tables and edges of windows; with --json, say
-    /// that of each task in its object (peak_memory_bytes)
+    /// Say at the end, on standard error, what the run took: tasks by status, time, speed-up over one worker, bytes mapped and copied,
+    /// and for each worker the most memory that a task had; with --json,
+    /// say that of each task in its object (peak_memory_bytes)
     #[arg(long)]
     pub summary: bool,
 

@@ -36,6 +36,7 @@
 mod dirty;
 mod edges;
 mod faults;
+mod growth;
 
 use std::cell::Cell;
 use std::io;
@@ -43,14 +44,12 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use wasmtime::{Caller, Memory};
-
 pub(super) use self::dirty::Dirty;
 use self::edges::Edges;
 pub(super) use self::faults::Recorded;
 use self::faults::SCRATCH_PAGES;
+pub(super) use self::growth::{grow, next_start};
 use super::file_range::{Access, FileRange};
-use super::state::State;
 use crate::ipc::wire::Mapped;
 use crate::sys::window as memory;
 
@@ -378,6 +377,12 @@ impl Windows {
         (self.base + offset) as *mut u8
     }
 
+    /// Makes an area zeros that was free, for other use.
+    fn make_zeros(&mut self, start: usize, len: usize) {
+        // SAFETY: whole wasm pages of ours; what was free before faults on every access until now.
+        unsafe { memory::map_zeros(self.host(start), len) }.unwrap_or_else(|error| give_up(&error));
+    }
+
     /// For each window of the task, what it shows and the end of its range in the task's view.
     pub fn ends(&self) -> impl Iterator<Item = (Mapped, u64)> {
         let windows = self.areas.iter().filter_map(|area| match &area.content {
@@ -394,51 +399,6 @@ impl Windows {
             _ => None,
         })
     }
-}
-
-/// Where an area would begin for which `memory` grows.
-pub(super) fn next_start(guest: &Caller<'_, Box<State>>, memory: Memory) -> usize {
-    let size = memory.data_size(guest);
-    match guest.data().windows.areas.last() {
-        Some(Area { start, len, content: Content::Free }) if start + len == size => *start,
-        _ => size.max(WASM_PAGE),
-    }
-}
-
-/// Grows `memory`, the exported one of the instance that calls, by an area of `len` bytes (a multiple of [`WASM_PAGE`]) of
-/// zeros. Gives the area's index; `None` where the memory cannot grow so much.
-pub(super) fn grow(guest: &mut Caller<'_, Box<State>>, memory: Memory, len: usize) -> Option<usize> {
-    // Address 0 is not for windows: to a guest it is a null pointer.
-    let size = memory.data_size(&*guest);
-    let unused = if size == 0 { 1 } else { 0 };
-    guest.data_mut().usage.growing_for_window = true;
-    // A free area at the end of the memory is made longer.
-    let last = guest
-        .data_mut()
-        .windows
-        .areas
-        .pop_if(|area| matches!(area.content, Content::Free) && area.start + area.len == size && area.len < len);
-    let missing = len - last.as_ref().map_or(0, |area| area.len);
-    let grown = memory.grow(&mut *guest, (missing / WASM_PAGE) as u64 + unused);
-    guest.data_mut().usage.growing_for_window = false;
-    let base = memory.data_ptr(&*guest) as usize;
-    let windows = &mut guest.data_mut().windows;
-    let Ok(old_pages) = grown else {
-        windows.areas.extend(last);
-        return None;
-    };
-    debug_assert!(windows.base == 0 || windows.base == base, "memories do not move, and there is one");
-    windows.base = base;
-    let start = match &last {
-        Some(area) => area.start,
-        None => (old_pages + unused) as usize * WASM_PAGE,
-    };
-    windows.areas.push(Area { start, len, content: Content::Free });
-    if last.is_some() {
-        // SAFETY: whole wasm pages of ours; what was free before faults on every access until now.
-        unsafe { memory::map_zeros(windows.host(start), len) }.unwrap_or_else(|error| give_up(&error));
-    }
-    Some(windows.areas.len() - 1)
 }
 
 impl Drop for Windows {

@@ -1,9 +1,11 @@
 //! Starts nothing while the machine is short of memory or busy, and gives memory back where it runs out.
 
+use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
 use super::crew::End;
 use super::dispatcher::Dispatcher;
+use super::held::Pending;
 use super::stop::Stop;
 use crate::admission::{Admission, Shortage};
 
@@ -57,11 +59,13 @@ impl Dispatcher<'_> {
         if self.gate.is_open() || self.stopped != Stop::No {
             return;
         }
-        for index in 0..self.pool.workers.len() {
-            while let Some(pending) = self.pool.workers[index].as_mut().and_then(|worker| worker.take_back()) {
-                self.waiting.push_front(pending);
-            }
+        let mut taken_back: Vec<Pending> = Vec::new();
+        for worker in self.pool.workers.iter_mut().flatten() {
+            taken_back.extend(std::iter::from_fn(|| worker.take_back()));
         }
+        // The last one first, as each goes to the front.
+        taken_back.sort_unstable_by_key(|pending| Reverse(pending.tag()));
+        taken_back.into_iter().for_each(|pending| self.waiting.push_front(pending));
         if matches!(self.gate.shortage, Some(Shortage::Memory { dire: true, .. })) {
             self.end_youngest();
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use wrun::{Outcome, Summary, Task, TaskError};
 
 use super::rerun::MAX_SHOWN_BYTES;
@@ -30,7 +30,7 @@ impl Human {
 
     fn style(known_total: bool) -> ProgressStyle {
         let template = if known_total {
-            "{elapsed_precise} [{wide_bar}] {human_pos}/{human_len} {rate} remaining {eta}{msg}"
+            "{elapsed_precise} [{wide_bar}] {human_pos}/{human_len} {rate} remaining {rest}{msg}"
         } else {
             "{elapsed_precise} {spinner} {human_pos} done {rate}{msg}"
         };
@@ -39,8 +39,15 @@ impl Human {
             // A bar that lacks its rate for a moment is not worth a failure.
             let _ = if rate < 10.0 { write!(to, "{rate:.1}/s") } else { write!(to, "{}/s", HumanCount(rate as u64)) };
         };
+        let rest = |state: &ProgressState, to: &mut dyn fmt::Write| {
+            let _ = match state.pos() {
+                // Nobody knows yet.
+                0 => write!(to, "-"),
+                _ => write!(to, "{:#}", HumanDuration(state.eta())),
+            };
+        };
         let style = ProgressStyle::with_template(template).expect("the template is right");
-        style.with_key("rate", rate).progress_chars("=> ")
+        style.with_key("rate", rate).with_key("rest", rest).progress_chars("=> ")
     }
 
     /// Draws the bar, once.

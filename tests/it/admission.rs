@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use wrun::backend::BuiltIn;
-use wrun::{Admission, Event, Machine, Pool, Shortage, Task};
+use wrun::{Admission, Event, Machine, OutputFile, Pool, Shortage, Status, Task};
 
 use crate::cli_kit::{Place, finish};
 use crate::dispatch::{echo, echo_job};
-use crate::support::{Flag, WRUN, module, patient, pool, text, wait_for, within_patience};
+use crate::support::{Flag, WRUN, module, patient, pool, task_module, text, wait_for, within_patience};
 
 /// A machine with this memory, in bytes, which a test may change.
 fn machine(free: &Arc<AtomicU64>) -> Admission {
@@ -76,6 +76,75 @@ fn the_task_that_began_last_gives_its_memory_back_and_runs_again() {
         assert_eq!(events.lock().expect("the list").len(), 1, "one of the two goes on");
         assert!(outcomes.iter().all(|outcome| outcome.stats.attempts == 1 && outcome.earlier.is_empty()));
     });
+}
+
+/// Fails where the first byte of its slice is not 0; writes it, waits for its input where it has one, and writes the last one.
+fn writes_once() -> wrun::Module {
+    task_module(
+        "1",
+        r#"(func (export "wrun:task/t") (result i32) (local $at i32)
+            (local.set $at (call $region_map (i32.const 0) (i64.const 0) (i32.const 8192)))
+            (if (i32.load8_u (local.get $at)) (then (return (i32.const 2))))
+            (i32.store8 (local.get $at) (i32.const 9))
+            (if (call $input_count) (then (call $wait (call $map (i32.const 0)))))
+            (i32.store8 offset=8191 (local.get $at) (i32.const 9))
+            (i32.const 0))"#,
+    )
+}
+
+#[test]
+fn the_slice_of_a_task_that_runs_again_is_zeros() {
+    within_patience(|| {
+        let (free, flag, again) = (Arc::new(AtomicU64::new(1 << 20)), Flag::new(), Cell::new(0));
+        let out = OutputFile::in_memory(8192).expect("memory");
+        let job = wrun::Job::new(&writes_once()).out(out.clone()).admission(machine(&free)).limits(patient());
+        let mut pool = pool(2);
+        let tasks = [(); 2].map(|()| Task::new("").input(flag.input()));
+        let run = pool.map(&job, tasks.into_iter()).expect("a run");
+        let first_of = |slice: u64| out.read(slice * 8192..slice * 8192 + 1).is_ok_and(|byte| byte == [9]);
+        let run = run.observe(|event, _| match event {
+            Event::Tick if again.get() == 0 && first_of(0) && first_of(1) => free.store(499, Ordering::Relaxed),
+            Event::Requeued { index, .. } => {
+                assert!(!first_of(*index) && first_of(1 - index));
+                again.set(again.get() + 1);
+                free.store(1 << 20, Ordering::Relaxed);
+                flag.raise();
+            }
+            _ => {}
+        });
+        assert!(run.map(|outcome| outcome.status()).eq([Status::Ok; 2]));
+        assert_eq!(again.get(), 1);
+        assert!((0..2).all(first_of));
+    });
+}
+
+#[test]
+fn tasks_that_are_stopped_at_any_moment_end_once() {
+    let (looks, again) = (Arc::new(AtomicU64::new(0)), Cell::new(0));
+    let asked = Admission { free_memory_bytes: Some(1000), ..Admission::default() };
+    // Every second look finds none.
+    let measured = asked.measured_by(move || {
+        let is_short = looks.fetch_add(1, Ordering::Relaxed) % 2 == 1;
+        Machine { free_memory_bytes: if is_short { 0 } else { 1000 }, load: 0.0 }
+    });
+    let (count, out) = (Cell::new(0), OutputFile::in_memory(8192).expect("memory"));
+    let job = wrun::Job::new(&writes_once()).out(out.clone()).admission(measured).limits(patient());
+    let mut pool = pool(4);
+    let tasks = (0u64..).map_while(|index| {
+        count.set(index + 1);
+        (again.get() < 3).then(|| Task::from(index))
+    });
+    let run = pool.map(&job, tasks).expect("a run");
+    let run = run.observe(|event, _| again.set(again.get() + u32::from(matches!(event, Event::Requeued { .. }))));
+    let ended: Vec<_> =
+        run.unordered().map(|outcome| (outcome.index, outcome.status(), outcome.stats.attempts)).collect();
+    let mut indices: Vec<_> = ended.iter().map(|ended| ended.0).collect();
+    indices.sort_unstable();
+    assert!(indices.iter().copied().eq(0..count.get() - 1), "each has one outcome");
+    assert!(ended.iter().all(|ended| (ended.1, ended.2) == (Status::Ok, 1)));
+    let whole =
+        |index| out.read(index * 8192..index * 8192 + 8192).is_ok_and(|slice| slice[0] == 9 && slice[8191] == 9);
+    assert!((0..count.get() - 1).all(whole));
 }
 
 #[test]

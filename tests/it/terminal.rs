@@ -114,3 +114,13 @@ fn a_bar_appears_with_what_is_known_and_not_before() {
     assert!(written.contains("task 0 (a) failed: a") && written.contains("wrun: 1 of 1 tasks failed"), "{written:?}");
     assert!(!written.contains("0/0"), "{written:?}");
 }
+
+#[test]
+fn the_rest_is_not_guessed_before_a_task_has_ended() {
+    let place = Place::new();
+    let mut child = at_a_terminal(&place, "map kit.wat --call loop-l --timeout 2s l");
+    let mut screen = child.stdout.take().expect("a pipe");
+    let mut written = read_until(&mut screen, " 0/1 0.0/s remaining -");
+    screen.read_to_string(&mut written).expect("a terminal");
+    assert_eq!(child.wait().expect("the end").code(), Some(100));
+}
