@@ -69,7 +69,11 @@ pub(super) fn watch<R>(
 /// 2. the store's handler ([`install_handler`]), which gives host code a scratch page;
 /// 3. wasmtime, which makes a trap of it where the instruction is one of those that may trap;
 /// 4. [`give_scratch`]: some wasm instructions are compiled to code that wasmtime thinks cannot fault (a small
-///    `memory.copy`, after its bounds check), and have to finish as host code does.
+///    `memory.copy`, after its bounds check), and have to finish as host code does;
+/// 5. who was there before us.
+///
+/// A program that used wasmtime before has its handlers below all of ours, where no fault of its own guests may be lost: the order is the
+/// same there, because the handler of 4 calls wasmtime first.
 pub(super) fn with_handlers(engine: impl FnOnce() -> wasmtime::Result<Engine>) -> wasmtime::Result<Engine> {
     static INSTALLED: Mutex<bool> = Mutex::new(false);
     let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
