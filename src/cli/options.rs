@@ -116,11 +116,11 @@ pub struct WorkerArgs {
     backend: BackendArgs,
 
     /// Take at most N items beyond one per worker before earlier ones have ended [default: as many as keep the workers busy]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse::count)]
     ahead: Option<u64>,
 
-    /// Start no task while less than SIZE of memory is available; when less than half of that is, stop the task that began last and
-    /// run it again later [default: no condition]
+    /// Start no task while less than SIZE of memory is available; when less than half of that is, stop the task that began last (of
+    /// those in processes) and run it again later [default: no condition]
     #[arg(long, value_name = "SIZE", value_parser = parse::size_above_0)]
     memfree: Option<u64>,
 

@@ -86,6 +86,7 @@ impl Watcher for Human {
         let (status, stats) = (outcome.status(), &outcome.stats);
         self.screen.line(&match stats.attempts {
             _ if stats.cached => format!("{name}: {status} from the cache"),
+            _ if outcome.ran_earlier => format!("{name}: {status} in an earlier run"),
             0 => format!("{name}: {status} before it started"),
             _ => format!("{name}: {status} in {} on worker {}", text::duration(stats.duration), stats.worker),
         });
