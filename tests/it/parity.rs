@@ -111,6 +111,7 @@ fn what_is_said_of_other_tools_is_shown_by_a_test_or_is_not_there() {
     assert!(tables.matches(".rs::").count() > 80 && tables.contains("**not there**"));
     assert_eq!(missing_tests(&tables), Vec::<String>::new());
     assert_eq!(claims_alone(&tables), Vec::<&str>::new());
+    assert_eq!(missing_tests(&text("README.md")), Vec::<String>::new());
     let alone = "| `--x` | `--y` | |";
     assert_eq!(claims_alone(&format!("| a | b | shown by |\n|---|---|---|\n{alone}\n")), [alone]);
 }
