@@ -15,6 +15,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::event::{Outcome, Output, TaskError, TaskStats};
+use crate::ipc::wire::{MAP, REDUCE};
 use crate::sandbox::Missing;
 use crate::{Error, Halted, Job, Result, Task, Waker};
 
@@ -157,6 +158,21 @@ pub enum Call {
     Map,
     /// The merge function.
     Merge,
+}
+
+impl Call {
+    /// Which one it is where functions are numbered.
+    pub(crate) fn of(function: u32) -> Call {
+        if function == MAP { Call::Map } else { Call::Merge }
+    }
+
+    /// Its number.
+    pub(crate) fn function(self) -> u32 {
+        match self {
+            Call::Map => MAP,
+            Call::Merge => REDUCE,
+        }
+    }
 }
 
 /// What an [`Executor`] tells its run.

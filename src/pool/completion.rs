@@ -16,6 +16,7 @@ use crate::ipc::wire::{
     DoneSlot, InputFault, InputFaultKind, MAX_BACKTRACE_BYTES, Mapped, Payload, decode_log, max_core_dump_bytes,
     max_text_bytes,
 };
+use crate::sys::process::monotonic_ns;
 use crate::sys::rlimit;
 
 impl Prepared {
@@ -39,6 +40,12 @@ impl Prepared {
         let backtrace = (!frames.is_empty()).then_some(frames);
         pending.end(Err(TaskError { status: Status::Timeout, message, backtrace, core_dump: None }), Vec::new(), stats)
     }
+}
+
+/// The Unix time of the monotonic clock's zero.
+pub(super) fn clock_zero() -> Duration {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    unix.saturating_sub(Duration::from_nanos(monotonic_ns()))
 }
 
 /// Reads a completion of an untrusted worker. Where it lies, the task is given back.

@@ -3,10 +3,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::admission::Gate;
-use super::completion::complete;
+use super::completion::{clock_zero, complete};
 use super::crew::{Crew, End};
 use super::foreign::Foreign;
 use super::held::{Ended, Pending};
@@ -23,7 +23,6 @@ use crate::event::Status;
 use crate::ipc::ring::SLOTS;
 use crate::module::Entry;
 use crate::sandbox::Missing;
-use crate::sys::process::monotonic_ns;
 use crate::{Error, Input, Result, Task};
 
 /// The dispatcher of one run.
@@ -88,7 +87,6 @@ impl<'pool> Dispatcher<'pool> {
         pool.job += 1;
         let times = Times::new(job.limits.timeout, job.slow);
         pool.keeper.iter().for_each(|keeper| keeper.set_timeout(times.timeout()));
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Dispatcher {
             stop: StopHandle::new(pool.waker.clone()),
             pool,
@@ -108,7 +106,7 @@ impl<'pool> Dispatcher<'pool> {
             still_births: 0,
             error: None,
             stopped: Stop::No,
-            clock_zero: unix.saturating_sub(Duration::from_nanos(monotonic_ns())),
+            clock_zero: clock_zero(),
             payload: Vec::new(),
             ready: Vec::new(),
             ended_workers: Vec::new(),

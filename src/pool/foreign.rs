@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use super::admission::LOOK;
 use super::dispatcher::Dispatcher;
 use super::held::Pending;
-use super::prepare::MAP;
 use super::stop::Stop;
 use super::wait::Wait;
 use crate::Error;
@@ -28,7 +27,7 @@ impl<'pool> Foreign<'pool> {
         if !self.executor.has_room() {
             return Some(pending);
         }
-        let call = if pending.function() == MAP { Call::Map } else { Call::Merge };
+        let call = Call::of(pending.function());
         self.executor.submit(Assignment { ticket, index: pending.index(), call, task: pending.task() });
         self.held.insert(ticket, pending);
         None

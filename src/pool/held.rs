@@ -66,16 +66,7 @@ impl SpareRecords {
 }
 
 fn no_outcome(index: u64, task: Task) -> Outcome {
-    let stats = TaskStats {
-        start: SystemTime::UNIX_EPOCH,
-        duration: Duration::ZERO,
-        worker: 0,
-        attempts: 0,
-        fuel: None,
-        cached: false,
-        usage: TaskUsage::default(),
-    };
-    let result = Ok(Output::default());
+    let (result, stats) = (Ok(Output::default()), TaskStats::default());
     Outcome { index, task, result, log: Vec::new(), stats, ran_earlier: false, earlier: Vec::new() }
 }
 

@@ -2,13 +2,13 @@
 
 use std::fs::File;
 use std::io;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use super::completion::complete;
+use super::completion::{clock_zero, complete};
 use super::held::Pending;
-use super::prepare::{MAP, Prepared, REDUCE, Stdio};
+use super::prepare::{Prepared, Stdio};
 use super::refuse_times;
-use crate::backend::{Assignment, Backend, BuiltIn, Call, Executor, News, TaskEnd};
+use crate::backend::{Assignment, Backend, BuiltIn, Executor, News, TaskEnd};
 use crate::event::Status;
 use crate::guest::{FileTable, Guest, TaskResult};
 use crate::ipc::wire::{InputRange, TaskSlot};
@@ -24,8 +24,6 @@ impl Backend for Inline {
         refuse_times(job, BuiltIn::Inline)?;
         let guest = Guest::new().map_err(|error| Error::module(format!("cannot set wasmtime up: {error:#}")))?;
         let job = Prepared::new(job, Stdio::Captured)?;
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let clock_zero = unix.saturating_sub(Duration::from_nanos(monotonic_ns()));
         Ok(Box::new(Here {
             job,
             guest,
@@ -33,7 +31,7 @@ impl Backend for Inline {
             files: FileTable::default(),
             directories: Vec::new(),
             next: None,
-            clock_zero,
+            clock_zero: clock_zero(),
         }))
     }
 }
@@ -63,8 +61,8 @@ impl Executor for Here {
     }
 
     fn submit(&mut self, given: Assignment<'_>) {
-        let function = if given.call == Call::Map { MAP } else { REDUCE };
-        self.next = Some((given.ticket, Pending::new(0, given.index, function, given.task.clone())));
+        let pending = Pending::new(0, given.index, given.call.function(), given.task.clone());
+        self.next = Some((given.ticket, pending));
     }
 
     fn next(&mut self) -> Option<News> {

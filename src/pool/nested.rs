@@ -6,9 +6,9 @@ use super::Pool;
 use super::crew::OUTER_WAKER;
 use super::dispatcher::Dispatcher;
 use super::held::Pending;
-use super::prepare::{MAP, Prepared, REDUCE, Stdio};
+use super::prepare::{Prepared, Stdio};
 use super::wait::Wait;
-use crate::backend::{Assignment, Backend, Call, Executor, News, TaskEnd};
+use crate::backend::{Assignment, Backend, Executor, News, TaskEnd};
 use crate::{Admission, Error, Halt, Job, Result, Retries, Waker};
 
 impl Backend for Pool {
@@ -47,8 +47,7 @@ impl Executor for Nested<'_> {
     }
 
     fn submit(&mut self, given: Assignment<'_>) {
-        let function = if given.call == Call::Map { MAP } else { REDUCE };
-        self.dispatcher.submit(Pending::new(given.ticket, given.index, function, given.task.clone()));
+        self.dispatcher.submit(Pending::new(given.ticket, given.index, given.call.function(), given.task.clone()));
         self.dispatcher.publish();
     }
 
