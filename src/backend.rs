@@ -14,8 +14,9 @@ use std::fmt::Debug;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::event::{Outcome, Output, TaskError, TaskStats};
 use crate::ipc::wire::{MAP, REDUCE};
+use crate::outcome::Outcome;
+use crate::result::{Output, TaskError, TaskStats};
 use crate::sandbox::Missing;
 use crate::{Error, Halted, Job, Result, Task, Waker};
 

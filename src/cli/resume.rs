@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
-use wrun::job::Finished;
+use wrun::Finished;
 use wrun::{Output, OutputFile, Source, Status, Task, TaskError, TaskKey, TaskKeys, TaskStats, TaskUsage, Waker};
 
 use super::items::Items;

@@ -10,7 +10,7 @@ use super::refusals::{Refused, Said};
 use super::result::TaskResult;
 use super::state::State;
 use super::window::Recorded;
-use crate::event::Status;
+use crate::result::Status;
 
 /// How a call ended that did not trap.
 pub(super) enum Returned {

@@ -2,13 +2,13 @@
 
 use wasmtime::{ExternType, FuncType, Module, ValType};
 
+use wrun_ipc::entry::COMMAND_EXPORT;
+
 use crate::module::description::func_type;
 use crate::module::{Description, Extern, Memory, Number, Scalar};
 
 /// The import module of WASI preview 1.
 pub(crate) const WASI_MODULE: &str = "wasi_snapshot_preview1";
-/// The entry point of a WASI command.
-pub(crate) const COMMAND_EXPORT: &str = "_start";
 
 /// Describes `module`.
 pub(crate) fn describe(module: &Module) -> Description {

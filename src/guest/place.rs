@@ -23,8 +23,8 @@ use wasmtime::WasmBacktrace;
 
 use super::fault::{Watched, watched};
 use super::symbols::{Frame, MAX_FRAMES, Symbols};
-use crate::ipc::place::{Detail, Place, PlaceWriter};
 use crate::ipc::ring::TaskClock;
+use crate::ipc::stack_trace::{Detail, StackTrace, StackTraceWriter};
 use crate::sys::interrupt::{self, Happened, Registers, Thread};
 
 /// How long an interrupted thread may take until it is interrupted again. A host call that takes longer does not return soon.
@@ -70,7 +70,7 @@ pub(super) fn while_instantiating<R>(make: impl FnOnce() -> R) -> R {
 }
 
 /// Answers the pool's questions where a task is, until the worker ends. Call it on a thread that runs no guests.
-pub(crate) fn answer_questions(writer: &PlaceWriter, clock: &TaskClock) {
+pub(crate) fn answer_questions(writer: &StackTraceWriter, clock: &TaskClock) {
     while let Some(ticket) = writer.next_asked() {
         let runs = || clock.current().is_some_and(|(current, _)| current == ticket);
         let Some(stopped) = stop(runs) else { continue };
@@ -87,13 +87,13 @@ pub(crate) fn answer_questions(writer: &PlaceWriter, clock: &TaskClock) {
             // It may also have been in a piece of wasmtime's own, which says nothing.
             if instantiating {
                 let summary = "while it was being instantiated".to_owned();
-                writer.answer(ticket, Detail::All, &Place { summary, frames: String::new() });
+                writer.answer(ticket, Detail::All, &StackTrace { summary, frames: String::new() });
             }
             continue;
         }
         symbols.tell(&frames, |detail, trace| {
             let summary = trace.summary().map(|place| format!("in {place}")).unwrap_or_default();
-            writer.answer(ticket, detail, &Place { summary, frames: trace.to_string() });
+            writer.answer(ticket, detail, &StackTrace { summary, frames: trace.to_string() });
         });
     }
 }

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use crate::event::Status;
 use crate::ipc::wire::{DoneSlot, MAX_BACKTRACE_BYTES, Payload, WindowBytes, encode_log_line, max_text_bytes};
+use crate::result::Status;
 use crate::sys::memory_file;
 
 /// Bytes of buffers that are kept for the next task.

@@ -11,7 +11,7 @@ use wasmtime::{Module, WasmBacktrace};
 use super::job::debug_part;
 use super::lines::{Line, Lines};
 use super::trace::{Trace, TraceLine};
-use crate::ipc::place::Detail;
+use crate::ipc::stack_trace::Detail;
 use crate::module::debug::DebugInfo;
 
 /// The most functions under way that are told, the innermost ones.

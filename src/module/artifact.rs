@@ -22,7 +22,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::description::Description;
-use crate::kept::without_path;
+use crate::private_files::without_path;
 use crate::sys::memory_file;
 
 const MAGIC: &[u8; 8] = b"wrunmod2";

@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 use super::artifact::{self, Meta};
 use super::fingerprint::fingerprint;
 use crate::guest::engine::Fuel;
-use crate::kept::{self, Found, Kept};
+use crate::private_files::{self, Found, Kept};
 use crate::sys::private_dir::Unusable;
 use crate::{Error, Result};
 
@@ -172,7 +172,7 @@ fn entry_name(key: &str) -> String {
 }
 
 fn unusable(dir: &Path, problem: &Unusable) -> Error {
-    Error::module(kept::unusable(dir, problem, "compiled code"))
+    Error::module(private_files::unusable(dir, problem, "compiled code"))
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
-use crate::kept::ABANDONED_AFTER;
 use crate::module::artifact::tests::meta;
+use crate::private_files::ABANDONED_AFTER;
 use crate::sys::private_dir::owned_by_us;
 
 /// A cache in a directory of its own, which lives as long as the first value.

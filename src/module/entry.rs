@@ -1,6 +1,7 @@
 //! Which function of a module a task calls.
 
-use serde::{Deserialize, Serialize};
+use wrun_ipc::entry::COMMAND_EXPORT;
+pub use wrun_ipc::entry::Entry;
 
 use super::description::{Description, Scalar};
 use super::explain::one_line;
@@ -8,28 +9,6 @@ use crate::{Error, Result};
 
 /// The names in one message are at most this many.
 const MAX_NAMES: usize = 12;
-
-/// What a task calls.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Entry {
-    /// The SDK task of this name, which is the export `wrun:task/NAME`.
-    Task(String),
-    /// An export with numeric parameters and results.
-    Scalar(Scalar),
-    /// The WASI command: the export `_start`.
-    Command,
-}
-
-impl Entry {
-    /// The name by which a job calls it.
-    pub fn name(&self) -> &str {
-        match self {
-            Entry::Task(name) => name,
-            Entry::Scalar(function) => &function.name,
-            Entry::Command => crate::guest::describe::COMMAND_EXPORT,
-        }
-    }
-}
 
 impl Description {
     /// What a task calls.
@@ -59,7 +38,7 @@ impl Description {
         if let Some(scalar) = self.scalars.iter().find(|scalar| scalar.name == name) {
             return Ok(Entry::Scalar(scalar.clone()));
         }
-        if self.command && name == crate::guest::describe::COMMAND_EXPORT {
+        if self.command && name == COMMAND_EXPORT {
             return Ok(Entry::Command);
         }
         // Between quotation marks as it is: what has to be escaped is so already.

@@ -7,7 +7,7 @@ use super::crew::End;
 use super::dispatcher::Dispatcher;
 use super::held::Pending;
 use super::stop::Stop;
-use crate::admission::{Admission, Shortage};
+use crate::job::{Admission, Shortage};
 
 /// The time between two looks at the machine.
 pub(super) const LOOK: Duration = Duration::from_millis(100);

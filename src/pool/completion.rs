@@ -9,21 +9,27 @@ use super::held::{Ended, Pending};
 use super::median::timed_out_message;
 use super::prepare::Prepared;
 use crate::Task;
-use crate::event::{Output, Status, TaskError, TaskStats, TaskUsage};
-use crate::ipc::place::Place;
 use crate::ipc::ring::Violation;
+use crate::ipc::stack_trace::StackTrace;
 use crate::ipc::wire::{
     DoneSlot, InputFault, InputFaultKind, MAX_BACKTRACE_BYTES, Mapped, Payload, decode_log, max_core_dump_bytes,
     max_text_bytes,
 };
+use crate::result::{Output, Status, TaskError, TaskStats, TaskUsage};
 use crate::sys::process::monotonic_ns;
 use crate::sys::rlimit;
 
 impl Prepared {
     /// The end of a task whose time was over, and where it was then, as far as its worker said.
-    pub(super) fn timed_out(&self, mut pending: Pending, limit: Duration, place: Option<Place>, worker: u32) -> Ended {
+    pub(super) fn timed_out(
+        &self,
+        mut pending: Pending,
+        limit: Duration,
+        place: Option<StackTrace>,
+        worker: u32,
+    ) -> Ended {
         let attempts = pending.count_attempt();
-        let Place { summary, frames } = place.unwrap_or_default();
+        let StackTrace { summary, frames } = place.unwrap_or_default();
         let mut message = timed_out_message(self.limits.timeout, limit);
         if !summary.is_empty() {
             message = format!("{message} {summary}");

@@ -17,11 +17,11 @@ use super::slices::SliceFile;
 use super::stop::{Stop, StopHandle};
 use super::wait::Wait;
 use super::worker::{News, Worker};
-use crate::argument::KnownArguments;
 use crate::backend::Executor;
-use crate::event::Status;
 use crate::ipc::ring::SLOTS;
+use crate::job::KnownArguments;
 use crate::module::Entry;
+use crate::result::Status;
 use crate::sandbox::Missing;
 use crate::{Error, Input, Result, Task};
 
@@ -281,7 +281,7 @@ impl<'pool> Dispatcher<'pool> {
                             let ended = self.job.timed_out(
                                 pending,
                                 worker.killed_for.limit(),
-                                worker.place(done.ticket),
+                                worker.stack_trace(done.ticket),
                                 index as u32,
                             );
                             self.end_attempt(ended);

@@ -9,7 +9,7 @@ use super::stop::Stop;
 use super::wait::Wait;
 use crate::Error;
 use crate::backend::{Assignment, Call, Executor, News, TaskEnd};
-use crate::event::Status;
+use crate::result::Status;
 
 /// A backend's executor, and the tasks that it has, by their tickets.
 pub(super) struct Foreign<'pool> {

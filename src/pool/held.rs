@@ -3,8 +3,9 @@
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, SystemTime};
 
-use crate::event::{Outcome, Output, Status, TaskError, TaskStats, TaskUsage};
 use crate::job::Task;
+use crate::outcome::Outcome;
+use crate::result::{Output, Status, TaskError, TaskStats, TaskUsage};
 
 /// Failures before the last one that are kept of a task, the oldest ones first to go.
 pub(super) const MAX_EARLIER: usize = 8;
@@ -96,7 +97,7 @@ impl Pending {
     }
 
     /// Takes out how it ended in an earlier run, where that is known.
-    pub fn take_finished(&mut self) -> Option<Box<crate::job::Finished>> {
+    pub fn take_finished(&mut self) -> Option<Box<crate::result::Finished>> {
         self.0.outcome.task.finished.take()
     }
 

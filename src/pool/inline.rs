@@ -9,9 +9,9 @@ use super::held::Pending;
 use super::prepare::{Prepared, Stdio};
 use super::refuse_times;
 use crate::backend::{Assignment, Backend, BuiltIn, Executor, News, TaskEnd};
-use crate::event::Status;
 use crate::guest::{FileTable, Guest, TaskResult};
 use crate::ipc::wire::{InputRange, TaskSlot};
+use crate::result::Status;
 use crate::sys::process::monotonic_ns;
 use crate::{Access, Directory, Error, Input, Job, Result, Waker};
 

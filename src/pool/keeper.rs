@@ -19,8 +19,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use super::worker::Start;
 use crate::Waker;
 use crate::ipc::WORKER_ROLE;
-use crate::ipc::place::PlaceReader;
 use crate::ipc::ring::TaskClock;
+use crate::ipc::stack_trace::StackTraceReader;
 use crate::sys::process::{Killer, Process, monotonic_ns};
 use crate::sys::self_exe::HIDDEN_ARGUMENT;
 use crate::sys::socket::{Socket, Wait};
@@ -91,7 +91,7 @@ enum Order {
         id: u64,
         socket: Socket,
         clock: TaskClock,
-        place: PlaceReader,
+        place: StackTraceReader,
         killed_for: KilledFor,
     },
     Forget {
@@ -127,7 +127,7 @@ impl Keeper {
 
     /// Starts a process for the worker `id`, which gets `socket`; its deadlines are kept by `clock`, and `place` is asked before it
     /// is killed.
-    pub fn start_process(&self, id: u64, socket: Socket, clock: TaskClock, place: PlaceReader) -> KilledFor {
+    pub fn start_process(&self, id: u64, socket: Socket, clock: TaskClock, place: StackTraceReader) -> KilledFor {
         let killed_for = KilledFor::default();
         self.order(Order::Start { id, socket, clock, place, killed_for: killed_for.clone() });
         killed_for
@@ -172,7 +172,7 @@ impl Drop for Keeper {
 struct Guarded {
     killer: Killer,
     clock: TaskClock,
-    place: PlaceReader,
+    place: StackTraceReader,
     killed_for: KilledFor,
     /// The task that it was last seen to run, and when it was first seen to: it may lie about the start.
     seen: Option<(u64, u64)>,

@@ -6,11 +6,11 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::event::Status;
 use crate::ipc::channel::{MAX_BYTES, ToPool, ToWorker};
 use crate::ipc::ring::forge::Forge;
 use crate::ipc::ring::{INLINE_MAX_BYTES, SLOTS, WorkerRing};
 use crate::ipc::wire::{DoneSlot, Payload, TaskSlot, WindowBytes};
+use crate::result::Status;
 use crate::sandbox::{Layer, Missing};
 use crate::sys::memory_file;
 use crate::sys::process::{become_worker, monotonic_ns, stop_this_process};

@@ -5,8 +5,8 @@ use super::dispatcher::Dispatcher;
 use super::held::Pending;
 use super::stop::Stop;
 use crate::error::Kind;
-use crate::event::Status;
 use crate::ipc::ring::Violation;
+use crate::result::Status;
 
 /// A task does not go to another worker when so many died that were about to begin it.
 const FATAL_RETURNS: u32 = 4;
@@ -46,7 +46,8 @@ impl Dispatcher<'_> {
                 continue;
             }
             if killed_for.is_some() {
-                let ended = self.job.timed_out(pending, worker.killed_for.limit(), worker.place(ticket), index as u32);
+                let ended =
+                    self.job.timed_out(pending, worker.killed_for.limit(), worker.stack_trace(ticket), index as u32);
                 self.end_attempt(ended);
                 worker.proven = true;
                 continue;

@@ -21,7 +21,6 @@ mod files;
 mod foreign;
 mod held;
 mod inline;
-mod jobs;
 mod keeper;
 #[cfg(test)]
 pub(crate) mod liar;
@@ -49,16 +48,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::backend::{Backend, BuiltIn};
-use crate::event::{Outcome, Status, TaskError};
-use crate::results::JobResults;
+use crate::cache::JobResults;
+use crate::outcome::Outcome;
+use crate::result::{Status, TaskError};
 use crate::sys::process::Process;
 use crate::sys::self_exe::self_exe;
-use crate::{Error, Job, Result, ResultCache, Sandbox, Source, Task};
+use crate::{Error, Job, Jobs, Result, ResultCache, Sandbox, Source, Task};
 
 use crew::Crew;
 use dispatcher::Dispatcher;
 use inline::Inline;
-pub use jobs::Jobs;
 use prepare::{Prepared, Stdio};
 pub use run::Run;
 pub use stop::StopHandle;

@@ -8,9 +8,10 @@ use super::dispatcher::Dispatcher;
 use super::held::{Ended, Pending};
 use super::prepare::MAP;
 use super::stop::Stop;
-use crate::event::{Outcome, Status, TaskError};
-use crate::failure::{Halt, Halted, Retries};
-use crate::job::Finished;
+use crate::job::{Halt, Halted, Retries};
+use crate::outcome::Outcome;
+use crate::result::Finished;
+use crate::result::{Status, TaskError};
 
 /// Tasks that may wait for their next attempt while more are taken.
 const MAX_RETRYING: usize = 1024;

@@ -17,8 +17,9 @@ use std::time::SystemTime;
 use super::held::Pending;
 use super::prepare::REDUCE;
 use super::run::Run;
-use crate::event::{Outcome, Output, RunStats, Status, TaskStats};
 use crate::ipc::ring::INLINE_MAX_BYTES;
+use crate::outcome::{Outcome, RunStats};
+use crate::result::{Output, Status, TaskStats};
 use crate::{Error, Input, Result, Source, Task};
 
 /// Results that one merge task gets.

@@ -7,8 +7,8 @@
 use super::dispatcher::Dispatcher;
 use super::held::{Ended, Pending};
 use crate::error::Kind;
-use crate::event::Status;
 use crate::ipc::wire::InputRange;
+use crate::result::Status;
 use crate::sys::allocate;
 use crate::{OutputFile, Result};
 

@@ -6,7 +6,7 @@ use super::dispatcher::Dispatcher;
 use super::held::Pending;
 use super::prepare::MAP;
 use super::worker::Worker;
-use crate::event::Event;
+use crate::outcome::Event;
 use crate::sys::process::monotonic_ns;
 
 impl Worker {

@@ -13,8 +13,8 @@ use super::keeper::{Keeper, KilledFor};
 use super::prepare::{Code, Prepared};
 use super::threads::WorkerThread;
 use crate::ipc::channel::{ToPool, ToWorker};
-use crate::ipc::place::Place;
 use crate::ipc::ring::{INLINE_MAX_BYTES, MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, Violation};
+use crate::ipc::stack_trace::StackTrace;
 use crate::ipc::wire::{DoneSlot, InputRange, PROTOCOL_VERSION, Payload, TaskSlot};
 use crate::module::explain::one_line;
 use crate::sandbox::{Missing, Sandbox};
@@ -123,7 +123,7 @@ impl Worker {
         let (memory, ring) = PoolRing::new()?;
         let (ours, theirs) = Socket::pair()?;
         let (process, killed_for) = match keeper {
-            Some(keeper) => (Start::Ordered, keeper.start_process(id, theirs, ring.clock(), ring.place())),
+            Some(keeper) => (Start::Ordered, keeper.start_process(id, theirs, ring.clock(), ring.stack_trace())),
             None => (Start::Thread(WorkerThread::start(theirs)?), KilledFor::default()),
         };
         Ok(Worker {
@@ -191,8 +191,8 @@ impl Worker {
     }
 
     /// Where it says that the task with this ticket was when its time was over.
-    pub fn place(&self, ticket: u64) -> Option<Place> {
-        self.ring.place().read(ticket)
+    pub fn stack_trace(&self, ticket: u64) -> Option<StackTrace> {
+        self.ring.stack_trace().read(ticket)
     }
 
     /// The task that it runs, as it says, and since when: its ticket and its start.

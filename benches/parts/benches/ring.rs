@@ -3,9 +3,9 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
-use wrun_parts::ipc::wire::{DoneSlot, InputRange, Payload, TaskSlot, WindowBytes};
+use wrun_ipc::Status;
+use wrun_ipc::wire::{DoneSlot, InputRange, Payload, TaskSlot, WindowBytes};
 use wrun_parts::journey::Journey;
-use wrun_parts::status::Status;
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();

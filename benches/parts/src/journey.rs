@@ -2,9 +2,9 @@
 
 use std::hint::black_box;
 
-use crate::ipc::ring::{PoolRing, WorkerRing};
-use crate::ipc::wire::{DoneSlot, InputRange, Payload, TaskSlot, WindowBytes};
-use crate::status::Status;
+use wrun_ipc::Status;
+use wrun_ipc::ring::{PoolRing, WorkerRing};
+use wrun_ipc::wire::{DoneSlot, InputRange, Payload, TaskSlot, WindowBytes};
 
 /// Both sides of a ring.
 pub struct Journey {

@@ -1,0 +1,295 @@
+//! A worker process: receives jobs and tasks, runs them, sends what became of them, until its pool is gone.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::thread::JoinHandle;
+
+use crate::guest::{self, FileTable, Guest, TaskResult};
+use crate::ipc::channel::{ToPool, ToWorker};
+use crate::ipc::ring::{INLINE_MAX_BYTES, WorkerRing};
+use crate::ipc::stack_trace::StackTraceWriter;
+use crate::ipc::wire::{DoneSlot, JobSpec, PROTOCOL_VERSION, TaskSlot};
+use crate::job::Limits;
+use crate::result::Status;
+use crate::sandbox::{self, Missing, Sandbox};
+use crate::sys::memory_file;
+use crate::sys::path_access::Access;
+use crate::sys::process::{become_worker, monotonic_ns};
+use crate::sys::socket::{Socket, Wait};
+use crate::sys::window::page_size;
+
+/// The stack of the thread that runs guests: the most that [`Limits::stack_bytes`] may be, and room for the host's own calls.
+const STACK_BYTES: usize = Limits::MAX_STACK_BYTES as usize + (4 << 20);
+
+/// Runs this process as a worker of the process `parent`. Gives its exit code when the pool is gone.
+pub(crate) fn main(parent: u32) -> i32 {
+    match become_worker(parent).and_then(Worker::start).and_then(run) {
+        Ok(Ok(Ok(()))) => 0,
+        Ok(Ok(Err(error))) | Err(error) => {
+            // The pool shows these words with the news of this process's end.
+            let _ = writeln!(io::stderr(), "{error}");
+            1
+        }
+        // The panic has been printed.
+        Ok(Err(_)) => 1,
+    }
+}
+
+/// Runs guests on a thread of their own, because the main thread's stack is as large as the user's shell says; it starts
+/// confined, as all threads do that a confined one starts. Meanwhile the main thread tells the pool where tasks are.
+fn run(worker: Worker) -> io::Result<std::thread::Result<io::Result<()>>> {
+    struct EndQuestions<'a>(&'a StackTraceWriter);
+    impl Drop for EndQuestions<'_> {
+        fn drop(&mut self) {
+            self.0.end();
+        }
+    }
+    let (place, clock) = (worker.ring.stack_trace(), worker.ring.clock());
+    std::thread::scope(|scope| {
+        let guests = || {
+            let _end = EndQuestions(&place);
+            guest::this_thread_runs_guests()?;
+            worker.run()
+        };
+        let thread = std::thread::Builder::new().name("guest".into()).stack_size(STACK_BYTES);
+        let no_thread =
+            |error| io::Error::other(format!("it can start no thread (may the user have more processes?): {error}"));
+        let thread = thread.spawn_scoped(scope, guests).map_err(no_thread)?;
+        guest::answer_questions(&place, &clock);
+        Ok(thread.join())
+    })
+}
+
+/// Starts a thread of this process that is a worker: of tasks without a time limit, because it cannot be killed, and of a
+/// pool that asks for no confinement.
+pub(crate) fn in_thread(socket: Socket) -> io::Result<JoinHandle<io::Result<()>>> {
+    let thread = std::thread::Builder::new().name("wrun-worker".into()).stack_size(STACK_BYTES);
+    thread.spawn(move || Worker::start(socket)?.run())
+}
+
+struct Worker {
+    socket: Socket,
+    ring: WorkerRing,
+    /// Control messages handled so far, without the greeting and wake-ups.
+    handled: u32,
+    files: FileTable,
+    stdio: Option<[File; 3]>,
+    directories: Vec<(File, Access)>,
+    guest: Guest,
+    /// The current job cannot be run.
+    refused: bool,
+    /// Bytes of log that a task of the current job may have.
+    log_bytes: u64,
+    /// When the last task ended, where nothing came between it and the next one: that one begins then.
+    last_end_ns: Option<u64>,
+    sandbox: Sandbox,
+    /// No new code can be loaded any more.
+    code_is_closed: bool,
+}
+
+/// Whether the pool is still there.
+enum Pool {
+    There,
+    Gone,
+}
+
+impl Worker {
+    fn start(socket: Socket) -> io::Result<Worker> {
+        let Some(ToWorker::Hello { version, sandbox, directories, ring }) = ToWorker::receive(&socket, Wait::Block)?
+        else {
+            return Err(io::Error::other("the first message was no greeting"));
+        };
+        if version != PROTOCOL_VERSION {
+            return Err(io::Error::other(format!(
+                "this worker speaks version {PROTOCOL_VERSION} of the protocol, and its pool version {version}: \
+                 use the same version of wrun for both"
+            )));
+        }
+        let mut worker = Worker {
+            socket,
+            ring: WorkerRing::map(&File::from(ring))?,
+            handled: 0,
+            files: FileTable::default(),
+            stdio: None,
+            directories: Vec::new(),
+            guest: Guest::new().map_err(io::Error::other)?,
+            refused: false,
+            log_bytes: 0,
+            last_end_ns: None,
+            sandbox,
+            code_is_closed: false,
+        };
+        for _ in 0..directories {
+            let Some(ToWorker::Directory { access, directory }) = ToWorker::receive(&worker.socket, Wait::Block)?
+            else {
+                return Err(io::Error::other("a directory is missing"));
+            };
+            worker.directories.push((File::from(directory), access));
+        }
+        // Read once and remembered; that takes a system call which is not allowed later.
+        page_size();
+        // Nothing of the user's has been read yet.
+        if sandbox != Sandbox::Off {
+            worker.admit(&sandbox::confine(&worker.directories))?;
+        }
+        worker.ring.say_ready();
+        Ok(worker)
+    }
+
+    /// Tells of layers of confinement that could not be put on, or ends the worker where all of them must be.
+    fn admit(&mut self, missing: &[Missing]) -> io::Result<()> {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        match self.sandbox {
+            Sandbox::Strict => Err(io::Error::other(format!(
+                "the sandbox is strict, and this machine lacks {}; choose the default sandbox to run without",
+                Missing::list(missing)
+            ))),
+            _ => ToPool::<File>::Unconfined { missing: missing.to_vec() }.send(&self.socket),
+        }
+    }
+
+    fn run(mut self) -> io::Result<()> {
+        let mut payload = Vec::new();
+        let mut result = TaskResult::new();
+        loop {
+            let Some(task) = self.next_task(&mut payload)? else { return Ok(()) };
+            while self.handled < task.after {
+                if let Pool::Gone = self.handle_message()? {
+                    return Ok(());
+                }
+            }
+            // A refused job ends the run; its tasks are not run and not answered.
+            if !self.refused {
+                self.run_task(&task, &payload, &mut result)?;
+            }
+        }
+    }
+
+    /// Waits for a task; `None` when the pool is gone.
+    fn next_task(&mut self, payload: &mut Vec<u8>) -> io::Result<Option<TaskSlot>> {
+        loop {
+            for _ in 0..SPINS {
+                if let Some(task) = self.ring.take(payload) {
+                    return Ok(Some(task));
+                }
+                self.last_end_ns = None;
+                std::hint::spin_loop();
+            }
+            if self.ring.pool_waits() {
+                ToPool::<File>::Wake.send(&self.socket)?;
+            }
+            if self.ring.fall_asleep()
+                && let Pool::Gone = self.handle_message()?
+            {
+                return Ok(None);
+            }
+            self.ring.awake();
+        }
+    }
+
+    fn handle_message(&mut self) -> io::Result<Pool> {
+        match ToWorker::receive(&self.socket, Wait::Block)? {
+            None => return Ok(Pool::Gone),
+            Some(ToWorker::Wake) => return Ok(Pool::There),
+            Some(ToWorker::Hello { .. } | ToWorker::Directory { .. }) => {
+                return Err(io::Error::other("a second greeting"));
+            }
+            Some(ToWorker::File { number, file }) => self.files.insert(number, File::from(file)),
+            Some(ToWorker::Close { number }) => self.files.close(number),
+            Some(ToWorker::Stdio { fds }) => self.stdio = Some(fds.map(File::from)),
+            Some(ToWorker::Job { code, spec }) => {
+                let spec = read_spec(&File::from(spec)).map_err(io::Error::other)?;
+                let job = spec.number;
+                let loaded = self.load_job(File::from(code), spec);
+                self.refused = loaded.is_err();
+                if let Err(reason) = loaded {
+                    ToPool::<File>::JobRefused { job, reason }.send(&self.socket)?;
+                }
+            }
+        }
+        self.handled += 1;
+        self.last_end_ns = None;
+        Ok(Pool::There)
+    }
+
+    fn load_job(&mut self, code: File, spec: JobSpec) -> Result<(), String> {
+        self.log_bytes = spec.log_bytes;
+        self.files.truncate(spec.file_count);
+        self.guest.load(code, spec, &self.files, self.stdio.take(), &self.directories)?;
+        if self.sandbox != Sandbox::Off && !self.code_is_closed {
+            let missing: Vec<Missing> = sandbox::close_code(&self.directories).err().into_iter().collect();
+            self.admit(&missing).map_err(|error| error.to_string())?;
+            self.code_is_closed = true;
+        }
+        Ok(())
+    }
+
+    fn run_task(&mut self, task: &TaskSlot, payload: &[u8], result: &mut TaskResult) -> io::Result<()> {
+        let start_ns = self.last_end_ns.take().unwrap_or_else(monotonic_ns);
+        self.ring.begin(task.ticket, start_ns);
+        self.guest.run(task, payload, &self.files, result);
+        if let Some((file, len)) = result.output_file.take_if(|(_, len)| *len <= INLINE_MAX_BYTES as u64) {
+            // A small one is cheaper to copy than to hand over.
+            result.output.resize(len as usize, 0);
+            file.read_exact_at(&mut result.output, 0)?;
+        }
+        result.bound(self.log_bytes);
+        let end_ns = monotonic_ns();
+        let done = result.done(task.ticket, start_ns, end_ns);
+        if self.send(done, result)? {
+            ToPool::<File>::Wake.send(&self.socket)?;
+        } else if result.output_file.is_none() {
+            self.last_end_ns = Some(end_ns);
+        }
+        Ok(())
+    }
+
+    /// Sends a completion; says whether the pool has to be woken.
+    fn send(&mut self, done: DoneSlot, result: &mut TaskResult) -> io::Result<bool> {
+        if result.output_file.is_none() {
+            let parts = result.parts();
+            if self.ring.has_room(parts.iter().map(|part| part.len()).sum()) {
+                return Ok(self.ring.finish(done, &parts));
+            }
+        }
+        let sent = result.write_file().and_then(|file| ToPool::Payload { file: file.as_fd() }.send(&self.socket));
+        match sent {
+            Ok(()) => Ok(self.ring.finish_with_file(done)),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(error),
+            // Why a task failed matters more than its core dump.
+            Err(_) if done.status != Status::Ok && !result.output.is_empty() => {
+                result.output.clear();
+                self.send(DoneSlot { output_len: 0, ..done }, result)
+            }
+            Err(error) => {
+                let message = format!("its result of {} bytes cannot be handed over: {error}", done.output_len);
+                let failed = DoneSlot {
+                    status: Status::Limit,
+                    output_len: 0,
+                    message_len: message.len() as u32,
+                    backtrace_len: 0,
+                    log_len: 0,
+                    ..done
+                };
+                while !self.ring.has_room(message.len()) {
+                    // The pool reads completions whenever its caller asks for outcomes.
+                    std::thread::yield_now();
+                }
+                Ok(self.ring.finish(failed, &[message.as_bytes()]))
+            }
+        }
+    }
+}
+
+fn read_spec(file: &File) -> Result<JobSpec, String> {
+    let mut bytes = vec![0; memory_file::len(file).map_err(|error| error.to_string())? as usize];
+    file.read_exact_at(&mut bytes, 0).map_err(|error| format!("cannot read the job: {error}"))?;
+    postcard::from_bytes(&bytes).map_err(|error| format!("cannot read the job: {error}"))
+}
+
+/// How often the ring is looked at before the worker goes to sleep: about as long as waking it would take.
+const SPINS: u32 = 200;
