@@ -162,13 +162,8 @@ pub enum Call {
 }
 
 impl Call {
-    /// Which one it is where functions are numbered.
-    pub(crate) fn of(function: u32) -> Call {
-        if function == MAP { Call::Map } else { Call::Merge }
-    }
-
-    /// Its number.
-    pub(crate) fn function(self) -> u32 {
+    /// Its number among the functions of a job.
+    pub(crate) fn number(self) -> u32 {
         match self {
             Call::Map => MAP,
             Call::Merge => REDUCE,

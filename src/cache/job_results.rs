@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use super::ResultCache;
 use super::entry::Head;
 use super::result_store::Store;
+use crate::backend::Call;
 use crate::cache::content_hash::{Contents, Seen, Stamp};
 use crate::cache::key::Fields;
 use crate::guest::HUGE_PAGE;
@@ -79,9 +80,9 @@ impl JobResults {
     }
 
     /// Ends a task, which the run calls `tag`, before it is run, where its result is known.
-    pub fn look_up(&mut self, function: u32, tag: u64, index: u64, task: &mut Task) {
+    pub fn look_up(&mut self, call: Call, tag: u64, index: u64, task: &mut Task) {
         if let Some(open) = &mut self.open {
-            open.look_up(function as usize, tag, index, task);
+            open.look_up(call.number() as usize, tag, index, task);
         }
     }
 

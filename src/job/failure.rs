@@ -3,8 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::result::Status;
-
 /// How often a task that failed is tried again, and how soon. A task that passes on a later attempt is *flaky*:
 /// [`Outcome::is_flaky`](crate::Outcome::is_flaky).
 ///
@@ -38,11 +36,6 @@ impl Retries {
     pub fn delay_before(&self, retry: u32) -> Duration {
         let doubled = 2u32.checked_pow(retry.saturating_sub(1)).and_then(|factor| self.delay.checked_mul(factor));
         doubled.unwrap_or(Duration::MAX).min(Self::MAX_DELAY.max(self.delay))
-    }
-
-    /// Whether a task that ended like this may be tried again.
-    pub fn apply_to(status: Status) -> bool {
-        !matches!(status, Status::Ok | Status::Denied | Status::Cancelled)
     }
 }
 
@@ -164,14 +157,6 @@ mod tests {
         assert_eq!(retries.delay_before(u32::MAX), Retries::MAX_DELAY);
         let slow = Retries { count: 2, delay: Duration::from_secs(60) };
         assert_eq!((slow.delay_before(1), slow.delay_before(2)), (slow.delay, slow.delay));
-    }
-
-    #[test]
-    fn every_failure_is_tried_again_but_those_that_cannot_become_better() {
-        let tried = |status| Retries::apply_to(status);
-        assert!([Status::Error, Status::Trap, Status::Timeout].into_iter().all(tried));
-        assert!([Status::Limit, Status::InputFault, Status::WorkerLost].into_iter().all(tried));
-        assert!(![Status::Ok, Status::Denied, Status::Cancelled].into_iter().any(tried));
     }
 
     #[test]

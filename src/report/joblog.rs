@@ -124,8 +124,7 @@ impl JobLog {
         let line = Line {
             key: key.map(|key| key.to_string()),
             replaces,
-            unfinished: (1..self.most_attempts).contains(&outcome.stats.attempts)
-                && Retries::apply_to(outcome.status()),
+            unfinished: (1..self.most_attempts).contains(&outcome.stats.attempts) && outcome.status().may_be_retried(),
             task: TaskObject::of_task(outcome),
         };
         self.line.clear();

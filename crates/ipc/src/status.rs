@@ -44,6 +44,11 @@ impl Status {
             Status::Cancelled => "cancelled",
         }
     }
+
+    /// Whether a task that ended like this may be tried again: any failure but those that cannot become better.
+    pub fn may_be_retried(self) -> bool {
+        !matches!(self, Status::Ok | Status::Denied | Status::Cancelled)
+    }
 }
 
 impl std::fmt::Display for Status {
@@ -62,5 +67,16 @@ impl std::str::FromStr for Status {
 
     fn from_str(word: &str) -> Result<Self, NoStatus> {
         Status::ALL.into_iter().find(|status| status.as_str() == word).ok_or(NoStatus)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_is_tried_again_but_those_that_cannot_become_better() {
+        let not_retried: Vec<Status> = Status::ALL.into_iter().filter(|status| !status.may_be_retried()).collect();
+        assert_eq!(not_retried, [Status::Ok, Status::Denied, Status::Cancelled]);
     }
 }

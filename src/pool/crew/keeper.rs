@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
-use super::worker::Start;
 use crate::Waker;
 use crate::ipc::WORKER_ROLE;
 use crate::ipc::ring::TaskClock;
@@ -28,27 +27,34 @@ use crate::sys::socket::{Socket, Wait};
 /// The pool's end of the keeper.
 #[derive(Debug)]
 pub(super) struct Keeper {
-    orders: Option<Sender<Order>>,
-    started: Receiver<(u64, Start)>,
+    requests: Option<Sender<Request>>,
+    started: Receiver<Started>,
     thread: Option<JoinHandle<()>>,
     idle: Idle,
 }
 
-/// Says which task of a worker was killed for its time: the ticket and 1, or 0. And what its limit was, in nanoseconds.
+/// Says for which task's time a worker was killed.
 #[derive(Clone, Debug, Default)]
-pub(super) struct KilledFor(Arc<(AtomicU64, AtomicU64)>);
+pub(super) struct KilledFor(Arc<KilledForWords>);
+
+#[derive(Debug, Default)]
+struct KilledForWords {
+    /// The task's ticket and 1; 0 if it was not killed.
+    ticket: AtomicU64,
+    limit_ns: AtomicU64,
+}
 
 impl KilledFor {
     /// The ticket of the task for whose time the worker was killed.
     pub fn ticket(&self) -> Option<u64> {
         // Pairs with the release store in `Guarded::keep_deadline`; the process's end is seen after it in any case.
-        self.0.0.load(Ordering::Acquire).checked_sub(1)
+        self.0.ticket.load(Ordering::Acquire).checked_sub(1)
     }
 
     /// The time that the task might have run.
     pub fn limit(&self) -> Duration {
         // Ordered by the load of the ticket.
-        Duration::from_nanos(self.0.1.load(Ordering::Relaxed))
+        Duration::from_nanos(self.0.limit_ns.load(Ordering::Relaxed))
     }
 }
 
@@ -86,12 +92,19 @@ impl Idle {
     }
 }
 
-enum Order {
+/// What became of a request to start a worker's process.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub id: u64,
+    pub process: io::Result<Process>,
+}
+
+enum Request {
     Start {
         id: u64,
         socket: Socket,
         clock: TaskClock,
-        place: StackTraceReader,
+        stack_trace: StackTraceReader,
         killed_for: KilledFor,
     },
     Forget {
@@ -105,13 +118,13 @@ enum Order {
 impl Keeper {
     /// Starts the thread; workers will run `exe`. It wakes the pool when one was started.
     pub fn start(exe: PathBuf, waker: Waker) -> io::Result<Keeper> {
-        let (orders, incoming) = unbounded();
+        let (requests, incoming) = unbounded();
         let (reports, started) = unbounded();
         let idle = Idle::default();
         let of_thread = idle.clone();
         let keep = move || keep(&exe, &incoming, &reports, &waker, &of_thread);
         let thread = std::thread::Builder::new().name("wrun-keeper".into()).spawn(keep)?;
-        Ok(Keeper { orders: Some(orders), started, thread: Some(thread), idle })
+        Ok(Keeper { requests: Some(requests), started, thread: Some(thread), idle })
     }
 
     /// Notes that a run begins; says whether all workers have been killed since the last one, because they had nothing to do.
@@ -122,46 +135,46 @@ impl Keeper {
     /// Notes that a run has ended: after this time all workers are killed, unless another run begins.
     pub fn end_run(&self, expire_after: Duration) {
         self.idle.0.store(monotonic_ns().max(1), Ordering::Release);
-        self.order(Order::Rest(expire_after));
+        self.request(Request::Rest(expire_after));
     }
 
     /// Starts a process for the worker `id`, which gets `socket`; its deadlines are kept by `clock`, and `place` is asked before it
     /// is killed.
-    pub fn start_process(&self, id: u64, socket: Socket, clock: TaskClock, place: StackTraceReader) -> KilledFor {
+    pub fn start_process(&self, id: u64, socket: Socket, clock: TaskClock, stack_trace: StackTraceReader) -> KilledFor {
         let killed_for = KilledFor::default();
-        self.order(Order::Start { id, socket, clock, place, killed_for: killed_for.clone() });
+        self.request(Request::Start { id, socket, clock, stack_trace, killed_for: killed_for.clone() });
         killed_for
     }
 
     /// Sets how long tasks may run from now on.
     pub fn set_timeout(&self, timeout: Option<Duration>) {
-        self.order(Order::Timeout(timeout));
+        self.request(Request::Timeout(timeout));
     }
 
     /// Forgets a worker that has ended.
     pub fn forget(&self, id: u64) {
-        self.order(Order::Forget { id });
+        self.request(Request::Forget { id });
     }
 
     /// The next process that was started, or why it could not be.
-    pub fn next_started(&self, wait: Wait) -> Option<(u64, Start)> {
+    pub fn next_started(&self, wait: Wait) -> Option<Started> {
         match wait {
             Wait::Block => self.started.recv().ok(),
             Wait::Never => self.started.try_recv().ok(),
         }
     }
 
-    fn order(&self, order: Order) {
-        if let Some(orders) = &self.orders {
+    fn request(&self, request: Request) {
+        if let Some(requests) = &self.requests {
             // The thread lives until the sender is dropped.
-            let _ = orders.send(order);
+            let _ = requests.send(request);
         }
     }
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        self.orders = None;
+        self.requests = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -172,16 +185,16 @@ impl Drop for Keeper {
 struct Guarded {
     killer: Killer,
     clock: TaskClock,
-    place: StackTraceReader,
+    stack_trace: StackTraceReader,
     killed_for: KilledFor,
     /// The task that it was last seen to run, and when it was first seen to: it may lie about the start.
     seen: Option<(u64, u64)>,
-    end: End,
+    deadline: Deadline,
 }
 
 /// How far the end of a worker has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+enum Deadline {
     /// Its task has time left.
     Far,
     /// The time of the task with this ticket is over; it is killed at this moment at the latest.
@@ -195,24 +208,24 @@ enum End {
 impl Guarded {
     /// Looks after the worker. Gives the moment at which to look again.
     fn check(&mut self, timeout_ns: Option<u64>, now: u64) -> u64 {
-        if self.end == End::Far
+        if self.deadline == Deadline::Far
             && let Some(timeout_ns) = timeout_ns
         {
             let look_at = self.keep_deadline(timeout_ns, now);
-            if self.end == End::Far {
+            if self.deadline == Deadline::Far {
                 return look_at;
             }
         }
-        match self.end {
-            End::Far | End::Killed => u64::MAX,
-            End::Near { ticket, at } => {
+        match self.deadline {
+            Deadline::Far | Deadline::Killed => u64::MAX,
+            Deadline::Near { ticket, at } => {
                 // A task that has ended meanwhile is nowhere.
                 let runs = self.clock.current().is_some_and(|(current, _)| current == ticket);
-                if runs && now < at && !self.place.is_answered(ticket) {
+                if runs && now < at && !self.stack_trace.is_answered(ticket) {
                     return now + LOOK_NS;
                 }
                 self.killer.kill();
-                self.end = End::Killed;
+                self.deadline = Deadline::Killed;
                 u64::MAX
             }
         }
@@ -228,49 +241,46 @@ impl Guarded {
         // It cannot have started its task after it was seen to run it.
         let deadline = start.min(first_seen).saturating_add(timeout_ns);
         if deadline <= now {
-            self.killed_for.0.1.store(timeout_ns, Ordering::Relaxed);
-            self.killed_for.0.0.store(ticket + 1, Ordering::Release);
-            self.place.ask(ticket);
-            self.end = End::Near { ticket, at: now + GRACE_NS };
+            self.killed_for.0.limit_ns.store(timeout_ns, Ordering::Relaxed);
+            self.killed_for.0.ticket.store(ticket + 1, Ordering::Release);
+            self.stack_trace.ask(ticket);
+            self.deadline = Deadline::Near { ticket, at: now + GRACE_NS };
         }
         deadline
     }
 }
 
-fn keep(exe: &std::path::Path, orders: &Receiver<Order>, started: &Sender<(u64, Start)>, waker: &Waker, idle: &Idle) {
+fn keep(exe: &std::path::Path, requests: &Receiver<Request>, started: &Sender<Started>, waker: &Waker, idle: &Idle) {
     let mut guarded: HashMap<u64, Guarded> = HashMap::new();
     let mut timeout_ns = None;
     let mut look_at = u64::MAX;
     let mut expire_after_ns = u64::MAX;
     loop {
-        let order = if timeout_ns.is_none() && look_at == u64::MAX {
-            orders.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        let request = if timeout_ns.is_none() && look_at == u64::MAX {
+            requests.recv().map_err(|_| RecvTimeoutError::Disconnected)
         } else {
-            orders.recv_timeout(Duration::from_nanos(look_at.saturating_sub(monotonic_ns()).min(MAX_NAP_NS)))
+            requests.recv_timeout(Duration::from_nanos(look_at.saturating_sub(monotonic_ns()).min(MAX_NAP_NS)))
         };
-        match order {
+        match request {
             Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {}
-            Ok(Order::Timeout(timeout)) => {
+            Ok(Request::Timeout(timeout)) => {
                 timeout_ns = timeout.map(|timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
             }
-            Ok(Order::Rest(time)) => expire_after_ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
-            Ok(Order::Forget { id }) => {
+            Ok(Request::Rest(time)) => expire_after_ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
+            Ok(Request::Forget { id }) => {
                 guarded.remove(&id);
             }
-            Ok(Order::Start { id, socket, clock, place, killed_for }) => {
+            Ok(Request::Start { id, socket, clock, stack_trace, killed_for }) => {
                 let process =
                     Process::start(exe, &[HIDDEN_ARGUMENT, WORKER_ROLE, &std::process::id().to_string()], socket);
-                let start = match process.and_then(|process| Ok((process.killer()?, process))) {
-                    Ok((killer, process)) => {
-                        let (seen, end) = (None, End::Far);
-                        guarded.insert(id, Guarded { killer, clock, place, killed_for, seen, end });
-                        Start::Running(process)
-                    }
-                    Err(error) => Start::Failed(error.to_string()),
-                };
+                let process = process.and_then(|process| Ok((process.killer()?, process))).map(|(killer, process)| {
+                    let (seen, deadline) = (None, Deadline::Far);
+                    guarded.insert(id, Guarded { killer, clock, stack_trace, killed_for, seen, deadline });
+                    process
+                });
                 // The pool waits for its processes before it lets the keeper go.
-                let _ = started.send((id, start));
+                let _ = started.send(Started { id, process });
                 waker.wake();
             }
         }

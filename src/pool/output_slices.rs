@@ -1,20 +1,20 @@
-//! The pool's side of the file in which tasks have slices: it grows ahead of them, and what failed is taken out.
+//! The file in which tasks have output slices, while a run writes it: it grows ahead of them, and what failed is taken out.
 //!
 //! Room on the disk is allocated before a task starts, so that a full disk is the failure of a task with a clear message, and not a
 //! signal at whichever store comes first. Small slices are allocated many at a time; at the end the file is cut to what was
 //! needed.
 
-use super::dispatcher::Dispatcher;
-use super::held::{Ended, Pending};
+use super::record::{Ended, Pending};
+use crate::backend::Call;
 use crate::error::Kind;
-use crate::ipc::wire::InputRange;
+use crate::ipc::wire::{InputRange, Slices};
 use crate::result::Status;
 use crate::sys::allocate;
-use crate::{OutputFile, Result};
+use crate::{OutputFile, Result, Task};
 
 /// A job's output file while a run writes it.
 #[derive(Debug)]
-pub(super) struct SliceFile {
+pub(super) struct OutputSlices {
     out: OutputFile,
     /// Bytes of the file before the run.
     len_before: u64,
@@ -29,10 +29,74 @@ pub(super) struct SliceFile {
 /// Bytes that are allocated at a time, at least, where the disk has them.
 const AHEAD_BYTES: u64 = 1 << 20;
 
-impl SliceFile {
-    pub fn new(out: &OutputFile) -> SliceFile {
+impl OutputSlices {
+    pub fn new(out: &OutputFile) -> OutputSlices {
         let len_before = out.file().metadata().map_or(0, |metadata| metadata.len());
-        SliceFile { out: out.clone(), len_before, allocated: 0, asked: 0, needed: 0 }
+        OutputSlices { out: out.clone(), len_before, allocated: 0, asked: 0, needed: 0 }
+    }
+
+    /// The slice of a task; `None` for merges, and where it would lie behind the end of every file.
+    fn slice_of(&self, call: Call, index: u64) -> Option<InputRange> {
+        // Its number in a worker's table means nothing here.
+        let slices = Slices { file: 0, slice_bytes: self.out.slice_bytes() };
+        (call == Call::Map).then(|| slices.range(index))?
+    }
+
+    /// Whether a task can run beside this file.
+    ///
+    /// # Errors
+    ///
+    /// A text for the task that cannot.
+    pub fn check(&self, task: &Task) -> Result<(), String> {
+        match task.inputs.iter().find(|input| self.out.is_file_of(input)) {
+            None => Ok(()),
+            Some(input) => {
+                Err(format!("its input {:?} is the output file; give another file for one of them", input.label()))
+            }
+        }
+    }
+
+    /// Makes room for the slice of a task that is about to be given to a worker.
+    ///
+    /// # Errors
+    ///
+    /// A text for the task that cannot have it.
+    pub fn make_room_for(&mut self, pending: &Pending) -> Result<(), String> {
+        match self.slice_of(pending.call(), pending.index()) {
+            Some(slice) => self.make_room(slice),
+            None if pending.call() == Call::Merge => Ok(()),
+            None => Err(format!(
+                "its slice would lie behind the end of every file: {} times {}",
+                pending.index(),
+                self.out.slice_bytes()
+            )),
+        }
+    }
+
+    /// Deals with the slice of an attempt that has ended: of one that failed, its message says what has become of it.
+    pub fn end_attempt(&self, ended: &mut Ended) {
+        let Some(slice) = self.slice_of(ended.call, ended.outcome.index) else { return };
+        if let Err(error) = &mut ended.outcome.result {
+            let what = self.give_up(slice);
+            error.message = format!("{} ({what})", error.message);
+        }
+    }
+
+    /// Deals with the slice of a task that had begun, and begins once more without that being an attempt.
+    pub fn reset(&self, pending: &Pending) {
+        if let Some(slice) = self.slice_of(pending.call(), pending.index()) {
+            self.give_up(slice);
+        }
+    }
+
+    /// Notes that a task has ended for good, and its slice is part of the file.
+    pub fn count(&mut self, ended: &Ended) {
+        if let Some(slice) = self.slice_of(ended.call, ended.outcome.index)
+            && ended.outcome.status() != Status::Cancelled
+            && slice.offset + slice.len <= self.allocated
+        {
+            self.needed = self.needed.max(slice.offset + slice.len);
+        }
     }
 
     /// Makes room for a slice, and some for those that follow.
@@ -79,7 +143,11 @@ impl SliceFile {
     }
 
     /// Cuts off what was allocated and not needed.
-    fn finish(&self) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Somebody else has cut the file, or the system refuses.
+    pub fn finish(&self) -> Result<()> {
         let failed = |error| Kind::file("cannot finish output file", self.out.name().as_ref(), error);
         let file_len = self.out.file().metadata().map_err(failed)?.len();
         let needed = self.needed.max(self.len_before);
@@ -92,71 +160,5 @@ impl SliceFile {
             self.out.file().set_len(needed).map_err(failed)?;
         }
         Ok(())
-    }
-}
-
-impl Dispatcher<'_> {
-    /// Makes room for the slice of a task that is to be given to a worker; ends one that cannot have any.
-    pub(super) fn make_slice(&mut self, pending: Pending) -> Option<Pending> {
-        let Some(slices) = &mut self.slices else { return Some(pending) };
-        let (function, index) = (pending.function(), pending.index());
-        if let Some(input) = pending.task().inputs.iter().find(|input| slices.out.is_file_of(input)) {
-            let message =
-                format!("its input {:?} is the output file; give another file for one of them", input.label());
-            self.end(pending.fail(Status::Error, message, 0));
-            return None;
-        }
-        let made = match self.job.slice(function, index) {
-            Some(slice) => slices.make_room(slice),
-            None if function != super::prepare::MAP => Ok(()),
-            None => Err(format!(
-                "its slice would lie behind the end of every file: {index} times {}",
-                slices.out.slice_bytes()
-            )),
-        };
-        match made {
-            Ok(()) => Some(pending),
-            Err(message) => {
-                self.end(pending.fail(Status::Limit, message, 0));
-                None
-            }
-        }
-    }
-
-    /// Deals with the slice of an attempt that has ended: of one that failed, its message says what has become of it.
-    pub(super) fn end_slice(&mut self, ended: &mut Ended) {
-        let Some(slices) = &mut self.slices else { return };
-        let Some(slice) = self.job.slice(ended.function, ended.outcome.index) else { return };
-        if let Err(error) = &mut ended.outcome.result {
-            let what = slices.give_up(slice);
-            error.message = format!("{} ({what})", error.message);
-        }
-    }
-
-    /// Deals with the slice of a task that had begun, and begins once more without that being an attempt.
-    pub(super) fn reset_slice(&self, pending: &Pending) {
-        if let (Some(slices), Some(slice)) = (&self.slices, self.job.slice(pending.function(), pending.index())) {
-            slices.give_up(slice);
-        }
-    }
-
-    /// Notes that a task of the run has ended and its slice is part of the file.
-    pub(super) fn count_slice(&mut self, ended: &Ended) {
-        let Some(slices) = &mut self.slices else { return };
-        if let Some(slice) = self.job.slice(ended.function, ended.outcome.index)
-            && ended.outcome.status() != Status::Cancelled
-            && slice.offset + slice.len <= slices.allocated
-        {
-            slices.needed = slices.needed.max(slice.offset + slice.len);
-        }
-    }
-
-    /// Leaves the output file as long as it has to be.
-    ///
-    /// # Errors
-    ///
-    /// Where somebody else has cut it, or the system refuses.
-    pub(super) fn finish_slices(&mut self) -> Result<()> {
-        self.slices.take().map_or(Ok(()), |slices| slices.finish())
     }
 }

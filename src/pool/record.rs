@@ -1,8 +1,9 @@
-//! A task on its way: with a worker, or waiting for one.
+//! A task on its way: waiting for an executor, with one, or ended.
 
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, SystemTime};
 
+use crate::backend::Call;
 use crate::job::Task;
 use crate::outcome::Outcome;
 use crate::result::{Output, Status, TaskError, TaskStats, TaskUsage};
@@ -12,11 +13,11 @@ pub(super) const MAX_EARLIER: usize = 8;
 
 /// All that is known of a task. It goes through many hands, so it stays where it is and a pointer goes.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(super) struct TaskRecord {
     /// What the run calls it; comes back with its end.
     pub tag: u64,
     /// Which of the job's functions it calls.
-    pub function: u32,
+    pub call: Call,
     /// How often a worker died, or was killed, that should have been about to begin it.
     returned: u32,
     /// How often it was tried again.
@@ -27,31 +28,22 @@ pub(super) struct Record {
 
 /// A task that was taken from the source and has no outcome yet.
 #[derive(Debug)]
-pub(super) struct Pending(Box<Record>);
+pub(super) struct Pending(Box<TaskRecord>);
 
 /// A task that has an outcome.
 #[derive(Debug)]
-pub(super) struct Ended(Box<Record>);
-
-/// A task that a worker holds.
-#[derive(Debug)]
-pub(super) struct Held {
-    pub ticket: u64,
-    /// Its place in the worker's ring.
-    pub position: u64,
-    pub pending: Pending,
-}
+pub(super) struct Ended(Box<TaskRecord>);
 
 /// The memory of records whose outcome has been delivered, for the tasks to come.
 #[derive(Debug, Default)]
 #[expect(clippy::vec_box, reason = "the boxes are what is kept")]
-pub(super) struct SpareRecords(Vec<Box<Record>>);
+pub(super) struct SpareRecords(Vec<Box<TaskRecord>>);
 
 impl SpareRecords {
     /// A task that has not been started.
-    pub fn pending(&mut self, tag: u64, index: u64, function: u32, task: Task) -> Pending {
-        let Some(mut record) = self.0.pop() else { return Pending::new(tag, index, function, task) };
-        (record.tag, record.function, record.returned, record.retried) = (tag, function, 0, 0);
+    pub fn pending(&mut self, tag: u64, index: u64, call: Call, task: Task) -> Pending {
+        let Some(mut record) = self.0.pop() else { return Pending::new(tag, index, call, task) };
+        (record.tag, record.call, record.returned, record.retried) = (tag, call, 0, 0);
         (record.outcome.index, record.outcome.task) = (index, task);
         Pending(record)
     }
@@ -73,8 +65,8 @@ fn no_outcome(index: u64, task: Task) -> Outcome {
 
 impl Pending {
     /// A task that has not been started.
-    pub fn new(tag: u64, index: u64, function: u32, task: Task) -> Pending {
-        Pending(Box::new(Record { tag, function, returned: 0, retried: 0, outcome: no_outcome(index, task) }))
+    pub fn new(tag: u64, index: u64, call: Call, task: Task) -> Pending {
+        Pending(Box::new(TaskRecord { tag, call, returned: 0, retried: 0, outcome: no_outcome(index, task) }))
     }
 
     /// What the run calls it.
@@ -92,8 +84,8 @@ impl Pending {
     }
 
     /// Which of the job's functions it calls.
-    pub fn function(&self) -> u32 {
-        self.0.function
+    pub fn call(&self) -> Call {
+        self.0.call
     }
 
     /// Takes out how it ended in an earlier run, where that is known.
@@ -166,15 +158,15 @@ impl Ended {
 }
 
 impl Deref for Ended {
-    type Target = Record;
+    type Target = TaskRecord;
 
-    fn deref(&self) -> &Record {
+    fn deref(&self) -> &TaskRecord {
         &self.0
     }
 }
 
 impl DerefMut for Ended {
-    fn deref_mut(&mut self) -> &mut Record {
+    fn deref_mut(&mut self) -> &mut TaskRecord {
         &mut self.0
     }
 }

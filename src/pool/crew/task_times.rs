@@ -39,7 +39,7 @@ impl RunningMedian {
 
 /// The times of a job, as far as they follow from other tasks' times.
 #[derive(Debug)]
-pub(super) struct Times {
+pub(super) struct TaskTimes {
     timeout: Option<TaskTime>,
     slow: Option<TaskTime>,
     /// `None` where nothing follows from it.
@@ -48,11 +48,11 @@ pub(super) struct Times {
     changed: Instant,
 }
 
-impl Times {
-    pub fn new(timeout: Option<TaskTime>, slow: Option<TaskTime>) -> Times {
+impl TaskTimes {
+    pub fn new(timeout: Option<TaskTime>, slow: Option<TaskTime>) -> TaskTimes {
         let follows = |time: &TaskTime| matches!(time, TaskTime::OfMedian { .. });
         let wanted = timeout.iter().chain(&slow).any(follows);
-        Times { timeout, slow, median: wanted.then(RunningMedian::new), changed: Instant::now() }
+        TaskTimes { timeout, slow, median: wanted.then(RunningMedian::new), changed: Instant::now() }
     }
 
     /// Adds the time of a task that has passed. Says whether that changed something.
@@ -80,7 +80,7 @@ impl Times {
     }
 
     /// Whether tasks can be slow at all.
-    pub fn tells_slow(&self) -> bool {
+    pub fn reports_slow(&self) -> bool {
         self.slow.is_some()
     }
 
@@ -90,7 +90,7 @@ impl Times {
 }
 
 /// What is said of a task that ran as long as it might.
-pub(super) fn timed_out_message(timeout: Option<TaskTime>, limit: Duration) -> String {
+pub(in crate::pool) fn timed_out_message(timeout: Option<TaskTime>, limit: Duration) -> String {
     match timeout {
         Some(TaskTime::OfMedian { percent }) if limit <= TaskTime::SHORTEST => {
             format!(
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn limits_follow_the_median_but_are_never_very_short() {
         let percent = |percent| Some(TaskTime::OfMedian { percent });
-        let mut times = Times::new(percent(300), Some(TaskTime::After(SECOND)));
+        let mut times = TaskTimes::new(percent(300), Some(TaskTime::After(SECOND)));
         assert_eq!((times.timeout(), times.slow()), (None, Some(SECOND)));
         (0..3).for_each(|_| {
             times.passed(SECOND);
@@ -143,8 +143,8 @@ mod tests {
             times.passed(Duration::from_micros(3));
         });
         assert_eq!(times.timeout(), Some(TaskTime::SHORTEST));
-        let mut fixed = Times::new(Some(TaskTime::After(SECOND)), None);
-        assert!(!fixed.passed(SECOND) && fixed.median.is_none() && fixed.is_settled(SECOND) && !fixed.tells_slow());
+        let mut fixed = TaskTimes::new(Some(TaskTime::After(SECOND)), None);
+        assert!(!fixed.passed(SECOND) && fixed.median.is_none() && fixed.is_settled(SECOND) && !fixed.reports_slow());
     }
 
     #[test]

@@ -4,25 +4,20 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use crate::ipc::wire::{InputRange, JobSpec, Slices};
+use crate::backend::{BuiltIn, Call};
+use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, Slices};
 use crate::job::Instances;
 use crate::job::TaskTime;
 use crate::module::Entry;
-use crate::{
-    Access, Admission, Directory, Error, Grants, Halt, Input, InputMode, Job, Limits, Module, OutputFile, Result,
-    Retries, Task,
-};
+use crate::{Access, Directory, Error, Grants, Input, InputMode, Job, Limits, Module, OutputFile, Result, Task};
 
 /// A job as workers get it.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(super) struct PreparedJob {
     pub module: Module,
     /// Whether failed tasks may send a core dump.
     pub core_dumps: bool,
     pub limits: Limits,
-    pub retries: Retries,
-    pub halt: Halt,
-    pub admission: Admission,
     pub slow: Option<TaskTime>,
     /// The files of the shared inputs, by their number in a worker's table.
     pub files: Vec<Input>,
@@ -39,7 +34,7 @@ pub(super) struct Prepared {
 
 /// What a worker loads once: the module's code, and what its engine is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Code {
+pub(super) struct LoadedCode {
     module: u64,
     stack_bytes: u64,
     core_dumps: bool,
@@ -54,11 +49,9 @@ pub(super) enum Stdio {
     Attached,
 }
 
-pub(super) use crate::ipc::wire::{MAP, REDUCE};
-
-impl Prepared {
+impl PreparedJob {
     /// Checks everything about the job that does not depend on its tasks.
-    pub fn new(job: &Job, stdio: Stdio) -> Result<Prepared> {
+    pub fn new(job: &Job, stdio: Stdio) -> Result<PreparedJob> {
         let entry = job.module.entry(job.call.as_deref(), None)?;
         job.module.check_imports()?;
         if job.argv.is_some() && entry != Entry::Command {
@@ -102,16 +95,12 @@ impl Prepared {
             seed: job.seed,
         };
         let directories = job.grants.directories.clone();
-        let (retries, halt, slow) = (job.retries, job.halt, job.slow);
+        let slow = job.slow;
         let core_dumps = job.core_dumps;
-        let admission = job.admission.clone();
-        Ok(Prepared {
+        Ok(PreparedJob {
             module: job.module.clone(),
             core_dumps,
             limits,
-            retries,
-            halt,
-            admission,
             slow,
             files,
             region_files,
@@ -123,8 +112,8 @@ impl Prepared {
     }
 
     /// What its workers load.
-    pub fn code(&self) -> Code {
-        Code { module: self.module.id(), stack_bytes: self.limits.stack_bytes, core_dumps: self.core_dumps }
+    pub fn code(&self) -> LoadedCode {
+        LoadedCode { module: self.module.id(), stack_bytes: self.limits.stack_bytes, core_dumps: self.core_dumps }
     }
 
     /// What map tasks call.
@@ -132,18 +121,12 @@ impl Prepared {
         &self.spec.functions[MAP as usize]
     }
 
-    /// Lets tasks call the merge function `name` as [`REDUCE`]; gives it.
-    pub fn add_reduce(&mut self, name: &str) -> Result<Entry> {
-        match self.module.entry(Some(name), None)? {
-            entry @ Entry::Task(_) => {
-                self.spec.functions.truncate(REDUCE as usize);
-                self.spec.functions.push(entry.clone());
-                Ok(entry)
-            }
-            _ => Err(Error::request(format!(
-                "{name:?} cannot merge: only a task (an export `wrun:task/NAME`) can read the results as its inputs"
-            ))),
-        }
+    /// Lets tasks call the merge function `name`.
+    pub fn add_merge(&mut self, name: &str) -> Result<()> {
+        let entry = merge_entry(&self.module, name)?;
+        self.spec.functions.truncate(REDUCE as usize);
+        self.spec.functions.push(entry);
+        Ok(())
     }
 
     /// The description that workers get of the job with this number.
@@ -158,14 +141,9 @@ impl Prepared {
         Input::from_bytes("job", &bytes)
     }
 
-    /// The slice of the task of that function with this index, as the worker finds it.
-    pub fn slice(&self, function: u32, index: u64) -> Option<InputRange> {
-        self.spec.slices.filter(|_| function == MAP)?.range(index)
-    }
-
     /// What the region is, for a message, that a task of that function sees at `index`.
-    pub fn region_name(&self, function: u32, index: usize) -> String {
-        let slices = self.out.as_ref().filter(|_| function == MAP);
+    pub fn region_name(&self, call: Call, index: usize) -> String {
+        let slices = self.out.as_ref().filter(|_| call == Call::Map);
         match (slices, index.checked_sub(usize::from(slices.is_some()))) {
             (Some(out), None) => format!("output file {:?}", out.name()),
             (_, area) => match area.and_then(|area| self.spec.areas.get(area)) {
@@ -181,6 +159,20 @@ impl Prepared {
             None => own[index].label(),
             Some(shared) => self.spec.inputs.get(shared).map_or_else(|| format!("#{index}"), |(name, _)| name.clone()),
         }
+    }
+}
+
+/// What tasks of `module` that merge call.
+///
+/// # Errors
+///
+/// There is no such task.
+pub(super) fn merge_entry(module: &Module, name: &str) -> Result<Entry> {
+    match module.entry(Some(name), None)? {
+        entry @ Entry::Task(_) => Ok(entry),
+        _ => Err(Error::request(format!(
+            "{name:?} cannot merge: only a task (an export `wrun:task/NAME`) can read the results as its inputs"
+        ))),
     }
 }
 
@@ -331,4 +323,20 @@ fn own_stdio() -> Result<[File; 3]> {
             .map_err(|error| Error::system("cannot hand over a standard stream", error))
     };
     Ok([copy(stdin.as_fd())?, copy(stdout.as_fd())?, copy(stderr.as_fd())?])
+}
+
+/// Only a process can be killed while it runs a task, and who runs one here cannot look at the clock meanwhile.
+pub(super) fn refuse_times(job: &Job, backend: BuiltIn) -> Result<()> {
+    let name = backend.name();
+    if job.limits.timeout.is_some() {
+        return Err(Error::request(format!(
+            "a task of the backend {name} cannot be stopped by --timeout: limit its --fuel, or run it in processes"
+        )));
+    }
+    if backend == BuiltIn::Inline && job.slow.is_some() {
+        return Err(Error::request(format!(
+            "a task of the backend {name} cannot be watched for --slow: run it in processes or threads"
+        )));
+    }
+    Ok(())
 }

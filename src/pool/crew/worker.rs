@@ -7,16 +7,16 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::files::FileNumbers;
-use super::held::{Held, Pending};
+use super::file_numbers::FileNumbers;
 use super::keeper::{Keeper, KilledFor};
-use super::prepare::{Code, Prepared};
-use super::threads::WorkerThread;
+use super::thread::WorkerThread;
 use crate::ipc::channel::{ToPool, ToWorker};
 use crate::ipc::ring::{INLINE_MAX_BYTES, MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, Violation};
 use crate::ipc::stack_trace::StackTrace;
 use crate::ipc::wire::{DoneSlot, InputRange, PROTOCOL_VERSION, Payload, TaskSlot};
 use crate::module::explain::one_line;
+use crate::pool::prepared_job::{LoadedCode, PreparedJob};
+use crate::pool::record::Pending;
 use crate::sandbox::{Missing, Sandbox};
 use crate::sys::memory_file;
 use crate::sys::process::Process;
@@ -50,7 +50,7 @@ pub(super) struct Worker {
     /// The number of the job that it was given last.
     pub job: u64,
     /// What it has loaded: it can load no other code.
-    code: Option<Code>,
+    code: Option<LoadedCode>,
     /// The directories that it has kept the right to use.
     directories: Vec<Directory>,
     /// The files that it has been given to write.
@@ -65,10 +65,19 @@ pub(super) struct Worker {
     pub ready_until: Option<Instant>,
     /// It has ended a task.
     pub proven: bool,
-    /// The task that was told as slow, by its ticket, and after how long it is told again.
-    pub told_slow: Option<(u64, Duration)>,
+    /// The task that was reported as slow.
+    pub reported_slow: Option<ReportedSlow>,
     /// Tasks that were pushed and not published.
     unpublished: u32,
+}
+
+/// A task that a worker holds.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub ticket: u64,
+    /// Its position in the worker's ring.
+    pub position: u64,
+    pub pending: Pending,
 }
 
 const _: () = assert!(
@@ -84,6 +93,14 @@ const MAX_PAYLOADS: usize = 2;
 
 /// Bytes of arguments in files that a worker may hold, beside one.
 const MAX_HELD_ARGUMENT_BYTES: u64 = 64 << 20;
+
+/// A task that was reported as slow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReportedSlow {
+    pub ticket: u64,
+    /// After how long it is reported again.
+    pub again_after: Duration,
+}
 
 /// How far a worker has come.
 #[derive(Debug)]
@@ -106,13 +123,13 @@ enum Message {
     Region(u32, Arc<File>),
     Close(u32),
     Stdio([File; 3]),
-    Job(Arc<Prepared>, Input),
+    Job(Arc<PreparedJob>, Input),
 }
 
-/// What is at the socket.
-pub(super) enum News {
-    /// Nothing more for now.
-    None,
+/// How a worker's socket was found.
+pub(super) enum SocketState {
+    /// There is nothing more for now.
+    Open,
     /// The process is gone, or says what no worker of ours says.
     Gone(Option<Violation>),
 }
@@ -149,7 +166,7 @@ impl Worker {
             front_since: Instant::now(),
             ready_until: None,
             proven: false,
-            told_slow: None,
+            reported_slow: None,
             unpublished: 0,
         })
     }
@@ -166,8 +183,11 @@ impl Worker {
     }
 
     /// Takes note of what became of the order.
-    pub fn note_started(&mut self, started: Start, timeout: Duration) {
-        self.process = started;
+    pub fn note_started(&mut self, started: io::Result<Process>, timeout: Duration) {
+        self.process = match started {
+            Ok(process) => Start::Running(process),
+            Err(error) => Start::Failed(error.to_string()),
+        };
         self.expect_ready(timeout);
     }
 
@@ -210,14 +230,14 @@ impl Worker {
 
     /// Whether it can run tasks of this job: it has loaded no code yet, or the same, may use the same directories, and cannot have
     /// kept a file of another job that it may write.
-    pub fn can_run(&self, job: &Prepared) -> bool {
+    pub fn can_run(&self, job: &PreparedJob) -> bool {
         self.region_files.iter().all(|file| job.region_files.iter().any(|other| Arc::ptr_eq(file, other)))
             && self.directories == job.directories
             && self.code.is_none_or(|code| code == job.code())
     }
 
     /// Gives it a job; tasks pushed from now on are the job's.
-    pub fn begin_job(&mut self, number: u64, job: &Arc<Prepared>, spec: &Input) -> io::Result<()> {
+    pub fn begin_job(&mut self, number: u64, job: &Arc<PreparedJob>, spec: &Input) -> io::Result<()> {
         self.job = number;
         self.code = Some(job.code());
         self.files.begin_job((job.files.len() + job.region_files.len()) as u32);
@@ -293,7 +313,7 @@ impl Worker {
             input_count: pending.task().inputs.len() as u32,
             argument_is_file: argument_file.is_some(),
             after: self.messages,
-            function: pending.function(),
+            function: pending.call().number(),
         };
         if self.held.is_empty() {
             self.front_since = Instant::now();
@@ -377,7 +397,7 @@ impl Worker {
             Payload::Ring(_) => None,
             Payload::File => {
                 if self.payloads.is_empty()
-                    && let News::Gone(Some(violation)) = self.read_socket()
+                    && let SocketState::Gone(Some(violation)) = self.read_socket()
                 {
                     return Err(violation);
                 }
@@ -410,12 +430,12 @@ impl Worker {
     }
 
     /// Reads the messages that are there.
-    pub fn read_socket(&mut self) -> News {
+    pub fn read_socket(&mut self) -> SocketState {
         // What is left is seen at the next look, so that a worker that floods its pool holds nobody else up.
         for _ in 0..2 * SLOTS {
             // The others keep for now: each costs a descriptor here.
             if self.payloads.len() >= MAX_PAYLOADS {
-                return News::None;
+                return SocketState::Open;
             }
             match ToPool::receive(&self.socket) {
                 Ok(Some(ToPool::Wake)) => {}
@@ -423,7 +443,7 @@ impl Worker {
                     // Looked at now, so that no descriptor is kept that is something else: the worker's own end of the
                     // socket, say, which would hide its death.
                     if !memory_file::is_immutable(&file).unwrap_or(false) {
-                        return News::Gone(Some(Violation(
+                        return SocketState::Gone(Some(Violation(
                             "it sent a result that is no memory file, or can still change",
                         )));
                     }
@@ -434,14 +454,14 @@ impl Worker {
                     missing.iter_mut().for_each(|missing| missing.why = one_line(&missing.why));
                     self.unconfined = missing;
                 }
-                Ok(None) => return News::Gone(None),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return News::None,
+                Ok(None) => return SocketState::Gone(None),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return SocketState::Open,
                 // Said once where the worker died with messages unread; what it sent comes after it.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
-                Err(_) => return News::Gone(Some(Violation("it sent a message that makes no sense"))),
+                Err(_) => return SocketState::Gone(Some(Violation("it sent a message that makes no sense"))),
             }
         }
-        News::None
+        SocketState::Open
     }
 }
 
