@@ -18,10 +18,10 @@ use super::stop::{StopHandle, StopLevel};
 use super::wait::Wait;
 use crate::backend::Call;
 use crate::ipc::ring::{INLINE_MAX_BYTES, SLOTS};
-use crate::job::{Halted, KnownArguments};
+use crate::job::{Admission, Halt, Halted, KnownArguments, Retries};
 use crate::outcome::Outcome;
 use crate::result::{Finished, Status};
-use crate::{Error, Job, Result, Task, Waker};
+use crate::{Error, Job, OutputFile, Result, Task, Waker};
 
 /// The dispatcher of one run.
 pub(super) struct Dispatcher<'pool> {
@@ -49,6 +49,28 @@ pub(super) struct Dispatcher<'pool> {
     stopped: StopLevel,
 }
 
+/// What a job says of how its run goes, rather than of what its tasks do.
+pub(super) struct Policy {
+    pub retries: Retries,
+    pub halt: Halt,
+    pub admission: Admission,
+    pub out: Option<OutputFile>,
+    /// Bytes of the longest argument that a task may have.
+    pub longest_argument: u64,
+}
+
+impl From<&Job> for Policy {
+    fn from(job: &Job) -> Policy {
+        Policy {
+            retries: job.retries,
+            halt: job.halt,
+            admission: job.admission.clone(),
+            out: job.out.clone(),
+            longest_argument: job.limits.argument_bytes,
+        }
+    }
+}
+
 /// Tasks whose outcomes may wait to be looked at while more are taken. Those of two workers are fewer; but some tasks never go to
 /// a worker, and take no room there.
 const MAX_ENDED: usize = 4 * SLOTS;
@@ -57,20 +79,20 @@ const MAX_ENDED: usize = 4 * SLOTS;
 const MAX_FINISHED_BYTES: u64 = 32 << 20;
 
 impl<'pool> Dispatcher<'pool> {
-    /// Runs the job's tasks on `executor`, which `waker` wakes.
-    pub fn new(job: &Job, executor: AttemptExecutor<'pool>, waker: Waker) -> Self {
+    /// Runs tasks on `executor`, which `waker` wakes.
+    pub fn new(policy: Policy, executor: AttemptExecutor<'pool>, waker: Waker) -> Self {
         Dispatcher {
             executor,
             waiting: VecDeque::new(),
             ended: VecDeque::new(),
             finished_bytes: 0,
             notices: VecDeque::new(),
-            retries: RetryQueue::new(job.retries),
-            halt: HaltRule::new(job.halt),
-            gate: Gate::new(job.admission.clone()),
-            slices: job.out.as_ref().map(OutputSlices::new),
+            retries: RetryQueue::new(policy.retries),
+            halt: HaltRule::new(policy.halt),
+            gate: Gate::new(policy.admission),
+            slices: policy.out.as_ref().map(OutputSlices::new),
             arguments: KnownArguments::default(),
-            longest_argument: job.limits.argument_bytes,
+            longest_argument: policy.longest_argument,
             error: None,
             stop: StopHandle::new(waker.clone()),
             waker,
@@ -423,3 +445,7 @@ impl Drop for Dispatcher<'_> {
         self.waker.clear();
     }
 }
+
+#[cfg(test)]
+#[path = "dispatcher_tests.rs"]
+mod tests;

@@ -155,11 +155,11 @@ impl Pool {
             Runner::Crew(crew) => {
                 crew.check(job)?;
                 let waker = crew.waker.clone();
-                Dispatcher::new(job, AttemptExecutor::Crew(Box::new(CrewRun::new(crew, prepared))), waker)
+                Dispatcher::new(job.into(), AttemptExecutor::Crew(Box::new(CrewRun::new(crew, prepared))), waker)
             }
             Runner::Backend { backend, waker } => {
                 let executor = External::new(backend.start(job, waker)?, waker.clone());
-                Dispatcher::new(job, AttemptExecutor::External(executor), waker.clone())
+                Dispatcher::new(job.into(), AttemptExecutor::External(executor), waker.clone())
             }
         })
     }

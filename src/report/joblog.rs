@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
-use wrun::{Outcome, Retries, TaskKey};
+use wrun::{Outcome, TaskKey};
 
 use super::json::write_json;
 use super::task_object::TaskObject;
