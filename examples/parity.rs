@@ -1,4 +1,4 @@
-//! What joblib's documentation shows, in Rust: examples/parity.md quotes these functions and shows what they print.
+//! The examples of joblib's documentation, in Rust: examples/parity.md quotes these functions and shows what they print.
 //!
 //!     cd examples/guests && cargo run --release --example parity -- NAME
 
@@ -162,7 +162,7 @@ fn errors() -> Result {
 }
 
 fn defaults() -> Result {
-    // Of the environment: WRUN_JOBS, WRUN_BACKEND, WRUN_SANDBOX. What is set here goes before it.
+    // Reads WRUN_JOBS, WRUN_BACKEND and WRUN_SANDBOX. What is set here takes precedence.
     let mut pool = PoolBuilder::from_env()?.workers(NonZeroUsize::MIN).build()?;
     let outcome = pool.run(&Job::new(&Module::from_file("wat/sqrt.wat")?), 16)?;
     println!("{}, in {} worker processes", text(&outcome.result?)?, pool.worker_pids().len());
