@@ -1,6 +1,6 @@
-//! What a pool reads of a worker, compiled by itself: wrun's own files where they stand, without wasmtime and all that
-//! needs it. So the fuzzers build in seconds.
-#![allow(dead_code, reason = "only what the fuzzers reach is used")]
+//! The code that reads a worker's messages in a pool, compiled on its own from wrun's source files, without wasmtime. So the
+//! fuzzers build in seconds.
+#![allow(dead_code, reason = "the fuzzers use only part of it")]
 
 #[path = "../../src/ipc/mod.rs"]
 pub mod ipc;
@@ -10,7 +10,7 @@ mod sandbox;
 mod status;
 mod sys;
 
-/// Stands for what is part of a job's description, which only a pool writes.
+/// A stand-in for part of a job's description, which only a pool writes.
 mod module {
     pub type Entry = ();
 }

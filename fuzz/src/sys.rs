@@ -1,4 +1,4 @@
-//! What the modules in `lib.rs` call of `src/sys/`.
+//! The part of `src/sys/` that the modules in `lib.rs` use.
 
 #[path = "../../src/sys/memory_file.rs"]
 pub mod memory_file;
@@ -9,7 +9,7 @@ pub mod shared;
 #[path = "../../src/sys/socket.rs"]
 pub mod socket;
 
-/// Stands for what only a worker does to itself.
+/// A stand-in for what only a worker does to itself.
 pub mod path_access {
     pub enum Enforced {
         Fully,
@@ -22,7 +22,7 @@ pub mod path_access {
     }
 }
 
-/// Stands for what only a worker does to itself.
+/// A stand-in for what only a worker does to itself.
 pub mod seccomp {
     pub fn apply(_filter: &str) -> std::io::Result<()> {
         Ok(())

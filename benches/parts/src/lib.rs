@@ -1,7 +1,7 @@
-//! What a pool and a worker say to each other, compiled by itself: wrun's own files where they stand, as in `fuzz/`.
-// Its files' own tests belong to wrun, and need more of it.
+//! The protocol between a pool and a worker, compiled on its own from wrun's source files, as in `fuzz/`.
+// The files' own tests belong to wrun, and need more of it.
 #![cfg(not(test))]
-#![allow(dead_code, missing_docs, reason = "only what the benches reach is used, and its crate documents it")]
+#![allow(dead_code, missing_docs, reason = "the benchmarks use only part of it, and wrun documents it")]
 
 #[path = "../../../src/ipc/mod.rs"]
 pub mod ipc;
@@ -14,7 +14,7 @@ mod sys;
 
 pub mod journey;
 
-/// Stands for what is part of a job's description, which nothing here writes.
+/// A stand-in for part of a job's description, which nothing here writes.
 mod module {
     pub type Entry = ();
 }
