@@ -36,22 +36,22 @@ def judge(rows, peak_mib, times):
     cores = machine.cores()
     median = {key: row.median() for key, row in rows.items()}
     verdicts = [
-        at_least("fresh", "no-op tasks/s, fresh instances, of cores x wasmtime alone on 1 thread",
+        at_least("fresh", "no-op tasks/s, fresh instances, relative to cores x wasmtime alone on 1 thread",
                  0.7, median["fresh"] / (cores * median["bare-1"])),
-        at_least("reuse", "no-op tasks/s, reused instances, of joblib loky with its own batches",
+        at_least("reuse", "no-op tasks/s, reused instances, relative to joblib loky with its own batches",
                  10, median["reuse"] / median["joblib-auto"]),
-        at_least("ordered", "no-op tasks/s in item order, of those in order of completion", 0.95, median["fresh"] / median["unordered"]),
-        at_most("first", "first result, of joblib loky", 0.1, median["first"] / median["first-joblib"]),
-        at_most("sum", "sum of 1 GiB, time of native threads over mmap", 1.1, median["sum"] / median["sum-native"]),
-        at_most("cold", "sum of a cold file of 1 GiB, time of `cat FILE > /dev/null`", 1.1, median["cold"] / median["cold-cat"]),
+        at_least("ordered", "no-op tasks/s in item order, relative to unordered", 0.95, median["fresh"] / median["unordered"]),
+        at_most("first", "first result, relative to joblib loky", 0.1, median["first"] / median["first-joblib"]),
+        at_most("sum", "sum of 1 GiB, time relative to native threads over mmap", 1.1, median["sum"] / median["sum-native"]),
+        at_most("cold", "sum of a cold file of 1 GiB, time relative to `cat FILE > /dev/null`", 1.1, median["cold"] / median["cold-cat"]),
         at_most("memory", "private memory of a worker on 1 GiB, MiB", 8, rows["sum"].median_memory("worker")),
-        at_most("peak", "peak of the pool's process over 10 million tasks, MiB", 64, peak_mib),
+        at_most("peak", "peak memory of the pool's process over 10 million tasks, MiB", 64, peak_mib),
         at_most("lost", "a killed worker: until its replacement has completed a task, ms", 20, median["lost"]),
         at_most("failed", "a killed worker: tasks that fail", 1,
                 max(remark["failed"] for remark in rows["lost"].remarks)),
     ]
     if "first-wasmtime" in median:
-        verdicts.insert(4, at_most("first-wasmtime", "first result of `wrun run`, of `wasmtime run`",
+        verdicts.insert(4, at_most("first-wasmtime", "first result of `wrun run`, relative to `wasmtime run`",
                                    1, median["first-run"] / median["first-wasmtime"]))
     if times:
         fresh = times[parts.FRESH]
