@@ -95,7 +95,7 @@ fn a_batch_that_outlives_its_task_ends_it() {
 }
 
 #[test]
-fn what_is_no_arrow_file_is_refused() {
+fn other_files_are_refused() {
     let refusal = |file: &[u8]| on(file, |_| Ok(())).unwrap_err();
     let file = trips();
     for (bytes, text) in [
