@@ -1,6 +1,6 @@
 //! Runs tasks natively, in unit tests.
 
-use crate::raw::host::{self, Area, Host};
+use crate::raw::host::{self, Host, Memory};
 use crate::{Error, IntoOutput, Task};
 
 /// A task for a native unit test: set its argument and inputs, then run a function on it.
@@ -66,7 +66,7 @@ impl TestTask {
     /// Adds an output slice of this many zero bytes.
     pub fn slice(mut self, len: usize) -> Self {
         self.host.regions.retain(|region| !region.0.is_empty());
-        self.host.regions.insert(0, (String::new(), Area::new(0, len)));
+        self.host.regions.insert(0, (String::new(), Memory::new(0, len)));
         self
     }
 
@@ -77,7 +77,7 @@ impl TestTask {
     /// If the name is empty.
     pub fn shared(mut self, name: &str, len: usize) -> Self {
         assert!(!name.is_empty(), "a shared memory needs a name");
-        self.host.regions.push((name.to_owned(), Area::new(0, len)));
+        self.host.regions.push((name.to_owned(), Memory::new(0, len)));
         self
     }
 
@@ -110,16 +110,16 @@ impl TestTask {
         let outer = host::install(Some(self.host));
         crate::task::run(|task| body(task)?.into_output(&mut task.output()));
         let host = host::install(outer).expect("this call has installed it");
-        let output = match (host.error, host.area) {
+        let output = match (host.error, host.mapped_output) {
             (Some(error), _) => return Err(error),
-            (None, Some(area)) => area.bytes(),
+            (None, Some(memory)) => memory.bytes(),
             (None, None) => host.output,
         };
         let mut written = WrittenInPlace { output, ..WrittenInPlace::default() };
-        for (name, area) in host.regions {
+        for (name, memory) in host.regions {
             match name.as_str() {
-                "" => written.slice = area.bytes(),
-                _ => written.shared.push(area.bytes()),
+                "" => written.slice = memory.bytes(),
+                _ => written.shared.push(memory.bytes()),
             }
         }
         Ok(written)

@@ -14,37 +14,37 @@ pub(crate) struct Host {
     /// Name, bytes, and the offset in the file at which the input starts.
     pub inputs: Vec<(String, Vec<u8>, u64)>,
     /// Name and bytes; the output slice, which has no name, comes first.
-    pub regions: Vec<(String, Area)>,
+    pub regions: Vec<(String, Memory)>,
     /// Whether inputs can be written.
     pub inputs_are_writable: bool,
     /// The writable windows of inputs.
-    private: Vec<Area>,
+    private: Vec<Memory>,
     pub output: Vec<u8>,
-    pub area: Option<Area>,
+    pub mapped_output: Option<Memory>,
     pub error: Option<String>,
     pub log: Vec<(Level, String)>,
-    windows: BTreeMap<(u32, u64, usize), (Area, usize)>,
+    windows: BTreeMap<(u32, u64, usize), (Memory, usize)>,
 }
 
 /// Zeroed memory whose first byte has a given address modulo the granule.
 ///
 /// All access goes through the pointer that was taken from the vector once, because later references to the vector would
 /// invalidate the pointers that tasks hold.
-pub(crate) struct Area {
+pub(crate) struct Memory {
     _memory: Vec<u8>,
     first: NonNull<u8>,
     len: usize,
 }
 
-impl Area {
-    pub fn new(residue: u64, len: usize) -> Area {
+impl Memory {
+    pub fn new(residue: u64, len: usize) -> Memory {
         let granule = WINDOW_GRANULE as usize;
         let mut memory = vec![0; len + 2 * granule];
         let base = NonNull::new(memory.as_mut_ptr()).expect("a vector is never at address 0");
         let skip = (granule - base.addr().get() % granule) % granule + residue as usize % granule;
         // SAFETY: the vector is two granules longer than `len`, and `skip` is less than that.
         let first = unsafe { base.add(skip) };
-        Area { _memory: memory, first, len }
+        Memory { _memory: memory, first, len }
     }
 
     fn fill(&mut self, bytes: &[u8]) {
@@ -105,13 +105,13 @@ pub(crate) fn input_map(input: u32, offset: u64, len: usize) -> NonNull<u8> {
     with(|host| {
         let (_, bytes, file_offset) = &host.inputs[input as usize];
         let bytes = &bytes[offset as usize..][..len];
-        let (area, maps) = host.windows.entry((input, offset, len)).or_insert_with(|| {
-            let mut area = Area::new(file_offset + offset, len);
-            area.fill(bytes);
-            (area, 0)
+        let (memory, maps) = host.windows.entry((input, offset, len)).or_insert_with(|| {
+            let mut memory = Memory::new(file_offset + offset, len);
+            memory.fill(bytes);
+            (memory, 0)
         });
         *maps += 1;
-        area.first
+        memory.first
     })
 }
 
@@ -122,9 +122,9 @@ pub(crate) fn input_writable() -> bool {
 pub(crate) fn input_map_private(input: u32, offset: u64, len: usize) -> NonNull<u8> {
     with(|host| {
         let (_, bytes, file_offset) = &host.inputs[input as usize];
-        let mut area = Area::new(file_offset + offset, len);
-        area.fill(&bytes[offset as usize..][..len]);
-        host.private.push(area);
+        let mut memory = Memory::new(file_offset + offset, len);
+        memory.fill(&bytes[offset as usize..][..len]);
+        host.private.push(memory);
         host.private[host.private.len() - 1].first
     })
 }
@@ -134,15 +134,16 @@ pub(crate) fn input_map_private(input: u32, offset: u64, len: usize) -> NonNull<
 /// No reference into the window is used afterwards.
 pub(crate) unsafe fn input_unmap(address: NonNull<u8>) {
     with(|host| {
-        if let Some(index) = host.private.iter().position(|area| area.first == address) {
+        if let Some(index) = host.private.iter().position(|memory| memory.first == address) {
             host.private.remove(index);
             return;
         }
-        let is_in = |area: &Area| (0..area.len).contains(&address.addr().get().wrapping_sub(area.first.addr().get()));
-        if host.regions.iter().any(|(_, area)| is_in(area)) {
+        let is_in =
+            |memory: &Memory| (0..memory.len).contains(&address.addr().get().wrapping_sub(memory.first.addr().get()));
+        if host.regions.iter().any(|(_, memory)| is_in(memory)) {
             return;
         }
-        let range = host.windows.iter().find(|(_, (area, _))| area.first == address).map(|(range, _)| *range);
+        let range = host.windows.iter().find(|(_, (memory, _))| memory.first == address).map(|(range, _)| *range);
         let range = range.expect("only mapped windows are unmapped");
         let maps = &mut host.windows.get_mut(&range).expect("it was just found").1;
         *maps -= 1;
@@ -162,24 +163,24 @@ pub(crate) fn region_len(region: u32) -> u64 {
 
 pub(crate) fn region_map(region: u32, offset: u64, len: usize) -> NonNull<u8> {
     with(|host| {
-        let area = &host.regions[region as usize].1;
-        assert!(offset as usize + len <= area.len, "the range is not within the region");
+        let memory = &host.regions[region as usize].1;
+        assert!(offset as usize + len <= memory.len, "the range is not within the region");
         // SAFETY: within the region, as was just checked.
-        unsafe { area.first.add(offset as usize) }
+        unsafe { memory.first.add(offset as usize) }
     })
 }
 
 pub(crate) fn output_write(bytes: &[u8]) {
     with(|host| {
-        assert!(host.area.is_none(), "output_write after output_map");
+        assert!(host.mapped_output.is_none(), "output_write after output_map");
         host.output.extend_from_slice(bytes);
     });
 }
 
 pub(crate) fn output_map(len: usize) -> NonNull<u8> {
     with(|host| {
-        assert!(host.area.is_none() && host.output.is_empty(), "output_map after another result");
-        host.area.insert(Area::new(0, len)).first
+        assert!(host.mapped_output.is_none() && host.output.is_empty(), "output_map after another result");
+        host.mapped_output.insert(Memory::new(0, len)).first
     })
 }
 
