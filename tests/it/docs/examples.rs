@@ -21,7 +21,7 @@ fn in_ci() -> bool {
 
 /// The C guest; `None`, with a message, where its tools are not installed.
 fn c_guest() -> Option<String> {
-    let built = Path::new(ROOT).join("examples/guests/target/wasm/wordcount-c.wasm").exists();
+    let built = support::built_guests().join("target/wasm/wordcount-c.wasm").exists();
     if !built && !in_ci() {
         eprintln!("skipped: wordcount-c was not built (see `make guests`)");
         return None;
@@ -312,7 +312,7 @@ pub fn replay(blocks: &[&str], dir: &Path) -> Vec<String> {
 /// A directory like `examples/guests`, with the modules in place, that may be littered.
 pub fn guests_dir() -> TempDir {
     let dir = tempfile::tempdir().expect("a directory");
-    let guests = Path::new(ROOT).join("examples/guests");
+    let guests = support::built_guests();
     let modules = dir.path().join("target/wasm");
     fs::create_dir_all(&modules).expect("a directory");
     for name in ["arrow", "npy", "wat"] {
@@ -350,7 +350,7 @@ pub fn replay_example(name: &str) {
     let place = tempfile::tempdir().expect("a directory");
     let dir = place.path().join(name);
     fs::create_dir(&dir).expect("a directory");
-    std::os::unix::fs::symlink(examples.join("guests"), place.path().join("guests")).expect("a link");
+    std::os::unix::fs::symlink(support::built_guests(), place.path().join("guests")).expect("a link");
     for entry in fs::read_dir(examples.join(name)).expect("an example").flatten() {
         fs::copy(entry.path(), dir.join(entry.file_name())).expect("a copy");
     }

@@ -1,5 +1,7 @@
 //! What the tests share: the binary, modules written in place, jobs run to their end.
 
+mod guests;
+
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -8,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
 use wrun::{Compiler, Input, Job, Limits, Module, Outcome, Pool, Source, Status, Task, TaskError};
+
+pub use guests::built_guests;
 
 /// The `wrun` binary of this build.
 pub const WRUN: &str = env!("CARGO_BIN_EXE_wrun");
@@ -39,11 +43,14 @@ pub fn cache_dir() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
 }
 
-/// An example guest that `make guests` built.
+/// An example guest.
+///
+/// # Panics
+///
+/// If the guests cannot be built.
 pub fn guest(name: &str) -> String {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/guests/target/wasm").join(name).with_extension("wasm");
-    assert!(path.exists(), "{} is missing: run `make guests` first", path.display());
+    let path = built_guests().join("target/wasm").join(name).with_extension("wasm");
+    assert!(path.exists(), "{} is missing", path.display());
     path.to_str().expect("a path in UTF-8").to_owned()
 }
 
