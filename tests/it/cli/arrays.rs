@@ -85,7 +85,7 @@ fn pieces_of_an_array_are_whole_rows() {
 }
 
 #[test]
-fn rows_whose_task_failed_are_told_and_can_be_run_again() {
+fn rows_whose_task_failed_are_reported_and_can_be_run_again() {
     let (npy, integers) = (guest("npy"), numpy_path("i4-little.npy"));
     let failed = run(&["map", &npy, "--call", "show", "--split-into", "2", &integers]);
     assert_eq!(failed.status.code(), Some(100));

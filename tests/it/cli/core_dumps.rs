@@ -68,7 +68,7 @@ fn tasks_that_do_not_trap_have_no_core_dump() {
 }
 
 #[test]
-fn a_core_dump_that_cannot_be_written_is_told_and_changes_nothing_else() {
+fn a_core_dump_that_cannot_be_written_is_reported_and_changes_nothing_else() {
     let place = Place::new();
     place.file("file", "");
     let said = place.says(&["map", "kit.wat", "--call", "divide", "--coredump", "file/x", "a"]);

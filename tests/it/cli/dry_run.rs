@@ -108,7 +108,7 @@ fn a_run_that_could_not_begin_has_no_lines() {
 }
 
 #[test]
-fn what_cannot_run_or_be_named_is_told() {
+fn what_cannot_run_or_be_named_is_reported() {
     let place = Place::new();
     place.file("list", "nofile\nkit.wat\n");
     let dry = place.map("echo", &["--dry-run", "--files", "--items", "list"]);

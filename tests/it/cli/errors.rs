@@ -43,7 +43,7 @@ fn missing_files_are_named() {
 }
 
 #[test]
-fn missing_modules_are_named_and_it_is_said_what_to_do() {
+fn missing_modules_are_named_with_advice() {
     let place = Place::new();
     assert_eq!(place.says(&["map", "sqrt.wat", "4"]), ok("2\n"));
     for command in ["map", "run", "inspect", "compile"] {
@@ -52,7 +52,7 @@ fn missing_modules_are_named_and_it_is_said_what_to_do() {
 }
 
 #[test]
-fn missing_lists_of_items_are_named_and_it_is_said_what_to_do() {
+fn missing_lists_of_items_are_named_with_advice() {
     let place = Place::new();
     place.file("list", "4\n");
     assert_eq!(place.says(&["map", "sqrt.wat", "--items", "list"]), ok("2\n"));
@@ -73,7 +73,7 @@ fn directories_are_no_files() {
 }
 
 #[test]
-fn what_cannot_be_mapped_is_said_to_be_so() {
+fn what_cannot_be_mapped_is_refused() {
     let place = Place::new();
     let status = Command::new("mkfifo").arg(place.path().join("pipe")).status().expect("mkfifo");
     assert!(status.success());
@@ -164,7 +164,7 @@ fn unknown_imports_are_named() {
 }
 
 #[test]
-fn memory_that_cannot_hold_the_input_is_said_to_be_too_small() {
+fn memory_that_cannot_hold_the_input_is_reported_as_too_small() {
     let place = Place::new();
     let mapper = |memory: &str| {
         format!(

@@ -225,7 +225,7 @@ fn whatever_can_change_a_result_makes_another_task() {
 }
 
 #[test]
-fn a_log_that_cannot_be_used_is_said_to_be_so() {
+fn a_log_that_cannot_be_used_is_refused() {
     let place = Place::new();
     let full = place.map("echo", &["-j1", "--joblog", "/dev/full", "a", "b"]);
     let why = "wrun: the run was stopped, because joblog \"/dev/full\" cannot be written: No space left on device (os error 28)\n";

@@ -190,7 +190,7 @@ fn files_of_tasks_that_wait_for_an_earlier_one_leave_descriptors_for_others() {
 }
 
 #[test]
-fn a_hundred_thousand_failures_are_all_told_in_little_memory() {
+fn a_hundred_thousand_failures_are_all_reported_in_little_memory() {
     const COUNT: usize = 100_000;
     let place = Place::new();
     let mut child = place.wrun(&["map", "kit.wat", "--call", "fail"]).stdin(Stdio::piped()).spawn().expect("wrun");
@@ -219,7 +219,7 @@ fn a_hundred_thousand_failures_are_all_told_in_little_memory() {
 }
 
 #[test]
-fn without_processes_it_is_said_that_there_are_none() {
+fn a_lack_of_processes_is_reported() {
     let place = Place::new();
     place.says(&["map", "kit.wat", "--call", "echo", "a"]);
     // The limit does not bind root, so that becomes somebody else, who needs a copy that everybody may read.
