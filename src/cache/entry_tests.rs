@@ -34,7 +34,8 @@ fn head() -> Head {
 
 /// The bytes of an entry of key 1.
 fn entry(outcome: &Outcome) -> Vec<u8> {
-    let dir = tempfile::tempdir().unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
     let kept = Kept::open(dir.path()).unwrap();
     let output = outcome.result.as_ref().unwrap();
     let beginning = beginning(&head(), outcome, output).unwrap();

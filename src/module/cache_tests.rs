@@ -115,7 +115,8 @@ fn directory_is_made_private() {
 
 #[test]
 fn directory_that_others_can_write_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
+    let private = PermissionsExt::from_mode(0o700);
+    let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
     assert!(Cache::open(dir.path()).unwrap().is_some(), "a private directory is accepted");
     for mode in [0o720, 0o702, 0o777, 0o1777] {
         std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(mode)).unwrap();
