@@ -14,7 +14,6 @@ pub mod backend;
 mod contents;
 mod error;
 mod event;
-pub mod exit_code;
 mod failure;
 mod grants;
 mod guest;

@@ -4,21 +4,21 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use wrun::exit_code;
 
+use super::exit_codes;
 use super::print::STDOUT;
 use super::resume::LoggedItems;
 use crate::report::{Rerun, line_to_stderr, message, name, task_name};
 
-/// Prints a line for each task that is not in the job log already. Gives [`exit_code::TASK_FAILED`] where a task could not run, and
-/// [`exit_code::FAILURE`] where no line can name it.
+/// Prints a line for each task that is not in the job log already. Gives [`exit_codes::TASK_FAILED`] where a task could not run, and
+/// [`exit_codes::FAILURE`] where no line can name it.
 ///
 /// # Errors
 ///
 /// Where standard output takes no more.
 pub fn print(mut items: LoggedItems, lines: &Rerun, reduce: Option<&str>) -> anyhow::Result<ExitCode> {
     let mut out = BufWriter::new(io::stdout().lock());
-    let mut code = exit_code::OK;
+    let mut code = exit_codes::OK;
     for index in 0.. {
         let Some(task) = items.wait_for_task() else { break };
         let task_name = task_name(index, &task.argument);
@@ -26,14 +26,14 @@ pub fn print(mut items: LoggedItems, lines: &Rerun, reduce: Option<&str>) -> any
             _ if task.finished.is_some() => continue,
             Some(problem) => {
                 line_to_stderr(&format!("{task_name} cannot run: {}", message(problem)));
-                code = code.max(exit_code::TASK_FAILED);
+                code = code.max(exit_codes::TASK_FAILED);
                 continue;
             }
             None => lines.task(index, &task),
         };
         let Some(line) = line else {
             line_to_stderr(&format!("{task_name} would run, but no command line can name it"));
-            code = code.max(exit_code::FAILURE);
+            code = code.max(exit_codes::FAILURE);
             continue;
         };
         match writeln!(out, "{line}") {

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
-use wrun::exit_code;
 use wrun::pool::StopHandle;
 
+use super::exit_codes;
 use crate::report::Screen;
 
 /// Says whether the run was interrupted.
@@ -52,7 +52,7 @@ impl Interrupted {
                         Stopping::Now
                     }
                     // The run may be waiting for whoever reads its results. Workers die with this process.
-                    _ => std::process::exit(exit_code::INTERRUPTED.into()),
+                    _ => std::process::exit(exit_codes::INTERRUPTED.into()),
                 };
             }
         });

@@ -10,12 +10,13 @@ use std::rc::Rc;
 
 use anyhow::{Context as _, ensure};
 use wrun::module::Entry;
-use wrun::{EarlyWorker, Event, Job, Module, Run, Task, TaskError, TaskKeys, exit_code};
+use wrun::{EarlyWorker, Event, Job, Module, Run, Task, TaskError, TaskKeys};
 
 use super::arguments::check_numbers;
 use super::compiler::CompilerArgs;
 use super::core_dumps::CoreDumpArgs;
 use super::dry_run;
+use super::exit_codes;
 use super::failure::FailureArgs;
 use super::grants::GrantArgs;
 use super::interrupt::Interrupted;
@@ -218,11 +219,11 @@ impl MapArgs {
             None => map(run, &report)?,
         };
         let code = match printed.and_then(|()| report.borrow_mut().finish()) {
-            _ if interrupted.get() => exit_code::INTERRUPTED,
-            Ok(Tally { failed: 0, cancelled: 0, merge_failed: false, .. }) => exit_code::OK,
-            Ok(_) => exit_code::TASK_FAILED,
+            _ if interrupted.get() => exit_codes::INTERRUPTED,
+            Ok(Tally { failed: 0, cancelled: 0, merge_failed: false, .. }) => exit_codes::OK,
+            Ok(_) => exit_codes::TASK_FAILED,
             // Whoever reads the results has enough of them.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => exit_code::OK,
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => exit_codes::OK,
             Err(error) => return Err(error).context(STDOUT),
         };
         let failure = failure.take().or_else(|| report.borrow_mut().take_file_error());

@@ -7,6 +7,7 @@ mod compiler;
 mod completions;
 mod core_dumps;
 mod dry_run;
+mod exit_codes;
 mod failure;
 mod grants;
 mod inspect;
@@ -31,7 +32,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Id, Parser, Subcommand};
-use wrun::{EarlyWorker, Pool, PoolBuilder, exit_code};
+use wrun::{EarlyWorker, Pool, PoolBuilder};
 
 const AFTER_HELP: &str = "\
 Every option can also be given as an environment variable, such as WRUN_JOBS=2, WRUN_MAX_OUTPUT=1G or WRUN_TAG=true; \
@@ -199,7 +200,7 @@ pub fn exit_code_of(error: &anyhow::Error) -> ExitCode {
     let wrong_usage = error
         .chain()
         .any(|cause| cause.is::<Usage>() || cause.downcast_ref::<wrun::Error>().is_some_and(wrun::Error::is_request));
-    ExitCode::from(if wrong_usage { exit_code::USAGE } else { exit_code::FAILURE })
+    ExitCode::from(if wrong_usage { exit_codes::USAGE } else { exit_codes::FAILURE })
 }
 
 /// A command line that is wrong, said in one line.
@@ -220,7 +221,7 @@ fn help_or_usage(error: &clap::Error) -> anyhow::Result<ExitCode> {
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = error.print();
-            Ok(ExitCode::from(exit_code::USAGE))
+            Ok(ExitCode::from(exit_codes::USAGE))
         }
         _ => Err(usage(one_line(&error.render().to_string()))),
     }
@@ -243,7 +244,7 @@ mod tests {
 
     fn refused(words: &[&str]) -> String {
         let error = run(words.iter().map(OsString::from)).unwrap_err();
-        assert_eq!(format!("{:?}", exit_code_of(&error)), format!("{:?}", ExitCode::from(exit_code::USAGE)));
+        assert_eq!(format!("{:?}", exit_code_of(&error)), format!("{:?}", ExitCode::from(exit_codes::USAGE)));
         error.to_string()
     }
 

@@ -10,11 +10,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use wrun::module::Entry;
-use wrun::{EarlyWorker, Event, Job, Outcome, Pool, Task, TaskError, exit_code};
+use wrun::{EarlyWorker, Event, Job, Outcome, Pool, Task, TaskError};
 
 use super::arguments::check_numbers;
 use super::compiler::CompilerArgs;
 use super::core_dumps::{CoreDumpArgs, CoreDumps};
+use super::exit_codes;
 use super::grants::GrantArgs;
 use super::options::{self, BackendArgs, LimitArgs, SandboxArgs, TaskArgs};
 use super::parse::{self, ItemFile};
@@ -193,5 +194,5 @@ fn failed(name: &str, error: &TaskError, core_dumps: Option<&CoreDumps>) -> Exit
         line_to_stderr(&format!("wrun: {}", dumps.write(name, 0, dump)));
     }
     line_to_stderr(&format!("wrun: {} failed: {}", report::name(name), report::describe(error)));
-    ExitCode::from(exit_code::TASK_FAILED)
+    ExitCode::from(exit_codes::TASK_FAILED)
 }

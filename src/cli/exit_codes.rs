@@ -1,6 +1,6 @@
-//! The documented exit codes of the `wrun` command.
+//! The documented exit codes.
 
-/// All tasks ended well.
+/// All tasks passed.
 pub const OK: u8 = 0;
 /// wrun itself failed.
 pub const FAILURE: u8 = 1;
