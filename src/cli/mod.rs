@@ -12,6 +12,7 @@ mod errors;
 mod exit_codes;
 mod interrupt;
 mod items;
+mod man_page;
 mod options;
 mod run_options;
 mod stdout;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use wrun::{EarlyWorker, Pool, PoolBuilder};
 
-use commands::{cache, compile, completions, inspect, map, report, run};
+use commands::{cache, compile, completions, inspect, man, map, report, run};
 pub use errors::{exit_code_of, message_of};
 use errors::{print_help, usage, without_usage_text};
 
@@ -65,6 +66,7 @@ enum Command {
     Report(report::ReportArgs),
     Cache(cache::CacheArgs),
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Parses the command line and executes the subcommand.
@@ -103,6 +105,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode
         Command::Report(args) => args.execute(),
         Command::Cache(args) => args.execute(),
         Command::Completions(args) => args.execute(definition()),
+        Command::Man(args) => args.execute(definition()),
     }
 }
 

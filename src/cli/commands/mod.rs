@@ -5,6 +5,7 @@ mod check_numbers;
 pub mod compile;
 pub mod completions;
 pub mod inspect;
+pub mod man;
 pub mod map;
 pub mod report;
 pub mod run;
