@@ -8,6 +8,7 @@
 # make bench-results  the same, written to benches/RESULTS.md and benches/results.json
 # make callgrind      the instructions that a task costs on its way through the ring, against the number that is committed
 # make install  installs the command, completions and manual pages under DESTDIR and PREFIX (/usr/local)
+# make reference  renews docs/src/reference/options.md from the command line's definition
 # make guests  the example guests, into examples/guests/target/wasm
 
 .PHONY: demo test check fuzz soak bench bench-peers bench-results callgrind guests toolchain build install reference
@@ -64,6 +65,9 @@ install: build
 	$(WRUN) completions zsh > $(SHARE)/zsh/site-functions/_wrun
 	$(WRUN) completions fish > $(SHARE)/fish/vendor_completions.d/wrun.fish
 	$(WRUN) man --output $(SHARE)/man/man1
+
+reference: toolchain
+	WRUN_BLESS=1 cargo test --release --bin wrun reference
 
 guests: toolchain
 	$(MAKE) --no-print-directory -C examples/guests

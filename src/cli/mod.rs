@@ -14,6 +14,8 @@ mod interrupt;
 mod items;
 mod man_page;
 mod options;
+#[cfg(test)]
+mod reference_tests;
 mod run_options;
 mod stdout;
 
