@@ -11,7 +11,6 @@ pub mod pool;
 pub mod backend;
 pub mod cache;
 mod error;
-pub mod exit_code;
 mod guest;
 pub mod outcome;
 mod private_files;

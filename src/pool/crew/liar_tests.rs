@@ -174,7 +174,7 @@ fn children() -> String {
 /// Does this in a process of its own.
 fn alone(name: &str, work: impl FnOnce(&Module)) {
     if std::env::var_os(ROLE).is_none() {
-        let name = format!("pool::liar_tests::{name}");
+        let name = format!("pool::crew::liar_tests::{name}");
         let output = Command::new("/proc/self/exe").args(["--exact", &name, "--nocapture"]).env(ROLE, "1").output();
         let output = output.expect("this program");
         let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();

@@ -230,9 +230,14 @@ fn arguments_that_do_not_fit_the_parameters_are_refused_before_any_task() {
     place.file("int.wat", "(module (func (export \"f\") (param i32) (result i32) (local.get 0)))");
     assert_eq!(place.says(&["map", "int.wat", "-1", "4294967295"]), ok("-1\n-1\n"));
     let fit = |argument: &str, why: &str| format!("argument {argument:?} does not fit f(i32) -> i32: {why}");
-    refuses(&place, &["map", "int.wat", "1", "abc"], USAGE, &fit("abc", "\"abc\" is no i32"));
-    refuses(&place, &["map", "int.wat", "1", "4294967296"], USAGE, &fit("4294967296", "\"4294967296\" is no i32"));
-    refuses(&place, &["map", "int.wat", "1", "1.5"], USAGE, &fit("1.5", "\"1.5\" is no i32"));
+    refuses(&place, &["map", "int.wat", "1", "abc"], USAGE, &fit("abc", "\"abc\" is not a valid i32"));
+    refuses(
+        &place,
+        &["map", "int.wat", "1", "4294967296"],
+        USAGE,
+        &fit("4294967296", "\"4294967296\" is not a valid i32"),
+    );
+    refuses(&place, &["map", "int.wat", "1", "1.5"], USAGE, &fit("1.5", "\"1.5\" is not a valid i32"));
     refuses(&place, &["map", "int.wat", "1", "2 3"], USAGE, &fit("2 3", "it takes 1 number, 2 given"));
     refuses(&place, &["map", "int.wat", ""], USAGE, &fit("", "it takes 1 number, 0 given"));
     // Lines come one after the other, and so does what is wrong with them.

@@ -96,7 +96,7 @@ fn what_makes_no_sense_is_refused() {
             &["--halt", "later"][..],
             "invalid value 'later' for '--halt <never|soon|now[,fail=N|N%]>': give never, soon or now",
         ),
-        (&["--halt", "soon,fail=0"], "fail=0 is no number above 0 and no percentage from 1% to 100%"),
+        (&["--halt", "soon,fail=0"], "fail=0 is neither a number above 0 nor a percentage from 1% to 100%"),
         (&["--retries", "-1"], "invalid value '-1' for '--retries <N>'"),
     ] {
         let said = place.map("echo", &[args, &["x"]].concat());

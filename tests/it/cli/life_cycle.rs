@@ -259,7 +259,7 @@ fn a_place_for_compiled_code_is_not_needed() {
         command.env("WRUN_CACHE_DIR", directory);
         let said = finish(command);
         assert_eq!((said.code, said.stdout.as_str()), (Some(0), "a\n"));
-        assert!(said.stderr.starts_with("wrun: warning: compiled code is not kept: "), "{}", said.stderr);
+        assert!(said.stderr.starts_with("wrun: warning: compiled code is not cached: "), "{}", said.stderr);
     }
 }
 

@@ -225,7 +225,7 @@ fn words_after_two_dashes_are_a_template_of_arguments() {
     assert_eq!(place.says(&["map", &hello(), "a", "--", "--tag", "-j0"]), ok("hello, --tag\nhello, -j0\n"));
     assert_eq!(
         place.says(&["map", "sqrt.wat", "4", "--", "5"]),
-        said(2, "", "wrun: words after -- are a command's arguments, and module sqrt.wat is called as no command\n")
+        said(2, "", "wrun: words after -- are a command's arguments, and module sqrt.wat is not run as a command\n")
     );
 }
 

@@ -11,8 +11,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use crate::cli::kit::{Place, output};
 use crate::support::{Flag, PATIENCE, open_files, wait_for, worker_that_maps};
 
-const FIRST: &str = "wrun: interrupted: finishing the tasks that are running; interrupt again to stop them\n";
-const STOPPING: &str = "wrun: stopping the tasks that are running\n";
+const FIRST: &str = "wrun: interrupted: finishing the running tasks; interrupt again to stop them\n";
+const STOPPING: &str = "wrun: stopping the running tasks\n";
 
 /// A run whose tasks wait for a flag.
 struct Waiting {
