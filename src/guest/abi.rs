@@ -81,10 +81,10 @@ fn arg_read(mut guest: Guest<'_>, dst: u32) -> Result<()> {
     let memory = memory(&mut guest, "arg_read")?;
     let (bytes, state) = memory.data_and_store_mut(&mut guest);
     let len = state.argument.len();
-    let Some(target) = range(bytes.len(), dst, len).map(|range| &mut bytes[range]) else {
+    let Some(range) = range(bytes.len(), dst, len) else {
         bail!("arg_read({dst:#x}): {len} bytes there do not lie in memory")
     };
-    target.copy_from_slice(&state.argument);
+    state.windows.host_writes(range.clone(), || bytes[range].copy_from_slice(&state.argument));
     Ok(())
 }
 
@@ -279,7 +279,7 @@ fn input_unmap(mut guest: Guest<'_>, address: u32) -> Result<()> {
 fn output_write(mut guest: Guest<'_>, address: u32, len: u32) -> Result<()> {
     let memory = memory(&mut guest, "output_write")?;
     let (bytes, state) = memory.data_and_store_mut(&mut guest);
-    let Some(source) = range(bytes.len(), address, len as usize).map(|range| &bytes[range]) else {
+    let Some(range) = range(bytes.len(), address, len as usize) else {
         bail!("output_write({address:#x}, {len}): these bytes do not lie in memory")
     };
     if state.output_file.is_some() {
@@ -288,7 +288,8 @@ fn output_write(mut guest: Guest<'_>, address: u32, len: u32) -> Result<()> {
     if u64::from(len) > state.output_room() {
         return Err(Stop::output_limit(state.job.spec.output_bytes).into());
     }
-    state.output.extend_from_slice(source);
+    let State { windows, output, .. } = &mut **state;
+    windows.host_reads(range.clone(), || output.extend_from_slice(&bytes[range]));
     Ok(())
 }
 
@@ -357,7 +358,10 @@ fn copy(
     let memory = memory(guest, call)?;
     let bytes = memory.data(&*guest);
     match range(bytes.len(), address, len as usize) {
-        Some(range) => Ok(bytes[range][..most.min(len as usize)].to_vec()),
+        Some(range) => {
+            let range = range.start..range.end.min(range.start.saturating_add(most));
+            Ok(guest.data().windows.host_reads(range.clone(), || bytes[range].to_vec()))
+        }
         None => bail!("{call}({values}): these bytes do not lie in memory"),
     }
 }
@@ -371,7 +375,7 @@ fn range(memory_len: usize, address: u32, len: usize) -> Option<std::ops::Range<
 /// The end that a recorded fault means for its task; `None` where it is the guest's own mistake, a trap.
 pub(super) fn fault_stop(state: &State, recorded: Recorded) -> Option<InputFault> {
     let (of, kind) = match recorded {
-        Recorded::Unmapped { .. } | Recorded::NoMemory | Recorded::MemoryLimit => return None,
+        Recorded::Unmapped | Recorded::NoMemory | Recorded::MemoryLimit => return None,
         Recorded::Write { of, offset } => (of, InputFaultKind::Write { offset }),
         Recorded::NoPage { of, offset } => {
             let truncated = state.mapped(of).and_then(|range| {

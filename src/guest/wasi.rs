@@ -39,6 +39,8 @@ pub(super) struct Wasi {
 /// Defines WASI's imports.
 pub(super) fn add_to_linker(linker: &mut Linker<Box<State>>) -> Result<()> {
     wasmtime_wasi::p1::add_to_linker_sync(linker, |state| {
+        // A call begins.
+        state.windows.settle();
         if state.wasi.is_none() {
             // A task that is no command, without directories: see `Guest::run`.
             let argv = [state.job.spec.module_name.clone()];

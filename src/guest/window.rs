@@ -46,8 +46,8 @@ use std::sync::Arc;
 
 pub(super) use self::dirty::Dirty;
 use self::edges::Edges;
+use self::faults::Faults;
 pub(super) use self::faults::Recorded;
-use self::faults::SCRATCH_PAGES;
 pub(super) use self::growth::{grow, next_start};
 use super::file_range::{Access, FileRange};
 use crate::ipc::wire::Mapped;
@@ -65,10 +65,7 @@ pub(super) struct Windows {
     areas: Vec<Area>,
     /// The index of the first input that all tasks share, for the current task.
     first_shared: u32,
-    recorded: Cell<Option<Recorded>>,
-    /// Host addresses of scratch pages (of a wasm page's size), the oldest at `scratch_next`; 0 for none.
-    scratch: [Cell<usize>; SCRATCH_PAGES],
-    scratch_next: Cell<usize>,
+    faults: Faults,
     edges: Edges,
     /// The pages of copy-on-write windows that were written.
     dirty: Arc<Dirty>,
@@ -81,6 +78,13 @@ struct Area {
     start: usize,
     len: usize,
     content: Content,
+}
+
+impl Area {
+    /// Offsets in the linear memory.
+    fn range(&self) -> Range<usize> {
+        self.start..self.start + self.len
+    }
 }
 
 #[derive(Debug)]
@@ -138,9 +142,7 @@ impl Windows {
             base: 0,
             areas: Vec::new(),
             first_shared: 0,
-            recorded: Cell::new(None),
-            scratch: Default::default(),
-            scratch_next: Cell::new(0),
+            faults: Faults::default(),
             edges: Edges::default(),
             dirty,
         }
@@ -300,6 +302,7 @@ impl Windows {
     }
 
     fn free(&mut self, index: usize) {
+        self.settle();
         let Area { start, len, .. } = self.areas[index];
         // SAFETY: a whole area of ours. Nothing may be there any more: not the file, and no memory that the limits do not count.
         unsafe { memory::map_nothing(self.host(start), len) }.unwrap_or_else(|error| give_up(&error));
@@ -317,7 +320,7 @@ impl Windows {
 
     /// Ends a task on an instance that lives on: nothing of its own inputs or its output is visible any more.
     pub fn end_task(&mut self) {
-        self.recorded.set(None);
+        self.faults.reset();
         let first_shared = self.first_shared;
         self.free_where(|content| match content {
             Content::Free => false,
@@ -329,7 +332,6 @@ impl Windows {
                 window.uses = 0;
             }
         }
-        self.scratch.iter().for_each(|page| page.set(0));
     }
 
     /// Frees the windows that stayed from the last task and that this one has not mapped. Says whether there were some.
@@ -348,7 +350,7 @@ impl Windows {
 
     /// Makes all areas ordinary zeroed memory again; they belong to the linear memory from now on.
     pub fn restore(&mut self) {
-        let mut areas = self.areas.drain(..).map(|area| area.start..area.start + area.len);
+        let mut areas = self.areas.drain(..).map(|area| area.range());
         let Some(mut run) = areas.next() else { return };
         let restore = |run: Range<usize>| {
             // SAFETY: whole areas of ours, next to each other.
@@ -364,13 +366,7 @@ impl Windows {
         }
         restore(run);
         self.base = 0;
-        self.recorded.set(None);
-        self.scratch.iter().for_each(|page| page.set(0));
-    }
-
-    /// The first fault in an area since the task began.
-    pub fn recorded(&self) -> Option<Recorded> {
-        self.recorded.get()
+        self.faults.reset();
     }
 
     fn host(&self, offset: usize) -> *mut u8 {

@@ -1,5 +1,18 @@
-//! What becomes of a fault in a window, decided in a signal handler: everything here is async-signal-safe.
+//! What a fault in a window means, decided in a signal handler: everything here is async-signal-safe.
+//!
+//! What is reported must not depend on the machine. An instruction of the guest faults at one address. The host's copies for a
+//! guest do not: which byte a `memcpy` touches first depends on the C library and the CPU. So those are reported by the first
+//! byte of the range that lies in the window:
+//!
+//! - The imports of the guest contract announce the range that they copy ([`Windows::host_reads`], [`Windows::host_writes`]).
+//! - Other host code (wasmtime's `memory.fill`, `memory.copy` and `memory.init`; WASI's calls) finishes on scratch pages, the
+//!   lowest of which decides. If that one is of a read-only window it is filled with [`unlikely_byte`]s first, and the lowest
+//!   byte that has changed afterwards is what is reported.
 #![expect(unsafe_code, reason = "gives memory to a guest that has faulted")]
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
 
 use super::{Area, Content, WASM_PAGE, Windows};
 use crate::ipc::wire::Mapped;
@@ -15,17 +28,138 @@ pub(in crate::guest) enum Recorded {
     NoPage { of: Mapped, offset: u64 },
     /// The system had no memory for a page of the result, or of an input that was written.
     NoMemory,
-    /// The task wrote to more pages of its inputs than its limit of memory allows.
+    /// The task wrote to more pages of its inputs than its memory limit allows.
     MemoryLimit,
     /// An access to memory of a window that was given back.
-    Unmapped { address: u64 },
+    Unmapped,
 }
 
 /// A host call touches at most a few places at a time (both ends of a source and of a target).
-pub(super) const SCRATCH_PAGES: usize = 8;
+const SCRATCH_PAGES: usize = 8;
+
+/// What the signal handlers noted about the current task.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    /// What decides the task's outcome.
+    recorded: Cell<Option<Recorded>>,
+    /// The address of the last fault, and what it means.
+    last: Cell<Option<(usize, Recorded)>>,
+    /// The address of the fault that set `recorded`, if a host copy of unknown extent may have caused it; otherwise 0.
+    first_address: Cell<usize>,
+    /// The host address of the lowest scratch page that the copy behind `recorded` has got so far; 0 if there is none, or if
+    /// that copy is over.
+    lowest: Cell<usize>,
+    /// Host addresses of the other scratch pages (of a wasm page's size), the oldest at `next`; 0 for none.
+    scratch: [Cell<usize>; SCRATCH_PAGES],
+    next: Cell<usize>,
+    host: HostCopy,
+}
+
+impl Faults {
+    /// Forgets everything, for the next task.
+    pub fn reset(&self) {
+        self.recorded.set(None);
+        self.last.set(None);
+        self.first_address.set(0);
+        self.lowest.set(0);
+        self.scratch.iter().for_each(|page| page.set(0));
+    }
+
+    fn record_first(&self, recorded: Recorded) -> bool {
+        let is_first = self.recorded.get().is_none();
+        if is_first {
+            self.recorded.set(Some(recorded));
+        }
+        is_first
+    }
+
+    /// Remembers a scratch page. The oldest one goes, so that a `memory.fill` of 4 GiB takes no more than a few.
+    fn rotate(&self, page: usize) {
+        let next = self.next.get();
+        let oldest = self.scratch[next].replace(page);
+        self.next.set((next + 1) % SCRATCH_PAGES);
+        if oldest != 0 && oldest != page {
+            // SAFETY: a wasm page inside an area of ours; its contents are of no interest (the task has failed).
+            let _ = unsafe { memory::map_nothing(oldest as *mut u8, WASM_PAGE) };
+        }
+    }
+}
+
+/// The range of linear memory that an import copies right now. A signal handler of the same thread reads it, so these are atomics.
+#[derive(Debug, Default)]
+struct HostCopy {
+    start: AtomicUsize,
+    /// No copy is under way if this is not behind `start`.
+    end: AtomicUsize,
+    writes: AtomicBool,
+}
+
+impl HostCopy {
+    fn during<R>(&self, range: Range<usize>, writes: bool, copy: impl FnOnce() -> R) -> R {
+        self.start.store(range.start, Relaxed);
+        self.end.store(range.end, Relaxed);
+        self.writes.store(writes, Relaxed);
+        // The handler runs on this thread, in the middle of `copy`: only the compiler must keep the order.
+        compiler_fence(SeqCst);
+        let copied = copy();
+        compiler_fence(SeqCst);
+        self.end.store(0, Relaxed);
+        copied
+    }
+
+    /// The range under way, if this offset lies in it.
+    fn around(&self, offset: usize) -> Option<Range<usize>> {
+        let range = self.start.load(Relaxed)..self.end.load(Relaxed);
+        range.contains(&offset).then_some(range)
+    }
+}
 
 impl Windows {
-    /// Lets a first write to pages of a copy-on-write window happen, where the task may have so much memory more: the access can be
+    /// Copies this range of the linear memory by `copy`, which only reads it.
+    pub(in crate::guest) fn host_reads<R>(&self, range: Range<usize>, copy: impl FnOnce() -> R) -> R {
+        self.settle();
+        self.faults.host.during(range, false, copy)
+    }
+
+    /// Copies to this range of the linear memory by `copy`, which only writes it.
+    pub(in crate::guest) fn host_writes<R>(&self, range: Range<usize>, copy: impl FnOnce() -> R) -> R {
+        self.settle();
+        self.faults.host.during(range, true, copy)
+    }
+
+    /// The fault that decides the task's outcome.
+    pub fn recorded(&self) -> Option<Recorded> {
+        self.settle();
+        self.faults.recorded.get()
+    }
+
+    /// Finds out where the host's copy that faulted began, if one did. Call it when another host call begins, at the latest.
+    #[inline]
+    pub(in crate::guest) fn settle(&self) {
+        if self.faults.lowest.get() != 0 {
+            self.find_first_written();
+        }
+    }
+
+    #[cold]
+    fn find_first_written(&self) {
+        let page = self.faults.lowest.replace(0);
+        self.faults.first_address.set(0);
+        let start = page - self.base;
+        let (Some(Recorded::Write { .. }), Some(area)) = (self.faults.recorded.get(), self.area_at(start)) else {
+            return;
+        };
+        // SAFETY: a scratch page of ours, which stays mapped as long as it is the lowest; the guest is not running now.
+        let is_changed = |at: &usize| unsafe { (page as *const u8).add(*at).read() } != unlikely_byte(*at);
+        let first = (0..WASM_PAGE).find(is_changed).unwrap_or(0);
+        self.faults.recorded.set(Some(meaning(area, start + first, FaultKind::Protection)));
+    }
+
+    fn area_at(&self, offset: usize) -> Option<&Area> {
+        self.areas.iter().find(|area| area.range().contains(&offset))
+    }
+
+    /// Lets a first write to pages of a copy-on-write window happen if the task may have that much more memory: the access can be
     /// tried again then. What it may not have is recorded.
     pub(in crate::guest) fn allow_write(&self, fault: &Fault) -> bool {
         let Some(offset) = fault.address.checked_sub(self.base) else { return false };
@@ -37,13 +171,13 @@ impl Windows {
         let piece = offset - offset % WASM_PAGE;
         let piece = piece.max(window.on_write.start)..(piece + WASM_PAGE).min(window.on_write.end);
         if !self.dirty.take(piece.len() as u64) {
-            self.recorded.set(self.recorded.get().or(Some(Recorded::MemoryLimit)));
+            self.faults.record_first(Recorded::MemoryLimit);
             return false;
         }
         // SAFETY: whole pages of this window, which are mapped privately: what is written goes to copies.
         let made = unsafe { memory::protect_read_write(self.host(piece.start), piece.len()) };
         if made.is_err() {
-            self.recorded.set(self.recorded.get().or(Some(Recorded::NoMemory)));
+            self.faults.record_first(Recorded::NoMemory);
             return false;
         }
         window.dirty_bytes.set(window.dirty_bytes.get() + piece.len() as u64);
@@ -51,51 +185,110 @@ impl Windows {
     }
 
     /// Notes a fault, if it is in an area. The first one decides the task's outcome. Async-signal-safe: it reads plain data
-    /// and sets a cell.
+    /// and sets cells.
     pub(in crate::guest) fn note(&self, fault: &Fault) -> bool {
         if self.edges.holds(fault.address) {
-            let of = Mapped::Region(wrun_abi::SLICE);
-            self.recorded.set(self.recorded.get().or(Some(Recorded::NoPage { of, offset: 0 })));
+            self.faults.record_first(Recorded::NoPage { of: Mapped::Region(wrun_abi::SLICE), offset: 0 });
             return true;
         }
         let Some(offset) = fault.address.checked_sub(self.base) else { return false };
-        let within = |area: &&Area| (area.start..area.start + area.len).contains(&offset);
-        let Some(area) = self.areas.iter().find(within) else { return false };
-        if self.recorded.get().is_none() {
-            self.recorded.set(Some(match &area.content {
-                Content::Window(window) if window.uses > 0 => {
-                    let in_view = window.offset + offset.saturating_sub(window.address) as u64;
-                    match fault.kind {
-                        FaultKind::NoPage => Recorded::NoPage { of: window.of, offset: in_view },
-                        FaultKind::Protection if window.writable => Recorded::Unmapped { address: offset as u64 },
-                        FaultKind::Protection => Recorded::Write { of: window.of, offset: in_view },
-                    }
-                }
-                Content::Output if fault.kind == FaultKind::NoPage => Recorded::NoMemory,
-                Content::Free | Content::Window(_) | Content::Output => Recorded::Unmapped { address: offset as u64 },
-            }));
+        let Some(area) = self.area_at(offset) else { return false };
+        // A SIGBUS comes here twice, the second time disguised as a SIGSEGV.
+        if self.faults.last.get().is_some_and(|(address, _)| address == fault.address) {
+            return true;
+        }
+        let copied = self.faults.host.around(offset);
+        let meant = match &copied {
+            Some(range) => self.meaning_of_copy(range, area, offset, fault.kind),
+            None => meaning(area, offset, fault.kind),
+        };
+        self.faults.last.set(Some((fault.address, meant)));
+        if self.faults.record_first(meant) && copied.is_none() {
+            self.faults.first_address.set(fault.address);
         }
         true
     }
 
-    /// Puts private memory where a fault in an area was, so that the access can be tried again; the oldest such page
-    /// goes, so that a `memory.fill` of 4 GiB takes no more than a few. Async-signal-safe: it sets cells and maps memory.
+    /// What a fault at `offset` of `area` means, during a copy of this range: the same whichever of its bytes is touched first.
+    fn meaning_of_copy(&self, range: &Range<usize>, area: &Area, offset: usize, kind: FaultKind) -> Recorded {
+        if kind == FaultKind::NoPage {
+            return meaning(area, piece(offset).max(range.start), kind);
+        }
+        let writes = self.faults.host.writes.load(Relaxed);
+        let refuses = |area: &&Area| match &area.content {
+            Content::Free => true,
+            Content::Window(window) => writes && !window.writable,
+            Content::Output => false,
+        };
+        // Areas are in the order of addresses.
+        let touched = self.areas.iter().filter(|area| area.start < range.end && range.start < area.range().end);
+        match touched.filter(refuses).map(|area| (area, area.start.max(range.start))).next() {
+            Some((area, offset)) => meaning(area, offset, kind),
+            None => meaning(area, offset, kind),
+        }
+    }
+
+    /// Puts private memory where a fault in an area was that [`Windows::note`] has just noted, so that the access can be tried
+    /// again. Async-signal-safe: it sets cells and maps memory.
     pub(in crate::guest) fn scratch(&self, fault: &Fault) -> bool {
         if self.edges.holds(fault.address) {
             return self.edges.scratch();
         }
-        let next = self.scratch_next.get();
-        let oldest = self.scratch[next].get();
-        if oldest != 0 {
-            // SAFETY: a wasm page inside an area of ours; its contents are of no interest (the task has failed).
-            let _ = unsafe { memory::map_nothing(oldest as *mut u8, WASM_PAGE) };
-        }
         // Areas are whole wasm pages, so the page that holds the address is inside the area.
         let offset = fault.address - self.base;
-        let page = self.host(offset - offset % WASM_PAGE);
-        self.scratch[next].set(page as usize);
-        self.scratch_next.set((next + 1) % SCRATCH_PAGES);
-        // SAFETY: as above.
-        unsafe { memory::map_zeros(page, WASM_PAGE) }.is_ok()
+        let (start, page) = (piece(offset), self.host(piece(offset)));
+        // SAFETY: a wasm page inside an area of ours; its contents are of no interest (the task has failed).
+        if unsafe { memory::map_zeros(page, WASM_PAGE) }.is_err() {
+            return false;
+        }
+        let faults = &self.faults;
+        let lowest = faults.lowest.get();
+        let is_lowest =
+            if lowest == 0 { faults.first_address.get() == fault.address } else { (page as usize) < lowest };
+        let (Some((_, meant)), Some(area), true) = (faults.last.get(), self.area_at(start), is_lowest) else {
+            faults.rotate(page as usize);
+            return true;
+        };
+        if lowest != 0 {
+            faults.rotate(lowest);
+        }
+        faults.lowest.set(page as usize);
+        let kind = if let Recorded::NoPage { .. } = meant { FaultKind::NoPage } else { FaultKind::Protection };
+        faults.recorded.set(Some(meaning(area, start, kind)));
+        if let Recorded::Write { .. } = meant {
+            for at in 0..WASM_PAGE {
+                // SAFETY: within the page, which was mapped above.
+                unsafe { page.add(at).write(unlikely_byte(at)) };
+            }
+        }
+        true
     }
+}
+
+/// The start of the piece of 64 KiB, at which scratch pages begin, that has this offset.
+fn piece(offset: usize) -> usize {
+    offset - offset % WASM_PAGE
+}
+
+/// What a fault at this offset of the linear memory means, which lies in `area`.
+fn meaning(area: &Area, offset: usize, kind: FaultKind) -> Recorded {
+    match &area.content {
+        Content::Window(window) if window.uses > 0 => {
+            let in_view = window.offset + offset.saturating_sub(window.address) as u64;
+            match kind {
+                FaultKind::NoPage => Recorded::NoPage { of: window.of, offset: in_view },
+                FaultKind::Protection if window.writable => Recorded::Unmapped,
+                FaultKind::Protection => Recorded::Write { of: window.of, offset: in_view },
+            }
+        }
+        Content::Output if kind == FaultKind::NoPage => Recorded::NoMemory,
+        Content::Free | Content::Window(_) | Content::Output => Recorded::Unmapped,
+    }
+}
+
+/// What stands at this offset of a scratch page before the host writes there: bytes that no UTF-8 text has, in no simple order.
+/// Where the host writes the same byte, it counts as not written.
+fn unlikely_byte(at: usize) -> u8 {
+    const BYTES: [u8; 11] = [0xc0, 0xc1, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9, 0xfa, 0xfb, 0xfc, 0xfd];
+    BYTES[(at as u32).wrapping_mul(0x9e37_79b1) as usize / (1 << 20) % BYTES.len()]
 }
