@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use wasmtime::{Caller, Engine, Linker, Module, Store};
 
-use super::engine;
+use super::imports;
+use super::job_context;
 use super::state::State;
-use super::window::{self, WASM_PAGE};
+use super::window::WASM_PAGE;
+use crate::module::engine;
 use crate::sys::memory_file;
 
 const ADDS: u32 = 5_000_000;
@@ -41,11 +43,11 @@ fn add(file: File) {
     let mut linker = Linker::<Box<State>>::new(&engine);
     let map = move |mut guest: Caller<'_, Box<State>>| -> wasmtime::Result<u32> {
         let memory = guest.get_export("memory").unwrap().into_memory().unwrap();
-        let area = window::grow(&mut guest, memory, WASM_PAGE).unwrap();
+        let area = imports::grow(&mut guest, memory, WASM_PAGE).unwrap();
         Ok(guest.data_mut().windows.map_output(area, &file, WASM_PAGE)? as u32)
     };
     linker.func_wrap("test", "map", map).unwrap();
-    let mut store = Store::new(&engine, Box::new(State::new(Arc::new(super::job::for_tests::empty(&engine)))));
+    let mut store = Store::new(&engine, Box::new(State::new(Arc::new(job_context::for_tests::empty(&engine)))));
     let instance = linker.instantiate(&mut store, &module).unwrap();
     for name in ["add", "add_plainly"] {
         instance.get_typed_func::<u32, ()>(&mut store, name).unwrap().call(&mut store, ADDS).unwrap();

@@ -6,29 +6,28 @@ use std::sync::Arc;
 use wasmtime::{Engine, Extern, Func, Instance, Module, ModuleExport, Store, TypedFunc, Val, WasmCoreDump};
 use wasmtime_wasi::I32Exit;
 
-use super::abi::Stop;
-use super::conclude::{Returned, conclude};
-use super::engine::{self, Fuel};
-use super::fault;
-use super::files::{FileTable, GuestInput};
-use super::job::{Callable, LoadedJob, deserialize};
-use super::place;
-use super::result::TaskResult;
-use super::scalar;
+use super::host_error::HostError;
+use super::job_context::JobContext;
+use super::linked_job::{LinkedJob, TaskFunction};
+use super::open_files::{FileTable, GuestInput};
+use super::outcome::{Returned, conclude};
+use super::stack_trace::Symbols;
 use super::state::State;
-use super::symbols::Symbols;
-use super::wasi;
+use super::task_result::TaskResult;
+use super::{code_file, scalar_text, signals, wasi};
 use crate::Access;
 use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, TaskSlot, WindowBytes, max_core_dump_bytes};
 use crate::job::Limits;
+use crate::module::WASI_MODULE;
+use crate::module::engine::{self, Fuel};
 
 /// Runs the tasks of a worker.
 pub(crate) struct Guest {
     engine: Engine,
-    settings: Settings,
+    settings: EngineSettings,
     /// The code that is loaded, by its number in the pool.
     module: Option<(u64, Module, Arc<Symbols>)>,
-    job: Option<Arc<LoadedJob>>,
+    job: Option<LinkedJob>,
     /// The data of the last fresh instance, for its buffers.
     spare: Option<Box<State>>,
     /// The instance that lives on, where instances are reused.
@@ -37,7 +36,7 @@ pub(crate) struct Guest {
 
 /// What an engine is made for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Settings {
+struct EngineSettings {
     stack_bytes: u64,
     fuel: Fuel,
     core_dumps: bool,
@@ -54,12 +53,17 @@ struct Live {
 impl Guest {
     /// Makes the engine for the usual settings, before any job is known.
     pub fn new() -> wasmtime::Result<Guest> {
-        Guest::with(Settings { stack_bytes: Limits::default().stack_bytes, fuel: Fuel::NotCounted, core_dumps: false })
+        Guest::with(EngineSettings {
+            stack_bytes: Limits::default().stack_bytes,
+            fuel: Fuel::NotCounted,
+            core_dumps: false,
+        })
     }
 
-    fn with(settings: Settings) -> wasmtime::Result<Guest> {
+    fn with(settings: EngineSettings) -> wasmtime::Result<Guest> {
         let mut config = engine::worker_config(settings.stack_bytes as usize, settings.fuel);
         config.coredump_on_trap(settings.core_dumps);
+        signals::ask_about_faults();
         let engine = engine::engine(&config)?;
         Ok(Guest { engine, settings, module: None, job: None, spare: None, kept: None })
     }
@@ -79,7 +83,7 @@ impl Guest {
     ) -> Result<(), String> {
         (self.kept, self.spare, self.job) = (None, None, None);
         let fuel = Fuel::new(spec.counts_fuel);
-        let settings = Settings { stack_bytes: spec.stack_bytes, fuel, core_dumps: spec.core_dumps };
+        let settings = EngineSettings { stack_bytes: spec.stack_bytes, fuel, core_dumps: spec.core_dumps };
         if settings != self.settings {
             *self = Guest::with(settings).map_err(|error| format!("cannot set wasmtime up: {error:#}"))?;
         }
@@ -88,15 +92,17 @@ impl Guest {
             _ => {
                 // For backtraces, which do without where there is no descriptor left.
                 let file = code.try_clone().ok();
-                let loaded = deserialize(&self.engine, code);
+                let loaded = code_file::load(&self.engine, code);
                 let module = loaded.map_err(|error| format!("cannot load the compiled module: {error:#}"))?;
                 let symbols = Arc::new(Symbols::new(module.clone(), file));
-                place::set_loaded(symbols.clone());
+                signals::set_loaded(symbols.clone());
                 self.module = Some((spec.module, module.clone(), symbols.clone()));
                 (module, symbols)
             }
         };
-        self.job = Some(Arc::new(LoadedJob::link(&module, symbols, spec, files, stdio, directories)?));
+        let uses_wasi = module.imports().any(|import| import.module() == WASI_MODULE);
+        let context = JobContext::new(spec, uses_wasi, symbols, files, stdio, directories);
+        self.job = Some(LinkedJob::link(&module, context)?);
         Ok(())
     }
 
@@ -106,9 +112,10 @@ impl Guest {
     ///
     /// Where there is no job, which the pool's protocol excludes.
     pub fn run(&mut self, slot: &TaskSlot, payload: &[u8], files: &FileTable, result: &mut TaskResult) {
-        let Guest { engine, job, spare, kept, .. } = self;
-        let job = job.as_ref().expect("a job comes before its tasks");
-        let function = &job.functions[slot.function as usize];
+        let Guest { engine, job: linked, spare, kept, .. } = self;
+        let linked = linked.as_ref().expect("a job comes before its tasks");
+        let job = &linked.context;
+        let function = &linked.functions[slot.function as usize];
         let mut live = kept.take().unwrap_or_else(|| Live::new(engine, job, spare.take()));
         let fuel = job.spec.fuel.unwrap_or(u64::MAX);
         let prepared = prepare(live.store.data_mut(), slot, payload, files);
@@ -118,22 +125,22 @@ impl Guest {
                 store.set_fuel(fuel)?;
             }
             // Most tasks that import WASI never call it: theirs is made when they do.
-            if job.uses_wasi && (matches!(function, Callable::Command(_)) || !job.preopens.is_empty()) {
+            if job.uses_wasi && (matches!(function, TaskFunction::Command(_)) || !job.preopens.is_empty()) {
                 let argv = argv(store.data(), function)?;
-                store.data_mut().wasi = Some(wasi::context(store.data(), &argv)?);
+                store.data_mut().wasi = Some(wasi::context(&store.data().wasi_settings(), &argv)?);
             }
             let instance = match live.instance {
                 Some(instance) => instance,
-                None => place::while_instantiating(|| instantiate(job, store))?,
+                None => signals::while_instantiating(|| instantiate(linked, store))?,
             };
             live.instance = Some(instance);
             call(slot.function, function, store, instance, &mut live.task)
         };
-        let ended = fault::watch(&mut live.store, job.code.clone(), |store| {
+        let ended = signals::watch(&mut live.store, linked.code.clone(), |store| {
             let ended = run(store);
             // Those of a task that failed, too: what becomes of them is not decided here.
             let written = store.data_mut().windows.write_edges_back();
-            let refused = |error| Stop::Limit(format!("its slice cannot be written back: {error}")).into();
+            let refused = |error| HostError::Limit(format!("its slice cannot be written back: {error}")).into();
             ended.and_then(|returned| written.map(|()| returned).map_err(refused))
         });
         let unharmed = ended.is_ok() && live.store.data().windows.recorded().is_none();
@@ -159,12 +166,12 @@ impl Guest {
 
 impl Live {
     /// A store without an instance, with the data of an earlier one where it is there.
-    fn new(engine: &Engine, job: &Arc<LoadedJob>, spare: Option<Box<State>>) -> Live {
+    fn new(engine: &Engine, job: &Arc<JobContext>, spare: Option<Box<State>>) -> Live {
         let state = spare.unwrap_or_else(|| Box::new(State::new(job.clone())));
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.usage);
         store.set_hostcall_fuel(usize::try_from(job.spec.host_call_bytes).unwrap_or(usize::MAX));
-        fault::install_handler(&mut store);
+        signals::install_handler(&mut store);
         Live { store, instance: None, task: None }
     }
 
@@ -196,7 +203,7 @@ impl Live {
 /// # Errors
 ///
 /// Where the system has no room for its argument.
-fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable) -> Result<(), Stop> {
+fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable) -> Result<(), HostError> {
     let (ranges, argument) = payload.split_at(slot.input_count as usize * InputRange::BYTES);
     state.index = slot.index;
     state.merges = slot.function == REDUCE;
@@ -214,7 +221,7 @@ fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable
     state.window_bytes = WindowBytes::default();
     if slot.argument_is_file {
         let GuestInput { file, len, .. } = files.input(&InputRange::decode(argument));
-        let refused = |error| Stop::Limit(format!("its argument of {len} bytes cannot be mapped: {error}"));
+        let refused = |error| HostError::Limit(format!("its argument of {len} bytes cannot be mapped: {error}"));
         return state.argument.map(&file, len).map_err(refused);
     }
     state.argument.copy(argument);
@@ -226,10 +233,10 @@ fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable
 /// # Errors
 ///
 /// Where a long item makes more words than could ever be in the program's memory.
-fn argv(state: &State, function: &Callable) -> Result<Vec<String>, Stop> {
+fn argv(state: &State, function: &TaskFunction) -> Result<Vec<String>, HostError> {
     let spec = &state.job.spec;
     let mut argv = vec![spec.module_name.clone()];
-    if let Callable::Command(_) = function {
+    if let TaskFunction::Command(_) = function {
         let item = String::from_utf8_lossy(&state.argument);
         if state.argument.is_mapped() {
             let places =
@@ -241,7 +248,7 @@ fn argv(state: &State, function: &Callable) -> Result<Vec<String>, Stop> {
                     "its words have {bytes} bytes, and its memory may have {limit}; raise that with --memory, \
                      or pass them as an input"
                 );
-                return Err(Stop::Limit(message));
+                return Err(HostError::Limit(message));
             }
         }
         match &spec.argv {
@@ -252,7 +259,7 @@ fn argv(state: &State, function: &Callable) -> Result<Vec<String>, Stop> {
     Ok(argv)
 }
 
-fn instantiate(job: &LoadedJob, store: &mut Store<Box<State>>) -> wasmtime::Result<Instance> {
+fn instantiate(job: &LinkedJob, store: &mut Store<Box<State>>) -> wasmtime::Result<Instance> {
     let instance = job.pre.instantiate(&mut *store)?;
     if let Some(export) = &job.memory {
         store.data_mut().memory = instance.get_module_export(&mut *store, export).and_then(Extern::into_memory);
@@ -266,35 +273,35 @@ fn instantiate(job: &LoadedJob, store: &mut Store<Box<State>>) -> wasmtime::Resu
 /// Calls the job's function with that number; `last` remembers a task function.
 fn call(
     number: u32,
-    callable: &Callable,
+    callable: &TaskFunction,
     store: &mut Store<Box<State>>,
     instance: Instance,
     last: &mut Option<(u32, TypedFunc<(), i32>)>,
 ) -> wasmtime::Result<Returned> {
     match callable {
-        Callable::Task(export) => {
+        TaskFunction::Task(export) => {
             let task = match last {
                 Some((last, task)) if *last == number => task,
                 _ => &mut last.insert((number, function(store, instance, export)?.typed(&*store)?)).1,
             };
             Ok(Returned::Code(task.call(&mut *store, ())?))
         }
-        Callable::Command(export) => {
+        TaskFunction::Command(export) => {
             function(store, instance, export)?.typed::<(), ()>(&*store)?.call(&mut *store, ())?;
             Ok(Returned::Code(0))
         }
-        Callable::Scalar(export, scalar) => {
-            let arguments = match scalar::parse(scalar, &store.data().argument) {
+        TaskFunction::Scalar(export, scalar) => {
+            let arguments = match scalar_text::parse(scalar, &store.data().argument) {
                 Ok(arguments) => arguments,
                 Err(message) => return Ok(Returned::BadArgument(message)),
             };
             let mut results = vec![Val::I32(0); scalar.results.len()];
             function(store, instance, export)?.call(&mut *store, &arguments, &mut results)?;
             let state = store.data_mut();
-            scalar::print(&results, &mut state.output);
+            scalar_text::print(&results, &mut state.output);
             let limit_bytes = state.job.spec.output_bytes;
             match state.output.len() as u64 > limit_bytes {
-                true => Err(Stop::output_limit(limit_bytes).into()),
+                true => Err(HostError::output_limit(limit_bytes).into()),
                 false => Ok(Returned::Code(0)),
             }
         }

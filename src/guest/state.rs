@@ -6,19 +6,17 @@ use std::sync::Arc;
 use wasmtime::Memory;
 
 use super::argument::GuestArgument;
-use super::file_range::Access;
-use super::files::GuestInput;
-use super::job::LoadedJob;
-use super::limits::Usage;
-use super::refusals::Refused;
-use super::result::Log;
-use super::wasi::Wasi;
-use super::window::{Dirty, Windows};
+use super::job_context::JobContext;
+use super::memory_usage::MemoryUsage;
+use super::open_files::GuestInput;
+use super::task_result::LogBuffer;
+use super::wasi::{Refused, Wasi, WasiSettings};
+use super::window::{DirtyPages, WindowAccess, Windows};
 use crate::ipc::wire::{Mapped, WindowBytes};
 
 /// The data of a store.
 pub(super) struct State {
-    pub job: Arc<LoadedJob>,
+    pub job: Arc<JobContext>,
     /// Position of the item in the job.
     pub index: u64,
     pub argument: GuestArgument,
@@ -32,8 +30,8 @@ pub(super) struct State {
     pub output_file: Option<(File, u64)>,
     /// The error message that the task set.
     pub failure: Option<String>,
-    pub log: Log,
-    pub usage: Usage,
+    pub log: LogBuffer,
+    pub usage: MemoryUsage,
     pub windows: Windows,
     /// What its windows took so far.
     pub window_bytes: WindowBytes,
@@ -45,8 +43,8 @@ pub(super) struct State {
 }
 
 impl State {
-    pub fn new(job: Arc<LoadedJob>) -> Self {
-        let dirty = Arc::new(Dirty::default());
+    pub fn new(job: Arc<JobContext>) -> Self {
+        let dirty = Arc::new(DirtyPages::default());
         State {
             index: 0,
             argument: GuestArgument::default(),
@@ -56,8 +54,8 @@ impl State {
             output: Vec::new(),
             output_file: None,
             failure: None,
-            log: Log::default(),
-            usage: Usage::new(job.spec.memory_bytes, dirty.clone()),
+            log: LogBuffer::default(),
+            usage: MemoryUsage::new(job.spec.memory_bytes, dirty.clone()),
             windows: Windows::new(dirty),
             window_bytes: WindowBytes::default(),
             memory: None,
@@ -102,15 +100,21 @@ impl State {
     }
 
     /// What the task may do in windows on that.
-    pub fn access(&self, of: Mapped) -> Access {
+    pub fn access(&self, of: Mapped) -> WindowAccess {
         match (of, &self.slice) {
-            (Mapped::Input(_), _) if self.job.spec.copy_on_write => Access::CopyOnWrite,
-            (Mapped::Input(_), _) => Access::ReadOnly,
+            (Mapped::Input(_), _) if self.job.spec.copy_on_write => WindowAccess::CopyOnWrite,
+            (Mapped::Input(_), _) => WindowAccess::ReadOnly,
             (Mapped::Region(wrun_abi::SLICE), Some(GuestInput { offset, len, .. })) => {
-                Access::Slice { start: *offset, end: offset + len }
+                WindowAccess::Slice { start: *offset, end: offset + len }
             }
-            (Mapped::Region(_), _) => Access::Area,
+            (Mapped::Region(_), _) => WindowAccess::Area,
         }
+    }
+
+    /// What the task's WASI context is made of.
+    pub fn wasi_settings(&self) -> WasiSettings<'_> {
+        let JobContext { spec, stdio, preopens, .. } = &*self.job;
+        WasiSettings { spec, stdio: stdio.as_ref(), preopens, stdin: self.own_inputs.first(), index: self.index }
     }
 
     /// The bytes of result that the task may still write.

@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::artifact::{self, Meta};
+use super::engine::Fuel;
 use super::fingerprint::fingerprint;
-use crate::guest::engine::Fuel;
 use crate::kept::{self, Found, Kept};
 use crate::sys::private_dir::Unusable;
 use crate::{Error, Result};

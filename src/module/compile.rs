@@ -7,13 +7,13 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 
-use super::Compiler;
 use super::artifact::{self, Meta};
+use super::compiler::Compiler;
 use super::description::Description;
 use super::explain::one_line;
 use super::fingerprint::Target;
-use super::helper::{Answer, Order, Work};
-use super::source::Source;
+use super::helper::{Answer, CompilerRequest, Work};
+use super::source::ModuleSource;
 use crate::error::Kind;
 use crate::sys::{compiler_process, memory_file, self_exe};
 use crate::{Error, Result};
@@ -23,7 +23,7 @@ use crate::{Error, Result};
 const MAX_CODE_BYTES: u64 = 2 << 30;
 
 /// Compiles a module. Gives code and trailer, in sealed memory, and what the trailer says.
-pub(super) fn compile(compiler: &Compiler, source: &Source, target: Target) -> Result<(File, Meta)> {
+pub(super) fn compile(compiler: &Compiler, source: &ModuleSource, target: Target) -> Result<(File, Meta)> {
     let hold = |error| Error::system("cannot hold a module in memory", error);
     let mut module = memory_file::sealed(&source.bytes).map_err(hold)?;
     module.rewind().map_err(hold)?;
@@ -46,7 +46,7 @@ pub(super) fn compile(compiler: &Compiler, source: &Source, target: Target) -> R
 }
 
 /// Checks and describes precompiled code.
-pub(super) fn describe(compiler: &Compiler, source: &Source, target: Target, code: &File) -> Result<Description> {
+pub(super) fn describe(compiler: &Compiler, source: &ModuleSource, target: Target, code: &File) -> Result<Description> {
     let nothing =
         memory_file::growing("wrun-nothing").map_err(|error| Error::system("cannot make a memory file", error))?;
     run(compiler, source, target, Work::Describe, code, &nothing).map(|(description, _)| description)
@@ -69,14 +69,14 @@ fn executable(compiler: &Compiler) -> Result<PathBuf> {
 /// Runs the process. Gives the description, and how many of the bytes that it wrote are for backtraces.
 fn run(
     compiler: &Compiler,
-    source: &Source,
+    source: &ModuleSource,
     target: Target,
     work: Work,
     module: &File,
     code: &File,
 ) -> Result<(Description, u64)> {
     let exe = executable(compiler)?;
-    let order = Order {
+    let order = CompilerRequest {
         fingerprint: target.fingerprint.to_owned(),
         fuel: target.fuel,
         sandbox: compiler.sandbox,
@@ -129,7 +129,7 @@ fn read_answer(answer: &File) -> std::io::Result<Vec<u8>> {
 }
 
 /// What to say when the process did not give an answer.
-fn crashed(compiler: &Compiler, source: &Source, status: ExitStatus, words: &str) -> Error {
+fn crashed(compiler: &Compiler, source: &ModuleSource, status: ExitStatus, words: &str) -> Error {
     let label = &source.label;
     if is_out_of_memory(words) {
         return out_of_memory(compiler, source);
@@ -152,7 +152,7 @@ fn is_out_of_memory(words: &str) -> bool {
         .any(|sign| words.contains(sign))
 }
 
-fn out_of_memory(compiler: &Compiler, source: &Source) -> Error {
+fn out_of_memory(compiler: &Compiler, source: &ModuleSource) -> Error {
     let limit = match compiler.memory_bytes {
         bytes if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
         bytes => format!("{bytes} bytes"),

@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::OnceLock;
 
-use crate::guest::engine::{self, Fuel};
+use super::engine::{self, Fuel};
 use crate::{Error, Result};
 
 /// Counts the changes of what is kept with compiled code; see `artifact`.

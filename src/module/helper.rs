@@ -6,7 +6,7 @@
 //! | 1 | an empty file that takes up the code |
 //! | 2 | an empty file that takes up one [`Answer`] as JSON; or, where the process crashes, what the crash says |
 //!
-//! The arguments are those of [`Order::to_args`]. Everything that reads the module, text or binary, runs here, so that
+//! The arguments are those of [`CompilerRequest::to_args`]. Everything that reads the module, text or binary, runs here, so that
 //! a module made to break a parser or a compiler breaks a process that holds nothing.
 
 use std::fs::File;
@@ -16,9 +16,8 @@ use std::os::fd::AsFd;
 use serde::{Deserialize, Serialize};
 
 use super::description::Description;
-use super::{debug, explain, fingerprint};
-use crate::guest::describe;
-use crate::guest::engine::{self, Fuel};
+use super::engine::{self, Fuel};
+use super::{debug, describe, explain, fingerprint};
 use crate::sandbox::{self, Missing, Sandbox};
 use crate::sys::{compiler_process, self_exe};
 
@@ -30,7 +29,7 @@ const STACK_BYTES: usize = 512 << 10;
 
 /// What the process is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Order {
+pub(super) struct CompilerRequest {
     /// The compiler's fingerprint; a program with another one refuses.
     pub fingerprint: String,
     /// Whether the code is to count fuel.
@@ -72,7 +71,7 @@ pub(super) enum Answer {
     Unable(String),
 }
 
-impl Order {
+impl CompilerRequest {
     /// The arguments of the process.
     pub fn to_args(&self) -> [String; 9] {
         let work = match self.work {
@@ -100,7 +99,7 @@ impl Order {
         if hidden != self_exe::HIDDEN_ARGUMENT || role != ROLE {
             return None;
         }
-        Some(Order {
+        Some(CompilerRequest {
             fingerprint,
             fuel: Fuel::new(count_fuel.parse().ok()?),
             sandbox: Sandbox::from_word(&sandbox)?,
@@ -118,7 +117,7 @@ impl Order {
 
 /// Runs the compiler process. Call it where the program was started with [`ROLE`] behind the hidden argument.
 pub(crate) fn helper_main() -> ! {
-    let answer = match Order::from_args(std::env::args().skip(1)) {
+    let answer = match CompilerRequest::from_args(std::env::args().skip(1)) {
         None => Answer::Unable("it does not understand its arguments; is it another version of wrun?".into()),
         Some(order) => obey(&order).unwrap_or_else(|error| Answer::Unable(error.to_string())),
     };
@@ -127,7 +126,7 @@ pub(crate) fn helper_main() -> ! {
     std::process::exit(if written.is_ok() { 0 } else { 1 })
 }
 
-fn obey(order: &Order) -> io::Result<Answer> {
+fn obey(order: &CompilerRequest) -> io::Result<Answer> {
     compiler_process::confine(order.parent, order.memory_bytes, order.output_bytes)?;
     // As a worker, but for the limits above and for code, which it makes. It says nothing of what is missing: workers do.
     let missing = if order.sandbox == Sandbox::Off { Vec::new() } else { sandbox::confine(&[]) };
@@ -192,11 +191,18 @@ mod tests {
             for fuel in [Fuel::Counted, Fuel::NotCounted] {
                 let fingerprint = "f".to_owned();
                 let sandbox = Sandbox::Strict;
-                let order =
-                    Order { fingerprint, fuel, sandbox, parent: 1, memory_bytes: u64::MAX, output_bytes: 2, work };
-                assert_eq!(Order::from_args(order.to_args()), Some(order));
+                let order = CompilerRequest {
+                    fingerprint,
+                    fuel,
+                    sandbox,
+                    parent: 1,
+                    memory_bytes: u64::MAX,
+                    output_bytes: 2,
+                    work,
+                };
+                assert_eq!(CompilerRequest::from_args(order.to_args()), Some(order));
             }
         }
-        assert_eq!(Order::from_args(["__wrun".into(), "compile".into()]), None);
+        assert_eq!(CompilerRequest::from_args(["__wrun".into(), "compile".into()]), None);
     }
 }

@@ -2,8 +2,7 @@
 
 use super::description::{Description, Extern, Memory, func_type};
 use super::explain::one_line;
-use super::wasi_imports;
-use crate::guest::describe::WASI_MODULE;
+use super::wasi_imports::{self, WASI_MODULE};
 use crate::{Error, Result};
 
 /// The contract's imports that put a window into the guest's memory.

@@ -24,7 +24,7 @@ pub(super) enum Format {
 
 /// A module as it was given.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct ModuleSource {
     /// What messages call it: the path or name as it was given.
     pub label: String,
     /// The last component of the path.
@@ -37,7 +37,7 @@ pub(super) struct Source {
     pub file: Option<File>,
 }
 
-impl Source {
+impl ModuleSource {
     /// Reads a file (or a pipe).
     pub fn read(path: &Path) -> Result<Self> {
         let label = path.display().to_string();
@@ -58,7 +58,7 @@ impl Source {
     /// Takes bytes that are in memory; `extension` is that of the file, and only decides where the bytes do not.
     pub fn from_bytes(label: &str, bytes: Vec<u8>, extension: Option<&str>) -> Result<Self> {
         let format = judge(&bytes, extension).map_err(|problem| Error::module(format!("{label} {problem}")))?;
-        Ok(Source { label: label.to_owned(), name: label.to_owned(), bytes, format, file: None })
+        Ok(ModuleSource { label: label.to_owned(), name: label.to_owned(), bytes, format, file: None })
     }
 }
 
@@ -149,9 +149,9 @@ mod tests {
     #[test]
     fn files_that_cannot_be_read_are_named() {
         let dir = tempfile::tempdir().unwrap();
-        let error = Source::read(dir.path()).unwrap_err().to_string();
+        let error = ModuleSource::read(dir.path()).unwrap_err().to_string();
         assert!(error.ends_with("is a directory: name a .wasm or .wat file"), "{error}");
-        let error = Source::read(&dir.path().join("none.wasm")).unwrap_err().to_string();
+        let error = ModuleSource::read(&dir.path().join("none.wasm")).unwrap_err().to_string();
         assert!(error.starts_with("cannot read module") && error.contains("none.wasm"), "{error}");
     }
 }

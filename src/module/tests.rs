@@ -1,10 +1,14 @@
 //! Loading modules with a real compiler process, and with ones that misbehave.
 
 use std::os::unix::fs::PermissionsExt;
-use std::time::Instant;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
+use super::engine::{self, Fuel};
+use super::fingerprint::Target;
+use super::source::ModuleSource;
 use super::*;
-use crate::guest::engine::{self, Fuel};
+use crate::Result;
 use crate::sys::self_exe::for_tests::compiler;
 
 const SQRT: &str = r#"(module (func (export "sqrt") (param f64) (result f64) (f64.sqrt (local.get 0))))"#;
@@ -120,7 +124,7 @@ fn compiler_process_without_its_parent_does_nothing() {
     let fingerprint = fingerprint::fingerprint(fuel).unwrap().to_owned();
     let work = helper::Work::Compile;
     // Process 1 is not the parent of what a test starts.
-    let order = helper::Order {
+    let order = helper::CompilerRequest {
         fingerprint,
         fuel,
         sandbox: crate::Sandbox::Default,
@@ -176,7 +180,7 @@ fn compiler_process_that_misbehaves_is_an_error() {
 
 #[test]
 fn compiler_process_of_another_version_is_refused() {
-    let source = Source::from_bytes("m.wat", SQRT.as_bytes().to_vec(), None).unwrap();
+    let source = ModuleSource::from_bytes("m.wat", SQRT.as_bytes().to_vec(), None).unwrap();
     let error = compile::compile(&compiler(), &source, Target { fuel: Fuel::NotCounted, fingerprint: "other" })
         .unwrap_err()
         .to_string();

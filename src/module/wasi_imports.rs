@@ -3,6 +3,9 @@
 //! Source: `wasi_snapshot_preview1.witx`, lowered to wasm as its document of the ABI says. A test compares this list with
 //! what wasmtime gives.
 
+/// The import module of WASI preview 1.
+pub(crate) const WASI_MODULE: &str = "wasi_snapshot_preview1";
+
 /// A function: its name, and the types of its parameters as letters, `i` for i32 and `I` for i64. All but `proc_exit` give
 /// an i32, the error number.
 pub(super) const FUNCTIONS: &[(&str, &str)] = &[
@@ -65,7 +68,6 @@ pub(super) fn func_type(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guest::describe::WASI_MODULE;
     use wasmtime_wasi::p1::{WasiP1Ctx, add_to_linker_sync};
 
     #[test]

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The count, which a signal handler changes on the thread that runs the guest.
 #[derive(Debug, Default)]
-pub(in crate::guest) struct Dirty {
+pub(in crate::guest) struct DirtyPages {
     bytes: AtomicU64,
     /// Bytes that may still be written.
     left: AtomicU64,
 }
 
-impl Dirty {
+impl DirtyPages {
     /// Bytes of pages that were written, in whole pieces.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)

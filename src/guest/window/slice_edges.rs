@@ -10,6 +10,7 @@
 //! Head and tail (one page, where the slice lies in one) are pages of a memory file that only this worker has: zeros, and the
 //! slice's bytes as they were in the file. All windows of the task on them show the same page. When the task ends, exactly
 //! the slice's bytes are copied back.
+#![expect(unsafe_code, reason = "maps pages over guest memory")]
 
 use std::fs::File;
 use std::io;
@@ -17,14 +18,14 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use super::{MapError, Windows};
-use crate::guest::file_range::{Access, FileRange};
+use super::area::MapError;
+use super::file_range::{FileRange, WindowAccess};
 use crate::sys::memory_file;
 use crate::sys::window::{self as memory, SparePage, page_size};
 
 /// Head and tail of the current task's slice.
 #[derive(Debug, Default)]
-pub(super) struct Edges {
+pub(super) struct SliceEdges {
     kept: Option<Kept>,
     /// Head and tail, as far as they have been mapped.
     pages: [Option<Edge>; 2],
@@ -51,7 +52,7 @@ struct Edge {
     slice_bytes: u64,
 }
 
-impl Edges {
+impl SliceEdges {
     /// Forgets the last task's.
     pub fn forget(&mut self) {
         self.pages = [None, None];
@@ -103,31 +104,28 @@ impl Edges {
         }
         Ok((&kept.file, number))
     }
-}
 
-impl Windows {
-    /// Maps the edges of the slice that hold bytes of this range, which begins at `skew` in the area at `start`.
-    pub(super) fn map_edges(&mut self, start: usize, skew: usize, range: &FileRange<'_>) -> Result<(), MapError> {
-        let Access::Slice { start: first, end } = range.access else { return Ok(()) };
-        let (pages, interior, host) = (range.pages(skew), range.interior(skew), self.host(start));
+    /// Maps the edges of the slice that hold bytes of this range, which begins at `skew` in the area at the host address `area`.
+    ///
+    /// # Safety
+    ///
+    /// The area is whole pages that the caller owns, with room for the range behind `skew`; nothing accesses it during the call.
+    pub unsafe fn map(&mut self, area: *mut u8, skew: usize, range: &FileRange<'_>) -> Result<(), MapError> {
+        let WindowAccess::Slice { start: first, end } = range.access else { return Ok(()) };
+        let (pages, interior) = (range.pages(skew), range.interior(skew));
         // One page each at the most.
         for at in (pages.start..interior.start).chain(interior.end..pages.end).step_by(page_size()) {
-            let (file, number) = self.edges.page(range.file, range.file_offset(skew, at), &(first..end))?;
+            let (file, number) = self.page(range.file, range.file_offset(skew, at), &(first..end))?;
             let offset = (number * page_size()) as u64;
-            // SAFETY: a whole page of this area, which is memory of a guest that is not running now.
-            unsafe { memory::map_file_writable(host.add(at), page_size(), file, offset) }.map_err(MapError::System)?;
+            // SAFETY: a whole page of the area, as the caller promises.
+            unsafe { memory::map_file_writable(area.add(at), page_size(), file, offset) }.map_err(MapError::System)?;
         }
         Ok(())
     }
 
-    /// Copies the slice's bytes in its edges back to its file. To be called when the guest's code has ended and faults are
-    /// still watched: a page that the file has no more is recorded as one.
-    ///
-    /// # Errors
-    ///
-    /// Where the system refuses.
-    pub fn write_edges_back(&mut self) -> io::Result<()> {
-        let Edges { kept: Some(kept), pages, buffer } = &mut self.edges else { return Ok(()) };
+    /// Copies the slice's bytes in head and tail back to its file.
+    pub fn write_back(&mut self) -> io::Result<()> {
+        let SliceEdges { kept: Some(kept), pages, buffer } = self else { return Ok(()) };
         for (number, edge) in pages.iter().enumerate() {
             let Some(Edge { file, offset, own, .. }) = edge else { continue };
             buffer.resize(own.len(), 0);

@@ -21,10 +21,11 @@ use std::time::Duration;
 
 use wasmtime::WasmBacktrace;
 
-use super::fault::{Watched, watched};
-use super::symbols::{Frame, MAX_FRAMES, Symbols};
+use super::watched::{Watched, watched};
+use crate::guest::stack_trace::{Frame, Symbols};
 use crate::ipc::place::{Detail, Place, PlaceWriter};
 use crate::ipc::ring::TaskClock;
+use crate::module::engine::MAX_FRAMES;
 use crate::sys::interrupt::{self, Happened, Registers, Thread};
 
 /// How long an interrupted thread may take until it is interrupted again. A host call that takes longer does not return soon.
@@ -41,7 +42,7 @@ static LOADED: Mutex<Option<Arc<Symbols>>> = Mutex::new(None);
 static CONDEMNED: AtomicBool = AtomicBool::new(false);
 /// How often a guest was interrupted since then.
 static INTERRUPTIONS: AtomicU32 = AtomicU32::new(0);
-static RECORD: Record = Record::new();
+static RECORD: StopRecord = StopRecord::new();
 static RECORDED: Happened = Happened::new();
 
 thread_local! {
@@ -55,14 +56,14 @@ pub(crate) fn this_thread_runs_guests() -> std::io::Result<()> {
 }
 
 /// Guests are instances of this module from now on.
-pub(super) fn set_loaded(symbols: Arc<Symbols>) {
+pub(in crate::guest) fn set_loaded(symbols: Arc<Symbols>) {
     if let Ok(mut loaded) = LOADED.lock() {
         *loaded = Some(symbols);
     }
 }
 
 /// Does something that is a part of making an instance.
-pub(super) fn while_instantiating<R>(make: impl FnOnce() -> R) -> R {
+pub(in crate::guest) fn while_instantiating<R>(make: impl FnOnce() -> R) -> R {
     INSTANTIATING.set(true);
     let made = make();
     INSTANTIATING.set(false);
@@ -126,7 +127,7 @@ enum Stopped {
 }
 
 /// What the handler writes and the main thread reads.
-struct Record {
+struct StopRecord {
     /// Somebody has begun to write it.
     begun: AtomicBool,
     kind: AtomicU32,
@@ -142,9 +143,9 @@ const PCS: u32 = 0;
 const FRAMES: u32 = 1;
 const INSTANTIATES: u32 = 2;
 
-impl Record {
-    const fn new() -> Record {
-        Record {
+impl StopRecord {
+    const fn new() -> StopRecord {
+        StopRecord {
             begun: AtomicBool::new(false),
             kind: AtomicU32::new(PCS),
             count: AtomicUsize::new(0),

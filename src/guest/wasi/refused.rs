@@ -1,13 +1,8 @@
-//! What a guest asks for and may not have: refused to the guest as WASI does it, and named in the outcome if its task fails.
-
-use wasmtime::{ExternType, Linker, Module, Result, Val};
-
-use super::describe::WASI_MODULE;
-use super::state::State;
+//! What a task asked for that it was not granted.
 
 /// Something that was not granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(in crate::guest) enum Refused {
     Files,
     OutsideGrant,
     Network,
@@ -56,38 +51,12 @@ impl Refused {
 
 /// What a guest's words mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(in crate::guest) enum Said {
     /// They are a library's, about a file that was refused.
     Clearly(Refused),
     /// They may be about something else.
     Perhaps(Refused),
 }
-
-/// Puts functions that refuse in the place of those of WASI that the module imports and that could do nothing but refuse:
-/// the network's, and without directories the paths'. So no code of the host runs for them, and the refusal is known.
-pub(super) fn add_to_linker(linker: &mut Linker<Box<State>>, module: &Module, grants_directories: bool) -> Result<()> {
-    linker.allow_shadowing(true);
-    for import in module.imports().filter(|import| import.module() == WASI_MODULE) {
-        let refused = match import.name() {
-            name if name.starts_with("sock_") => Refused::Network,
-            name if name.starts_with("path_") && !grants_directories => Refused::Files,
-            _ => continue,
-        };
-        let ExternType::Func(ty) = import.ty() else { continue };
-        linker.func_new(WASI_MODULE, import.name(), ty, move |mut guest, _, results| {
-            guest.data_mut().refused.get_or_insert(refused);
-            if let Some(result) = results.first_mut() {
-                *result = Val::I32(ERRNO_BADF);
-            }
-            Ok(())
-        })?;
-    }
-    linker.allow_shadowing(false);
-    Ok(())
-}
-
-/// `errno` `badf` of WASI preview 1: there is no such descriptor.
-const ERRNO_BADF: i32 = 8;
 
 #[cfg(test)]
 mod tests {

@@ -1,14 +1,10 @@
-//! What a compiled module offers and needs, derived from wasmtime's view of it.
+//! Describes a compiled module, from wasmtime's view of it.
 
 use wasmtime::{ExternType, FuncType, Module, ValType};
 
-use crate::module::description::func_type;
-use crate::module::{Description, Extern, Memory, Number, Scalar};
-
-/// The import module of WASI preview 1.
-pub(crate) const WASI_MODULE: &str = "wasi_snapshot_preview1";
-/// The entry point of a WASI command.
-pub(crate) const COMMAND_EXPORT: &str = "_start";
+use super::description::{Description, Extern, Memory, func_type};
+use super::entry::{COMMAND_EXPORT, Number, Scalar};
+use super::wasi_imports::WASI_MODULE;
 
 /// Describes `module`.
 pub(crate) fn describe(module: &Module) -> Description {

@@ -1,42 +1,9 @@
-//! Windows: ranges of files in a guest's linear memory.
+//! All windows of one linear memory.
 //!
-//! A window takes whole wasm pages (64 KiB) that the memory is grown by, so that no allocator of the guest thinks that
-//! they are its own:
-//!
-//! ```text
-//!              area: a multiple of 64 KiB
-//!  |-------------------------------------------------------|
-//!  | zeros, head | interior         | tail, zeros | zeros   |
-//!  |  a page     | the file's pages |  a page     | slack   |
-//!  |  (copied)   | (mapped)         |  (copied)   |         |
-//!  ^             ^
-//!  start         multiple of the page size, in memory and in the file
-//! ```
-//!
-//! Only whole pages of the range are mapped; the bytes of a partly covered page at either end are copied into a page of
-//! the memory's own, so that a task sees exactly its range. All of it is read-only. The area of a mapped result is
-//! the only one that can be written.
-//!
-//! A large window stands up to 2 MiB behind its area's start, so that huge pages can be mapped; zeros are before it.
-//!
-//! Where instances are reused, the windows of the job's shared inputs stay when a task ends: the next task that maps the same
-//! range is given the same window, without a system call. What the next task does not map is freed at its end.
-//!
-//! Before an instance's memory goes back to wasmtime's pool, every area has to be ordinary memory again: otherwise the
-//! next instance would see the file, or the pool would crash when it clears the pages. [`Windows`] does that when it is
-//! dropped, and wasmtime drops a store's data before it gives the store's memories back.
-//!
-//! # Faults
-//!
-//! A fault inside an area is recorded here by the signal handler, and decides the task's outcome whatever the guest does next. If wasm
-//! code caused it, wasmtime turns it into a trap. If host code caused it on the guest's behalf (`memory.fill`, a
-//! WASI call), that code cannot be unwound: it gets a private scratch page, to finish on.
+//! Before an instance's memory goes back to wasmtime's pool, every area must be ordinary memory again: otherwise the next
+//! instance would see the file, or the pool would crash when it clears the pages. [`Windows`] does that when it is dropped, and
+//! wasmtime drops a store's data before it gives the store's memories back.
 #![expect(unsafe_code, reason = "maps files over guest memory")]
-
-mod dirty;
-mod edges;
-mod faults;
-mod growth;
 
 use std::cell::Cell;
 use std::io;
@@ -44,106 +11,38 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-pub(super) use self::dirty::Dirty;
-use self::edges::Edges;
-use self::faults::Faults;
-pub(super) use self::faults::Recorded;
-pub(super) use self::growth::{grow, next_start};
-use super::file_range::{Access, FileRange};
+use super::area::{Area, Content, MapError, WASM_PAGE, Window};
+use super::dirty_pages::DirtyPages;
+use super::fault_record::FaultRecord;
+use super::file_range::{FileRange, WindowAccess};
+use super::slice_edges::SliceEdges;
 use crate::ipc::wire::Mapped;
 use crate::sys::window as memory;
 
-/// Bytes of a page of linear memory.
-pub(super) const WASM_PAGE: usize = 64 << 10;
-
 /// All windows of one linear memory.
 #[derive(Debug)]
-pub(super) struct Windows {
+pub(in crate::guest) struct Windows {
     /// Where the linear memory begins in this process; 0 until it is known.
-    base: usize,
+    pub(super) base: usize,
     /// Memory taken for windows, in the order of addresses.
-    areas: Vec<Area>,
+    pub(super) areas: Vec<Area>,
     /// The index of the first input that all tasks share, for the current task.
     first_shared: u32,
-    faults: Faults,
-    edges: Edges,
+    pub(super) faults: FaultRecord,
+    pub(super) edges: SliceEdges,
     /// The pages of copy-on-write windows that were written.
-    dirty: Arc<Dirty>,
-}
-
-/// Whole wasm pages taken out of the guest's own use.
-#[derive(Debug)]
-struct Area {
-    /// Offset in the linear memory.
-    start: usize,
-    len: usize,
-    content: Content,
-}
-
-impl Area {
-    /// Offsets in the linear memory.
-    fn range(&self) -> Range<usize> {
-        self.start..self.start + self.len
-    }
-}
-
-#[derive(Debug)]
-enum Content {
-    /// Nothing: every access faults. Reused for later windows.
-    Free,
-    /// A range of an input or a region.
-    Window(Window),
-    /// The task's result, writable.
-    Output,
-}
-
-#[derive(Debug)]
-struct Window {
-    of: Mapped,
-    /// Offset in the task's view of that.
-    offset: u64,
-    /// Whether it can be written.
-    writable: bool,
-    len: usize,
-    /// Offset of the first byte in the linear memory.
-    address: usize,
-    /// How often it was mapped less how often it was unmapped; 0 for one that stayed from the last task.
-    uses: u32,
-    /// Bytes of its area that are memory of the task's own from the start.
-    private_bytes: u64,
-    /// The pages, relative to the linear memory, that become the task's own when they are written.
-    on_write: Range<usize>,
-    /// Bytes of those that have.
-    dirty_bytes: Cell<u64>,
-}
-
-impl Window {
-    /// What it shows, and the end of its range in the task's view.
-    fn end(&self) -> (Mapped, u64) {
-        (self.of, self.offset + self.len as u64)
-    }
-}
-
-/// Why a range could not be mapped.
-#[derive(Debug)]
-pub(super) enum MapError {
-    /// The file ends before the range does.
-    Truncated,
-    /// The file could not be read at this offset of the task's view.
-    Unreadable { offset: u64 },
-    /// The system refused.
-    System(io::Error),
+    pub(super) dirty: Arc<DirtyPages>,
 }
 
 impl Windows {
     /// None; what tasks dirty is counted in `dirty`.
-    pub fn new(dirty: Arc<Dirty>) -> Self {
+    pub fn new(dirty: Arc<DirtyPages>) -> Self {
         Windows {
             base: 0,
             areas: Vec::new(),
             first_shared: 0,
-            faults: Faults::default(),
-            edges: Edges::default(),
+            faults: FaultRecord::default(),
+            edges: SliceEdges::default(),
             dirty,
         }
     }
@@ -172,6 +71,35 @@ impl Windows {
         })
     }
 
+    /// Bytes of the free area at the end of the memory, which has `memory_len` bytes, if there is one.
+    pub fn free_at_end(&self, memory_len: usize) -> Option<usize> {
+        match self.areas.last() {
+            Some(Area { start, len, content: Content::Free }) if start + len == memory_len => Some(*len),
+            _ => None,
+        }
+    }
+
+    /// Where an area would begin for which the memory grows, which has `memory_len` bytes.
+    pub fn next_start(&self, memory_len: usize) -> usize {
+        match self.free_at_end(memory_len) {
+            Some(free) => memory_len - free,
+            None => memory_len.max(WASM_PAGE),
+        }
+    }
+
+    /// Adds an area of zeros at the end of the memory, which begins at the address `base`. If the area begins with the last one,
+    /// which is free, it takes that one's place. Gives its index.
+    pub fn add_area(&mut self, base: usize, start: usize, len: usize) -> usize {
+        debug_assert!(self.base == 0 || self.base == base, "memories do not move, and there is one");
+        self.base = base;
+        if self.areas.pop_if(|area| area.start == start).is_some() {
+            // SAFETY: whole wasm pages of ours; what was free before faults on every access until now.
+            unsafe { memory::map_zeros(self.host(start), len) }.unwrap_or_else(|error| give_up(&error));
+        }
+        self.areas.push(Area { start, len, content: Content::Free });
+        self.areas.len() - 1
+    }
+
     /// Takes `len` bytes (a multiple of [`WASM_PAGE`]) from the areas that are free. Gives the area's index.
     pub fn take_free(&mut self, len: usize) -> Option<usize> {
         let index = self.areas.iter().position(|area| matches!(area.content, Content::Free) && area.len >= len)?;
@@ -193,8 +121,10 @@ impl Windows {
         let skew = range.skew_at(start, area_len);
         let end = skew + range.len;
         let (pages, interior) = (range.pages(skew), range.interior(skew));
-        if let Access::Slice { .. } = range.access {
-            self.map_edges(start, skew, range)?;
+        if let WindowAccess::Slice { .. } = range.access {
+            let area = self.host(start);
+            // SAFETY: this area is memory of a guest that is not running now, and long enough for the range.
+            unsafe { self.edges.map(area, skew, range) }?;
         } else if interior.is_empty() {
             self.copy_edge(start, skew, skew..end, range)?;
         } else {
@@ -209,20 +139,22 @@ impl Windows {
             let mapped = unsafe {
                 let at = host.add(interior.start);
                 match range.access {
-                    Access::ReadOnly => memory::map_file(at, len, file, file_offset),
-                    Access::CopyOnWrite => memory::map_file_private(at, len, file, file_offset),
-                    Access::Area | Access::Slice { .. } => memory::map_file_writable(at, len, file, file_offset),
+                    WindowAccess::ReadOnly => memory::map_file(at, len, file, file_offset),
+                    WindowAccess::CopyOnWrite => memory::map_file_private(at, len, file, file_offset),
+                    WindowAccess::Area | WindowAccess::Slice { .. } => {
+                        memory::map_file_writable(at, len, file, file_offset)
+                    }
                 }
             };
             mapped.map_err(MapError::System)?;
         }
         let on_write = match range.access {
-            Access::CopyOnWrite => start + interior.start..start + interior.end,
+            WindowAccess::CopyOnWrite => start + interior.start..start + interior.end,
             _ => 0..0,
         };
         // What stands before and behind the pages that may be written, relative to the area's start.
         let writable = match range.access {
-            Access::ReadOnly => interior,
+            WindowAccess::ReadOnly => interior,
             _ => pages,
         };
         let protected = match writable.is_empty() {
@@ -237,7 +169,7 @@ impl Windows {
         }
         let window = Window {
             of: range.of,
-            writable: range.access != Access::ReadOnly,
+            writable: range.access != WindowAccess::ReadOnly,
             offset: range.view_offset,
             len: range.len,
             address: start + skew,
@@ -276,6 +208,16 @@ impl Windows {
         }
         self.areas[index].content = Content::Output;
         Ok(start)
+    }
+
+    /// Copies the slice's bytes in its edges back to its file. Call it when the guest's code has ended and faults are still
+    /// watched: a page that the file has no more is recorded as one.
+    ///
+    /// # Errors
+    ///
+    /// Returns the system's error.
+    pub fn write_edges_back(&mut self) -> io::Result<()> {
+        self.edges.write_back()
     }
 
     /// How many windows there are.
@@ -369,14 +311,8 @@ impl Windows {
         self.faults.reset();
     }
 
-    fn host(&self, offset: usize) -> *mut u8 {
+    pub(super) fn host(&self, offset: usize) -> *mut u8 {
         (self.base + offset) as *mut u8
-    }
-
-    /// Makes an area zeros that was free, for other use.
-    fn make_zeros(&mut self, start: usize, len: usize) {
-        // SAFETY: whole wasm pages of ours; what was free before faults on every access until now.
-        unsafe { memory::map_zeros(self.host(start), len) }.unwrap_or_else(|error| give_up(&error));
     }
 
     /// For each window of the task, what it shows and the end of its range in the task's view.

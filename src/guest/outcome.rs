@@ -4,11 +4,12 @@ use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use super::abi::{Stop, fault_stop, memory_limit, truncated};
-use super::job::Callable;
-use super::refusals::{Refused, Said};
-use super::result::TaskResult;
+use super::host_error::HostError;
+use super::input_faults::{input_fault, truncated};
+use super::linked_job::TaskFunction;
 use super::state::State;
+use super::task_result::TaskResult;
+use super::wasi::{Refused, Said};
 use super::window::Recorded;
 use crate::event::Status;
 
@@ -23,14 +24,14 @@ pub(super) enum Returned {
 /// Decides what became of the task, and moves what it made to `result`.
 pub(super) fn conclude(
     ended: &wasmtime::Result<Returned>,
-    function: &Callable,
+    function: &TaskFunction,
     state: &mut State,
     result: &mut TaskResult,
 ) {
     std::mem::swap(&mut state.output, &mut result.output);
     std::mem::swap(&mut state.log, &mut result.log);
     result.output_file = state.output_file.take();
-    let program = if let Callable::Command(_) = function { Program::Command } else { Program::Task };
+    let program = if let TaskFunction::Command(_) = function { Program::Command } else { Program::Task };
     let stderr = streams(program, state, result);
     if let Err(error) = ended {
         let trace = error.downcast_ref::<WasmBacktrace>();
@@ -55,14 +56,14 @@ fn decide(
     result: &mut TaskResult,
 ) {
     if let Some(recorded) = state.windows.recorded() {
-        match fault_stop(state, recorded) {
+        match input_fault(state, recorded) {
             Some(fault) => result.fail(Status::InputFault, fault.encode()),
             None if recorded == Recorded::NoMemory => {
                 result.fail(Status::Limit, "there is no memory left for its result, or for inputs that it writes to")
             }
             None if recorded == Recorded::MemoryLimit => {
                 state.usage.refuse_write();
-                result.fail(Status::Limit, memory_limit(&state.usage).unwrap_or_default());
+                result.fail(Status::Limit, state.usage.limit_message().unwrap_or_default());
             }
             None => result.fail(Status::Trap, "it used memory outside of its windows, or a window that it gave back"),
         }
@@ -153,9 +154,9 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
         }
         return;
     }
-    match error.downcast_ref::<Stop>() {
-        Some(Stop::Limit(message)) => return result.fail(Status::Limit, message.as_str()),
-        Some(Stop::Input(fault)) => return result.fail(Status::InputFault, fault.encode()),
+    match error.downcast_ref::<HostError>() {
+        Some(HostError::Limit(message)) => return result.fail(Status::Limit, message.as_str()),
+        Some(HostError::Input(fault)) => return result.fail(Status::InputFault, fault.encode()),
         None => {}
     }
     // A guest that cannot cope with a refused allocation ends itself by `unreachable`, or uses what it did not get; another
@@ -163,7 +164,7 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
     let gave_up = error
         .downcast_ref::<Trap>()
         .is_none_or(|trap| matches!(trap, Trap::UnreachableCodeReached | Trap::MemoryOutOfBounds));
-    if gave_up && let Some(message) = memory_limit(&state.usage) {
+    if gave_up && let Some(message) = state.usage.limit_message() {
         return result.fail(Status::Limit, message);
     }
     if let Some(Trap::OutOfFuel) = error.downcast_ref() {

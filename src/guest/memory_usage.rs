@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use wasmtime::ResourceLimiter;
 
-use super::engine::MAX_TABLE_ELEMENTS;
-use super::window::{Dirty, WASM_PAGE};
+use super::window::{DirtyPages, WASM_PAGE};
+use crate::module::engine::MAX_TABLE_ELEMENTS;
 
 /// Counts the bytes of all memories and tables of a task. The mapped pages of windows are no memory of the task's own
 /// and do not count, unless they were written where that makes copies; the few bytes beside them that are copied do.
 #[derive(Debug)]
-pub(super) struct Usage {
+pub(super) struct MemoryUsage {
     limit_bytes: u64,
     /// Memories and tables. What wasmtime could not give after it was allowed stays counted, to be safe.
     used_bytes: u64,
     /// Private pages of windows.
     window_bytes: u64,
     /// Pages of windows that became private when they were written.
-    dirty: Arc<Dirty>,
+    dirty: Arc<DirtyPages>,
     /// The most of all together.
     peak_bytes: u64,
     /// The total that was asked for when something was refused.
@@ -31,11 +31,11 @@ pub(super) struct Usage {
 /// wasmtime keeps a pointer for each element of a table.
 const TABLE_ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
 
-impl Usage {
-    pub fn new(limit_bytes: u64, dirty: Arc<Dirty>) -> Self {
+impl MemoryUsage {
+    pub fn new(limit_bytes: u64, dirty: Arc<DirtyPages>) -> Self {
         dirty.reset();
         dirty.allow(limit_bytes);
-        Usage {
+        MemoryUsage {
             limit_bytes,
             used_bytes: 0,
             window_bytes: 0,
@@ -79,17 +79,18 @@ impl Usage {
 
     /// Forgets everything, for a fresh instance.
     pub fn reset(&mut self) {
-        *self = Usage::new(self.limit_bytes, self.dirty.clone());
+        *self = MemoryUsage::new(self.limit_bytes, self.dirty.clone());
     }
 
-    /// What the task was refused and the limit, in bytes, where it was refused memory.
-    pub fn refused(&self) -> Option<(u64, u64)> {
-        self.refused_bytes.map(|wanted| (wanted, self.limit_bytes))
-    }
-
-    /// How many elements a table was refused, where it was.
-    pub fn refused_elements(&self) -> Option<usize> {
-        self.refused_elements
+    /// The message for a task that was refused memory; `None` if it was not.
+    pub fn limit_message(&self) -> Option<String> {
+        if let Some(elements) = self.refused_elements {
+            return Some(format!(
+                "it needs a table of {elements} elements, and a table has {MAX_TABLE_ELEMENTS} at most"
+            ));
+        }
+        let (wanted, limit) = (self.refused_bytes?, self.limit_bytes);
+        Some(format!("it needs {wanted} bytes of memory, and the limit is {limit} bytes; raise it with --memory"))
     }
 
     /// Counts the private pages of a window. Says whether they are allowed.
@@ -139,7 +140,7 @@ impl Usage {
     }
 }
 
-impl ResourceLimiter for Usage {
+impl ResourceLimiter for MemoryUsage {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         Ok(self.growing_for_window || self.grow(current, desired, maximum, 1))
     }

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::window::WASM_PAGE;
+use super::area::WASM_PAGE;
 use crate::ipc::wire::{Mapped, WindowBytes};
 use crate::sys::window::page_size;
 
@@ -25,7 +25,7 @@ const LARGE_WINDOW: usize = 8 << 20;
 
 /// A range of a file, for a window.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct FileRange<'a> {
+pub(in crate::guest) struct FileRange<'a> {
     pub file: &'a Arc<File>,
     /// In the file.
     pub offset: u64,
@@ -33,12 +33,12 @@ pub(super) struct FileRange<'a> {
     /// What the task calls it, and the offset in its view, for messages and look-up.
     pub of: Mapped,
     pub view_offset: u64,
-    pub access: Access,
+    pub access: WindowAccess,
 }
 
 /// What a task may do in a window, and who sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
+pub(in crate::guest) enum WindowAccess {
     /// It reads.
     ReadOnly,
     /// It writes to copies of its own.
@@ -84,12 +84,12 @@ impl FileRange<'_> {
         let page = page_size();
         let pages = self.pages(skew);
         let (start, end) = match self.access {
-            Access::ReadOnly | Access::CopyOnWrite => {
+            WindowAccess::ReadOnly | WindowAccess::CopyOnWrite => {
                 let end = skew + self.len;
                 (skew.next_multiple_of(page), end - end % page)
             }
-            Access::Area => (pages.start, pages.end),
-            Access::Slice { start, end } => {
+            WindowAccess::Area => (pages.start, pages.end),
+            WindowAccess::Slice { start, end } => {
                 let page = page as u64;
                 let first = self.file_offset(skew, pages.start);
                 let in_area = |offset: u64| pages.start + offset.saturating_sub(first).min(pages.len() as u64) as usize;

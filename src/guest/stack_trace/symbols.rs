@@ -8,18 +8,16 @@ use std::sync::{Mutex, PoisonError};
 
 use wasmtime::{Module, WasmBacktrace};
 
-use super::job::debug_part;
-use super::lines::{Line, Lines};
-use super::trace::{Trace, TraceLine};
+use super::backtrace::{Backtrace, BacktraceLine};
+use super::dwarf_lines::{DwarfLines, SourceLine};
+use crate::guest::code_file::debug_part;
 use crate::ipc::place::Detail;
 use crate::module::debug::DebugInfo;
-
-/// The most functions under way that are told, the innermost ones.
-pub(super) const MAX_FRAMES: usize = 64;
+use crate::module::engine::MAX_FRAMES;
 
 /// A function under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Frame {
+pub(in crate::guest) struct Frame {
     /// The function's index in the module.
     pub function: u32,
     /// Where in the module's binary form the instruction stands, in bytes.
@@ -27,7 +25,7 @@ pub(super) struct Frame {
 }
 
 /// What is known of a module's code.
-pub(super) struct Symbols {
+pub(in crate::guest) struct Symbols {
     module: Module,
     code: Option<File>,
     /// What was read at the first trap, for the next ones.
@@ -37,7 +35,7 @@ pub(super) struct Symbols {
 /// What stands in the code's file besides the code.
 struct Details {
     exports: HashMap<u32, String>,
-    lines: Option<Lines>,
+    lines: Option<DwarfLines>,
 }
 
 impl Symbols {
@@ -83,18 +81,18 @@ impl Symbols {
         let mut details = self.details.lock().unwrap_or_else(PoisonError::into_inner);
         let details = details.get_or_insert_with(|| {
             let info = self.debug_info();
-            Details { lines: Lines::read(&info), exports: info.exports }
+            Details { lines: DwarfLines::read(&info), exports: info.exports }
         });
         details.trace(&frames, &names).to_string()
     }
 
     /// Tells a backtrace twice: with names, which are there soon, and with lines as well. Takes nothing that a thread holds which
     /// stands still.
-    pub fn tell(&self, frames: &[Frame], mut tell: impl FnMut(Detail, &Trace)) {
+    pub fn tell(&self, frames: &[Frame], mut tell: impl FnMut(Detail, &Backtrace)) {
         let (mut info, names) = (self.debug_info(), self.names(frames));
         let mut details = Details { exports: std::mem::take(&mut info.exports), lines: None };
         tell(Detail::Names, &details.trace(frames, &names));
-        details.lines = Lines::read(&info);
+        details.lines = DwarfLines::read(&info);
         tell(Detail::All, &details.trace(frames, &names));
     }
 
@@ -117,7 +115,7 @@ impl Symbols {
 
 impl Details {
     /// `names` are what the module itself calls the functions.
-    fn trace(&self, frames: &[Frame], names: &[Option<String>]) -> Trace {
+    fn trace(&self, frames: &[Frame], names: &[Option<String>]) -> Backtrace {
         let Details { exports, lines } = self;
         let is_cut = frames.len() > MAX_FRAMES;
         let mut all = Vec::new();
@@ -125,7 +123,7 @@ impl Details {
             let mut found =
                 frame.offset.zip(lines.as_ref()).map(|(offset, lines)| lines.at(offset)).unwrap_or_default();
             if found.is_empty() {
-                found.push(Line { function: None, place: None });
+                found.push(SourceLine { function: None, location: None });
             }
             let outermost = found.len() - 1;
             let name = name.as_ref().or_else(|| exports.get(&frame.function));
@@ -137,10 +135,15 @@ impl Details {
                     None if index == outermost => format!("<wasm function {}>", frame.function),
                     None => "<inlined function>".to_owned(),
                 };
-                all.push(TraceLine { function, place: line.place, offset: frame.offset, inlined: index < outermost });
+                all.push(BacktraceLine {
+                    function,
+                    location: line.location,
+                    offset: frame.offset,
+                    inlined: index < outermost,
+                });
             }
         }
-        Trace::new(all, is_cut)
+        Backtrace::new(all, is_cut)
     }
 }
 

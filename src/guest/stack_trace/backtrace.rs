@@ -2,55 +2,55 @@
 
 use std::fmt;
 
-use super::lines::SourcePlace;
+use super::dwarf_lines::SourceLocation;
 
 /// The functions under way, the innermost first.
-pub(super) struct Trace {
-    lines: Vec<TraceLine>,
+pub(in crate::guest) struct Backtrace {
+    lines: Vec<BacktraceLine>,
     /// There are callers that are not told.
     is_cut: bool,
 }
 
 /// One function.
 #[derive(Clone, Debug)]
-pub(super) struct TraceLine {
+pub(super) struct BacktraceLine {
     pub function: String,
     /// Where it is in source code.
-    pub place: Option<SourcePlace>,
+    pub location: Option<SourceLocation>,
     /// Where it is in the module, in bytes.
     pub offset: Option<u32>,
     /// The compiler put it into the next one.
     pub inlined: bool,
 }
 
-impl Trace {
+impl Backtrace {
     /// A panic of Rust ends in functions of the standard library that are the same each time; they are left out.
-    pub fn new(mut lines: Vec<TraceLine>, is_cut: bool) -> Trace {
+    pub(super) fn new(mut lines: Vec<BacktraceLine>, is_cut: bool) -> Backtrace {
         let panics = lines.iter().take_while(|line| ends_panic(&line.function)).count();
         let is_panic = lines[..panics].iter().any(|line| line.function.contains("panicking::"));
         if is_panic && panics < lines.len() {
             lines.drain(..panics);
         }
-        Trace { lines, is_cut }
+        Backtrace { lines, is_cut }
     }
 
     /// The innermost function that is not a library's, and its place: `count_words (src/lib.rs:17)`.
     pub fn summary(&self) -> Option<String> {
-        let library = |line: &&TraceLine| line.place.as_ref().is_some_and(|place| place.of_library);
+        let library = |line: &&BacktraceLine| line.location.as_ref().is_some_and(|place| place.of_library);
         let line = self.lines.iter().find(|line| !library(line)).or(self.lines.first())?;
-        Some(match &line.place {
+        Some(match &line.location {
             Some(place) => format!("{} ({}:{})", line.function, place.file, place.line),
             None => line.function.clone(),
         })
     }
 }
 
-impl fmt::Display for Trace {
+impl fmt::Display for Backtrace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, line) in self.lines.iter().enumerate() {
             let end = if index == 0 { "" } else { "\n" };
             write!(f, "{end}{index:>4}: ")?;
-            match (&line.place, line.offset) {
+            match (&line.location, line.offset) {
                 (Some(place), _) => write!(f, "{} at {place}", line.function)?,
                 (None, Some(offset)) => write!(f, "{offset:#8x} - {}", line.function)?,
                 (None, None) => f.write_str(&line.function)?,
@@ -91,25 +91,26 @@ fn ends_panic(function: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn line(function: &str, place: Option<(&str, u32)>) -> TraceLine {
-        let place = place.map(|(file, line)| SourcePlace {
+    fn line(function: &str, place: Option<(&str, u32)>) -> BacktraceLine {
+        let location = place.map(|(file, line)| SourceLocation {
             file: file.into(),
             line,
             column: Some(5),
             of_library: file.starts_with("library/"),
         });
-        TraceLine { function: function.into(), place, offset: Some(0x2f), inlined: false }
+        BacktraceLine { function: function.into(), location, offset: Some(0x2f), inlined: false }
     }
 
     fn text(functions: &[&str]) -> String {
-        Trace::new(functions.iter().map(|function| line(function, None)).collect(), false).to_string()
+        Backtrace::new(functions.iter().map(|function| line(function, None)).collect(), false).to_string()
     }
 
     #[test]
     fn lines_say_where_in_source_code_or_in_the_module() {
-        let inlined = TraceLine { inlined: true, ..line("next", Some(("library/core/src/iter.rs", 3))) };
-        let nothing = TraceLine { offset: None, ..line("g", None) };
-        let trace = Trace::new(vec![inlined, line("count", Some(("src/lib.rs", 17))), line("f", None), nothing], false);
+        let inlined = BacktraceLine { inlined: true, ..line("next", Some(("library/core/src/iter.rs", 3))) };
+        let nothing = BacktraceLine { offset: None, ..line("g", None) };
+        let trace =
+            Backtrace::new(vec![inlined, line("count", Some(("src/lib.rs", 17))), line("f", None), nothing], false);
         let expected = "   0: next at library/core/src/iter.rs:3:5 (inlined)\n   1: count at src/lib.rs:17:5\n   2:     0x2f - f\n   3: g";
         assert_eq!(trace.to_string(), expected);
         assert_eq!(trace.summary().as_deref(), Some("count (src/lib.rs:17)"));
@@ -117,11 +118,14 @@ mod tests {
 
     #[test]
     fn the_summary_names_something_where_there_is_something() {
-        assert_eq!(Trace::new(vec![line("f", None)], false).summary().as_deref(), Some("f"));
+        assert_eq!(Backtrace::new(vec![line("f", None)], false).summary().as_deref(), Some("f"));
         let library = || line("sort", Some(("library/core/src/slice.rs", 9)));
-        assert_eq!(Trace::new(vec![library()], false).summary().as_deref(), Some("sort (library/core/src/slice.rs:9)"));
-        assert_eq!(Trace::new(vec![line("f", None)], true).to_string().lines().count(), 2);
-        assert_eq!(Trace::new(vec![], false).summary(), None);
+        assert_eq!(
+            Backtrace::new(vec![library()], false).summary().as_deref(),
+            Some("sort (library/core/src/slice.rs:9)")
+        );
+        assert_eq!(Backtrace::new(vec![line("f", None)], true).to_string().lines().count(), 2);
+        assert_eq!(Backtrace::new(vec![], false).summary(), None);
     }
 
     #[test]

@@ -27,7 +27,7 @@ const MAX_INLINED: usize = 32;
 const MAX_PATH_BYTES: usize = 1000;
 
 /// The lines of a module.
-pub(super) struct Lines {
+pub(super) struct DwarfLines {
     context: addr2line::Context<BoundedReader>,
     budget: Arc<AtomicUsize>,
     code_start: u64,
@@ -35,15 +35,15 @@ pub(super) struct Lines {
 
 /// A function and a place in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct SourceLine {
     /// As the compiler names it.
     pub function: Option<String>,
-    pub place: Option<SourcePlace>,
+    pub location: Option<SourceLocation>,
 }
 
 /// A place in source code.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SourcePlace {
+pub(super) struct SourceLocation {
     pub file: String,
     pub line: u32,
     pub column: Option<u32>,
@@ -51,16 +51,16 @@ pub(super) struct SourcePlace {
     pub of_library: bool,
 }
 
-impl fmt::Display for SourcePlace {
+impl fmt::Display for SourceLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file, self.line)?;
         self.column.map_or(Ok(()), |column| write!(f, ":{column}"))
     }
 }
 
-impl Lines {
+impl DwarfLines {
     /// Reads what is needed for any line; `None` where there is none.
-    pub fn read(info: &DebugInfo<'static>) -> Option<Lines> {
+    pub fn read(info: &DebugInfo<'static>) -> Option<DwarfLines> {
         if info.sections.is_empty()
             || info.sections.values().map(|section| section.len()).sum::<usize>() > MAX_DWARF_BYTES
         {
@@ -73,11 +73,11 @@ impl Lines {
         };
         let read = || addr2line::Context::from_dwarf(gimli::Dwarf::load(section)?);
         let context = catch_unwind(AssertUnwindSafe(read)).ok()?.ok()?;
-        Some(Lines { context, budget, code_start: info.code_start })
+        Some(DwarfLines { context, budget, code_start: info.code_start })
     }
 
     /// The functions that the instruction at this offset of the module is in: the innermost one, and those that it was inlined into.
-    pub fn at(&self, offset: u32) -> Vec<Line> {
+    pub fn at(&self, offset: u32) -> Vec<SourceLine> {
         let find = || {
             let address = u64::from(offset).checked_sub(self.code_start)?;
             self.budget.store(MAX_READ_BYTES, Ordering::Relaxed);
@@ -88,17 +88,17 @@ impl Lines {
             let mut lines = Vec::new();
             while let (true, Ok(Some(frame))) = (lines.len() < MAX_INLINED, frames.next()) {
                 let name = frame.function.as_ref().and_then(|function| function.raw_name().ok());
-                let place = frame.location.and_then(|location| {
-                    let (file, of_library) = short(location.file?, directory.as_deref().unwrap_or_default());
-                    let column = location.column.filter(|column| *column > 0);
-                    Some(SourcePlace {
+                let location = frame.location.and_then(|found| {
+                    let (file, of_library) = short(found.file?, directory.as_deref().unwrap_or_default());
+                    let column = found.column.filter(|column| *column > 0);
+                    Some(SourceLocation {
                         file: file[..file.floor_char_boundary(MAX_PATH_BYTES)].to_owned(),
-                        line: location.line?,
+                        line: found.line?,
                         column,
                         of_library,
                     })
                 });
-                lines.push(Line { function: name.map(Cow::into_owned), place });
+                lines.push(SourceLine { function: name.map(Cow::into_owned), location });
             }
             Some(lines)
         };
@@ -150,9 +150,9 @@ mod tests {
         let names = [".debug_info", ".debug_abbrev", ".debug_line", ".debug_str", ".debug_ranges", ".debug_aranges"];
         for count in 0..=names.len() {
             let sections: HashMap<_, _> = names[..count].iter().map(|name| ((*name).to_owned(), noise)).collect();
-            let lines = Lines::read(&DebugInfo { sections, ..DebugInfo::default() });
+            let lines = DwarfLines::read(&DebugInfo { sections, ..DebugInfo::default() });
             let found = lines.map(|lines| [0, 7, u32::MAX].map(|offset| lines.at(offset)));
-            assert!(found.is_none_or(|found| found.iter().flatten().all(|line| line.place.is_none())));
+            assert!(found.is_none_or(|found| found.iter().flatten().all(|line| line.location.is_none())));
         }
     }
 
@@ -175,7 +175,7 @@ mod tests {
             let sections =
                 [(".debug_abbrev", abbrev.to_vec()), (".debug_info", info), (".debug_ranges", ranges.clone())];
             let sections = sections.map(|(name, bytes)| (name.to_owned(), &*Vec::leak(bytes)));
-            Lines::read(&DebugInfo { sections: HashMap::from(sections), ..DebugInfo::default() }).expect("DWARF")
+            DwarfLines::read(&DebugInfo { sections: HashMap::from(sections), ..DebugInfo::default() }).expect("DWARF")
         };
         let bomb = lines_of(true);
         assert_eq!(bomb.at(8), []);

@@ -5,9 +5,8 @@ use std::num::NonZeroUsize;
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
-use super::fault;
-use super::symbols::MAX_FRAMES;
 use crate::Limits;
+use crate::sys::fault;
 
 /// Whether code counts the instructions that it runs, which takes time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +22,10 @@ impl Fuel {
     }
 }
 
-/// Makes an engine with these settings. All engines are made here, so that the first one finds our fault handlers in their place.
+/// Makes an engine with these settings. All engines are made here, because the first one of a process installs wasmtime's fault
+/// handlers, which must lie between ours.
 pub(crate) fn engine(config: &Config) -> wasmtime::Result<Engine> {
-    fault::with_handlers(|| Engine::new(config))
+    fault::around_wasmtime(|| Engine::new(config))
 }
 
 /// Settings of the process that compiles; those that code depends on are the same as a worker's.
@@ -34,9 +34,9 @@ pub(crate) fn config(fuel: Fuel) -> Config {
     config.consume_fuel(fuel == Fuel::Counted);
     // A window is mapped at a fixed address, so a memory must never move.
     config.memory_may_move(false);
-    // The module's DWARF is kept beside its code (`module::debug`), where `symbols` reads it for traps and timeouts alike.
+    // The module's DWARF is kept beside its code (see `debug`); workers read it there, for traps and timeouts alike.
     config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
-    // One more than is told, which shows that there are more.
+    // One more than is reported shows that there are more.
     config.wasm_backtrace_max_frames(NonZeroUsize::new(MAX_FRAMES + 1));
     config
 }
@@ -67,6 +67,9 @@ pub(crate) fn worker_config(stack_bytes: usize, fuel: Fuel) -> Config {
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }
+
+/// The most functions of a stack trace that are reported, the innermost ones.
+pub(crate) const MAX_FRAMES: usize = 64;
 
 /// The most elements of one table. All tables together are private memory, reserved when a worker starts: 2 MiB each.
 pub(crate) const MAX_TABLE_ELEMENTS: usize = 1 << 18;

@@ -22,7 +22,7 @@ pub(crate) struct TaskResult {
     /// Why it failed; for [`Status::InputFault`] an encoded [`InputFault`](crate::ipc::wire::InputFault).
     pub message: Vec<u8>,
     pub backtrace: String,
-    pub log: Log,
+    pub log: LogBuffer,
     /// Units of fuel that it used, where the code counts them.
     pub fuel: u64,
     /// What its windows took.
@@ -39,7 +39,7 @@ impl TaskResult {
             output_file: None,
             message: Vec::new(),
             backtrace: String::new(),
-            log: Log::default(),
+            log: LogBuffer::default(),
             fuel: 0,
             windows: WindowBytes::default(),
             peak_memory_bytes: 0,
@@ -118,13 +118,13 @@ impl TaskResult {
 
 /// A task's log lines, as they travel, up to a limit.
 #[derive(Debug, Default)]
-pub(crate) struct Log {
+pub(crate) struct LogBuffer {
     bytes: Vec<u8>,
     dropped_lines: u64,
     dropped_bytes: u64,
 }
 
-impl Log {
+impl LogBuffer {
     /// Adds a line, unless the lines together would then be longer than `limit_bytes`.
     pub fn push(&mut self, level: u8, text: &str, limit_bytes: u64) {
         if (self.bytes.len() + text.len()) as u64 > limit_bytes {

@@ -1,0 +1,74 @@
+//! The parts of a linear memory that are taken for windows.
+
+use std::cell::Cell;
+use std::io;
+use std::ops::Range;
+
+use crate::ipc::wire::Mapped;
+
+/// Bytes of a page of linear memory.
+pub(in crate::guest) const WASM_PAGE: usize = 64 << 10;
+
+/// Whole wasm pages taken out of the guest's own use.
+#[derive(Debug)]
+pub(super) struct Area {
+    /// Offset in the linear memory.
+    pub start: usize,
+    pub len: usize,
+    pub content: Content,
+}
+
+impl Area {
+    /// Offsets in the linear memory.
+    pub fn range(&self) -> Range<usize> {
+        self.start..self.start + self.len
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum Content {
+    /// Nothing: every access faults. Reused for later windows.
+    Free,
+    /// A range of an input or a region.
+    Window(Window),
+    /// The task's result, writable.
+    Output,
+}
+
+#[derive(Debug)]
+pub(super) struct Window {
+    pub of: Mapped,
+    /// Offset in the task's view of that.
+    pub offset: u64,
+    /// Whether it can be written.
+    pub writable: bool,
+    pub len: usize,
+    /// Offset of the first byte in the linear memory.
+    pub address: usize,
+    /// How often it was mapped less how often it was unmapped; 0 for one that stayed from the last task.
+    pub uses: u32,
+    /// Bytes of its area that are memory of the task's own from the start.
+    pub private_bytes: u64,
+    /// The pages, relative to the linear memory, that become the task's own when they are written.
+    pub on_write: Range<usize>,
+    /// Bytes of those that have.
+    pub dirty_bytes: Cell<u64>,
+}
+
+impl Window {
+    /// What it shows, and the end of its range in the task's view.
+    pub fn end(&self) -> (Mapped, u64) {
+        (self.of, self.offset + self.len as u64)
+    }
+}
+
+/// Why a range could not be mapped.
+#[derive(Debug)]
+pub(in crate::guest) enum MapError {
+    /// The file ends before the range does.
+    Truncated,
+    /// The file could not be read at this offset of the task's view.
+    Unreadable { offset: u64 },
+    /// The system refused.
+    System(io::Error),
+}

@@ -1,0 +1,105 @@
+//! What the signal handlers note about the current task: everything here is async-signal-safe.
+#![expect(unsafe_code, reason = "takes scratch pages away again")]
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
+
+use super::area::WASM_PAGE;
+use crate::ipc::wire::Mapped;
+use crate::sys::window as memory;
+
+/// A fault inside an area.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::guest) enum Recorded {
+    /// A write to a window, at this offset of the task's view.
+    Write { of: Mapped, offset: u64 },
+    /// A page of the file is not there (any more).
+    NoPage { of: Mapped, offset: u64 },
+    /// The system had no memory for a page of the result, or of an input that was written.
+    NoMemory,
+    /// The task wrote to more pages of its inputs than its memory limit allows.
+    MemoryLimit,
+    /// An access to memory of a window that was given back.
+    Unmapped,
+}
+
+/// A host call touches at most a few places at a time (both ends of a source and of a target).
+const SCRATCH_PAGES: usize = 8;
+
+/// What the signal handlers noted about the current task.
+#[derive(Debug, Default)]
+pub(super) struct FaultRecord {
+    /// What decides the task's outcome.
+    pub recorded: Cell<Option<Recorded>>,
+    /// The address of the last fault, and what it means.
+    pub last: Cell<Option<(usize, Recorded)>>,
+    /// The address of the fault that set `recorded`, if a host copy of unknown extent may have caused it; otherwise 0.
+    pub first_address: Cell<usize>,
+    /// The host address of the lowest scratch page that the copy behind `recorded` has got so far; 0 if there is none, or if
+    /// that copy is over.
+    pub lowest: Cell<usize>,
+    /// Host addresses of the other scratch pages (of a wasm page's size), the oldest at `next`; 0 for none.
+    scratch: [Cell<usize>; SCRATCH_PAGES],
+    next: Cell<usize>,
+    pub host: HostCopy,
+}
+
+impl FaultRecord {
+    /// Forgets everything, for the next task.
+    pub fn reset(&self) {
+        self.recorded.set(None);
+        self.last.set(None);
+        self.first_address.set(0);
+        self.lowest.set(0);
+        self.scratch.iter().for_each(|page| page.set(0));
+    }
+
+    pub fn record_first(&self, recorded: Recorded) -> bool {
+        let is_first = self.recorded.get().is_none();
+        if is_first {
+            self.recorded.set(Some(recorded));
+        }
+        is_first
+    }
+
+    /// Remembers a scratch page. The oldest one goes, so that a `memory.fill` of 4 GiB takes no more than a few.
+    pub fn rotate(&self, page: usize) {
+        let next = self.next.get();
+        let oldest = self.scratch[next].replace(page);
+        self.next.set((next + 1) % SCRATCH_PAGES);
+        if oldest != 0 && oldest != page {
+            // SAFETY: a wasm page inside an area of ours; its contents are of no interest (the task has failed).
+            let _ = unsafe { memory::map_nothing(oldest as *mut u8, WASM_PAGE) };
+        }
+    }
+}
+
+/// The range of linear memory that an import copies right now. A signal handler of the same thread reads it, so these are atomics.
+#[derive(Debug, Default)]
+pub(super) struct HostCopy {
+    start: AtomicUsize,
+    /// No copy is under way if this is not behind `start`.
+    end: AtomicUsize,
+    pub writes: AtomicBool,
+}
+
+impl HostCopy {
+    pub fn during<R>(&self, range: Range<usize>, writes: bool, copy: impl FnOnce() -> R) -> R {
+        self.start.store(range.start, Relaxed);
+        self.end.store(range.end, Relaxed);
+        self.writes.store(writes, Relaxed);
+        // The handler runs on this thread, in the middle of `copy`: only the compiler must keep the order.
+        compiler_fence(SeqCst);
+        let copied = copy();
+        compiler_fence(SeqCst);
+        self.end.store(0, Relaxed);
+        copied
+    }
+
+    /// The range under way, if this offset lies in it.
+    pub fn around(&self, offset: usize) -> Option<Range<usize>> {
+        let range = self.start.load(Relaxed)..self.end.load(Relaxed);
+        range.contains(&offset).then_some(range)
+    }
+}
