@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::thread::JoinHandle;
 
 use crate::event::Status;
-use crate::guest::{self, FileTable, Guest, TaskResult};
+use crate::guest::{self, FileTable, Guest, MappedOutput, TaskResult};
 use crate::ipc::channel::{ToPool, ToWorker};
 use crate::ipc::place::PlaceWriter;
 use crate::ipc::ring::{INLINE_MAX_BYTES, WorkerRing};
@@ -26,20 +26,26 @@ const STACK_BYTES: usize = Limits::MAX_STACK_BYTES as usize + (4 << 20);
 /// Runs this process as a worker of the process `parent`. Gives its exit code when the pool is gone.
 pub(crate) fn main(parent: u32) -> i32 {
     match become_worker(parent).and_then(Worker::start).and_then(run) {
-        Ok(Ok(Ok(()))) => 0,
-        Ok(Ok(Err(error))) | Err(error) => {
-            // The pool shows these words with the news of this process's end.
+        Ok(GuestThread::PoolIsGone) => 0,
+        // The panic has been printed.
+        Ok(GuestThread::Panicked) => 1,
+        Err(error) => {
+            // The pool shows this text when it reports that the process has ended.
             let _ = writeln!(io::stderr(), "{error}");
             1
         }
-        // The panic has been printed.
-        Ok(Err(_)) => 1,
     }
 }
 
-/// Runs guests on a thread of their own, because the main thread's stack is as large as the user's shell says; it starts
-/// confined, as all threads do that a confined one starts. Meanwhile the main thread tells the pool where tasks are.
-fn run(worker: Worker) -> io::Result<std::thread::Result<io::Result<()>>> {
+/// How the thread that runs guests ended.
+enum GuestThread {
+    PoolIsGone,
+    Panicked,
+}
+
+/// Runs guests on a thread of their own, because the main thread's stack is as large as the user's shell says. It starts
+/// confined, as every thread does that a confined one starts. Meanwhile the main thread answers the pool's questions where a task is.
+fn run(worker: Worker) -> io::Result<GuestThread> {
     struct EndQuestions<'a>(&'a PlaceWriter);
     impl Drop for EndQuestions<'_> {
         fn drop(&mut self) {
@@ -58,7 +64,10 @@ fn run(worker: Worker) -> io::Result<std::thread::Result<io::Result<()>>> {
             |error| io::Error::other(format!("it can start no thread (may the user have more processes?): {error}"));
         let thread = thread.spawn_scoped(scope, guests).map_err(no_thread)?;
         guest::answer_questions(&place, &clock);
-        Ok(thread.join())
+        match thread.join() {
+            Ok(ended) => ended.map(|()| GuestThread::PoolIsGone),
+            Err(_) => Ok(GuestThread::Panicked),
+        }
     })
 }
 
@@ -90,7 +99,7 @@ struct Worker {
 }
 
 /// Whether the pool is still there.
-enum Pool {
+enum PoolState {
     There,
     Gone,
 }
@@ -158,7 +167,7 @@ impl Worker {
         loop {
             let Some(task) = self.next_task(&mut payload)? else { return Ok(()) };
             while self.handled < task.after {
-                if let Pool::Gone = self.handle_message()? {
+                if let PoolState::Gone = self.handle_message()? {
                     return Ok(());
                 }
             }
@@ -183,7 +192,7 @@ impl Worker {
                 ToPool::<File>::Wake.send(&self.socket)?;
             }
             if self.ring.fall_asleep()
-                && let Pool::Gone = self.handle_message()?
+                && let PoolState::Gone = self.handle_message()?
             {
                 return Ok(None);
             }
@@ -191,10 +200,10 @@ impl Worker {
         }
     }
 
-    fn handle_message(&mut self) -> io::Result<Pool> {
+    fn handle_message(&mut self) -> io::Result<PoolState> {
         match ToWorker::receive(&self.socket, Wait::Block)? {
-            None => return Ok(Pool::Gone),
-            Some(ToWorker::Wake) => return Ok(Pool::There),
+            None => return Ok(PoolState::Gone),
+            Some(ToWorker::Wake) => return Ok(PoolState::There),
             Some(ToWorker::Hello { .. } | ToWorker::Directory { .. }) => {
                 return Err(io::Error::other("a second greeting"));
             }
@@ -213,7 +222,7 @@ impl Worker {
         }
         self.handled += 1;
         self.last_end_ns = None;
-        Ok(Pool::There)
+        Ok(PoolState::There)
     }
 
     fn load_job(&mut self, code: File, spec: JobSpec) -> Result<(), String> {
@@ -232,7 +241,8 @@ impl Worker {
         let start_ns = self.last_end_ns.take().unwrap_or_else(monotonic_ns);
         self.ring.begin(task.ticket, start_ns);
         self.guest.run(task, payload, &self.files, result);
-        if let Some((file, len)) = result.output_file.take_if(|(_, len)| *len <= INLINE_MAX_BYTES as u64) {
+        let is_small = |output: &mut MappedOutput| output.len <= INLINE_MAX_BYTES as u64;
+        if let Some(MappedOutput { file, len }) = result.output_file.take_if(is_small) {
             // A small one is cheaper to copy than to hand over.
             result.output.resize(len as usize, 0);
             file.read_exact_at(&mut result.output, 0)?;

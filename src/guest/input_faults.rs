@@ -1,8 +1,8 @@
 //! What a fault in a window, or a file that has become too short, means for the task.
 
 use super::state::State;
-use super::window::Recorded;
-use crate::ipc::wire::{InputFault, InputFaultKind, Mapped};
+use super::window::{RangeEnd, Recorded};
+use crate::ipc::wire::{InputFault, InputFaultKind};
 use crate::sys::memory_file;
 
 /// The input fault that a recorded fault means; `None` if it is the guest's own mistake or a limit.
@@ -21,13 +21,13 @@ pub(super) fn input_fault(state: &State, recorded: Recorded) -> Option<InputFaul
     Some(InputFault { of, kind })
 }
 
-/// The fault of a file that is now too short for a range that the task has seen up to `end` of its view. Between the end of a file
+/// The fault of a file that is now too short for a range that the task has seen. Between the end of a file
 /// and the end of its last page, a mapping reads as zeros without any fault.
-pub(super) fn truncated(state: &State, (of, end): (Mapped, u64)) -> Option<InputFault> {
+pub(super) fn truncated(state: &State, RangeEnd { of, offset }: RangeEnd) -> Option<InputFault> {
     let range = state.mapped(of)?;
     if range.immutable {
         return None;
     }
     let file_len = memory_file::len(&range.file).unwrap_or(0);
-    (file_len < range.offset + end).then_some(InputFault { of, kind: InputFaultKind::Truncated { file_len } })
+    (file_len < range.offset + offset).then_some(InputFault { of, kind: InputFaultKind::Truncated { file_len } })
 }

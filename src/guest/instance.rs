@@ -25,13 +25,21 @@ use crate::module::engine::{self, Fuel};
 pub(crate) struct Guest {
     engine: Engine,
     settings: EngineSettings,
-    /// The code that is loaded, by its number in the pool.
-    module: Option<(u64, Module, Arc<Symbols>)>,
+    module: Option<LoadedModule>,
     job: Option<LinkedJob>,
     /// The data of the last fresh instance, for its buffers.
     spare: Option<Box<State>>,
     /// The instance that lives on, where instances are reused.
     kept: Option<Live>,
+}
+
+/// Code that is loaded.
+#[derive(Clone)]
+struct LoadedModule {
+    /// Its number in the pool.
+    number: u64,
+    module: Module,
+    symbols: Arc<Symbols>,
 }
 
 /// What an engine is made for.
@@ -46,8 +54,15 @@ struct EngineSettings {
 struct Live {
     store: Store<Box<State>>,
     instance: Option<Instance>,
-    /// The task function that was called last, and its number in the job: where instances are reused it is looked up once.
-    task: Option<(u32, TypedFunc<(), i32>)>,
+    /// The task function that was called last: if instances are reused, it is looked up once.
+    task: Option<CalledTask>,
+}
+
+/// A task function of an instance.
+struct CalledTask {
+    /// Its number in the job.
+    number: u32,
+    function: TypedFunc<(), i32>,
 }
 
 impl Guest {
@@ -87,8 +102,8 @@ impl Guest {
         if settings != self.settings {
             *self = Guest::with(settings).map_err(|error| format!("cannot set wasmtime up: {error:#}"))?;
         }
-        let (module, symbols) = match &self.module {
-            Some((number, module, symbols)) if *number == spec.module => (module.clone(), symbols.clone()),
+        let LoadedModule { module, symbols, .. } = match &self.module {
+            Some(loaded) if loaded.number == spec.module => loaded.clone(),
             _ => {
                 // For backtraces, which do without where there is no descriptor left.
                 let file = code.try_clone().ok();
@@ -96,8 +111,7 @@ impl Guest {
                 let module = loaded.map_err(|error| format!("cannot load the compiled module: {error:#}"))?;
                 let symbols = Arc::new(Symbols::new(module.clone(), file));
                 signals::set_loaded(symbols.clone());
-                self.module = Some((spec.module, module.clone(), symbols.clone()));
-                (module, symbols)
+                self.module.insert(LoadedModule { number: spec.module, module, symbols }).clone()
             }
         };
         let uses_wasi = module.imports().any(|import| import.module() == WASI_MODULE);
@@ -276,15 +290,15 @@ fn call(
     callable: &TaskFunction,
     store: &mut Store<Box<State>>,
     instance: Instance,
-    last: &mut Option<(u32, TypedFunc<(), i32>)>,
+    last: &mut Option<CalledTask>,
 ) -> wasmtime::Result<Returned> {
     match callable {
         TaskFunction::Task(export) => {
             let task = match last {
-                Some((last, task)) if *last == number => task,
-                _ => &mut last.insert((number, function(store, instance, export)?.typed(&*store)?)).1,
+                Some(task) if task.number == number => task,
+                _ => last.insert(CalledTask { number, function: function(store, instance, export)?.typed(&*store)? }),
             };
-            Ok(Returned::Code(task.call(&mut *store, ())?))
+            Ok(Returned::Code(task.function.call(&mut *store, ())?))
         }
         TaskFunction::Command(export) => {
             function(store, instance, export)?.typed::<(), ()>(&*store)?.call(&mut *store, ())?;

@@ -27,5 +27,5 @@ mod window;
 pub(crate) use instance::Guest;
 pub(crate) use open_files::FileTable;
 pub(crate) use signals::{answer_questions, this_thread_runs_guests};
-pub(crate) use task_result::TaskResult;
+pub(crate) use task_result::{MappedOutput, TaskResult};
 pub(crate) use window::HUGE_PAGE;

@@ -10,8 +10,12 @@ use crate::sys::memory_file;
 #[derive(Debug, Default)]
 pub(crate) struct FileTable(Vec<Option<OpenFile>>);
 
-/// An open file, and whether nobody can change it any more.
-type OpenFile = (Arc<File>, bool);
+#[derive(Clone, Debug)]
+struct OpenFile {
+    file: Arc<File>,
+    /// Nobody can change it any more.
+    immutable: bool,
+}
 
 /// A range of an open file that a task may see.
 #[derive(Clone, Debug)]
@@ -34,7 +38,7 @@ impl FileTable {
             self.0.resize(index + 1, None);
         }
         let immutable = memory_file::is_immutable(&file).unwrap_or(false);
-        self.0[index] = Some((Arc::new(file), immutable));
+        self.0[index] = Some(OpenFile { file: Arc::new(file), immutable });
     }
 
     /// Closes the file with that number when no task uses it any more.
@@ -56,7 +60,7 @@ impl FileTable {
     /// Where there is none, which the pool's protocol excludes.
     pub fn input(&self, range: &InputRange) -> GuestInput {
         let file = self.0.get(range.file as usize).cloned().flatten();
-        let (file, immutable) = file.expect("a task's files come before it");
+        let OpenFile { file, immutable } = file.expect("a task's files come before it");
         GuestInput { file, offset: range.offset, len: range.len, immutable }
     }
 }

@@ -42,7 +42,9 @@ pub(super) fn conclude(
     // Of a command that failed it is the message.
     if program == Program::Command && result.status == Status::Ok {
         let limit = state.job.spec.log_bytes;
-        stderr.lines().for_each(|line| result.log.push(LEVEL_INFO, line, limit));
+        for line in stderr.lines() {
+            result.log.push(LEVEL_INFO, line, limit);
+        }
     }
 }
 
@@ -122,7 +124,9 @@ fn streams(program: Program, state: &mut State, result: &mut TaskResult) -> Stri
     let (stdout, stderr) = (wasi.stdout.take(), wasi.stderr.take());
     let limit = state.job.spec.log_bytes;
     let mut log = |bytes: &[u8]| {
-        String::from_utf8_lossy(bytes).lines().for_each(|line| result.log.push(LEVEL_INFO, line, limit));
+        for line in String::from_utf8_lossy(bytes).lines() {
+            result.log.push(LEVEL_INFO, line, limit);
+        }
     };
     match program {
         Program::Command if result.output_file.is_none() => result.output = stdout,

@@ -1,6 +1,5 @@
 //! What a store knows of the task that runs in it.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use wasmtime::Memory;
@@ -9,7 +8,7 @@ use super::argument::GuestArgument;
 use super::job_context::JobContext;
 use super::memory_usage::MemoryUsage;
 use super::open_files::GuestInput;
-use super::task_result::LogBuffer;
+use super::task_result::{LogBuffer, MappedOutput};
 use super::wasi::{Refused, Wasi, WasiSettings};
 use super::window::{DirtyPages, WindowAccess, Windows};
 use crate::ipc::wire::{Mapped, WindowBytes};
@@ -27,7 +26,7 @@ pub(super) struct State {
     /// The slice that this task alone may write; a merge has none.
     pub slice: Option<GuestInput>,
     pub output: Vec<u8>,
-    pub output_file: Option<(File, u64)>,
+    pub output_file: Option<MappedOutput>,
     /// The error message that the task set.
     pub failure: Option<String>,
     pub log: LogBuffer,
@@ -119,7 +118,7 @@ impl State {
 
     /// The bytes of result that the task may still write.
     pub fn output_room(&self) -> u64 {
-        let written = self.output_file.as_ref().map_or(self.output.len() as u64, |(_, len)| *len);
+        let written = self.output_file.as_ref().map_or(self.output.len() as u64, |mapped| mapped.len);
         self.job.spec.output_bytes.saturating_sub(written)
     }
 }

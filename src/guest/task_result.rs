@@ -17,8 +17,8 @@ pub(crate) struct TaskResult {
     pub status: Status,
     /// The result's bytes, where they are not in a file.
     pub output: Vec<u8>,
-    /// A memory file that the task wrote its result to directly, and the result's length.
-    pub output_file: Option<(File, u64)>,
+    /// The memory file that the task wrote its result to directly.
+    pub output_file: Option<MappedOutput>,
     /// Why it failed; for [`Status::InputFault`] an encoded [`InputFault`](crate::ipc::wire::InputFault).
     pub message: Vec<u8>,
     pub backtrace: String,
@@ -29,6 +29,14 @@ pub(crate) struct TaskResult {
     pub windows: WindowBytes,
     /// The most memory that it had at a time.
     pub peak_memory_bytes: u64,
+}
+
+/// A memory file that a task maps to write its result there.
+#[derive(Debug)]
+pub(crate) struct MappedOutput {
+    pub file: File,
+    /// The result's length, in bytes.
+    pub len: u64,
 }
 
 impl TaskResult {
@@ -62,7 +70,7 @@ impl TaskResult {
             ticket,
             status: self.status,
             payload: Payload::File,
-            output_len: self.output_file.as_ref().map_or(self.output.len() as u64, |(_, len)| *len),
+            output_len: self.output_file.as_ref().map_or(self.output.len() as u64, |mapped| mapped.len),
             message_len: self.message.len() as u32,
             backtrace_len: self.backtrace.len() as u32,
             log_len: self.log.finish().len() as u32,
@@ -82,7 +90,7 @@ impl TaskResult {
     /// A memory file with all these bytes, immutable.
     pub fn write_file(&mut self) -> io::Result<File> {
         let (file, mut at) = match self.output_file.take() {
-            Some(mapped) => mapped,
+            Some(MappedOutput { file, len }) => (file, len),
             None => {
                 let file = memory_file::output(0)?;
                 file.write_all_at(&self.output, 0)?;

@@ -13,6 +13,7 @@ use crate::guest::host_error::HostError;
 use crate::guest::input_faults::truncated;
 use crate::guest::job_context::JobContext;
 use crate::guest::state::State;
+use crate::guest::task_result::MappedOutput;
 use crate::guest::window::WASM_PAGE;
 use crate::ipc::wire::{InputRange, Mapped};
 use crate::sys::memory_file;
@@ -178,7 +179,7 @@ fn output_map(mut guest: Guest<'_>, len: u32) -> Result<u32> {
         let area = area(&mut guest, "output_map", area_len, area_len)?;
         guest.data_mut().windows.map_output(area, &file, len as usize).map_err(refused)?
     };
-    guest.data_mut().output_file = Some((file, u64::from(len)));
+    guest.data_mut().output_file = Some(MappedOutput { file, len: u64::from(len) });
     Ok(address as u32)
 }
 

@@ -56,10 +56,18 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// What it shows, and the end of its range in the task's view.
-    pub fn end(&self) -> (Mapped, u64) {
-        (self.of, self.offset + self.len as u64)
+    /// The end of its range.
+    pub fn end(&self) -> RangeEnd {
+        RangeEnd { of: self.of, offset: self.offset + self.len as u64 }
     }
+}
+
+/// The end of a range that a task has seen.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::guest) struct RangeEnd {
+    pub of: Mapped,
+    /// In the task's view.
+    pub offset: u64,
 }
 
 /// Why a range could not be mapped.

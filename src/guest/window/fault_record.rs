@@ -32,8 +32,7 @@ const SCRATCH_PAGES: usize = 8;
 pub(super) struct FaultRecord {
     /// What decides the task's outcome.
     pub recorded: Cell<Option<Recorded>>,
-    /// The address of the last fault, and what it means.
-    pub last: Cell<Option<(usize, Recorded)>>,
+    pub last: Cell<Option<NotedFault>>,
     /// The address of the fault that set `recorded`, if a host copy of unknown extent may have caused it; otherwise 0.
     pub first_address: Cell<usize>,
     /// The host address of the lowest scratch page that the copy behind `recorded` has got so far; 0 if there is none, or if
@@ -43,6 +42,13 @@ pub(super) struct FaultRecord {
     scratch: [Cell<usize>; SCRATCH_PAGES],
     next: Cell<usize>,
     pub host: HostCopy,
+}
+
+/// A fault that was noted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NotedFault {
+    pub address: usize,
+    pub meaning: Recorded,
 }
 
 impl FaultRecord {

@@ -8,7 +8,7 @@ mod on_fault;
 mod slice_edges;
 mod windows;
 
-pub(super) use area::{MapError, WASM_PAGE};
+pub(super) use area::{MapError, RangeEnd, WASM_PAGE};
 pub(super) use dirty_pages::DirtyPages;
 pub(super) use fault_record::Recorded;
 pub(crate) use file_range::HUGE_PAGE;

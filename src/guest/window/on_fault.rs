@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::area::{Area, Content, WASM_PAGE};
-use super::fault_record::Recorded;
+use super::fault_record::{NotedFault, Recorded};
 use super::windows::Windows;
 use crate::ipc::wire::Mapped;
 use crate::sys::fault::{Fault, FaultKind};
@@ -100,7 +100,7 @@ impl Windows {
         let Some(offset) = fault.address.checked_sub(self.base) else { return false };
         let Some(area) = self.area_at(offset) else { return false };
         // A SIGBUS comes here twice, the second time disguised as a SIGSEGV.
-        if self.faults.last.get().is_some_and(|(address, _)| address == fault.address) {
+        if self.faults.last.get().is_some_and(|last| last.address == fault.address) {
             return true;
         }
         let copied = self.faults.host.around(offset);
@@ -108,7 +108,7 @@ impl Windows {
             Some(range) => self.meaning_of_copy(range, area, offset, fault.kind),
             None => meaning(area, offset, fault.kind),
         };
-        self.faults.last.set(Some((fault.address, meant)));
+        self.faults.last.set(Some(NotedFault { address: fault.address, meaning: meant }));
         if self.faults.record_first(meant) && copied.is_none() {
             self.faults.first_address.set(fault.address);
         }
@@ -151,7 +151,9 @@ impl Windows {
         let lowest = faults.lowest.get();
         let is_lowest =
             if lowest == 0 { faults.first_address.get() == fault.address } else { (page as usize) < lowest };
-        let (Some((_, meant)), Some(area), true) = (faults.last.get(), self.area_at(start), is_lowest) else {
+        let (Some(NotedFault { meaning: meant, .. }), Some(area), true) =
+            (faults.last.get(), self.area_at(start), is_lowest)
+        else {
             faults.rotate(page as usize);
             return true;
         };

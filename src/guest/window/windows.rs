@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use super::area::{Area, Content, MapError, WASM_PAGE, Window};
+use super::area::{Area, Content, MapError, RangeEnd, WASM_PAGE, Window};
 use super::dirty_pages::DirtyPages;
 use super::fault_record::FaultRecord;
 use super::file_range::{FileRange, WindowAccess};
@@ -315,17 +315,17 @@ impl Windows {
         (self.base + offset) as *mut u8
     }
 
-    /// For each window of the task, what it shows and the end of its range in the task's view.
-    pub fn ends(&self) -> impl Iterator<Item = (Mapped, u64)> {
+    /// The ends of the ranges that the task has mapped.
+    pub fn ends(&self) -> impl Iterator<Item = RangeEnd> {
         let windows = self.areas.iter().filter_map(|area| match &area.content {
             Content::Window(window) if window.uses > 0 => Some(window.end()),
             _ => None,
         });
-        windows.chain(self.edges.end().map(|end| (Mapped::Region(wrun_abi::SLICE), end)))
+        windows.chain(self.edges.end().map(|offset| RangeEnd { of: Mapped::Region(wrun_abi::SLICE), offset }))
     }
 
-    /// What the window at `address` shows, and the end of its range.
-    pub fn end_of(&self, address: usize) -> Option<(Mapped, u64)> {
+    /// The end of the range that the window at `address` shows.
+    pub fn end_of(&self, address: usize) -> Option<RangeEnd> {
         self.areas.iter().find_map(|area| match &area.content {
             Content::Window(window) if window.address == address && window.uses > 0 => Some(window.end()),
             _ => None,
