@@ -1,4 +1,4 @@
-//! Atomic instructions on an ordinary memory are real ones: two processes that add into one shared page lose nothing.
+//! Atomic instructions on an ordinary memory are real ones: two processes that add to one shared page lose no update.
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
@@ -16,11 +16,11 @@ use crate::module::engine;
 use crate::sys::memory_file;
 
 const ADDS: u32 = 5_000_000;
-/// Tells a process that it is one of the two that add, and into which file.
+/// Set in the two processes that add: the file that they add into.
 const CHILD: &str = "WRUN_TEST_ADD_INTO";
 const NAME: &str = "guest::atomics_tests::two_processes_that_add_into_one_page_lose_no_update";
 
-/// Adds 1 to the first word of the window, `ADDS` times; by an atomic instruction or by a load and a store.
+/// Adds 1 to the first word of the window, `ADDS` times, by an atomic instruction or by a load and a store.
 const ADDER: &str = r#"(module
   (import "test" "map" (func $map (result i32)))
   (memory (export "memory") 1)
@@ -71,6 +71,6 @@ fn two_processes_that_add_into_one_page_lose_no_update() {
         u32::from_le_bytes(bytes)
     };
     assert_eq!(word(0), 2 * ADDS);
-    // Plain additions reach the page as well; how many of them are lost depends on luck.
+    // Plain additions reach the page as well; how many of them are lost varies.
     assert!((1..=2 * ADDS).contains(&word(8)), "{}", word(8));
 }

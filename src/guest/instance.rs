@@ -1,4 +1,4 @@
-//! One task in one instance: from the descriptor to the result.
+//! Runs one task in one instance, from its descriptor to its result.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -27,13 +27,13 @@ pub(crate) struct Guest {
     settings: EngineSettings,
     module: Option<LoadedModule>,
     job: Option<LinkedJob>,
-    /// The data of the last fresh instance, for its buffers.
+    /// The data of the last instance, kept for its buffers.
     spare: Option<Box<State>>,
-    /// The instance that lives on, where instances are reused.
+    /// The instance of the last task, if instances are reused.
     kept: Option<Live>,
 }
 
-/// Code that is loaded.
+/// A module whose code is loaded.
 #[derive(Clone)]
 struct LoadedModule {
     /// Its number in the pool.
@@ -42,7 +42,7 @@ struct LoadedModule {
     symbols: Arc<Symbols>,
 }
 
-/// What an engine is made for.
+/// The settings that require an engine of their own.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct EngineSettings {
     stack_bytes: u64,
@@ -50,7 +50,7 @@ struct EngineSettings {
     core_dumps: bool,
 }
 
-/// An instance and its store, whose windows are given back whenever it goes (see `window.rs`).
+/// An instance and its store. Dropping it unmaps its windows first (see `window`).
 struct Live {
     store: Store<Box<State>>,
     instance: Option<Instance>,
@@ -66,7 +66,7 @@ struct CalledTask {
 }
 
 impl Guest {
-    /// Makes the engine for the usual settings, before any job is known.
+    /// Makes an engine with the usual settings, before any job is known.
     pub fn new() -> wasmtime::Result<Guest> {
         Guest::with(EngineSettings {
             stack_bytes: Limits::default().stack_bytes,
@@ -83,11 +83,11 @@ impl Guest {
         Ok(Guest { engine, settings, module: None, job: None, spare: None, kept: None })
     }
 
-    /// Runs tasks of this job from now on. `code` is loaded if it is not what is loaded already.
+    /// Prepares for tasks of this job. Loads `code` unless it is loaded already.
     ///
     /// # Errors
     ///
-    /// A text for the user: the code does not fit this program, or an import or a function is missing.
+    /// Returns a message for the user if the code does not fit this program, or if an import or a function is missing.
     pub fn load(
         &mut self,
         code: File,
@@ -105,7 +105,7 @@ impl Guest {
         let LoadedModule { module, symbols, .. } = match &self.module {
             Some(loaded) if loaded.number == spec.module => loaded.clone(),
             _ => {
-                // For backtraces, which do without where there is no descriptor left.
+                // Only backtraces need it, so running out of descriptors is no error here.
                 let file = code.try_clone().ok();
                 let loaded = code_file::load(&self.engine, code);
                 let module = loaded.map_err(|error| format!("cannot load the compiled module: {error:#}"))?;
@@ -120,11 +120,11 @@ impl Guest {
         Ok(())
     }
 
-    /// Runs one task; what became of it replaces what is in `result`.
+    /// Runs one task. Its outcome replaces what is in `result`.
     ///
     /// # Panics
     ///
-    /// Where there is no job, which the pool's protocol excludes.
+    /// Panics if no job was loaded, which the pool's protocol excludes.
     pub fn run(&mut self, slot: &TaskSlot, payload: &[u8], files: &FileTable, result: &mut TaskResult) {
         let Guest { engine, job: linked, spare, kept, .. } = self;
         let linked = linked.as_ref().expect("a job comes before its tasks");
@@ -138,7 +138,7 @@ impl Guest {
             if job.spec.counts_fuel {
                 store.set_fuel(fuel)?;
             }
-            // Most tasks that import WASI never call it: theirs is made when they do.
+            // Most tasks that import WASI never call it, so their context is made at the first call.
             if job.uses_wasi && (matches!(function, TaskFunction::Command(_)) || !job.preopens.is_empty()) {
                 let argv = argv(store.data(), function)?;
                 store.data_mut().wasi = Some(wasi::context(&store.data().wasi_settings(), &argv)?);
@@ -152,7 +152,7 @@ impl Guest {
         };
         let ended = signals::watch(&mut live.store, linked.code.clone(), |store| {
             let ended = run(store);
-            // Those of a task that failed, too: what becomes of them is not decided here.
+            // Also if the task failed: what happens to its slice is the pool's decision.
             let written = store.data_mut().windows.write_edges_back();
             let refused = |error| HostError::Limit(format!("its slice cannot be written back: {error}")).into();
             ended.and_then(|returned| written.map(|()| returned).map_err(refused))
@@ -179,7 +179,7 @@ impl Guest {
 }
 
 impl Live {
-    /// A store without an instance, with the data of an earlier one where it is there.
+    /// A store without an instance. It reuses the data of an earlier store if there is one.
     fn new(engine: &Engine, job: &Arc<JobContext>, spare: Option<Box<State>>) -> Live {
         let state = spare.unwrap_or_else(|| Box::new(State::new(job.clone())));
         let mut store = Store::new(engine, state);
@@ -189,10 +189,10 @@ impl Live {
         Live { store, instance: None, task: None }
     }
 
-    /// Puts a core dump, where the error has one, in the place of the result.
+    /// Makes the error's core dump, if it has one, the result.
     fn dump(&mut self, error: &wasmtime::Error, result: &mut TaskResult) {
         let Some(dump) = error.downcast_ref::<WasmCoreDump>().filter(|_| !error.is::<I32Exit>()) else { return };
-        // What is mapped is the user's data and not the guest's; and some of it cannot be read.
+        // Mapped files are the user's data and not the guest's, and parts of them may be unreadable.
         self.store.data_mut().windows.restore();
         let spec = &self.store.data().job.spec;
         let (name, most) = (spec.module_name.clone(), max_core_dump_bytes(spec.memory_bytes));
@@ -202,7 +202,7 @@ impl Live {
         }
     }
 
-    /// Ends the instance, and gives its data back for the next one.
+    /// Ends the instance, and returns its data for the next one.
     fn into_state(mut self) -> Box<State> {
         self.store.data_mut().windows.restore();
         let mut state = self.store.into_data();
@@ -212,11 +212,11 @@ impl Live {
     }
 }
 
-/// Sets the state up for a task.
+/// Sets up the state for a task.
 ///
 /// # Errors
 ///
-/// Where the system has no room for its argument.
+/// Returns an error if the system cannot map its argument.
 fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable) -> Result<(), HostError> {
     let (ranges, argument) = payload.split_at(slot.input_count as usize * InputRange::BYTES);
     state.index = slot.index;
@@ -242,11 +242,11 @@ fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable
     Ok(())
 }
 
-/// The words that a WASI program sees: its name and, for a command, the item or the words with the item in them.
+/// The arguments of a WASI program: its name and, for a command, the item, or the user's words with the item filled in.
 ///
 /// # Errors
 ///
-/// Where a long item makes more words than could ever be in the program's memory.
+/// Returns an error if a long item makes arguments that cannot fit into the program's memory.
 fn argv(state: &State, function: &TaskFunction) -> Result<Vec<String>, HostError> {
     let spec = &state.job.spec;
     let mut argv = vec![spec.module_name.clone()];
@@ -284,7 +284,7 @@ fn instantiate(job: &LinkedJob, store: &mut Store<Box<State>>) -> wasmtime::Resu
     Ok(instance)
 }
 
-/// Calls the job's function with that number; `last` remembers a task function.
+/// Calls the job's function with this number; `last` caches a task function.
 fn call(
     number: u32,
     callable: &TaskFunction,

@@ -1,4 +1,4 @@
-//! How much memory a task uses, and what it is refused.
+//! Counts a task's memory against its limit.
 
 use std::sync::Arc;
 
@@ -7,24 +7,24 @@ use wasmtime::ResourceLimiter;
 use super::window::{DirtyPages, WASM_PAGE};
 use crate::module::engine::MAX_TABLE_ELEMENTS;
 
-/// Counts the bytes of all memories and tables of a task. The mapped pages of windows are no memory of the task's own
-/// and do not count, unless they were written where that makes copies; the few bytes beside them that are copied do.
+/// Counts the bytes of all memories and tables of a task. Mapped pages of windows are not the task's own memory and do not count,
+/// except pages that became copies when they were written. The few bytes of a window that are copied do count.
 #[derive(Debug)]
 pub(super) struct MemoryUsage {
     limit_bytes: u64,
-    /// Memories and tables. What wasmtime could not give after it was allowed stays counted, to be safe.
+    /// Memories and tables. If wasmtime fails to allocate what was allowed, that stays counted, to be safe.
     used_bytes: u64,
-    /// Private pages of windows.
+    /// Private pages that windows have from the start.
     window_bytes: u64,
     /// Pages of windows that became private when they were written.
     dirty: Arc<DirtyPages>,
-    /// The most of all together.
+    /// The peak of the total.
     peak_bytes: u64,
-    /// The total that was asked for when something was refused.
+    /// The total that would have been needed when something was refused.
     refused_bytes: Option<u64>,
-    /// The elements of a table that was refused for its own size.
+    /// The number of elements of a table that was refused because it was too large.
     refused_elements: Option<usize>,
-    /// Set while the host itself grows a memory to put a window there.
+    /// Set while the host grows a memory to make room for a window.
     pub growing_for_window: bool,
 }
 
@@ -47,7 +47,7 @@ impl MemoryUsage {
         }
     }
 
-    /// Forgets refusals and windows, for the next task of a reused instance.
+    /// Clears refusals and windows for the next task of a reused instance.
     pub fn start_task(&mut self) {
         self.refused_bytes = None;
         self.refused_elements = None;
@@ -57,27 +57,27 @@ impl MemoryUsage {
         self.share_rest();
     }
 
-    /// The most that the task had at a time, in bytes.
+    /// The task's peak memory, in bytes.
     pub fn peak_bytes(&self) -> u64 {
         self.peak_bytes.max(self.total())
     }
 
-    /// All that counts now, in bytes.
+    /// The current total, in bytes.
     fn total(&self) -> u64 {
         self.used_bytes.saturating_add(self.window_bytes).saturating_add(self.dirty.bytes())
     }
 
-    /// Lets pages be written as far as the limit allows.
+    /// Lets pages of windows be written up to what is left of the limit.
     fn share_rest(&self) {
         self.dirty.allow(self.limit_bytes.saturating_sub(self.total()));
     }
 
-    /// Notes that a write to pages of a window was refused.
+    /// Records that a write to pages of a window was refused.
     pub fn refuse_write(&mut self) {
         self.refused_bytes = Some(self.total() + WASM_PAGE as u64);
     }
 
-    /// Forgets everything, for a fresh instance.
+    /// Resets all counts, for a fresh instance.
     pub fn reset(&mut self) {
         *self = MemoryUsage::new(self.limit_bytes, self.dirty.clone());
     }
@@ -93,7 +93,7 @@ impl MemoryUsage {
         Some(format!("it needs {wanted} bytes of memory, and the limit is {limit} bytes; raise it with --memory"))
     }
 
-    /// Counts the private pages of a window. Says whether they are allowed.
+    /// Counts the private pages of a window. Returns whether they are allowed.
     pub fn add_window(&mut self, bytes: u64) -> bool {
         let allowed = self.allows(bytes);
         if allowed {
@@ -104,13 +104,13 @@ impl MemoryUsage {
         allowed
     }
 
-    /// Takes the private pages of a window that was given back off the count.
+    /// Subtracts the private pages of a window that was unmapped.
     pub fn remove_window(&mut self, bytes: u64) {
         self.window_bytes = self.window_bytes.saturating_sub(bytes);
         self.share_rest();
     }
 
-    /// Takes note of the peak, before something is given back.
+    /// Updates the peak before something is subtracted.
     pub fn note_peak(&mut self) {
         self.peak_bytes = self.peak_bytes();
     }
@@ -125,7 +125,7 @@ impl MemoryUsage {
     }
 
     fn grow(&mut self, current: usize, desired: usize, maximum: Option<usize>, unit_bytes: u64) -> bool {
-        // What the module's own declaration forbids is not refused by this limit.
+        // The module's own declaration forbids this, not the limit.
         if maximum.is_some_and(|maximum| desired > maximum) {
             return false;
         }
@@ -146,7 +146,7 @@ impl ResourceLimiter for MemoryUsage {
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        // The maximum is the module's own or, where that is larger or not given, the pool's.
+        // `maximum` is the module's own or, if that is larger or not declared, that of wasmtime's pool.
         if desired > MAX_TABLE_ELEMENTS && maximum.is_none_or(|maximum| maximum >= MAX_TABLE_ELEMENTS) {
             self.refused_elements = Some(desired);
             return Ok(false);

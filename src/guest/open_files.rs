@@ -1,4 +1,4 @@
-//! A worker's open input files, by the numbers that the pool gave them.
+//! A worker's open files, by the numbers that the pool assigned.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ pub(crate) struct FileTable(Vec<Option<OpenFile>>);
 #[derive(Clone, Debug)]
 struct OpenFile {
     file: Arc<File>,
-    /// Nobody can change it any more.
+    /// It is a sealed memory file, which nobody can change.
     immutable: bool,
 }
 
@@ -26,12 +26,12 @@ pub(crate) struct GuestInput {
     pub offset: u64,
     /// Bytes.
     pub len: u64,
-    /// The file is a sealed memory file: it need not be looked at again.
+    /// The file is a sealed memory file, so its length need not be checked again.
     pub immutable: bool,
 }
 
 impl FileTable {
-    /// Puts a file in; one that had the number is closed when no task uses it any more.
+    /// Inserts a file. An earlier file with this number is closed once no task uses it.
     pub fn insert(&mut self, number: u32, file: File) {
         let index = number as usize;
         if self.0.len() <= index {
@@ -41,23 +41,23 @@ impl FileTable {
         self.0[index] = Some(OpenFile { file: Arc::new(file), immutable });
     }
 
-    /// Closes the file with that number when no task uses it any more.
+    /// Closes the file with this number once no task uses it.
     pub fn close(&mut self, number: u32) {
         if let Some(file) = self.0.get_mut(number as usize) {
             *file = None;
         }
     }
 
-    /// Closes all files but the first `count`: those of the last job's tasks.
+    /// Closes all files except the first `count`; the others belong to tasks of the last job.
     pub fn truncate(&mut self, count: u32) {
         self.0.truncate(count as usize);
     }
 
-    /// The range of the file with that number.
+    /// The range of a file, by the file's number.
     ///
     /// # Panics
     ///
-    /// Where there is none, which the pool's protocol excludes.
+    /// Panics if there is no such file, which the pool's protocol excludes.
     pub fn input(&self, range: &InputRange) -> GuestInput {
         let file = self.0.get(range.file as usize).cloned().flatten();
         let OpenFile { file, immutable } = file.expect("a task's files come before it");

@@ -1,4 +1,4 @@
-//! What became of a task: from how its call ended, and from what the host noticed meanwhile.
+//! Decides a task's outcome, from how its call ended and from what the host noticed meanwhile.
 
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
@@ -13,15 +13,15 @@ use super::wasi::{Refused, Said};
 use super::window::Recorded;
 use crate::event::Status;
 
-/// How a call ended that did not trap.
+/// How a call ended without a trap.
 pub(super) enum Returned {
     /// The task function's code, 0 for success.
     Code(i32),
-    /// The argument is not what the function takes.
+    /// The argument does not match the function's parameters.
     BadArgument(String),
 }
 
-/// Decides what became of the task, and moves what it made to `result`.
+/// Decides the task's outcome, and moves its output to `result`.
 pub(super) fn conclude(
     ended: &wasmtime::Result<Returned>,
     function: &TaskFunction,
@@ -39,7 +39,7 @@ pub(super) fn conclude(
     }
     decide(ended, program, &stderr, state, result);
     name_refusal(state, result);
-    // Of a command that failed it is the message.
+    // If a command failed, its standard error is the message instead.
     if program == Program::Command && result.status == Status::Ok {
         let limit = state.job.spec.log_bytes;
         for line in stderr.lines() {
@@ -48,8 +48,7 @@ pub(super) fn conclude(
     }
 }
 
-/// What became of the task, by the first of these that speaks: a fault in an input, a file that is too short now, the
-/// guest's own end.
+/// Decides the status by the first of these that applies: a fault in a window, a file that is now too short, how the guest itself ended.
 fn decide(
     ended: &wasmtime::Result<Returned>,
     program: Program,
@@ -85,7 +84,7 @@ fn decide(
     }
 }
 
-/// Where a task failed that asked for something which it may not have, that is the reason that helps its user.
+/// If a failed task was refused something, reports that: it is the reason that helps the user.
 fn name_refusal(state: &State, result: &mut TaskResult) {
     if !state.job.uses_wasi || !matches!(result.status, Status::Error | Status::Trap) {
         return;
@@ -117,8 +116,8 @@ enum Program {
     Command,
 }
 
-/// Sorts what went to standard output and error: a command's output is its result, everything else is log. Gives the text that
-/// a command wrote to standard error.
+/// Distributes standard output and standard error: a command's output is its result, everything else is logged. Returns what a
+/// command wrote to standard error.
 fn streams(program: Program, state: &mut State, result: &mut TaskResult) -> String {
     let Some(wasi) = state.wasi.take() else { return String::new() };
     let (stdout, stderr) = (wasi.stdout.take(), wasi.stderr.take());
@@ -141,13 +140,13 @@ fn streams(program: Program, state: &mut State, result: &mut TaskResult) -> Stri
 
 const LEVEL_INFO: u8 = 3;
 
-/// What an error that ended the guest means for the task.
+/// Decides the status of a task whose guest ended with an error.
 fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut State, result: &mut TaskResult) {
     if let Some(&I32Exit(code)) = error.downcast_ref() {
         result.backtrace.clear();
         match code {
             0 if program == Program::Command => {}
-            // A function's result is not whole before it returns.
+            // A function's result is incomplete until it returns.
             0 => result.fail(Status::Error, "exited with code 0 before it returned"),
             _ if stderr.is_empty() => result.fail(Status::Error, format!("exited with code {code}")),
             _ => result.fail(Status::Error, stderr),
@@ -163,8 +162,8 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
         Some(HostError::Input(fault)) => return result.fail(Status::InputFault, fault.encode()),
         None => {}
     }
-    // A guest that cannot cope with a refused allocation ends itself by `unreachable`, or uses what it did not get; another
-    // trap is its own affair.
+    // A guest that cannot handle a refused allocation executes `unreachable`, or uses memory that it did not get. Other traps have
+    // other causes.
     let gave_up = error
         .downcast_ref::<Trap>()
         .is_none_or(|trap| matches!(trap, Trap::UnreachableCodeReached | Trap::MemoryOutOfBounds));
@@ -190,7 +189,7 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
     }
     let cause = error.root_cause().to_string();
     let cause = cause.strip_prefix("wasm trap: ").unwrap_or(&cause);
-    // A panic's own text says more than the `unreachable` that follows it.
+    // The text of a panic says more than the `unreachable` that follows it.
     let first_words = state.failure.take().unwrap_or_else(|| stderr.to_owned());
     let message = if first_words.is_empty() { cause.to_owned() } else { format!("{first_words} ({cause})") };
     result.fail(Status::Trap, message);

@@ -1,4 +1,4 @@
-//! Exports that are called with numbers: arguments from text, results to text.
+//! Functions of numbers: parses arguments from text and prints results as text.
 
 use std::fmt::Write;
 
@@ -6,11 +6,11 @@ use wasmtime::Val;
 
 use crate::module::{Number, Scalar};
 
-/// The arguments of `scalar` in `text`, separated by white space or commas.
+/// Parses the arguments of `scalar`, separated by white space or commas.
 ///
 /// # Errors
 ///
-/// A text for the user: there are too few or too many, or one is not of its parameter's type.
+/// Returns a message for the user if there are too few or too many, or if one is not of its parameter's type.
 pub(super) fn parse(scalar: &Scalar, text: &[u8]) -> Result<Vec<Val>, String> {
     if text.len() > MAX_TEXT_BYTES {
         let (name, count, len) = (&scalar.name, scalar.params.len(), text.len());
@@ -24,7 +24,7 @@ pub(super) fn parse(scalar: &Scalar, text: &[u8]) -> Result<Vec<Val>, String> {
     scalar.params.iter().zip(words).map(|(&ty, word)| value(ty, word)).collect()
 }
 
-/// The longest text of numbers: a function has at most 1,000 parameters, and messages quote the text.
+/// The longest argument text: a function has at most 1,000 parameters, and messages quote the text.
 const MAX_TEXT_BYTES: usize = 64 << 10;
 
 fn value(ty: Number, word: &str) -> Result<Val, String> {
@@ -37,7 +37,7 @@ fn value(ty: Number, word: &str) -> Result<Val, String> {
     })
 }
 
-/// Appends the results, separated by spaces; floats in the shortest form that reads back as the same number.
+/// Appends the results, separated by spaces. Floats are printed in the shortest form that reads back as the same number.
 pub(super) fn print(results: &[Val], to: &mut Vec<u8>) {
     let mut text = String::new();
     for (index, value) in results.iter().enumerate() {

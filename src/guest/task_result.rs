@@ -1,4 +1,4 @@
-//! What a worker says of a finished task.
+//! The result of a finished task, as a worker sends it.
 
 use std::fs::File;
 use std::io;
@@ -8,14 +8,14 @@ use crate::event::Status;
 use crate::ipc::wire::{DoneSlot, MAX_BACKTRACE_BYTES, Payload, WindowBytes, encode_log_line, max_text_bytes};
 use crate::sys::memory_file;
 
-/// Bytes of buffers that are kept for the next task.
+/// The largest buffer that is kept for the next task, in bytes.
 const KEPT_BYTES: usize = 1 << 20;
 
-/// The result of one task. The buffers are used again for the next one.
+/// The result of one task. Its buffers are reused for the next one.
 #[derive(Debug)]
 pub(crate) struct TaskResult {
     pub status: Status,
-    /// The result's bytes, where they are not in a file.
+    /// The result's bytes, unless they are in a file.
     pub output: Vec<u8>,
     /// The memory file that the task wrote its result to directly.
     pub output_file: Option<MappedOutput>,
@@ -23,11 +23,11 @@ pub(crate) struct TaskResult {
     pub message: Vec<u8>,
     pub backtrace: String,
     pub log: LogBuffer,
-    /// Units of fuel that it used, where the code counts them.
+    /// Units of fuel that it used, if the code counts fuel.
     pub fuel: u64,
-    /// What its windows took.
+    /// Bytes that its windows mapped and copied.
     pub windows: WindowBytes,
-    /// The most memory that it had at a time.
+    /// Its peak memory, in bytes.
     pub peak_memory_bytes: u64,
 }
 
@@ -54,7 +54,7 @@ impl TaskResult {
         }
     }
 
-    /// Forgets the last task.
+    /// Clears what the last task left.
     pub fn clear(&mut self) {
         self.status = Status::Ok;
         self.output.clear();
@@ -87,7 +87,7 @@ impl TaskResult {
         [&self.output, &self.message, self.backtrace.as_bytes(), self.log.finish()]
     }
 
-    /// A memory file with all these bytes, immutable.
+    /// A sealed memory file with all these bytes.
     pub fn write_file(&mut self) -> io::Result<File> {
         let (file, mut at) = match self.output_file.take() {
             Some(MappedOutput { file, len }) => (file, len),
@@ -105,7 +105,7 @@ impl TaskResult {
         Ok(file)
     }
 
-    /// Keeps texts within what the pool accepts, and buffers within what a worker may keep.
+    /// Limits texts to what the pool accepts, and buffers to what a worker may keep.
     pub fn bound(&mut self, log_bytes: u64) {
         self.message.truncate(max_text_bytes(log_bytes));
         let end = self.backtrace.floor_char_boundary(MAX_BACKTRACE_BYTES);
@@ -115,7 +115,7 @@ impl TaskResult {
         }
     }
 
-    /// Notes a failure; the result's bytes are dropped.
+    /// Records a failure. The result's bytes are dropped.
     pub fn fail(&mut self, status: Status, message: impl Into<Vec<u8>>) {
         self.status = status;
         self.output.clear();
@@ -124,7 +124,7 @@ impl TaskResult {
     }
 }
 
-/// A task's log lines, as they travel, up to a limit.
+/// A task's encoded log lines, up to a limit.
 #[derive(Debug, Default)]
 pub(crate) struct LogBuffer {
     bytes: Vec<u8>,
@@ -133,7 +133,7 @@ pub(crate) struct LogBuffer {
 }
 
 impl LogBuffer {
-    /// Adds a line, unless the lines together would then be longer than `limit_bytes`.
+    /// Adds a line, unless all lines together would exceed `limit_bytes`.
     pub fn push(&mut self, level: u8, text: &str, limit_bytes: u64) {
         if (self.bytes.len() + text.len()) as u64 > limit_bytes {
             self.dropped_lines += 1;
@@ -143,7 +143,7 @@ impl LogBuffer {
         }
     }
 
-    /// The lines' bytes, with a last line that says how much was dropped.
+    /// The encoded lines. If some were dropped, a last line says how many.
     pub fn finish(&mut self) -> &[u8] {
         if self.dropped_lines > 0 {
             let text = format!("{} more log lines ({} bytes) were dropped", self.dropped_lines, self.dropped_bytes);

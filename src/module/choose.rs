@@ -1,11 +1,11 @@
-//! Choosing the function of a module that a task calls.
+//! Chooses the function of a module that a task calls.
 
 use super::description::Description;
 use super::entry::{COMMAND_EXPORT, Entry, Scalar};
 use super::explain::one_line;
 use crate::{Error, Result};
 
-/// The names in one message are at most this many.
+/// The most names in one message.
 const MAX_NAMES: usize = 12;
 
 impl Description {
@@ -16,12 +16,12 @@ impl Description {
     ///
     /// # Errors
     ///
-    /// Where there is no such function, or several to choose from; the message lists them.
+    /// Returns an error if there is no such function, or if there are several to choose from; the message lists them.
     pub fn entry(&self, call: Option<&str>, reduce: Option<&str>) -> Result<Entry> {
         self.choose(call, reduce).map_err(|problem| Error::module(format!("the module {problem}")))
     }
 
-    /// As [`Description::entry`]; the error is the rest of a sentence that begins with the module.
+    /// Like [`Description::entry`]. The error continues a sentence that begins with the module.
     pub(super) fn choose(&self, call: Option<&str>, reduce: Option<&str>) -> Result<Entry, String> {
         match call {
             Some(name) => self.named(name),
@@ -39,7 +39,7 @@ impl Description {
         if self.command && name == COMMAND_EXPORT {
             return Ok(Entry::Command);
         }
-        // Between quotation marks as it is: what has to be escaped is so already.
+        // Formatted without `{:?}`, because it is escaped already.
         let shown = one_line(name);
         let task_export = format!("{}{name}", wrun_abi::TASK_EXPORT_PREFIX);
         if let Some(export) = self.exports.iter().find(|export| export.name == task_export) {
@@ -80,7 +80,7 @@ impl Description {
         }
     }
 
-    /// What can be called, as the rest of a sentence.
+    /// Lists what can be called. Continues a sentence.
     fn offers(&self) -> String {
         let mut offers = Vec::new();
         if !self.tasks.is_empty() {
@@ -98,7 +98,7 @@ impl Description {
         }
     }
 
-    /// The name most like `name`, where one is like it.
+    /// The name most similar to `name`, if one is similar enough.
     fn closest(&self, name: &str) -> Option<&str> {
         let names = self.tasks.iter().chain(self.scalars.iter().map(|scalar| &scalar.name));
         names

@@ -1,4 +1,4 @@
-//! Starting the compiler process, and checking all that comes back from it.
+//! Starts the compiler process, and checks everything that it returns.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
@@ -18,11 +18,11 @@ use crate::error::Kind;
 use crate::sys::{compiler_process, memory_file, self_exe};
 use crate::{Error, Result};
 
-/// The most bytes of code that one module may become. A compiler that is tricked into writing without end is stopped
-/// there; honest code has some five times the size of its module.
+/// The most bytes of code for one module. This stops a compiler that is tricked into endless output; code usually has about five times
+/// the size of its module.
 const MAX_CODE_BYTES: u64 = 2 << 30;
 
-/// Compiles a module. Gives code and trailer, in sealed memory, and what the trailer says.
+/// Compiles a module. Returns code and trailer in sealed memory, and the trailer's metadata.
 pub(super) fn compile(compiler: &Compiler, source: &ModuleSource, target: Target) -> Result<(File, Meta)> {
     let hold = |error| Error::system("cannot hold a module in memory", error);
     let mut module = memory_file::sealed(&source.bytes).map_err(hold)?;
@@ -37,7 +37,7 @@ pub(super) fn compile(compiler: &Compiler, source: &ModuleSource, target: Target
         })?;
         let meta = Meta { name: source.name.clone(), compiler: target.fingerprint.to_owned(), description };
         artifact::write_trailer(&mut code, code_len, debug_len, &meta)?;
-        // From here on nobody can change the code, not even a process that the compiler process might have left.
+        // From here on nobody can change the code, not even a process that the compiler process might have left behind.
         memory_file::seal(&code)?;
         Ok(meta)
     };
@@ -66,7 +66,7 @@ fn executable(compiler: &Compiler) -> Result<PathBuf> {
     })
 }
 
-/// Runs the process. Gives the description, and how many of the bytes that it wrote are for backtraces.
+/// Runs the process. Returns the description, and how many of the bytes that it wrote are for backtraces.
 fn run(
     compiler: &Compiler,
     source: &ModuleSource,
@@ -93,7 +93,7 @@ fn run(
         .stdin(module.try_clone().map_err(system)?)
         .stdout(code.try_clone().map_err(system)?)
         .stderr(answer.try_clone().map_err(system)?)
-        // An interrupt from the terminal is this process's to handle; the other one ends with it.
+        // This process handles interrupts from the terminal; the compiler process ends with it.
         .process_group(0)
         .spawn()
         .map_err(|source| Kind::File { what: "cannot start the compiler process", path: exe.clone(), source })?;
@@ -120,7 +120,7 @@ fn run(
     }
 }
 
-/// The beginning of the answer; a whole one is never longer.
+/// The beginning of the answer. A valid answer is never longer.
 fn read_answer(answer: &File) -> std::io::Result<Vec<u8>> {
     let len = answer.metadata()?.len().min(artifact::MAX_META_BYTES);
     let mut text = vec![0; usize::try_from(len).expect("at most MAX_META_BYTES")];
@@ -128,7 +128,7 @@ fn read_answer(answer: &File) -> std::io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// What to say when the process did not give an answer.
+/// The error if the process did not give an answer.
 fn crashed(compiler: &Compiler, source: &ModuleSource, status: ExitStatus, words: &str) -> Error {
     let label = &source.label;
     if is_out_of_memory(words) {
@@ -141,15 +141,24 @@ fn crashed(compiler: &Compiler, source: &ModuleSource, status: ExitStatus, words
     } else {
         let words = one_line(words);
         let words = if words.is_empty() { String::new() } else { format!(": {words}") };
+        // Whether a core was dumped depends on the machine.
+        let status = status.to_string().replace(" (core dumped)", "");
         format!("{label} was not compiled: the compiler process crashed ({status}){words}")
     })
 }
 
-/// Whether these are the words of Rust's allocator, of wasmtime's collections, of mmap(2) or of thread creation where `RLIMIT_DATA` is reached.
+/// Whether this is a message of Rust's allocator, wasmtime's collections, mmap(2) or thread creation when `RLIMIT_DATA` is reached.
 fn is_out_of_memory(words: &str) -> bool {
-    ["memory allocation of", "Cannot allocate memory", "ThreadPoolBuildError", "unhandled out-of-memory error"]
-        .iter()
-        .any(|sign| words.contains(sign))
+    // ENOMEM has this number on every Linux; its text depends on the C library.
+    [
+        "memory allocation of",
+        "Cannot allocate memory",
+        "(os error 12)",
+        "ThreadPoolBuildError",
+        "unhandled out-of-memory error",
+    ]
+    .iter()
+    .any(|sign| words.contains(sign))
 }
 
 fn out_of_memory(compiler: &Compiler, source: &ModuleSource) -> Error {
@@ -163,5 +172,5 @@ fn out_of_memory(compiler: &Compiler, source: &ModuleSource) -> Error {
     ))
 }
 
-/// The number of the signal by which the kernel frees memory; it is the same on every system.
+/// The signal of the kernel's out-of-memory killer. The number is the same on every system.
 const SIGKILL: i32 = 9;

@@ -27,7 +27,7 @@ struct Numbered {
 /// What a [`Module`] is made of.
 #[derive(Debug)]
 pub(super) struct Compiled {
-    /// The hash of what was read.
+    /// The hash of the module as it was read.
     pub content: [u8; 32],
     pub name: String,
     pub description: Description,
@@ -62,7 +62,7 @@ impl Module {
         &self.0.compiled.name
     }
 
-    /// What it offers and needs.
+    /// What the module offers and needs.
     pub fn description(&self) -> &Description {
         &self.0.compiled.description
     }
@@ -77,25 +77,25 @@ impl Module {
         self.0.compiled.fuel == Fuel::Counted
     }
 
-    /// Why the cache could not be used, where it was to be: the directory is not private, the disk is full.
+    /// Why the cache could not be used, if it was meant to be: for example, the directory is not private or the disk is full.
     pub fn cache_problem(&self) -> Option<&str> {
         self.0.compiled.cache_problem.as_deref()
     }
 
-    /// What a task calls: the function named `call`, or the only one there is besides the one named `reduce`.
+    /// What a task calls: the function named `call`, or the only one besides the one named `reduce`.
     ///
     /// # Errors
     ///
-    /// Where there is no such function, or several to choose from; the message lists them.
+    /// Returns an error if there is no such function, or if there are several to choose from; the message lists them.
     pub fn entry(&self, call: Option<&str>, reduce: Option<&str>) -> Result<Entry> {
         self.0.compiled.description.choose(call, reduce).map_err(|problem| self.error(&problem))
     }
 
-    /// Checks that wrun gives all that the module imports.
+    /// Checks that wrun provides everything that the module imports.
     ///
     /// # Errors
     ///
-    /// Where it does not, or where the module's memory has no room for what its imports put there.
+    /// Returns an error if it does not, or if the module's memory has no room for what its imports map there.
     pub fn check_imports(&self) -> Result<()> {
         self.0.compiled.description.find_import_problem().map_or(Ok(()), |problem| Err(self.error(&problem)))
     }
@@ -104,11 +104,11 @@ impl Module {
         Error::module(format!("module {} {problem}", self.name()))
     }
 
-    /// Writes the compiled module to a `.cwasm` file, in one step: an earlier file is replaced by a whole one or stays.
+    /// Writes the compiled module to a `.cwasm` file, atomically: an earlier file is either replaced or stays as it was.
     ///
     /// # Errors
     ///
-    /// Where the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         artifact::save(self.code(), path)
@@ -125,7 +125,7 @@ impl Module {
         &self.0.compiled.content
     }
 
-    /// What its code depends on besides the module: the compiler with its settings, this CPU and this version of wrun.
+    /// The fingerprint of what its code depends on besides the module: the compiler and its settings, this CPU and this version of wrun.
     pub(crate) fn compiler(&self) -> Result<&'static str> {
         fingerprint::fingerprint(self.0.compiled.fuel)
     }

@@ -1,4 +1,4 @@
-//! The settings of the compiler.
+//! The settings for compiling modules.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,19 +18,19 @@ use crate::Sandbox;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Compiler {
-    /// The `wrun` executable that compiles, in a process of its own; this program where it called [`crate::init`].
+    /// The `wrun` executable to run as the compiler process. Unless set, it is this program, if it called [`crate::init`].
     pub exe: Option<PathBuf>,
-    /// Where compiled modules are kept; `None` keeps nothing. [`Cache::default_dir`] unless set.
+    /// The directory for compiled modules; `None` for no cache. [`Cache::default_dir`] unless set.
     pub cache_dir: Option<PathBuf>,
-    /// How long one compilation may take (60 s unless set).
+    /// The time limit for one compilation (60 s unless set).
     pub timeout: Duration,
-    /// Bytes of private memory that one compilation may use (4 GiB unless set).
+    /// The limit on the private memory of one compilation, in bytes (4 GiB unless set).
     pub memory_bytes: u64,
-    /// Whether `.cwasm` files (precompiled code, which is trusted code) are accepted.
+    /// Whether `.cwasm` files are accepted. They hold precompiled code, which is trusted.
     pub allow_precompiled: bool,
-    /// Whether code counts the fuel that it uses, for [`Limits::fuel`](crate::Limits::fuel); it takes up to 2.5 times as long.
+    /// Whether code counts the fuel that it uses, for [`Limits::fuel`](crate::Limits::fuel). Such code takes up to 2.5 times as long.
     pub count_fuel: bool,
-    /// How much confinement of the compiler process by the system is insisted on.
+    /// How strictly the system must confine the compiler process.
     pub sandbox: Sandbox,
 }
 

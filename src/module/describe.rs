@@ -1,4 +1,4 @@
-//! Describes a compiled module, from wasmtime's view of it.
+//! Describes a compiled module.
 
 use wasmtime::{ExternType, FuncType, Module, ValType};
 
@@ -53,7 +53,7 @@ pub(crate) fn describe(module: &Module) -> Description {
     description
 }
 
-/// Sorts an exported function into the ways to call a module.
+/// Adds an exported function to the entries that it can be.
 fn add_function(description: &mut Description, name: &str, ty: &FuncType) {
     let numbers = |types: &mut dyn Iterator<Item = ValType>| types.map(|ty| number(&ty)).collect::<Option<Vec<_>>>();
     let (params, results) = (numbers(&mut ty.params()), numbers(&mut ty.results()));
@@ -65,7 +65,7 @@ fn add_function(description: &mut Description, name: &str, ty: &FuncType) {
                 description.tasks.push(task.to_owned());
             }
         }
-        // Such names are the toolchain's own (`__wasm_call_ctors`, `__main_void`) and not meant to be called.
+        // Names of the toolchain (`__wasm_call_ctors`, `__main_void`), which are not meant to be called.
         (name, ..) if name.starts_with("__") => {}
         _ => {
             if let (Some(params), Some(results)) = (params, results) {

@@ -1,4 +1,4 @@
-//! Which imports are accepted, and what is said of others.
+//! Tests of which imports are accepted, and of the messages about others.
 
 use super::*;
 use crate::module::describe::describe;

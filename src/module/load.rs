@@ -1,4 +1,4 @@
-//! From a file or bytes to a compiled module: by the cache, or by compiling.
+//! Loads modules from files or bytes, by the cache or by compiling them.
 
 use std::fs::File;
 use std::path::Path;
@@ -13,23 +13,22 @@ use super::{artifact, compile};
 use crate::{Error, Result};
 
 impl Compiler {
-    /// Reads, compiles (or finds in the cache) and describes the module in a `.wasm` or `.wat` file, or in a `.cwasm` file
-    /// where these are allowed. What the file holds decides, not its name.
+    /// Reads, compiles (or finds in the cache) and describes the module in a `.wasm` or `.wat` file, or in a `.cwasm` file if these are
+    /// allowed. The file's content decides, not its name.
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read, is no module, is not valid, or takes too long or too much memory to compile, and
-    /// where there is no program to compile with. A cache that cannot be used is not an error; see
-    /// [`Module::cache_problem`].
+    /// Returns an error if the file cannot be read, is not a valid module, or takes too long or too much memory to compile, or if there is
+    /// no program to compile with. A cache that cannot be used is not an error; see [`Module::cache_problem`].
     pub fn load(&self, path: impl AsRef<Path>) -> Result<Module> {
         self.load_source(ModuleSource::read(path.as_ref())?)
     }
 
-    /// Does the same with a module in memory; `name` is what messages call it.
+    /// Does the same with a module in memory. Messages call it `name`.
     ///
     /// # Errors
     ///
-    /// As [`Compiler::load`].
+    /// Like [`Compiler::load`].
     pub fn load_bytes(&self, name: &str, bytes: &[u8]) -> Result<Module> {
         self.load_source(ModuleSource::from_bytes(name, bytes.to_vec(), None)?)
     }
@@ -57,7 +56,7 @@ impl Compiler {
         Ok(Module::new(Compiled { content, name, description, code, origin, cache_problem, fuel }))
     }
 
-    /// The cache where there is one, or why it is not used.
+    /// The cache, if there is one, or why it cannot be used.
     fn open_cache(&self) -> (Option<Cache>, Option<String>) {
         match self.cache_dir.as_deref().map(Cache::open).transpose() {
             Ok(cache) => (cache.flatten(), None),
@@ -77,7 +76,7 @@ impl Compiler {
             None => crate::sys::memory_file::sealed(&source.bytes),
         };
         let code = code.map_err(|error| Error::system("cannot hold precompiled code", error))?;
-        // What this very compiler wrote needs no second look; anything else is checked where a fault does no harm.
+        // Code of this very compiler needs no check. Anything else is checked in the compiler process, where a fault does no harm.
         let (description, fuel) = match artifact::read_trailer(&code).ok().flatten() {
             Some(meta) if meta.compiler == Target::new(Fuel::NotCounted)?.fingerprint => {
                 (meta.description, Fuel::NotCounted)
@@ -94,7 +93,7 @@ impl Compiler {
     }
 }
 
-/// Keeps compiled code in the cache, or says why not.
+/// Stores compiled code in the cache, or returns why it cannot.
 fn keep(dir: &Path, key: &str, code: &File) -> Result<(), String> {
     let cache = Cache::create(dir).map_err(|error| error.to_string())?;
     cache.put(key, code).map_err(|error| format!("cannot write to cache directory {}: {error}", dir.display()))
@@ -105,16 +104,16 @@ impl Module {
     ///
     /// # Errors
     ///
-    /// As [`Compiler::load`].
+    /// Like [`Compiler::load`].
     pub fn from_file(path: impl AsRef<Path>) -> Result<Module> {
         Compiler::default().load(path)
     }
 
-    /// Does the same with a module in memory; `name` is what messages call it.
+    /// Does the same with a module in memory. Messages call it `name`.
     ///
     /// # Errors
     ///
-    /// As [`Compiler::load`].
+    /// Like [`Compiler::load`].
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Module> {
         Compiler::default().load_bytes(name, bytes)
     }

@@ -1,8 +1,8 @@
-//! Guest modules: read, compiled once in a process of their own, kept in a cache, described.
+//! Guest modules: reading, compiling in a process of its own, caching, describing.
 //!
 //! ```text
 //! source -> cache? -> compile (this process) -> helper (the compiler process) -> artifact -> cache
-//!                                                                             -> description -> entry, imports
+//!                                                                             -> description -> choose, imports
 //! ```
 
 pub(crate) mod artifact;

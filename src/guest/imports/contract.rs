@@ -65,14 +65,14 @@ fn region_find(mut guest: Guest<'_>, name: u32, len: u32) -> Result<i32> {
     Ok(found.map_or(wrun_abi::NOT_FOUND, |index| (usize::from(guest.data().slice.is_some()) + index) as i32))
 }
 
-/// Looks a name in memory up in a list of the job's.
+/// Looks up a name, given by its place in memory, in a list of the job's.
 fn find(
     guest: &mut Guest<'_>,
     call: &str,
     (name, len): (u32, u32),
     list: impl Fn(&JobContext) -> &[(String, InputRange)],
 ) -> Result<Option<usize>> {
-    // One byte more than the longest name is enough to differ from all.
+    // One byte more than the longest name is enough to differ from all names.
     let longest = list(&guest.data().job).iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let wanted = copy(guest, call, format_args!("{name:#x}, {len}"), (name, len), longest + 1)?;
     Ok(list(&guest.data().job).iter().position(|(name, _)| name.as_bytes() == wanted))
@@ -201,8 +201,8 @@ fn log(mut guest: Guest<'_>, level: u32, address: u32, len: u32) -> Result<()> {
     Ok(())
 }
 
-/// Copies at most `most` of the `len` bytes at `address`, all of which must lie in memory; `values` are those of the call. They may
-/// lie in a window of a file that changes meanwhile, so nothing is concluded from them before they are copied.
+/// Copies at most `most` of the `len` bytes at `address`, all of which must lie in memory. `values` are the arguments of the call, for
+/// messages. The bytes may lie in a window of a file that changes meanwhile, so they are only examined once they are copied.
 fn copy(
     guest: &mut Guest<'_>,
     call: &str,

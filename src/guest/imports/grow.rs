@@ -1,4 +1,4 @@
-//! Growing a linear memory by room for windows.
+//! Grows a linear memory to make room for windows.
 
 use wasmtime::{Caller, Memory};
 
@@ -8,15 +8,15 @@ use crate::guest::window::WASM_PAGE;
 /// A guest that calls an import.
 pub(super) type Guest<'a> = Caller<'a, Box<State>>;
 
-/// Where an area would begin for which `memory` grows.
+/// Where a new area would begin if `memory` grew for it.
 pub(super) fn next_start(guest: &Guest<'_>, memory: Memory) -> usize {
     guest.data().windows.next_start(memory.data_size(guest))
 }
 
-/// Grows `memory`, the exported one of the instance that calls, by an area of `len` bytes (a multiple of [`WASM_PAGE`]) of
-/// zeros. Gives the area's index; `None` if the memory cannot grow that much.
+/// Grows `memory`, the exported memory of the calling instance, by an area of `len` zero bytes (a multiple of [`WASM_PAGE`]). Returns
+/// the area's index, or `None` if the memory cannot grow that much.
 pub(in crate::guest) fn grow(guest: &mut Caller<'_, Box<State>>, memory: Memory, len: usize) -> Option<usize> {
-    // Address 0 is not for windows: to a guest it is a null pointer.
+    // No window begins at address 0, which is a null pointer to a guest.
     let size = memory.data_size(&*guest);
     let unused = if size == 0 { 1 } else { 0 };
     let free_bytes = guest.data().windows.free_at_end(size).filter(|free| *free < len).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Making windows for a guest.
+//! Makes windows for a guest.
 
 use std::fs::File;
 
@@ -12,14 +12,14 @@ use crate::guest::window::{FileRange, MapError, WASM_PAGE, WindowAccess};
 use crate::ipc::wire::{InputFault, InputFaultKind, Mapped, WindowBytes};
 use crate::sys::memory_file;
 
-/// Windows that a task may have at a time.
+/// The most windows that a task may have at a time.
 const MAX_WINDOWS: usize = 4096;
 
-/// What `input_map` gives for an empty range: an address that is no null pointer, with nothing behind it. No window
-/// begins there: none begins in the first wasm page.
+/// The address of an empty range: not a null pointer, and not the address of any window, because none begins in the first
+/// wasm page.
 pub(super) const EMPTY_WINDOW: u32 = 4096;
 
-/// Maps a range that lies within `whole`, and gives its address.
+/// Maps a range within `whole`, and returns its address.
 pub(super) fn map(
     guest: &mut Guest<'_>,
     call: &str,
@@ -32,7 +32,7 @@ pub(super) fn map(
     }
     let state = guest.data_mut();
     let access = state.access(of);
-    // Each copy that may be written is by itself.
+    // Copy-on-write windows are never shared, not even within a task.
     if access != WindowAccess::CopyOnWrite
         && let Some((address, private_bytes)) = state.windows.find(of, offset, len as usize)
     {
@@ -79,8 +79,7 @@ fn file_changed(of: Mapped, file: &File) -> wasmtime::Error {
     HostError::Input(InputFault { of, kind: InputFaultKind::Truncated { file_len } }).into()
 }
 
-/// Takes `wanted` bytes of linear memory out of the guest's use, or `len` where there are not so many: from those that were in
-/// use before, or by growing it.
+/// Takes `wanted` bytes of linear memory for a window, or `len` if there is no room for that: reuses free areas or grows the memory.
 pub(super) fn area(guest: &mut Guest<'_>, call: &str, wanted: usize, len: usize) -> Result<usize> {
     let memory = memory(guest, call)?;
     loop {
@@ -114,7 +113,7 @@ pub(super) fn memory(guest: &mut Guest<'_>, call: &str) -> Result<Memory> {
     if let Some(memory) = guest.data().memory {
         return Ok(memory);
     }
-    // A start function may call imports before the instance is known.
+    // A start function may call imports before instantiation is complete.
     match guest.get_export(wrun_abi::MEMORY_EXPORT) {
         Some(Extern::Memory(memory)) => {
             guest.data_mut().memory = Some(memory);

@@ -1,4 +1,4 @@
-//! WASI functions that only refuse: the refusal is known, so that the outcome can name it if the task fails.
+//! WASI functions that only refuse, and record that they did, so that the outcome can name the reason if the task fails.
 
 use wasmtime::{ExternType, Linker, Module, Result, Val};
 
@@ -6,8 +6,8 @@ use crate::guest::state::State;
 use crate::guest::wasi::Refused;
 use crate::module::WASI_MODULE;
 
-/// Puts functions that refuse in the place of those of WASI that the module imports and that could do nothing but refuse:
-/// the network's, and without directories the paths'. So no code of the host runs for them, and the refusal is known.
+/// Replaces WASI functions that could do nothing but refuse: those of the network and, if no directory is granted, those that take
+/// paths. So no host code runs for them, and the refusal is recorded.
 pub(in crate::guest) fn add_to_linker(
     linker: &mut Linker<Box<State>>,
     module: &Module,
@@ -33,5 +33,5 @@ pub(in crate::guest) fn add_to_linker(
     Ok(())
 }
 
-/// `errno` `badf` of WASI preview 1: there is no such descriptor.
+/// The error number `badf` of WASI preview 1: there is no such descriptor.
 const ERRNO_BADF: i32 = 8;

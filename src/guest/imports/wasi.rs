@@ -11,13 +11,13 @@ use wasmtime::{Linker, Result};
 use crate::guest::state::State;
 use crate::guest::wasi::context;
 
-/// Defines WASI's imports.
+/// Defines the imports of WASI preview 1.
 pub(in crate::guest) fn add_to_linker(linker: &mut Linker<Box<State>>) -> Result<()> {
     wasmtime_wasi::p1::add_to_linker_sync(linker, |state| {
-        // A call begins.
+        // This runs at the start of each call.
         state.windows.settle();
         if state.wasi.is_none() {
-            // A task that is no command, without directories: see `Guest::run`.
+            // The task is not a command and has no directories: `Guest::run` makes the context of the others.
             let argv = [state.job.spec.module_name.clone()];
             state.wasi = Some(context(&state.wasi_settings(), &argv).expect("only a directory can be refused"));
         }
@@ -25,13 +25,13 @@ pub(in crate::guest) fn add_to_linker(linker: &mut Linker<Box<State>>) -> Result
     })
 }
 
-/// Makes this thread able to make the calls of WASI that may wait, once and for as long as it lives.
+/// Enters a tokio runtime on this thread, for WASI calls that may block. Further calls do nothing.
 ///
-/// wasmtime-wasi's synchronous calls run on the tokio runtime that the thread has entered. Its one other thread keeps time, for a
-/// guest that sleeps.
+/// wasmtime-wasi's synchronous calls run on the runtime that the thread has entered. Its one worker thread drives timers, for
+/// guests that sleep.
 pub(in crate::guest) fn enter_runtime() -> io::Result<()> {
     thread_local! {
-        // Never dropped: when a thread ends, tokio's own variables may have ended before this one.
+        // Never dropped: when a thread ends, tokio's thread-locals may be destroyed before this one.
         static ENTERED: OnceCell<ManuallyDrop<EnterGuard<'static>>> = const { OnceCell::new() };
     }
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();

@@ -1,17 +1,17 @@
-//! Where a guest is when its time is over, found out from inside the worker before it is killed.
+//! Finds out where a guest is when its time limit expires, from inside the worker before it is killed.
 //!
 //! ```text
-//! keeper --asks--> main thread --interrupts--> guest's thread: records where it is, and stands still
+//! keeper --asks--> main thread --interrupts--> guest's thread: records where it is, and stops
 //!                       |  <--------------------------'
 //!                       '--names and lines--> keeper, which kills the process
 //! ```
 //!
-//! In the guest's own code the frame pointers tell all. In host code they do not: there the module's code loses its right
-//! to be executed, and the thread goes on up to its return to the guest, which faults, back in code with frame pointers. A
-//! host call that does not return soon (a sleep, a `memory.fill` of gigabytes) is interrupted once more, and wasmtime, which
-//! noted where the guest left its code, is asked. That allocates memory, which a signal handler must not do: it may hang
-//! or crash where it has interrupted an allocation. But the process is condemned: it runs no instruction of the guest any
-//! more, and is killed after a bounded time whatever happens, so nothing but the place is lost.
+//! In the guest's own code, frame pointers lead from function to function. In host code they do not. So the handler makes the module's
+//! code non-executable and lets the thread continue until it returns to the guest, which faults, back in code with frame pointers. A
+//! host call that does not return soon (a sleep, a `memory.fill` of gigabytes) is interrupted again, and wasmtime, which recorded
+//! where the guest left its code, is asked. That allocates memory, which a signal handler must not do: it may hang or crash if
+//! it has interrupted an allocation. But the process is condemned. It executes no instruction of the guest any more and is
+//! killed after a bounded time whatever happens, so only the stack trace can be lost.
 #![expect(unsafe_code, reason = "a signal handler looks at the guest that it has interrupted")]
 
 use std::cell::Cell;
@@ -28,19 +28,20 @@ use crate::ipc::ring::TaskClock;
 use crate::module::engine::MAX_FRAMES;
 use crate::sys::interrupt::{self, Happened, Registers, Thread};
 
-/// How long an interrupted thread may take until it is interrupted again. A host call that takes longer does not return soon.
+/// How long to wait before interrupting the thread again. A host call that takes longer does not return soon.
 const PATIENCE: Duration = Duration::from_millis(10);
-/// After so many interruptions nothing more is expected; the pool does not wait longer either.
+/// The most interruptions. The pool does not wait longer either.
 const MAX_INTERRUPTIONS: u32 = 9;
 
 /// The thread that runs guests.
 static THREAD: OnceLock<Thread> = OnceLock::new();
-/// What is known of the module that is loaded.
+/// The symbols of the loaded module.
 static LOADED: Mutex<Option<Arc<Symbols>>> = Mutex::new(None);
 
-/// The process will be killed: the guest's code runs no more from the first interruption on. Signals that others send mean nothing.
+/// Whether the process is about to be killed, so that the guest's code must not run any more. Until then, signals (which others may
+/// send) are ignored.
 static CONDEMNED: AtomicBool = AtomicBool::new(false);
-/// How often a guest was interrupted since then.
+/// How often the guest was interrupted since then.
 static INTERRUPTIONS: AtomicU32 = AtomicU32::new(0);
 static RECORD: StopRecord = StopRecord::new();
 static RECORDED: Happened = Happened::new();
@@ -49,20 +50,20 @@ thread_local! {
     static INSTANTIATING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Makes the calling thread the one that runs guests, for as long as the process lives.
+/// Registers the calling thread as the one that runs guests, for the lifetime of the process.
 pub(crate) fn this_thread_runs_guests() -> std::io::Result<()> {
     THREAD.get_or_init(Thread::current);
     interrupt::on_interrupt(on_interrupt)
 }
 
-/// Guests are instances of this module from now on.
+/// Sets the module whose instances run from now on.
 pub(in crate::guest) fn set_loaded(symbols: Arc<Symbols>) {
     if let Ok(mut loaded) = LOADED.lock() {
         *loaded = Some(symbols);
     }
 }
 
-/// Does something that is a part of making an instance.
+/// Marks `make` as a part of instantiation.
 pub(in crate::guest) fn while_instantiating<R>(make: impl FnOnce() -> R) -> R {
     INSTANTIATING.set(true);
     let made = make();
@@ -70,12 +71,12 @@ pub(in crate::guest) fn while_instantiating<R>(make: impl FnOnce() -> R) -> R {
     made
 }
 
-/// Answers the pool's questions where a task is, until the worker ends. Call it on a thread that runs no guests.
+/// Answers the pool's requests for stack traces until the worker ends. Call it on a thread that runs no guests.
 pub(crate) fn answer_questions(writer: &PlaceWriter, clock: &TaskClock) {
     while let Some(ticket) = writer.next_asked() {
         let runs = || clock.current().is_some_and(|(current, _)| current == ticket);
         let Some(stopped) = stop(runs) else { continue };
-        // A guest that stopped while it was loading holds the lock, and will for ever.
+        // A thread that was stopped while it was loading a module holds the lock forever.
         let symbols = LOADED.try_lock().ok().and_then(|loaded| loaded.clone());
         let (Some(symbols), true) = (symbols, runs()) else { continue };
         let instantiating = matches!(stopped, Stopped::Instantiating);
@@ -85,7 +86,7 @@ pub(crate) fn answer_questions(writer: &PlaceWriter, clock: &TaskClock) {
             Stopped::Instantiating => Vec::new(),
         };
         if frames.is_empty() {
-            // It may also have been in a piece of wasmtime's own, which says nothing.
+            // Otherwise it was in code of wasmtime's own, which has no name.
             if instantiating {
                 let summary = "while it was being instantiated".to_owned();
                 writer.answer(ticket, Detail::All, &Place { summary, frames: String::new() });
@@ -99,10 +100,10 @@ pub(crate) fn answer_questions(writer: &PlaceWriter, clock: &TaskClock) {
     }
 }
 
-/// Interrupts the guest's thread until it has recorded where it is, as long as the task `runs`.
+/// Interrupts the guest's thread until it has recorded its position, as long as the task `runs`.
 fn stop(runs: impl Fn() -> bool) -> Option<Stopped> {
     let thread = THREAD.get()?;
-    // A signal is sent after it and makes it visible to its handler.
+    // The signal that is sent afterwards makes it visible to the handler.
     CONDEMNED.store(true, Ordering::Relaxed);
     for _ in 0..MAX_INTERRUPTIONS {
         if !runs() {
@@ -116,9 +117,9 @@ fn stop(runs: impl Fn() -> bool) -> Option<Stopped> {
     None
 }
 
-/// Where a guest stands still.
+/// Where a guest was stopped.
 enum Stopped {
-    /// In its own code: the next instruction, and the return addresses of the callers.
+    /// In its own code: the next instruction and the callers' return addresses.
     Pcs(Vec<usize>),
     /// In a host call.
     Frames(Vec<Frame>),
@@ -128,18 +129,18 @@ enum Stopped {
 
 /// What the handler writes and the main thread reads.
 struct StopRecord {
-    /// Somebody has begun to write it.
+    /// Writing has begun.
     begun: AtomicBool,
     kind: AtomicU32,
     count: AtomicUsize,
     words: [AtomicU64; MAX_WORDS],
 }
 
-/// One more function than is told shows that there are more; and one address may be wasmtime's own.
+/// One more function than is reported shows that there are more, and one address may be wasmtime's own.
 const MAX_WORDS: usize = MAX_FRAMES + 2;
 
 const PCS: u32 = 0;
-/// Each word has the function's index below, and above the offset in the module and 1, or 0.
+/// Each word has the function's index in its lower half, and in its upper half the offset in the module plus 1, or 0.
 const FRAMES: u32 = 1;
 const INSTANTIATES: u32 = 2;
 
@@ -153,7 +154,7 @@ impl StopRecord {
         }
     }
 
-    /// Adds a word; says whether there is room for another one. What is written here becomes visible with [`RECORDED`].
+    /// Adds a word. Returns whether there is room for another one. [`RECORDED`] makes the words visible.
     fn push(&self, word: u64) -> bool {
         let at = self.count.load(Ordering::Relaxed);
         if let Some(place) = self.words.get(at) {
@@ -188,7 +189,7 @@ fn on_interrupt(registers: &Registers) {
             stop_in_code(guest, registers);
         } else if interruptions == 0 {
             // SAFETY: these are the pages of the module's code; instructions of other code do not lie there, and a fault there
-            // ends in `on_fault`. Where it fails, the next interruption finds the guest where it is.
+            // ends in `on_fault`. If it fails, the next interruption finds the guest where it is.
             let _ = unsafe { interrupt::forbid(&guest.code) };
         } else {
             stop_in_host(guest);
@@ -196,7 +197,7 @@ fn on_interrupt(registers: &Registers) {
     });
 }
 
-/// Keeps the guest's thread from running its code when its time is over. Called in the handler of every fault; async-signal-safe.
+/// Stops the guest's thread in its own code when its time is over. Called in the handler of every fault; async-signal-safe.
 pub(super) fn on_fault(guest: &Watched, registers: &Registers) {
     if INTERRUPTIONS.load(Ordering::Relaxed) > 0 && guest.code.contains(&registers.pc) {
         stop_in_code(guest, registers);
@@ -214,18 +215,18 @@ fn stop_in_code(guest: &Watched, registers: &Registers) -> ! {
     interrupt::freeze()
 }
 
-/// Not async-signal-safe; the head of this file says why it may be called in spite of that.
+/// Not async-signal-safe; the module documentation explains why it may be called anyway.
 fn stop_in_host(guest: &Watched) {
     if RECORD.begun.load(Ordering::Relaxed) {
         interrupt::freeze();
     }
-    // SAFETY: the store lives as long as the guest is watched. Whoever uses it exclusively is this very thread, which has
-    // stopped in the middle of that; what is read are fields that are set before host code is entered, and the list of
-    // modules, which does not change while a guest runs.
+    // SAFETY: the store lives as long as the guest is watched. This very thread has exclusive access to it, and has stopped in the
+    // middle of using it. The fields that are read were set before host code was entered, and the list of modules does not
+    // change while a guest runs.
     let trace = WasmBacktrace::force_capture(unsafe { &*guest.store });
-    // wasmtime forgets where the guest left its code when a call ends.
+    // When a call ends, wasmtime clears where the guest left its code.
     if trace.frames().is_empty() && !INSTANTIATING.get() {
-        // The task has ended, or has not begun.
+        // The task has ended or has not begun.
         return;
     }
     RECORD.begun.store(true, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What the signal handlers of a thread that runs guests do.
+//! The signal handlers of threads that run guests.
 
 mod faults;
 mod interrupted;

@@ -9,13 +9,13 @@ use wasmtime::Store;
 use crate::guest::state::State;
 use crate::guest::window::Windows;
 
-/// What the signal handlers of this thread work on.
+/// The guest that a thread's signal handlers look at.
 pub(super) struct Watched {
     pub windows: *const Windows,
     /// Where the guest's machine code lies.
     pub code: Range<usize>,
     pub store: *const Store<Box<State>>,
-    /// All frames of the guest lie below.
+    /// All frames of the guest lie below this address.
     pub stack_top: usize,
 }
 
@@ -23,7 +23,7 @@ thread_local! {
     static WATCHED: Cell<*const Watched> = const { Cell::new(std::ptr::null()) };
 }
 
-/// Lets faults in the windows of `store` be handled on this thread while `call` runs; `code` is where the guest's machine code lies.
+/// Handles faults in the windows of `store` on this thread while `call` runs. `code` is where the guest's machine code lies.
 pub(in crate::guest) fn watch<R>(
     store: &mut Store<Box<State>>,
     code: Range<usize>,
@@ -35,7 +35,7 @@ pub(in crate::guest) fn watch<R>(
             WATCHED.set(std::ptr::null());
         }
     }
-    // The state is boxed, so its windows stay where they are.
+    // The state is boxed, so its windows do not move.
     let mut watched =
         Watched { windows: &raw const store.data().windows, code, store: &raw const *store, stack_top: 0 };
     watched.stack_top = &raw const watched as usize;
@@ -44,9 +44,9 @@ pub(in crate::guest) fn watch<R>(
     call(store)
 }
 
-/// Asks about the guest that runs on this thread; `None` where none does. Async-signal-safe if `ask` is.
+/// Calls `ask` with the guest that runs on this thread; `None` if there is none. Async-signal-safe if `ask` is.
 pub(super) fn watched<R>(ask: impl FnOnce(&Watched) -> R) -> Option<R> {
-    // SAFETY: `watch` set it on this thread and has not returned, so the object lives; nobody changes it.
+    // SAFETY: `watch` set it on this thread and has not returned, so the object is alive, and nobody changes it.
     let watched = unsafe { WATCHED.get().as_ref() };
     watched.map(ask)
 }

@@ -1,13 +1,13 @@
-//! A backtrace as its readers see it.
+//! The text of a stack trace.
 
 use std::fmt;
 
 use super::dwarf_lines::SourceLocation;
 
-/// The functions under way, the innermost first.
+/// The active functions, the innermost first.
 pub(in crate::guest) struct Backtrace {
     lines: Vec<BacktraceLine>,
-    /// There are callers that are not told.
+    /// There are more callers, which are not reported.
     is_cut: bool,
 }
 
@@ -15,16 +15,16 @@ pub(in crate::guest) struct Backtrace {
 #[derive(Clone, Debug)]
 pub(super) struct BacktraceLine {
     pub function: String,
-    /// Where it is in source code.
+    /// Its position in source code.
     pub location: Option<SourceLocation>,
-    /// Where it is in the module, in bytes.
+    /// Its offset in the module, in bytes.
     pub offset: Option<u32>,
-    /// The compiler put it into the next one.
+    /// The compiler inlined it into the next one.
     pub inlined: bool,
 }
 
 impl Backtrace {
-    /// A panic of Rust ends in functions of the standard library that are the same each time; they are left out.
+    /// Leaves out the functions of the standard library in which every panic of Rust ends.
     pub(super) fn new(mut lines: Vec<BacktraceLine>, is_cut: bool) -> Backtrace {
         let panics = lines.iter().take_while(|line| ends_panic(&line.function)).count();
         let is_panic = lines[..panics].iter().any(|line| line.function.contains("panicking::"));
@@ -34,7 +34,7 @@ impl Backtrace {
         Backtrace { lines, is_cut }
     }
 
-    /// The innermost function that is not a library's, and its place: `count_words (src/lib.rs:17)`.
+    /// The innermost function that is not in a standard library, and its position: `count_words (src/lib.rs:17)`.
     pub fn summary(&self) -> Option<String> {
         let library = |line: &&BacktraceLine| line.location.as_ref().is_some_and(|place| place.of_library);
         let line = self.lines.iter().find(|line| !library(line)).or(self.lines.first())?;
@@ -63,7 +63,7 @@ impl fmt::Display for Backtrace {
     }
 }
 
-/// Whether this function is what a panic runs before it ends the guest. `abort` is the C library's, which Rust's calls.
+/// Whether a panic runs this function before it ends the guest. `abort` is the C library's, which Rust's calls.
 fn ends_panic(function: &str) -> bool {
     const FUNCTIONS: [&str; 8] = [
         "abort",
@@ -82,7 +82,7 @@ fn ends_panic(function: &str) -> bool {
         "std::sys::backtrace::__rust_end_short_backtrace",
         "__rustc::",
     ];
-    // Without its types.
+    // Without type parameters.
     let function = function.split('<').next().unwrap_or_default();
     FUNCTIONS.contains(&function) || PLACES.iter().any(|place| function.starts_with(place))
 }

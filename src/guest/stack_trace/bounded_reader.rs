@@ -1,5 +1,5 @@
-//! A reader of DWARF that stops when it has read much: what a few bytes of DWARF say again and again takes no more time and
-//! memory than what is there once.
+//! A DWARF reader with a budget: a few bytes of DWARF that refer to the same bytes again and again cost no more time and memory than
+//! bytes that are there once.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use gimli::{EndianSlice, Error, LittleEndian, Reader, ReaderOffsetId, Result};
 
 type Bytes = EndianSlice<'static, LittleEndian>;
 
-/// Bytes of a section; what is read from all clones together is counted.
+/// The bytes of a section. All clones share one budget.
 #[derive(Clone, Debug)]
 pub(super) struct BoundedReader {
     bytes: Bytes,
@@ -17,14 +17,14 @@ pub(super) struct BoundedReader {
 }
 
 impl BoundedReader {
-    /// Reads these bytes, as long as there is something left of `budget`, a number of bytes.
+    /// Reads these bytes as long as `budget`, a number of bytes, lasts.
     pub fn new(bytes: &'static [u8], budget: &Arc<AtomicUsize>) -> BoundedReader {
         BoundedReader { bytes: EndianSlice::new(bytes, LittleEndian), budget: budget.clone() }
     }
 
-    /// Takes the cost of one step, which is more than the bytes that it reads: something may be kept of each.
+    /// Pays for one step. It costs more than the bytes that it reads, because callers may keep something of each step.
     fn pay(&self, bytes: usize) -> Result<()> {
-        // Relaxed: only the number counts; readers of one module run on one thread at a time.
+        // Relaxed: readers of one module run on one thread at a time.
         let left = self.budget.load(Ordering::Relaxed).checked_sub(bytes.saturating_add(1));
         self.budget.store(left.unwrap_or(0), Ordering::Relaxed);
         left.map(|_| ()).ok_or(Error::UnexpectedEof(self.bytes.offset_id()))

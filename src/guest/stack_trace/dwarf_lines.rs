@@ -1,7 +1,6 @@
 //! Lines of source code, from a module's DWARF.
 //!
-//! What is read here is a stranger's. All errors mean that nothing is known; what is read is bounded, and a bug in the reader
-//! costs no more than the lines.
+//! DWARF is untrusted. Any error means that nothing is known, reading is bounded, and a bug in the reader costs only the lines.
 //!
 //! Source: "DWARF for WebAssembly", <https://yurydelendik.github.io/webassembly-dwarf/>: addresses count from the start of
 //! the code section.
@@ -19,9 +18,9 @@ use crate::module::debug::DebugInfo;
 
 /// The most DWARF that is read, in bytes; it is mapped, not copied.
 const MAX_DWARF_BYTES: usize = 512 << 20;
-/// The most bytes that are read for a module, and again for each instruction: a stranger's few may say the same again and again.
+/// The most bytes that are read for a module, and again for each instruction: untrusted DWARF may refer to the same bytes repeatedly.
 const MAX_READ_BYTES: usize = 32 << 20;
-/// The most functions that are told for one instruction: compilers inline some, and a stranger may claim any number.
+/// The most inlined functions that are reported for one instruction. Compilers inline a few; untrusted DWARF may claim any number.
 const MAX_INLINED: usize = 32;
 /// The longest path, in bytes.
 const MAX_PATH_BYTES: usize = 1000;
@@ -33,21 +32,21 @@ pub(super) struct DwarfLines {
     code_start: u64,
 }
 
-/// A function and a place in it.
+/// A function and a position in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SourceLine {
-    /// As the compiler names it.
+    /// The name in DWARF.
     pub function: Option<String>,
     pub location: Option<SourceLocation>,
 }
 
-/// A place in source code.
+/// A position in source code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SourceLocation {
     pub file: String,
     pub line: u32,
     pub column: Option<u32>,
-    /// It is a part of Rust's or C's library.
+    /// It is in Rust's or C's standard library.
     pub of_library: bool,
 }
 
@@ -59,7 +58,7 @@ impl fmt::Display for SourceLocation {
 }
 
 impl DwarfLines {
-    /// Reads what is needed for any line; `None` where there is none.
+    /// Reads what every look-up needs; `None` if there is no usable DWARF.
     pub fn read(info: &DebugInfo<'static>) -> Option<DwarfLines> {
         if info.sections.is_empty()
             || info.sections.values().map(|section| section.len()).sum::<usize>() > MAX_DWARF_BYTES
@@ -76,7 +75,7 @@ impl DwarfLines {
         Some(DwarfLines { context, budget, code_start: info.code_start })
     }
 
-    /// The functions that the instruction at this offset of the module is in: the innermost one, and those that it was inlined into.
+    /// The functions at this offset of the module: the innermost one first, then those that it was inlined into.
     pub fn at(&self, offset: u32) -> Vec<SourceLine> {
         let find = || {
             let address = u64::from(offset).checked_sub(self.code_start)?;
@@ -106,8 +105,8 @@ impl DwarfLines {
     }
 }
 
-/// A path without what only names a place on the machine that compiled: the directory in which the compiler ran, and those of
-/// Rust's and C's libraries and of cargo's downloads. Says whether it is a library's.
+/// Removes from a path what is specific to the machine that compiled: the compiler's working directory, and the directories of
+/// Rust's and C's libraries and of cargo's registry. Also returns whether it is in a standard library.
 fn short<'a>(path: &'a str, directory: &str) -> (&'a str, bool) {
     let behind = |marker: &str| path.find(marker).map(|at| &path[at + marker.len()..]).filter(|rest| !rest.is_empty());
     let behind_next = |marker: &str| behind(marker)?.split_once('/').map(|(_, rest)| rest);
@@ -156,7 +155,7 @@ mod tests {
         }
     }
 
-    /// Many functions that all say that they have the same many ranges.
+    /// Many functions that all refer to the same long list of ranges.
     #[test]
     fn few_bytes_that_stand_for_very_many_are_not_followed() {
         const FUNCTIONS: usize = 20_000;

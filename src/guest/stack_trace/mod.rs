@@ -1,4 +1,4 @@
-//! From addresses in a module's machine code to functions and lines of its source.
+//! Translates addresses in a module's machine code to functions and lines of its source.
 
 mod backtrace;
 mod bounded_reader;

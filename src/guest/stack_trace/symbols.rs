@@ -1,4 +1,4 @@
-//! Names and lines for places in a module's code: the one way to a backtrace, for traps and for timeouts.
+//! Finds names and lines for addresses in a module's code, for traps and timeouts alike.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write};
@@ -15,24 +15,24 @@ use crate::ipc::place::Detail;
 use crate::module::debug::DebugInfo;
 use crate::module::engine::MAX_FRAMES;
 
-/// A function under way.
+/// An active function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::guest) struct Frame {
     /// The function's index in the module.
     pub function: u32,
-    /// Where in the module's binary form the instruction stands, in bytes.
+    /// The offset of the instruction in the module's binary form, in bytes.
     pub offset: Option<u32>,
 }
 
-/// What is known of a module's code.
+/// The symbols of a module.
 pub(in crate::guest) struct Symbols {
     module: Module,
     code: Option<File>,
-    /// What was read at the first trap, for the next ones.
+    /// Read at the first trap and kept for later ones.
     details: Mutex<Option<Details>>,
 }
 
-/// What stands in the code's file besides the code.
+/// What the code's file holds for stack traces.
 struct Details {
     exports: HashMap<u32, String>,
     lines: Option<DwarfLines>,
@@ -44,12 +44,11 @@ impl Symbols {
         Symbols { module, code, details: Mutex::new(None) }
     }
 
-    /// The functions at these addresses in the module's machine code: the first is that of an instruction, the others are
-    /// addresses to which calls return. Those that are in no function (wasmtime puts small pieces of its own between the host
-    /// and the guest) are left out.
+    /// The functions at these addresses in the module's machine code. The first address is that of an instruction; the others are return
+    /// addresses. Addresses in no function are left out (wasmtime has trampolines between host and guest).
     pub fn frames_at(&self, addresses: &[usize]) -> Vec<Frame> {
         let text = self.module.text().as_ptr() as usize;
-        // The instruction of a call is before the address to which it returns.
+        // A call instruction ends before its return address.
         let offset = |(index, address): (usize, &usize)| address.checked_sub(text)?.checked_sub(usize::from(index > 0));
         let offsets: Vec<_> = addresses.iter().enumerate().filter_map(offset).collect();
         let mut frames = vec![None; offsets.len()];
@@ -59,7 +58,7 @@ impl Symbols {
                 *frame = Some(Frame { function: function.index.as_u32(), offset: None });
             }
         }
-        // The map has the places where something new begins, in the order of the machine code.
+        // The map lists where each entry begins, in the order of the machine code.
         for (start, place) in self.module.address_map().into_iter().flatten() {
             for (frame, _) in frames.iter_mut().zip(&offsets).filter(|(_, offset)| start <= **offset) {
                 if let Some(frame) = frame {
@@ -70,7 +69,7 @@ impl Symbols {
         frames.into_iter().flatten().collect()
     }
 
-    /// The backtrace of a guest that trapped. What it takes to read is remembered for the next one.
+    /// The backtrace of a guest that trapped. What was read for it is kept for the next one.
     pub fn backtrace(&self, trace: &WasmBacktrace) -> String {
         let frame = |frame: &wasmtime::FrameInfo| Frame {
             function: frame.func_index(),
@@ -86,8 +85,8 @@ impl Symbols {
         details.trace(&frames, &names).to_string()
     }
 
-    /// Tells a backtrace twice: with names, which are there soon, and with lines as well. Takes nothing that a thread holds which
-    /// stands still.
+    /// Reports a backtrace twice: first with names, which are quick to find, then with lines as well. Takes no lock, because a stopped
+    /// thread may hold it.
     pub fn tell(&self, frames: &[Frame], mut tell: impl FnMut(Detail, &Backtrace)) {
         let (mut info, names) = (self.debug_info(), self.names(frames));
         let mut details = Details { exports: std::mem::take(&mut info.exports), lines: None };
@@ -100,7 +99,7 @@ impl Symbols {
         self.code.as_ref().and_then(debug_part).and_then(DebugInfo::read).unwrap_or_default()
     }
 
-    /// What the module itself calls the functions, as far as it does.
+    /// The names that the module itself gives the functions, as far as it has any.
     fn names(&self, frames: &[Frame]) -> Vec<Option<String>> {
         let mut names = vec![None; frames.len()];
         for function in self.module.functions() {
@@ -114,7 +113,7 @@ impl Symbols {
 }
 
 impl Details {
-    /// `names` are what the module itself calls the functions.
+    /// `names` are the names that the module itself gives the functions.
     fn trace(&self, frames: &[Frame], names: &[Option<String>]) -> Backtrace {
         let Details { exports, lines } = self;
         let is_cut = frames.len() > MAX_FRAMES;
@@ -128,7 +127,7 @@ impl Details {
             let outermost = found.len() - 1;
             let name = name.as_ref().or_else(|| exports.get(&frame.function));
             for (index, line) in found.into_iter().enumerate() {
-                // What the module itself calls a function says more than DWARF's short name; an inlined one has no other.
+                // The module's own name says more than DWARF's short name. An inlined function has only the latter.
                 let own = name.filter(|_| index == outermost).map(String::as_str);
                 let function = match own.or(line.function.as_deref()) {
                     Some(name) => demangle(name),
@@ -147,20 +146,20 @@ impl Details {
     }
 }
 
-/// A name as it is in the source, or its beginning. A stranger's name that a demangler cannot stand stays as it is.
+/// A name as in the source, or its beginning. A name that makes a demangler panic stays mangled.
 fn demangle(name: &str) -> String {
     catch_unwind(|| demangled(name)).unwrap_or_else(|_| name.chars().take(MAX_NAME_BYTES / 4).collect())
 }
 
 fn demangled(name: &str) -> String {
     let mut text = Bounded(String::new());
-    // What does not fit is cut. Some short names stand for endless ones, so that must be found out while they are written.
+    // The text is cut while it is written, because some short names expand without end.
     if let Ok(name) = rustc_demangle::try_demangle(name) {
-        // Without the hash that makes symbols differ.
+        // `#` leaves out the hash.
         let _ = write!(text, "{name:#}");
         return text.0;
     }
-    // That demangler takes names of C++'s types as well: a function `f` would be called `float`.
+    // That demangler accepts names of C++ types as well: a function `f` would be called `float`.
     if name.starts_with("_Z")
         && let Ok(symbol) = cpp_demangle::Symbol::new(name)
     {
@@ -177,7 +176,7 @@ fn demangled(name: &str) -> String {
 /// The longest name, in bytes.
 const MAX_NAME_BYTES: usize = 1000;
 
-/// A text that takes no more than fits.
+/// A string of at most [`MAX_NAME_BYTES`] bytes.
 struct Bounded(String);
 
 impl Bounded {
@@ -211,7 +210,7 @@ mod tests {
             assert_eq!(demangle(mangled), name);
         }
         assert_eq!(demangle(&"ä".repeat(2000)), "ä".repeat(MAX_NAME_BYTES / 2));
-        // `f(P<int, int>, P<that one, that one>, ...)`: each type is twice as long as the one before it.
+        // `f(P<int, int>, P<that one, that one>, ...)`: each type is twice as long as the previous one.
         let doubled = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ".chars().map(|digit| format!("S_IS{digit}_S{digit}_E"));
         let name = demangle(&format!("_Z1f1PIiiE{}", doubled.collect::<String>()));
         assert!(name.starts_with("f(P<int, int>, P<P<int, int>, P<int, int> >"), "{name}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 
-/// A clock that begins at 0 for each task and moves by a microsecond each time it is looked at.
+/// A clock that starts at 0 for each task and advances by a microsecond each time it is read.
 #[derive(Default)]
 pub(super) struct TaskClock(AtomicU64);
 

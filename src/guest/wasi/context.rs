@@ -1,5 +1,5 @@
-//! A task's WASI context: no capability but those that were granted, a clock and random numbers that depend on the task alone,
-//! and standard streams that are part of the task (or, for an attached program, the caller's own).
+//! A task's WASI context: only granted capabilities, a clock and random numbers that depend on the task alone, and standard
+//! streams that are part of the task (or, for an attached program, the caller's own).
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -17,7 +17,7 @@ use crate::Access;
 use crate::guest::open_files::GuestInput;
 use crate::ipc::wire::JobSpec;
 
-/// A task's WASI context and what it wrote.
+/// A task's WASI context, and what the task wrote to its standard streams.
 pub(in crate::guest) struct Wasi {
     pub ctx: WasiP1Ctx,
     pub stdout: Capture,
@@ -26,14 +26,14 @@ pub(in crate::guest) struct Wasi {
 
 /// A directory that tasks may use.
 pub(in crate::guest) struct Preopen {
-    /// The path by which this process finds a directory that it has open: a context wants one.
+    /// A path to the open directory: a context accepts only paths.
     host_path: String,
     guest_path: String,
     perms: FsPerms,
 }
 
 impl Preopen {
-    /// One that the guest calls `guest_path`; the descriptor stays open as long as the process lives.
+    /// A directory that the guest sees as `guest_path`. The descriptor must stay open as long as the process lives.
     pub fn new(guest_path: &str, (directory, access): &(File, Access)) -> Preopen {
         let perms = match access {
             Access::ReadOnly => FsPerms::ReadOnly,
@@ -44,7 +44,7 @@ impl Preopen {
     }
 }
 
-/// What a task's WASI context is made of.
+/// What a task's WASI context is made from.
 pub(in crate::guest) struct WasiSettings<'a> {
     pub spec: &'a JobSpec,
     /// The descriptors of an attached program.
@@ -79,7 +79,7 @@ pub(in crate::guest) fn context(settings: &WasiSettings<'_>, argv: &[String]) ->
     }
     builder.args(argv).envs(&spec.environment).allow_blocking_current_thread(true);
     if !spec.real_random {
-        // A task whose result is to be the same in every run can have no secret numbers.
+        // A task whose result must be the same in every run cannot have secret numbers.
         let seed = task_seed(spec.seed, index);
         builder
             .secure_random(Xoshiro256PlusPlus::seed_from_u64(seed))
@@ -93,14 +93,14 @@ pub(in crate::guest) fn context(settings: &WasiSettings<'_>, argv: &[String]) ->
         builder.preopened_dir(host_path, guest_path, *perms)?;
     }
     let mut ctx = builder.build_p1();
-    // What WASI keeps of its own: the standard streams, the directories, and what polling makes for a moment.
+    // WASI's own entries: the standard streams, the directories, and temporary ones while polling.
     let own = 64 + preopens.len();
     ctx.ctx().table.set_max_capacity(own + spec.open_files as usize);
     Ok(Wasi { ctx, stdout, stderr })
 }
 
-/// What a task's random numbers follow from. Different tasks of a seed have different ones, and so has a task with different
-/// seeds: a multiplication by an odd number loses nothing.
+/// The seed of a task's random numbers. It differs between tasks with the same job seed, and between job seeds for the same task,
+/// because multiplication by an odd number is a bijection.
 fn task_seed(seed: u64, index: u64) -> u64 {
     /// 2^64 divided by the golden ratio, which spreads neighbouring seeds.
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -1,4 +1,4 @@
-//! What a task's WASI calls work on: clocks, random numbers, standard streams, granted directories.
+//! The state behind a task's WASI calls: clock, random numbers, standard streams, granted directories.
 
 mod clock;
 mod context;

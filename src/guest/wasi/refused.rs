@@ -1,4 +1,4 @@
-//! What a task asked for that it was not granted.
+//! Things that a task asked for and was not granted.
 
 /// Something that was not granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub(in crate::guest) enum Refused {
 }
 
 impl Refused {
-    /// What it is and how it is granted, to follow the task's own words.
+    /// Explains the refusal and how to grant it. Appended to the task's own message.
     pub fn advice(self) -> &'static str {
         match self {
             Refused::Files => "it was granted no directory; grant one with --dir HOST[::GUEST][:rw]",
@@ -21,13 +21,13 @@ impl Refused {
         }
     }
 
-    /// Whether a guest's words say that a call of WASI would have taken over too much: `errno` `nomem`, which nothing else gives.
+    /// Whether a guest's message shows that one WASI call would have copied too much: the error number `nomem`, which nothing else returns.
     pub fn too_much_at_once(message: &str) -> bool {
         message.contains("(os error 48)")
     }
 
-    /// What the guest was refused where that shows only in what it says: libraries know the granted directories, and do not
-    /// ask for anything outside; and a directory that may only be read is refused by the errors of WASI.
+    /// What the guest was refused, if only its message shows that. Libraries know the granted directories and do not ask WASI for anything
+    /// outside, and writes to a read-only directory fail with ordinary errors of WASI.
     ///
     /// Sources: the standard library of Rust for wasip1 (`open_parent`), `strerror` of wasi-libc, the error numbers of WASI
     /// preview 1 as Rust prints them.

@@ -9,7 +9,7 @@ use crate::ipc::wire::Mapped;
 /// Bytes of a page of linear memory.
 pub(in crate::guest) const WASM_PAGE: usize = 64 << 10;
 
-/// Whole wasm pages taken out of the guest's own use.
+/// Whole wasm pages that are reserved for windows.
 #[derive(Debug)]
 pub(super) struct Area {
     /// Offset in the linear memory.
@@ -27,7 +27,7 @@ impl Area {
 
 #[derive(Debug)]
 pub(super) enum Content {
-    /// Nothing: every access faults. Reused for later windows.
+    /// Nothing: every access faults. Later windows reuse it.
     Free,
     /// A range of an input or a region.
     Window(Window),
@@ -45,13 +45,13 @@ pub(super) struct Window {
     pub len: usize,
     /// Offset of the first byte in the linear memory.
     pub address: usize,
-    /// How often it was mapped less how often it was unmapped; 0 for one that stayed from the last task.
+    /// How often it was mapped minus how often it was unmapped; 0 for a window kept from the last task.
     pub uses: u32,
-    /// Bytes of its area that are memory of the task's own from the start.
+    /// Bytes of its area that are private memory from the start.
     pub private_bytes: u64,
-    /// The pages, relative to the linear memory, that become the task's own when they are written.
+    /// The pages, relative to the linear memory, that become private when they are written.
     pub on_write: Range<usize>,
-    /// Bytes of those that have.
+    /// Bytes of those that were written.
     pub dirty_bytes: Cell<u64>,
 }
 

@@ -1,15 +1,15 @@
-//! Pages of copy-on-write windows that were written, counted against the task's limit of memory.
+//! Counts the pages of copy-on-write windows that were written against the task's memory limit.
 //!
-//! Such a window is mapped privately and read-only. The first write to a piece of 64 KiB faults, and the handler counts the piece
-//! and makes it writable; so a guest that writes nothing of a large window has nothing counted, and none can write what is not counted.
+//! Such a window is mapped privately and read-only. The first write to each 64 KiB of it faults, and the handler counts these pages and
+//! makes them writable. So nothing is counted for a large window that is only read, and nothing can be written uncounted.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The count, which a signal handler changes on the thread that runs the guest.
+/// The count. A signal handler on the guest's thread changes it.
 #[derive(Debug, Default)]
 pub(in crate::guest) struct DirtyPages {
     bytes: AtomicU64,
-    /// Bytes that may still be written.
+    /// Bytes of pages that may still be written.
     left: AtomicU64,
 }
 
@@ -19,17 +19,17 @@ impl DirtyPages {
         self.bytes.load(Relaxed)
     }
 
-    /// Forgets what was written, for another task.
+    /// Resets the count for the next task.
     pub fn reset(&self) {
         self.bytes.store(0, Relaxed);
     }
 
-    /// Lets so many bytes more be written.
+    /// Allows this many more bytes to be written.
     pub fn allow(&self, left: u64) {
         self.left.store(left, Relaxed);
     }
 
-    /// Counts a piece that is written for the first time, if that is allowed. Async-signal-safe.
+    /// Counts pages that are written for the first time, if that is allowed. Async-signal-safe.
     pub fn take(&self, bytes: u64) -> bool {
         let Some(left) = self.left.load(Relaxed).checked_sub(bytes) else { return false };
         self.left.store(left, Relaxed);
@@ -37,7 +37,7 @@ impl DirtyPages {
         true
     }
 
-    /// Takes a window that was given back off the count.
+    /// Subtracts the pages of a window that was unmapped.
     pub fn give_back(&self, bytes: u64) {
         self.bytes.store(self.bytes().saturating_sub(bytes), Relaxed);
         self.left.store(self.left.load(Relaxed).saturating_add(bytes), Relaxed);

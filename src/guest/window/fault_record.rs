@@ -24,7 +24,7 @@ pub(in crate::guest) enum Recorded {
     Unmapped,
 }
 
-/// A host call touches at most a few places at a time (both ends of a source and of a target).
+/// How many scratch pages there are at a time: a copy needs only a few (both ends of its source and of its target).
 const SCRATCH_PAGES: usize = 8;
 
 /// What the signal handlers noted about the current task.
@@ -52,7 +52,7 @@ pub(super) struct NotedFault {
 }
 
 impl FaultRecord {
-    /// Forgets everything, for the next task.
+    /// Clears everything for the next task.
     pub fn reset(&self) {
         self.recorded.set(None);
         self.last.set(None);
@@ -75,7 +75,7 @@ impl FaultRecord {
         let oldest = self.scratch[next].replace(page);
         self.next.set((next + 1) % SCRATCH_PAGES);
         if oldest != 0 && oldest != page {
-            // SAFETY: a wasm page inside an area of ours; its contents are of no interest (the task has failed).
+            // SAFETY: a wasm page inside an area of ours. The task has failed, so its contents do not matter.
             let _ = unsafe { memory::map_nothing(oldest as *mut u8, WASM_PAGE) };
         }
     }

@@ -19,33 +19,33 @@ use crate::sys::window::page_size;
 /// file in pieces as large. A window that agrees is read without a page fault for each 64 KiB.
 pub(crate) const HUGE_PAGE: usize = 2 << 20;
 
-/// Windows of at least so many bytes are placed to agree with their file modulo [`HUGE_PAGE`]. That takes up to as much
-/// of the guest's addresses, which are few, and one more system call.
+/// Windows of at least this many bytes are placed to agree with their file modulo [`HUGE_PAGE`]. That costs up to 2 MiB of the
+/// guest's scarce addresses, and one more system call.
 const LARGE_WINDOW: usize = 8 << 20;
 
 /// A range of a file, for a window.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::guest) struct FileRange<'a> {
     pub file: &'a Arc<File>,
-    /// In the file.
+    /// Offset in the file.
     pub offset: u64,
     pub len: usize,
-    /// What the task calls it, and the offset in its view, for messages and look-up.
+    /// Which of the task's inputs or regions it belongs to, and the offset in it, for messages and look-up.
     pub of: Mapped,
     pub view_offset: u64,
     pub access: WindowAccess,
 }
 
-/// What a task may do in a window, and who sees it.
+/// What a task may do in a window, and who sees its writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::guest) enum WindowAccess {
-    /// It reads.
+    /// The task reads.
     ReadOnly,
-    /// It writes to copies of its own.
+    /// The task writes to private copies.
     CopyOnWrite,
-    /// All tasks write.
+    /// Shared memory: all tasks write.
     Area,
-    /// It alone writes to these bytes of the file.
+    /// Output slice: the task alone writes to these bytes of the file.
     Slice { start: u64, end: u64 },
 }
 
@@ -55,31 +55,30 @@ impl FileRange<'_> {
         (self.skew() + self.len).next_multiple_of(WASM_PAGE)
     }
 
-    /// The same for an area that starts there in the linear memory, with room to place a large window where huge pages can
-    /// be mapped.
+    /// The same for an area that begins at `start` in the linear memory, with room to align a large window for huge pages.
     pub fn area_len_at(&self, start: usize) -> usize {
         (self.skew_at(start, usize::MAX) + self.len).next_multiple_of(WASM_PAGE)
     }
 
-    /// Bytes of a window's area that are memory of the task's own before it writes any.
+    /// Bytes of a window's area that are private memory before the task writes anything.
     pub fn private_bytes(&self) -> u64 {
         (self.pages(self.skew()).len() - self.interior(self.skew()).len()) as u64
     }
 
-    /// Which of its bytes a window maps and which it copies.
+    /// How many of its bytes a window maps and how many it copies.
     pub fn bytes(&self) -> WindowBytes {
-        // The pages of an area may reach beyond the range.
+        // Whole pages of shared memory may extend beyond the range.
         let mapped = self.interior(self.skew()).len().min(self.len) as u64;
         WindowBytes { mapped, copied: self.len as u64 - mapped }
     }
 
-    /// All pages that hold bytes of the range, relative to the start of an area in which it begins at `skew`.
+    /// The pages that hold bytes of the range, relative to the start of an area in which it begins at `skew`.
     pub fn pages(&self, skew: usize) -> Range<usize> {
         let page = page_size();
         skew - skew % page..(skew + self.len).next_multiple_of(page)
     }
 
-    /// Those that are mapped from the file.
+    /// The pages that are mapped from the file.
     pub fn interior(&self, skew: usize) -> Range<usize> {
         let page = page_size();
         let pages = self.pages(skew);
@@ -99,7 +98,7 @@ impl FileRange<'_> {
         start..end.max(start)
     }
 
-    /// The offset in the file of what stands `at` bytes behind the start of the area; that is no earlier than [`FileRange::pages`].
+    /// The offset in the file of the byte `at` bytes after the start of the area; `at` is at least the start of [`FileRange::pages`].
     pub fn file_offset(&self, skew: usize, at: usize) -> u64 {
         (self.offset + at as u64).saturating_sub(skew as u64)
     }
@@ -109,9 +108,9 @@ impl FileRange<'_> {
         (self.offset % page_size() as u64) as usize
     }
 
-    /// Bytes between the start of an area, which is there in the linear memory and so long, and the range's first byte. It does
-    /// not depend on where the memory lies in this process, which the guest must not learn; wasmtime's pool lies at a multiple of
-    /// 2 MiB where the kernel aligns large maps (Linux 6.7).
+    /// Bytes between the start of an area of `area_len` bytes, which begins at `start` in the linear memory, and the range's first byte.
+    /// This must not depend on the memory's address in this process, which the guest must not learn. wasmtime's pool lies at a multiple of
+    /// 2 MiB if the kernel aligns large maps (Linux 6.7).
     pub fn skew_at(&self, start: usize, area_len: usize) -> usize {
         let skew = (self.offset as usize).wrapping_sub(start) % HUGE_PAGE;
         if self.len >= LARGE_WINDOW && skew + self.len <= area_len { skew } else { self.skew() }

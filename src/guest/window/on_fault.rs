@@ -1,13 +1,13 @@
 //! What a fault in a window means, decided in a signal handler: everything here is async-signal-safe.
 //!
-//! What is reported must not depend on the machine. An instruction of the guest faults at one address. The host's copies for a
-//! guest do not: which byte a `memcpy` touches first depends on the C library and the CPU. So those are reported by the first
-//! byte of the range that lies in the window:
+//! What is reported must not depend on the machine. An instruction of the guest faults at one address. But which byte a `memcpy` of the
+//! host touches first depends on the C library and the CPU. So copies by the host are reported by the first byte of their range that
+//! lies in the window:
 //!
-//! - The imports of the guest contract announce the range that they copy ([`Windows::host_reads`], [`Windows::host_writes`]).
+//! - Imports of the guest contract announce the range that they copy ([`Windows::host_reads`], [`Windows::host_writes`]).
 //! - Other host code (wasmtime's `memory.fill`, `memory.copy` and `memory.init`; WASI's calls) finishes on scratch pages, the
-//!   lowest of which decides. If that one is of a read-only window it is filled with [`unlikely_byte`]s first, and the lowest
-//!   byte that has changed afterwards is what is reported.
+//!   lowest of which decides. If it belongs to a read-only window, it is filled with [`unlikely_byte`]s first, and the lowest byte that
+//!   has changed afterwards is reported.
 #![expect(unsafe_code, reason = "gives memory to a guest that has faulted")]
 
 use std::ops::Range;
@@ -21,13 +21,13 @@ use crate::sys::fault::{Fault, FaultKind};
 use crate::sys::window as memory;
 
 impl Windows {
-    /// Copies this range of the linear memory by `copy`, which only reads it.
+    /// Calls `copy`, which copies from this range of the linear memory.
     pub(in crate::guest) fn host_reads<R>(&self, range: Range<usize>, copy: impl FnOnce() -> R) -> R {
         self.settle();
         self.faults.host.during(range, false, copy)
     }
 
-    /// Copies to this range of the linear memory by `copy`, which only writes it.
+    /// Calls `copy`, which copies to this range of the linear memory.
     pub(in crate::guest) fn host_writes<R>(&self, range: Range<usize>, copy: impl FnOnce() -> R) -> R {
         self.settle();
         self.faults.host.during(range, true, copy)
@@ -39,7 +39,7 @@ impl Windows {
         self.faults.recorded.get()
     }
 
-    /// Finds out where the host's copy that faulted began, if one did. Call it when another host call begins, at the latest.
+    /// Finds out where a host copy that faulted began, if one did. Call it at the latest when another host call begins.
     #[inline]
     pub(in crate::guest) fn settle(&self) {
         if self.faults.lowest.get() != 0 {
@@ -65,8 +65,8 @@ impl Windows {
         self.areas.iter().find(|area| area.range().contains(&offset))
     }
 
-    /// Lets a first write to pages of a copy-on-write window happen if the task may have that much more memory: the access can be
-    /// tried again then. What it may not have is recorded.
+    /// Allows the first write to pages of a copy-on-write window, if the task may have that much more memory; the access can then be
+    /// retried. Otherwise records that the limit is reached.
     pub(in crate::guest) fn allow_write(&self, fault: &Fault) -> bool {
         let Some(offset) = fault.address.checked_sub(self.base) else { return false };
         let window = self.areas.iter().find_map(|area| match &area.content {
@@ -90,8 +90,8 @@ impl Windows {
         true
     }
 
-    /// Notes a fault, if it is in an area. The first one decides the task's outcome. Async-signal-safe: it reads plain data
-    /// and sets cells.
+    /// Records a fault if it is in an area. The first one decides the task's outcome. Async-signal-safe: it reads plain data and
+    /// sets cells.
     pub(in crate::guest) fn note(&self, fault: &Fault) -> bool {
         if self.edges.holds(fault.address) {
             self.faults.record_first(Recorded::NoPage { of: Mapped::Region(wrun_abi::SLICE), offset: 0 });
@@ -99,7 +99,7 @@ impl Windows {
         }
         let Some(offset) = fault.address.checked_sub(self.base) else { return false };
         let Some(area) = self.area_at(offset) else { return false };
-        // A SIGBUS comes here twice, the second time disguised as a SIGSEGV.
+        // A SIGBUS comes here twice, the second time as a SIGSEGV.
         if self.faults.last.get().is_some_and(|last| last.address == fault.address) {
             return true;
         }
@@ -115,7 +115,7 @@ impl Windows {
         true
     }
 
-    /// What a fault at `offset` of `area` means, during a copy of this range: the same whichever of its bytes is touched first.
+    /// What a fault at `offset` in `area` means during a copy of this range: the same whichever of its bytes is touched first.
     fn meaning_of_copy(&self, range: &Range<usize>, area: &Area, offset: usize, kind: FaultKind) -> Recorded {
         if kind == FaultKind::NoPage {
             return meaning(area, piece(offset).max(range.start), kind);
@@ -134,8 +134,8 @@ impl Windows {
         }
     }
 
-    /// Puts private memory where a fault in an area was that [`Windows::note`] has just noted, so that the access can be tried
-    /// again. Async-signal-safe: it sets cells and maps memory.
+    /// Maps private memory where a fault was that [`Windows::note`] has just recorded, so that the access can be retried.
+    /// Async-signal-safe: it sets cells and maps memory.
     pub(in crate::guest) fn scratch(&self, fault: &Fault) -> bool {
         if self.edges.holds(fault.address) {
             return self.edges.scratch();
@@ -143,7 +143,7 @@ impl Windows {
         // Areas are whole wasm pages, so the page that holds the address is inside the area.
         let offset = fault.address - self.base;
         let (start, page) = (piece(offset), self.host(piece(offset)));
-        // SAFETY: a wasm page inside an area of ours; its contents are of no interest (the task has failed).
+        // SAFETY: a wasm page inside an area of ours. The task has failed, so its contents do not matter.
         if unsafe { memory::map_zeros(page, WASM_PAGE) }.is_err() {
             return false;
         }
@@ -173,12 +173,12 @@ impl Windows {
     }
 }
 
-/// The start of the piece of 64 KiB, at which scratch pages begin, that has this offset.
+/// The start of the 64 KiB that hold this offset, which is where its scratch page begins.
 fn piece(offset: usize) -> usize {
     offset - offset % WASM_PAGE
 }
 
-/// What a fault at this offset of the linear memory means, which lies in `area`.
+/// What a fault at this offset of the linear memory, in `area`, means.
 fn meaning(area: &Area, offset: usize, kind: FaultKind) -> Recorded {
     match &area.content {
         Content::Window(window) if window.uses > 0 => {
@@ -194,8 +194,8 @@ fn meaning(area: &Area, offset: usize, kind: FaultKind) -> Recorded {
     }
 }
 
-/// What stands at this offset of a scratch page before the host writes there: bytes that no UTF-8 text has, in no simple order.
-/// Where the host writes the same byte, it counts as not written.
+/// The filler at this offset of a scratch page: bytes that UTF-8 text never contains, in no simple order. If the host writes the
+/// same byte, it counts as not written.
 fn unlikely_byte(at: usize) -> u8 {
     const BYTES: [u8; 11] = [0xc0, 0xc1, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9, 0xfa, 0xfb, 0xfc, 0xfd];
     BYTES[(at as u32).wrapping_mul(0x9e37_79b1) as usize / (1 << 20) % BYTES.len()]

@@ -1,4 +1,4 @@
-//! The pages at the ends of a task's slice, in which other tasks have bytes as well.
+//! The pages at both ends of a task's output slice, which hold bytes of other tasks as well.
 //!
 //! ```text
 //!   file    |    page    |    page    |    page    |    page    |
@@ -7,9 +7,9 @@
 //!             head                                    tail
 //! ```
 //!
-//! Head and tail (one page, where the slice lies in one) are pages of a memory file that only this worker has: zeros, and the
-//! slice's bytes as they were in the file. All windows of the task on them show the same page. When the task ends, exactly
-//! the slice's bytes are copied back.
+//! Head and tail (a single page if the slice lies within one) are pages of a memory file that only this worker has: zeros, and the
+//! slice's bytes as they were in the file. All windows of the task on them show the same page. When the task ends, exactly the
+//! slice's bytes are copied back.
 #![expect(unsafe_code, reason = "maps pages over guest memory")]
 
 use std::fs::File;
@@ -53,30 +53,30 @@ struct Edge {
 }
 
 impl SliceEdges {
-    /// Forgets the last task's.
+    /// Forgets the last task's pages.
     pub fn forget(&mut self) {
         self.pages = [None, None];
     }
 
-    /// Whether this address is of the page through which bytes are copied back. Async-signal-safe.
+    /// Whether this address lies in the page through which bytes are copied back. Async-signal-safe.
     pub fn holds(&self, address: usize) -> bool {
         let holds = |kept: &Kept| (kept.spare.address()..kept.spare.address() + page_size()).contains(&address);
         self.kept.as_ref().is_some_and(holds)
     }
 
-    /// Puts zeroed memory there, so that the copy can end. Async-signal-safe.
+    /// Maps zeroed memory over that page, so that the copy can finish. Async-signal-safe.
     pub fn scratch(&self) -> bool {
-        // SAFETY: a page that is this value's own, with no reference into it.
+        // SAFETY: the page is this value's own, and no reference to it exists.
         let scratch = |kept: &Kept| unsafe { memory::map_zeros(kept.spare.address() as *mut u8, page_size()) };
         self.kept.as_ref().is_some_and(|kept| scratch(kept).is_ok())
     }
 
-    /// Where the slice ends in the task's view, if any of its edges was mapped.
+    /// The end of the slice in the task's view, if any of its edges was mapped.
     pub fn end(&self) -> Option<u64> {
         self.pages.iter().flatten().map(|edge| edge.slice_bytes).next()
     }
 
-    /// The memory file, and which of its pages stands for the page at `offset` of the slice's file.
+    /// The memory file, and which of its pages replaces the page at `offset` of the slice's file.
     fn page(&mut self, file: &Arc<File>, offset: u64, slice: &Range<u64>) -> Result<(&File, usize), MapError> {
         let page_bytes = page_size() as u64;
         let number = usize::from(offset != slice.start - slice.start % page_bytes);
@@ -113,7 +113,7 @@ impl SliceEdges {
     pub unsafe fn map(&mut self, area: *mut u8, skew: usize, range: &FileRange<'_>) -> Result<(), MapError> {
         let WindowAccess::Slice { start: first, end } = range.access else { return Ok(()) };
         let (pages, interior) = (range.pages(skew), range.interior(skew));
-        // One page each at the most.
+        // At most one page each.
         for at in (pages.start..interior.start).chain(interior.end..pages.end).step_by(page_size()) {
             let (file, number) = self.page(range.file, range.file_offset(skew, at), &(first..end))?;
             let offset = (number * page_size()) as u64;

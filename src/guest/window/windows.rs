@@ -24,9 +24,9 @@ use crate::sys::window as memory;
 pub(in crate::guest) struct Windows {
     /// Where the linear memory begins in this process; 0 until it is known.
     pub(super) base: usize,
-    /// Memory taken for windows, in the order of addresses.
+    /// Memory reserved for windows, in the order of addresses.
     pub(super) areas: Vec<Area>,
-    /// The index of the first input that all tasks share, for the current task.
+    /// The index of the first shared input in the current task's view.
     first_shared: u32,
     pub(super) faults: FaultRecord,
     pub(super) edges: SliceEdges,
@@ -35,7 +35,7 @@ pub(in crate::guest) struct Windows {
 }
 
 impl Windows {
-    /// None; what tasks dirty is counted in `dirty`.
+    /// No windows. Pages that tasks write are counted in `dirty`.
     pub fn new(dirty: Arc<DirtyPages>) -> Self {
         Windows {
             base: 0,
@@ -47,9 +47,9 @@ impl Windows {
         }
     }
 
-    /// Begins a task that has so many inputs of its own, which come before the shared ones.
+    /// Begins a task with this many inputs of its own, which precede the shared ones.
     pub fn begin_task(&mut self, own_inputs: u32) {
-        // What is there stayed from the last task, and is shared.
+        // Windows that were kept from the last task are of shared inputs.
         for area in &mut self.areas {
             if let Content::Window(Window { of: Mapped::Input(input), .. }) = &mut area.content {
                 *input = *input - self.first_shared + own_inputs;
@@ -59,8 +59,8 @@ impl Windows {
         self.edges.forget();
     }
 
-    /// The address of a window on the same range, and the bytes of its own memory that the task had not been counted for;
-    /// counts one more use of it.
+    /// Finds a window of the same range and adds one use. Returns its address, and the bytes of its private memory that were not yet
+    /// counted for the task.
     pub fn find(&mut self, of: Mapped, offset: u64, len: usize) -> Option<(usize, u64)> {
         self.areas.iter_mut().find_map(|area| match &mut area.content {
             Content::Window(window) if (window.of, window.offset, window.len) == (of, offset, len) => {
@@ -71,7 +71,7 @@ impl Windows {
         })
     }
 
-    /// Bytes of the free area at the end of the memory, which has `memory_len` bytes, if there is one.
+    /// The length of the free area at the end of the memory of `memory_len` bytes, if there is one.
     pub fn free_at_end(&self, memory_len: usize) -> Option<usize> {
         match self.areas.last() {
             Some(Area { start, len, content: Content::Free }) if start + len == memory_len => Some(*len),
@@ -79,7 +79,7 @@ impl Windows {
         }
     }
 
-    /// Where an area would begin for which the memory grows, which has `memory_len` bytes.
+    /// Where a new area would begin if the memory of `memory_len` bytes grew for it.
     pub fn next_start(&self, memory_len: usize) -> usize {
         match self.free_at_end(memory_len) {
             Some(free) => memory_len - free,
@@ -87,20 +87,20 @@ impl Windows {
         }
     }
 
-    /// Adds an area of zeros at the end of the memory, which begins at the address `base`. If the area begins with the last one,
-    /// which is free, it takes that one's place. Gives its index.
+    /// Adds an area of zeros at the end of the memory, which begins at the host address `base`. If the last area begins at `start`, it is
+    /// free and becomes a part of the new one. Returns the index.
     pub fn add_area(&mut self, base: usize, start: usize, len: usize) -> usize {
         debug_assert!(self.base == 0 || self.base == base, "memories do not move, and there is one");
         self.base = base;
         if self.areas.pop_if(|area| area.start == start).is_some() {
-            // SAFETY: whole wasm pages of ours; what was free before faults on every access until now.
+            // SAFETY: whole wasm pages of ours. Those that were free have faulted on every access until now.
             unsafe { memory::map_zeros(self.host(start), len) }.unwrap_or_else(|error| give_up(&error));
         }
         self.areas.push(Area { start, len, content: Content::Free });
         self.areas.len() - 1
     }
 
-    /// Takes `len` bytes (a multiple of [`WASM_PAGE`]) from the areas that are free. Gives the area's index.
+    /// Takes `len` bytes (a multiple of [`WASM_PAGE`]) from the free areas. Returns the area's index.
     pub fn take_free(&mut self, len: usize) -> Option<usize> {
         let index = self.areas.iter().position(|area| matches!(area.content, Content::Free) && area.len >= len)?;
         let area = &mut self.areas[index];
@@ -110,12 +110,12 @@ impl Windows {
             self.areas.insert(index + 1, rest);
         }
         let host = self.host(self.areas[index].start);
-        // SAFETY: the area is whole pages inside the linear memory, kept out of the guest's use; see `grow`.
+        // SAFETY: the area is whole pages inside the linear memory, reserved for windows.
         unsafe { memory::map_zeros(host, len) }.ok()?;
         Some(index)
     }
 
-    /// Puts a range of a file over the area with that index, which is zeroed memory. Gives the address of its first byte.
+    /// Maps a range of a file over the area with this index, which is zeroed memory. Returns the address of its first byte.
     pub fn map(&mut self, index: usize, range: &FileRange<'_>) -> Result<usize, MapError> {
         let Area { start, len: area_len, .. } = self.areas[index];
         let skew = range.skew_at(start, area_len);
@@ -152,7 +152,7 @@ impl Windows {
             WindowAccess::CopyOnWrite => start + interior.start..start + interior.end,
             _ => 0..0,
         };
-        // What stands before and behind the pages that may be written, relative to the area's start.
+        // The parts before and after the writable pages, relative to the area's start.
         let writable = match range.access {
             WindowAccess::ReadOnly => interior,
             _ => pages,
@@ -182,7 +182,7 @@ impl Windows {
         Ok(start + skew)
     }
 
-    /// Copies the file's bytes that belong at `edge` (relative to the area's start) there.
+    /// Copies the file's bytes that belong at `edge`, relative to the area's start.
     fn copy_edge(&self, start: usize, skew: usize, edge: Range<usize>, range: &FileRange<'_>) -> Result<(), MapError> {
         let in_range = edge.start.saturating_sub(skew) as u64;
         // SAFETY: fresh read-write memory of this area; the guest is not running now.
@@ -195,7 +195,7 @@ impl Windows {
         }
     }
 
-    /// Maps a memory file, writable, over the area with that index, as the task's result. Gives its address.
+    /// Maps a memory file, writable, over the area with this index, as the task's result. Returns its address.
     pub fn map_output(&mut self, index: usize, file: impl AsFd, len: usize) -> io::Result<usize> {
         let Area { start, len: area_len, .. } = self.areas[index];
         let host = self.host(start);
@@ -211,7 +211,7 @@ impl Windows {
     }
 
     /// Copies the slice's bytes in its edges back to its file. Call it when the guest's code has ended and faults are still
-    /// watched: a page that the file has no more is recorded as one.
+    /// watched: a page that is no longer in the file is recorded as one.
     ///
     /// # Errors
     ///
@@ -220,13 +220,13 @@ impl Windows {
         self.edges.write_back()
     }
 
-    /// How many windows there are.
+    /// The number of windows.
     pub fn count(&self) -> usize {
         self.areas.iter().filter(|area| matches!(area.content, Content::Window(_))).count()
     }
 
-    /// Gives one use of the window at `address` back, and the bytes of its own memory that are free now. `None`: there
-    /// is no such window.
+    /// Drops one use of the window at `address`. Returns the bytes of private memory that this freed, or `None` if there is no
+    /// such window.
     pub fn unmap(&mut self, address: usize) -> Option<u64> {
         let found = self.areas.iter_mut().enumerate().find_map(|(index, area)| match &mut area.content {
             Content::Window(window) if window.address == address && window.uses > 0 => Some((index, window)),
@@ -246,7 +246,7 @@ impl Windows {
     fn free(&mut self, index: usize) {
         self.settle();
         let Area { start, len, .. } = self.areas[index];
-        // SAFETY: a whole area of ours. Nothing may be there any more: not the file, and no memory that the limits do not count.
+        // SAFETY: a whole area of ours. Neither the file nor uncounted memory may remain there.
         unsafe { memory::map_nothing(self.host(start), len) }.unwrap_or_else(|error| give_up(&error));
         self.areas[index].content = Content::Free;
         let followed_by_free =
@@ -260,7 +260,7 @@ impl Windows {
         }
     }
 
-    /// Ends a task on an instance that lives on: nothing of its own inputs or its output is visible any more.
+    /// Ends a task whose instance is reused: its own inputs and its output become inaccessible.
     pub fn end_task(&mut self) {
         self.faults.reset();
         let first_shared = self.first_shared;
@@ -276,7 +276,7 @@ impl Windows {
         }
     }
 
-    /// Frees the windows that stayed from the last task and that this one has not mapped. Says whether there were some.
+    /// Frees windows that were kept from the last task and that this one has not mapped. Returns whether there were any.
     pub fn free_unused(&mut self) -> bool {
         self.free_where(|content| matches!(content, Content::Window(window) if window.uses == 0))
     }
@@ -290,7 +290,7 @@ impl Windows {
         freed
     }
 
-    /// Makes all areas ordinary zeroed memory again; they belong to the linear memory from now on.
+    /// Makes all areas ordinary zeroed memory again.
     pub fn restore(&mut self) {
         let mut areas = self.areas.drain(..).map(|area| area.range());
         let Some(mut run) = areas.next() else { return };
