@@ -1,4 +1,4 @@
-//! A worker process: receives jobs and tasks, runs them, sends what became of them, until its pool is gone.
+//! A worker process: receives jobs and tasks, runs them and sends their results, until its pool is gone.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -20,10 +20,10 @@ use crate::sys::process::{become_worker, monotonic_ns};
 use crate::sys::socket::{Socket, Wait};
 use crate::sys::window::page_size;
 
-/// The stack of the thread that runs guests: the most that [`Limits::stack_bytes`] may be, and room for the host's own calls.
+/// The stack of the thread that runs guests: the maximum of [`Limits::stack_bytes`], and room for host calls.
 const STACK_BYTES: usize = Limits::MAX_STACK_BYTES as usize + (4 << 20);
 
-/// Runs this process as a worker of the process `parent`. Gives its exit code when the pool is gone.
+/// Runs this process as a worker of the process `parent`. Returns its exit code when the pool is gone.
 pub(crate) fn main(parent: u32) -> i32 {
     match become_worker(parent).and_then(Worker::start).and_then(run) {
         Ok(GuestThread::PoolIsGone) => 0,
@@ -43,8 +43,8 @@ enum GuestThread {
     Panicked,
 }
 
-/// Runs guests on a thread of their own, because the main thread's stack is as large as the user's shell says. It starts
-/// confined, as every thread does that a confined one starts. Meanwhile the main thread answers the pool's questions where a task is.
+/// Runs guests on a thread of its own, because the user's shell decides how large the main thread's stack is. The thread inherits the
+/// confinement. Meanwhile the main thread answers the pool's requests for stack traces.
 fn run(worker: Worker) -> io::Result<GuestThread> {
     struct EndQuestions<'a>(&'a PlaceWriter);
     impl Drop for EndQuestions<'_> {
@@ -71,8 +71,7 @@ fn run(worker: Worker) -> io::Result<GuestThread> {
     })
 }
 
-/// Starts a thread of this process that is a worker: of tasks without a time limit, because it cannot be killed, and of a
-/// pool that asks for no confinement.
+/// Starts a worker as a thread of this process, for tasks without a time limit, because it cannot be killed, and without confinement.
 pub(crate) fn in_thread(socket: Socket) -> io::Result<JoinHandle<io::Result<()>>> {
     let thread = std::thread::Builder::new().name("wrun-worker".into()).stack_size(STACK_BYTES);
     thread.spawn(move || Worker::start(socket)?.run())
@@ -81,7 +80,7 @@ pub(crate) fn in_thread(socket: Socket) -> io::Result<JoinHandle<io::Result<()>>
 struct Worker {
     socket: Socket,
     ring: WorkerRing,
-    /// Control messages handled so far, without the greeting and wake-ups.
+    /// Control messages handled so far, excluding the greeting and wake-ups.
     handled: u32,
     files: FileTable,
     stdio: Option<[File; 3]>,
@@ -89,12 +88,12 @@ struct Worker {
     guest: Guest,
     /// The current job cannot be run.
     refused: bool,
-    /// Bytes of log that a task of the current job may have.
+    /// The log limit of the current job's tasks, in bytes.
     log_bytes: u64,
-    /// When the last task ended, where nothing came between it and the next one: that one begins then.
+    /// When the last task ended, if nothing has happened since: then the next one starts at that time.
     last_end_ns: Option<u64>,
     sandbox: Sandbox,
-    /// No new code can be loaded any more.
+    /// Whether loading new code is no longer possible.
     code_is_closed: bool,
 }
 
@@ -137,9 +136,9 @@ impl Worker {
             };
             worker.directories.push((File::from(directory), access));
         }
-        // Read once and remembered; that takes a system call which is not allowed later.
+        // Reads and caches it now: that takes a system call which is not allowed later.
         page_size();
-        // Nothing of the user's has been read yet.
+        // No data of the user's has been read yet.
         if sandbox != Sandbox::Off {
             worker.admit(&sandbox::confine(&worker.directories))?;
         }
@@ -147,7 +146,7 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Tells of layers of confinement that could not be put on, or ends the worker where all of them must be.
+    /// Reports missing layers of confinement, or fails if all layers are required.
     fn admit(&mut self, missing: &[Missing]) -> io::Result<()> {
         if missing.is_empty() {
             return Ok(());
@@ -171,7 +170,7 @@ impl Worker {
                     return Ok(());
                 }
             }
-            // A refused job ends the run; its tasks are not run and not answered.
+            // A refused job ends the run. Its tasks are neither run nor answered.
             if !self.refused {
                 self.run_task(&task, &payload, &mut result)?;
             }
@@ -243,7 +242,7 @@ impl Worker {
         self.guest.run(task, payload, &self.files, result);
         let is_small = |output: &mut MappedOutput| output.len <= INLINE_MAX_BYTES as u64;
         if let Some(MappedOutput { file, len }) = result.output_file.take_if(is_small) {
-            // A small one is cheaper to copy than to hand over.
+            // A small output is cheaper to copy than to send as a file.
             result.output.resize(len as usize, 0);
             file.read_exact_at(&mut result.output, 0)?;
         }
@@ -258,7 +257,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Sends a completion; says whether the pool has to be woken.
+    /// Sends a completion. Returns whether the pool must be woken.
     fn send(&mut self, done: DoneSlot, result: &mut TaskResult) -> io::Result<bool> {
         if result.output_file.is_none() {
             let parts = result.parts();
@@ -270,7 +269,7 @@ impl Worker {
         match sent {
             Ok(()) => Ok(self.ring.finish_with_file(done)),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(error),
-            // Why a task failed matters more than its core dump.
+            // The reason for the failure matters more than the core dump.
             Err(_) if done.status != Status::Ok && !result.output.is_empty() => {
                 result.output.clear();
                 self.send(DoneSlot { output_len: 0, ..done }, result)
@@ -301,5 +300,5 @@ fn read_spec(file: &File) -> Result<JobSpec, String> {
     postcard::from_bytes(&bytes).map_err(|error| format!("cannot read the job: {error}"))
 }
 
-/// How often the ring is looked at before the worker goes to sleep: about as long as waking it would take.
+/// How often the ring is polled before the worker goes to sleep: about as long as waking it would take.
 const SPINS: u32 = 200;

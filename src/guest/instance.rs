@@ -10,7 +10,7 @@ use super::host_error::HostError;
 use super::job_context::JobContext;
 use super::linked_job::{LinkedJob, TaskFunction};
 use super::open_files::{FileTable, GuestInput};
-use super::outcome::{Returned, conclude};
+use super::outcome::{Returned, decide_outcome};
 use super::stack_trace::Symbols;
 use super::state::State;
 use super::task_result::TaskResult;
@@ -162,7 +162,7 @@ impl Guest {
         if job.spec.counts_fuel {
             result.fuel = live.store.get_fuel().map_or(0, |left| fuel - left);
         }
-        conclude(&ended, function, live.store.data_mut(), result);
+        decide_outcome(&ended, function, live.store.data_mut(), result);
         result.windows = live.store.data().window_bytes;
         result.peak_memory_bytes = live.store.data().usage.peak_bytes();
         if let Err(error) = &ended {

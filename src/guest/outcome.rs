@@ -22,7 +22,7 @@ pub(super) enum Returned {
 }
 
 /// Decides the task's outcome, and moves its output to `result`.
-pub(super) fn conclude(
+pub(super) fn decide_outcome(
     ended: &wasmtime::Result<Returned>,
     function: &TaskFunction,
     state: &mut State,
@@ -37,7 +37,7 @@ pub(super) fn conclude(
         let trace = error.downcast_ref::<WasmBacktrace>();
         result.backtrace = trace.map(|trace| state.job.symbols.backtrace(trace)).unwrap_or_default();
     }
-    decide(ended, program, &stderr, state, result);
+    decide_status(ended, program, &stderr, state, result);
     name_refusal(state, result);
     // If a command failed, its standard error is the message instead.
     if program == Program::Command && result.status == Status::Ok {
@@ -49,7 +49,7 @@ pub(super) fn conclude(
 }
 
 /// Decides the status by the first of these that applies: a fault in a window, a file that is now too short, how the guest itself ended.
-fn decide(
+fn decide_status(
     ended: &wasmtime::Result<Returned>,
     program: Program,
     stderr: &str,

@@ -106,7 +106,7 @@ impl State {
             (Mapped::Region(wrun_abi::SLICE), Some(GuestInput { offset, len, .. })) => {
                 WindowAccess::Slice { start: *offset, end: offset + len }
             }
-            (Mapped::Region(_), _) => WindowAccess::Area,
+            (Mapped::Region(_), _) => WindowAccess::Shared,
         }
     }
 

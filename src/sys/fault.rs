@@ -1,4 +1,4 @@
-//! What a memory fault signal says, and the handlers around wasmtime's own.
+//! Decodes memory fault signals, and installs handlers around wasmtime's own.
 //!
 //! Sources: sigaction(2) for `siginfo_t`, the x86-64 and AArch64 definitions of `ucontext_t` in the C library.
 #![expect(unsafe_code, reason = "signal handlers read raw kernel structures")]
@@ -15,16 +15,16 @@ pub struct Fault {
     pub address: usize,
     /// The address of the instruction that accessed it.
     pub instruction: usize,
-    /// What the kernel said.
+    /// The kind of fault.
     pub kind: FaultKind,
 }
 
-/// The signal behind a fault.
+/// Which signal reported a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
     /// SIGSEGV: the mapping does not allow this access.
     Protection,
-    /// SIGBUS: the mapped file has no such page (any more).
+    /// SIGBUS: the mapped file does not have this page (any more).
     NoPage,
 }
 
@@ -32,7 +32,7 @@ pub enum FaultKind {
 ///
 /// # Safety
 ///
-/// The arguments are those that the kernel gave to a handler installed with `SA_SIGINFO`.
+/// The arguments are those that the kernel passed to a handler installed with `SA_SIGINFO`.
 pub unsafe fn decode(signal: c_int, info: *const libc::siginfo_t, context: *const c_void) -> Option<Fault> {
     let kind = match signal {
         libc::SIGSEGV => FaultKind::Protection,
@@ -50,22 +50,22 @@ pub unsafe fn decode(signal: c_int, info: *const libc::siginfo_t, context: *cons
     Some(Fault { address, instruction, kind })
 }
 
-/// A question about a fault: whether it is ours. Async-signal-safe.
+/// Decides whether a fault is ours. Async-signal-safe.
 pub type OnFault = fn(&Fault) -> bool;
 
 /// What the handlers ask.
 #[derive(Clone, Copy, Debug)]
 pub struct Questions {
-    /// Asked about a SIGSEGV that is no trap to wasmtime. If the answer is yes, the access is tried again; otherwise the handler
+    /// Asked about a SIGSEGV that wasmtime does not treat as a trap. If the answer is yes, the access is retried; otherwise the handler
     /// that was there before ours decides, or the process dies of the signal.
     pub last_resort: OnFault,
-    /// Asked about a SIGBUS. If the answer is yes, wasmtime is told of a SIGSEGV at the same place.
+    /// Asked about a SIGBUS. If the answer is yes, it is passed to wasmtime as a SIGSEGV.
     pub no_page: OnFault,
 }
 
 static QUESTIONS: OnceLock<Questions> = OnceLock::new();
 
-/// Sets what the handlers ask, for the whole process. The first questions stay; until then nothing is ours.
+/// Sets what the handlers ask, for the whole process; only the first call has an effect. Until then no fault is ours.
 pub fn ask(questions: Questions) {
     QUESTIONS.get_or_init(|| questions);
 }
@@ -79,11 +79,11 @@ static EARLIER: [OnceLock<libc::sigaction>; 2] = [OnceLock::new(), OnceLock::new
 /// Whether the program used wasmtime before: then its handler is the one that was there for SIGSEGV before ours.
 static WASMTIME_IS_BELOW: AtomicBool = AtomicBool::new(false);
 
-/// Does something that installs wasmtime's fault handlers, unless they are installed already; the first call of a process puts
-/// ours around them. A fault then goes, in this order, to
+/// Calls `make`, which installs wasmtime's fault handlers unless they are installed already. The first call in a process installs ours
+/// around them. A fault then goes, in this order, to
 ///
 /// 1. [`Questions::no_page`], if it is a SIGBUS: on Linux wasmtime does not hook that;
-/// 2. wasmtime, which asks the store's own handler first, and then makes it a trap if the instruction may trap;
+/// 2. wasmtime, which asks the store's own handler first, and then makes it a trap if the instruction is one that may trap;
 /// 3. [`Questions::last_resort`]: wasm instructions that wasmtime thinks cannot fault (a small `memory.copy`, after its bounds check);
 /// 4. the handler that was there before us.
 ///
@@ -96,12 +96,12 @@ pub fn around_wasmtime<T, E: From<io::Error>>(make: impl FnOnce() -> Result<T, E
         drop(installed);
         return make();
     }
-    // Before wasmtime's handler is installed: that one then passes on to ours what is no trap.
+    // Before wasmtime's handler is installed, so that it passes on to ours what is not a trap.
     install(libc::SIGSEGV, last_resort)?;
     let made = make()?;
-    // wasmtime installs its handlers once. Where ours is on top now, it had done so before.
+    // wasmtime installs its handlers once. If ours is on top now, it had done so before.
     let on_top = current(libc::SIGSEGV)?.sa_sigaction;
-    // Relaxed: what it says is true from here on, and faults of guests come later.
+    // Relaxed: the value does not change any more, and faults of guests come later.
     WASMTIME_IS_BELOW.store(is_last_resort(on_top), Ordering::Relaxed);
     WASMTIME.get_or_init(|| on_top);
     install(libc::SIGBUS, no_page)?;
@@ -141,7 +141,7 @@ fn set(signal: c_int, handler: Handler) -> io::Result<()> {
     // SAFETY: as in `current`.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = handler as usize;
-    // The same flags as wasmtime's: on the alternate stack, and again for a fault inside the handler.
+    // The same flags as wasmtime's: run on the alternate stack, also for a fault inside the handler.
     action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER | libc::SA_ONSTACK;
     // SAFETY: valid signal numbers and live structures, as sigaction(2) asks.
     match unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) } {
@@ -154,7 +154,7 @@ fn set(signal: c_int, handler: Handler) -> io::Result<()> {
 ///
 /// # Safety
 ///
-/// The arguments are those that the kernel gave to a handler installed with `SA_SIGINFO`.
+/// The arguments are those that the kernel passed to a handler installed with `SA_SIGINFO`.
 unsafe fn pass_on(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     match earlier(signal).get() {
         Some(action) if ![libc::SIG_DFL, libc::SIG_IGN].contains(&action.sa_sigaction) => {

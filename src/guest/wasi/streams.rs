@@ -17,7 +17,7 @@ use crate::guest::open_files::GuestInput;
 use crate::ipc::wire::{InputFault, InputFaultKind, Mapped};
 use crate::sys::memory_file;
 
-/// A stream into memory.
+/// An output stream into memory.
 #[derive(Clone)]
 pub(in crate::guest) struct Capture {
     bytes: Arc<Mutex<Vec<u8>>>,
@@ -27,9 +27,9 @@ pub(in crate::guest) struct Capture {
 
 #[derive(Clone, Copy)]
 pub(super) enum OnFull {
-    /// The task ends at its limit.
+    /// The task ends with `limit`.
     Stop,
-    /// What is too much is lost.
+    /// The excess is dropped.
     Drop,
 }
 
@@ -68,7 +68,7 @@ impl OutputStream for Capture {
     }
 }
 
-/// The most that a stream takes at once.
+/// The most bytes that a stream takes at once.
 const WRITE_BYTES: usize = 64 << 10;
 
 /// A file that the caller of `wrun run` gave as a standard stream.
@@ -115,7 +115,7 @@ impl InputStream for InputReader {
         let position = self.position.load(Ordering::Relaxed);
         let left = self.input.len - position;
         let mut buffer = vec![0; size.min(WRITE_BYTES).min(usize::try_from(left).unwrap_or(usize::MAX))];
-        // It is the task's first input.
+        // Standard input is the task's first input.
         let fault = |kind| StreamError::Trap(HostError::Input(InputFault { of: Mapped::Input(0), kind }).into());
         match self.input.file.read_at(&mut buffer, self.input.offset + position) {
             Ok(0) if left > 0 => {
@@ -142,7 +142,7 @@ fn read_result(count: io::Result<usize>, mut buffer: Vec<u8>) -> StreamResult<By
     }
 }
 
-/// Everything above is always ready: a read or a write that has to wait does so in the call, on the worker's one thread.
+/// All streams are always ready: a read or a write that has to wait blocks in the call, on the worker's one thread.
 macro_rules! always_ready {
     ($($stream:ty)*) => { $(
         #[wasmtime_wasi::async_trait]

@@ -1,4 +1,4 @@
-//! The parts of a linear memory that are taken for windows.
+//! The parts of a linear memory that are reserved for windows.
 
 use std::cell::Cell;
 use std::io;
@@ -38,7 +38,7 @@ pub(super) enum Content {
 #[derive(Debug)]
 pub(super) struct Window {
     pub of: Mapped,
-    /// Offset in the task's view of that.
+    /// Offset in the task's view of it.
     pub offset: u64,
     /// Whether it can be written.
     pub writable: bool,
@@ -73,7 +73,7 @@ pub(in crate::guest) struct RangeEnd {
 /// Why a range could not be mapped.
 #[derive(Debug)]
 pub(in crate::guest) enum MapError {
-    /// The file ends before the range does.
+    /// The file ends before the range.
     Truncated,
     /// The file could not be read at this offset of the task's view.
     Unreadable { offset: u64 },

@@ -1,4 +1,4 @@
-//! What the signal handlers note about the current task: everything here is async-signal-safe.
+//! What the signal handlers record about the current task. Everything here is async-signal-safe.
 #![expect(unsafe_code, reason = "takes scratch pages away again")]
 
 use std::cell::Cell;
@@ -14,7 +14,7 @@ use crate::sys::window as memory;
 pub(in crate::guest) enum Recorded {
     /// A write to a window, at this offset of the task's view.
     Write { of: Mapped, offset: u64 },
-    /// A page of the file is not there (any more).
+    /// A page of the file does not exist (any more) or cannot be read.
     NoPage { of: Mapped, offset: u64 },
     /// The system had no memory for a page of the result, or of an input that was written.
     NoMemory,
@@ -27,7 +27,7 @@ pub(in crate::guest) enum Recorded {
 /// How many scratch pages there are at a time: a copy needs only a few (both ends of its source and of its target).
 const SCRATCH_PAGES: usize = 8;
 
-/// What the signal handlers noted about the current task.
+/// What the signal handlers recorded about the current task.
 #[derive(Debug, Default)]
 pub(super) struct FaultRecord {
     /// What decides the task's outcome.
@@ -35,8 +35,8 @@ pub(super) struct FaultRecord {
     pub last: Cell<Option<NotedFault>>,
     /// The address of the fault that set `recorded`, if a host copy of unknown extent may have caused it; otherwise 0.
     pub first_address: Cell<usize>,
-    /// The host address of the lowest scratch page that the copy behind `recorded` has got so far; 0 if there is none, or if
-    /// that copy is over.
+    /// The host address of the lowest scratch page that the copy behind `recorded` has used so far; 0 if there is none, or if that copy
+    /// is over.
     pub lowest: Cell<usize>,
     /// Host addresses of the other scratch pages (of a wasm page's size), the oldest at `next`; 0 for none.
     scratch: [Cell<usize>; SCRATCH_PAGES],
@@ -69,7 +69,7 @@ impl FaultRecord {
         is_first
     }
 
-    /// Remembers a scratch page. The oldest one goes, so that a `memory.fill` of 4 GiB takes no more than a few.
+    /// Adds a scratch page and unmaps the oldest one, so that a `memory.fill` of 4 GiB needs only a few.
     pub fn rotate(&self, page: usize) {
         let next = self.next.get();
         let oldest = self.scratch[next].replace(page);
@@ -81,11 +81,11 @@ impl FaultRecord {
     }
 }
 
-/// The range of linear memory that an import copies right now. A signal handler of the same thread reads it, so these are atomics.
+/// The range of linear memory that an import is copying. These are atomics because a signal handler of the same thread reads them.
 #[derive(Debug, Default)]
 pub(super) struct HostCopy {
     start: AtomicUsize,
-    /// No copy is under way if this is not behind `start`.
+    /// No copy is active unless this is greater than `start`.
     end: AtomicUsize,
     pub writes: AtomicBool,
 }
@@ -95,7 +95,7 @@ impl HostCopy {
         self.start.store(range.start, Relaxed);
         self.end.store(range.end, Relaxed);
         self.writes.store(writes, Relaxed);
-        // The handler runs on this thread, in the middle of `copy`: only the compiler must keep the order.
+        // The handler runs on this thread, in the middle of `copy`, so only the compiler must preserve the order.
         compiler_fence(SeqCst);
         let copied = copy();
         compiler_fence(SeqCst);
@@ -103,7 +103,7 @@ impl HostCopy {
         copied
     }
 
-    /// The range under way, if this offset lies in it.
+    /// The active range, if this offset lies in it.
     pub fn around(&self, offset: usize) -> Option<Range<usize>> {
         let range = self.start.load(Relaxed)..self.end.load(Relaxed);
         range.contains(&offset).then_some(range)

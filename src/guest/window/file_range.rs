@@ -1,11 +1,11 @@
-//! Which part of a window is mapped and which is copied.
+//! Which pages of a window are mapped and which bytes are copied.
 //!
-//! | access | pages of the file | pages of the task's own |
+//! | access | pages of the file | private pages |
 //! |---|---|---|
 //! | read-only | whole pages of the range | copies of partly covered ones |
 //! | copy on write | the same, until they are written | the same, and each page that was written |
-//! | area | all that the range touches | none |
-//! | slice | those whole in the *slice*, whatever the range | the slice's first and last one, where others have bytes in them |
+//! | shared memory | all that the range touches | none |
+//! | output slice | those entirely in the *slice*, whatever the range | the slice's first and last one, if others have bytes in them |
 
 use std::fs::File;
 use std::ops::Range;
@@ -15,8 +15,8 @@ use super::area::WASM_PAGE;
 use crate::ipc::wire::{Mapped, WindowBytes};
 use crate::sys::window::page_size;
 
-/// What one entry of a page table maps at a time, where memory and file agree modulo it and the page cache holds the
-/// file in pieces as large. A window that agrees is read without a page fault for each 64 KiB.
+/// The size of a huge page. If a window agrees with its file modulo this, and the page cache holds the file in pieces as large, the window
+/// is read without a page fault for each 64 KiB.
 pub(crate) const HUGE_PAGE: usize = 2 << 20;
 
 /// Windows of at least this many bytes are placed to agree with their file modulo [`HUGE_PAGE`]. That costs up to 2 MiB of the
@@ -44,7 +44,7 @@ pub(in crate::guest) enum WindowAccess {
     /// The task writes to private copies.
     CopyOnWrite,
     /// Shared memory: all tasks write.
-    Area,
+    Shared,
     /// Output slice: the task alone writes to these bytes of the file.
     Slice { start: u64, end: u64 },
 }
@@ -87,7 +87,7 @@ impl FileRange<'_> {
                 let end = skew + self.len;
                 (skew.next_multiple_of(page), end - end % page)
             }
-            WindowAccess::Area => (pages.start, pages.end),
+            WindowAccess::Shared => (pages.start, pages.end),
             WindowAccess::Slice { start, end } => {
                 let page = page as u64;
                 let first = self.file_offset(skew, pages.start);

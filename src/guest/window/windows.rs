@@ -141,7 +141,7 @@ impl Windows {
                 match range.access {
                     WindowAccess::ReadOnly => memory::map_file(at, len, file, file_offset),
                     WindowAccess::CopyOnWrite => memory::map_file_private(at, len, file, file_offset),
-                    WindowAccess::Area | WindowAccess::Slice { .. } => {
+                    WindowAccess::Shared | WindowAccess::Slice { .. } => {
                         memory::map_file_writable(at, len, file, file_offset)
                     }
                 }
