@@ -61,7 +61,7 @@ fn run(worker: Worker) -> io::Result<GuestThread> {
         };
         let thread = std::thread::Builder::new().name("guest".into()).stack_size(STACK_BYTES);
         let no_thread =
-            |error| io::Error::other(format!("it can start no thread (may the user have more processes?): {error}"));
+            |error| io::Error::other(format!("cannot start a thread; check the user's process limit: {error}"));
         let thread = thread.spawn_scoped(scope, guests).map_err(no_thread)?;
         guest::answer_questions(&place, &clock);
         match thread.join() {
@@ -107,11 +107,11 @@ impl Worker {
     fn start(socket: Socket) -> io::Result<Worker> {
         let Some(ToWorker::Hello { version, sandbox, directories, ring }) = ToWorker::receive(&socket, Wait::Block)?
         else {
-            return Err(io::Error::other("the first message was no greeting"));
+            return Err(io::Error::other("the first message was not a greeting"));
         };
         if version != PROTOCOL_VERSION {
             return Err(io::Error::other(format!(
-                "this worker speaks version {PROTOCOL_VERSION} of the protocol, and its pool version {version}: \
+                "this worker speaks protocol version {PROTOCOL_VERSION} and its pool version {version}: \
                  use the same version of wrun for both"
             )));
         }

@@ -100,7 +100,7 @@ impl Guest {
         let fuel = Fuel::new(spec.counts_fuel);
         let settings = EngineSettings { stack_bytes: spec.stack_bytes, fuel, core_dumps: spec.core_dumps };
         if settings != self.settings {
-            *self = Guest::with(settings).map_err(|error| format!("cannot set wasmtime up: {error:#}"))?;
+            *self = Guest::with(settings).map_err(|error| format!("cannot set up wasmtime: {error:#}"))?;
         }
         let LoadedModule { module, symbols, .. } = match &self.module {
             Some(loaded) if loaded.number == spec.module => loaded.clone(),
@@ -324,5 +324,5 @@ fn call(
 
 fn function(store: &mut Store<Box<State>>, instance: Instance, export: &ModuleExport) -> wasmtime::Result<Func> {
     let found = instance.get_module_export(store, export).and_then(Extern::into_func);
-    found.ok_or_else(|| wasmtime::format_err!("the export is no function"))
+    found.ok_or_else(|| wasmtime::format_err!("the export is not a function"))
 }

@@ -77,7 +77,7 @@ fn judge(bytes: &[u8], extension: Option<&str>) -> Result<Format, String> {
     }
     if bytes.len() as u64 > MAX_MODULE_BYTES {
         return Err(format!(
-            "is larger than {} MiB, which no module is: name a .wasm or .wat file",
+            "is larger than {} MiB, the limit for modules: name a .wasm or .wat file",
             MAX_MODULE_BYTES >> 20
         ));
     }
