@@ -228,6 +228,8 @@ impl Windows {
     /// Drops one use of the window at `address`. Returns the bytes of private memory that this freed, or `None` if there is no
     /// such window.
     pub fn unmap(&mut self, address: usize) -> Option<u64> {
+        // What was recorded is found out while the window is still there.
+        self.settle();
         let found = self.areas.iter_mut().enumerate().find_map(|(index, area)| match &mut area.content {
             Content::Window(window) if window.address == address && window.uses > 0 => Some((index, window)),
             _ => None,
