@@ -1,4 +1,4 @@
-//! What the cache of compiled modules withstands.
+//! Tests of what the cache of compiled modules withstands.
 
 use std::fs::FileTimes;
 use std::io::Write;
@@ -130,7 +130,7 @@ fn directory_that_others_can_write_is_refused() {
 
 #[test]
 fn directory_or_entry_of_another_user_is_refused() {
-    // Only root can give a directory away; others find one that is not theirs.
+    // Only root can change a directory's owner; others use one that belongs to somebody else.
     if !owned_by_us(&Path::new("/").metadata().unwrap()) {
         let error = Cache::open("/").unwrap_err().to_string();
         assert!(error.contains("belongs to another user (uid 0)"), "{error}");

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-pub use wrun_ipc::entry::{Number, Scalar};
+
+use wrun_ipc::entry::Scalar;
 
 /// What a module offers and needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,11 +50,11 @@ pub struct Extern {
 pub struct Memory {
     /// Pages at start.
     pub minimum: u64,
-    /// The most it may grow to by its own declaration.
+    /// The declared maximum.
     pub maximum: Option<u64>,
     /// 64-bit addresses.
     pub is_64: bool,
-    /// Shared between threads (such a memory cannot hold windows).
+    /// Shared between threads. Such a memory cannot hold windows.
     #[serde(default)]
     pub shared: bool,
 }
@@ -62,7 +63,7 @@ impl Memory {
     /// The most pages that a 32-bit memory can have (4 GiB).
     pub const MAX_PAGES: u64 = 1 << 16;
 
-    /// Pages that can be added to the memory as it is at start, for windows and for the guest's own allocations.
+    /// Pages that can be added to the initial memory, for windows and for the guest's own allocations.
     pub fn room_pages(&self) -> u64 {
         self.maximum.unwrap_or(Self::MAX_PAGES).min(Self::MAX_PAGES).saturating_sub(self.minimum)
     }

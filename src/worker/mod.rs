@@ -1,4 +1,4 @@
-//! A worker process: receives jobs and tasks, runs them, sends what became of them, until its pool is gone.
+//! A worker process: receives jobs and tasks, runs them and sends their results, until its pool is gone.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::thread::JoinHandle;
 
-use crate::guest::{self, FileTable, Guest, TaskResult};
+use crate::guest::{self, FileTable, Guest, MappedOutput, TaskResult};
 use crate::ipc::channel::{ToPool, ToWorker};
 use crate::ipc::ring::{INLINE_MAX_BYTES, WorkerRing};
 use crate::ipc::stack_trace::StackTraceWriter;
@@ -20,26 +20,32 @@ use crate::sys::process::{become_worker, monotonic_ns};
 use crate::sys::socket::{Socket, Wait};
 use crate::sys::window::page_size;
 
-/// The stack of the thread that runs guests: the most that [`Limits::stack_bytes`] may be, and room for the host's own calls.
+/// The stack of the thread that runs guests: the maximum of [`Limits::stack_bytes`], and room for host calls.
 const STACK_BYTES: usize = Limits::MAX_STACK_BYTES as usize + (4 << 20);
 
-/// Runs this process as a worker of the process `parent`. Gives its exit code when the pool is gone.
+/// Runs this process as a worker of the process `parent`. Returns its exit code when the pool is gone.
 pub(crate) fn main(parent: u32) -> i32 {
     match become_worker(parent).and_then(Worker::start).and_then(run) {
-        Ok(Ok(Ok(()))) => 0,
-        Ok(Ok(Err(error))) | Err(error) => {
-            // The pool shows these words with the news of this process's end.
+        Ok(GuestThread::PoolIsGone) => 0,
+        // The panic has been printed.
+        Ok(GuestThread::Panicked) => 1,
+        Err(error) => {
+            // The pool shows this text when it reports that the process has ended.
             let _ = writeln!(io::stderr(), "{error}");
             1
         }
-        // The panic has been printed.
-        Ok(Err(_)) => 1,
     }
 }
 
-/// Runs guests on a thread of their own, because the main thread's stack is as large as the user's shell says; it starts
-/// confined, as all threads do that a confined one starts. Meanwhile the main thread tells the pool where tasks are.
-fn run(worker: Worker) -> io::Result<std::thread::Result<io::Result<()>>> {
+/// How the thread that runs guests ended.
+enum GuestThread {
+    PoolIsGone,
+    Panicked,
+}
+
+/// Runs guests on a thread of its own, because the user's shell decides how large the main thread's stack is. The thread inherits the
+/// confinement. Meanwhile the main thread answers the pool's requests for stack traces.
+fn run(worker: Worker) -> io::Result<GuestThread> {
     struct EndQuestions<'a>(&'a StackTraceWriter);
     impl Drop for EndQuestions<'_> {
         fn drop(&mut self) {
@@ -55,15 +61,17 @@ fn run(worker: Worker) -> io::Result<std::thread::Result<io::Result<()>>> {
         };
         let thread = std::thread::Builder::new().name("guest".into()).stack_size(STACK_BYTES);
         let no_thread =
-            |error| io::Error::other(format!("it can start no thread (may the user have more processes?): {error}"));
+            |error| io::Error::other(format!("cannot start a thread; check the user's process limit: {error}"));
         let thread = thread.spawn_scoped(scope, guests).map_err(no_thread)?;
         guest::answer_questions(&place, &clock);
-        Ok(thread.join())
+        match thread.join() {
+            Ok(ended) => ended.map(|()| GuestThread::PoolIsGone),
+            Err(_) => Ok(GuestThread::Panicked),
+        }
     })
 }
 
-/// Starts a thread of this process that is a worker: of tasks without a time limit, because it cannot be killed, and of a
-/// pool that asks for no confinement.
+/// Starts a worker as a thread of this process, for tasks without a time limit, because it cannot be killed, and without confinement.
 pub(crate) fn in_thread(socket: Socket) -> io::Result<JoinHandle<io::Result<()>>> {
     let thread = std::thread::Builder::new().name("wrun-worker".into()).stack_size(STACK_BYTES);
     thread.spawn(move || Worker::start(socket)?.run())
@@ -72,7 +80,7 @@ pub(crate) fn in_thread(socket: Socket) -> io::Result<JoinHandle<io::Result<()>>
 struct Worker {
     socket: Socket,
     ring: WorkerRing,
-    /// Control messages handled so far, without the greeting and wake-ups.
+    /// Control messages handled so far, excluding the greeting and wake-ups.
     handled: u32,
     files: FileTable,
     stdio: Option<[File; 3]>,
@@ -80,17 +88,17 @@ struct Worker {
     guest: Guest,
     /// The current job cannot be run.
     refused: bool,
-    /// Bytes of log that a task of the current job may have.
+    /// The log limit of the current job's tasks, in bytes.
     log_bytes: u64,
-    /// When the last task ended, where nothing came between it and the next one: that one begins then.
+    /// When the last task ended, if nothing has happened since: then the next one starts at that time.
     last_end_ns: Option<u64>,
     sandbox: Sandbox,
-    /// No new code can be loaded any more.
+    /// Whether loading new code is no longer possible.
     code_is_closed: bool,
 }
 
 /// Whether the pool is still there.
-enum Pool {
+enum PoolState {
     There,
     Gone,
 }
@@ -99,11 +107,11 @@ impl Worker {
     fn start(socket: Socket) -> io::Result<Worker> {
         let Some(ToWorker::Hello { version, sandbox, directories, ring }) = ToWorker::receive(&socket, Wait::Block)?
         else {
-            return Err(io::Error::other("the first message was no greeting"));
+            return Err(io::Error::other("the first message was not a greeting"));
         };
         if version != PROTOCOL_VERSION {
             return Err(io::Error::other(format!(
-                "this worker speaks version {PROTOCOL_VERSION} of the protocol, and its pool version {version}: \
+                "this worker speaks protocol version {PROTOCOL_VERSION} and its pool version {version}: \
                  use the same version of wrun for both"
             )));
         }
@@ -128,9 +136,9 @@ impl Worker {
             };
             worker.directories.push((File::from(directory), access));
         }
-        // Read once and remembered; that takes a system call which is not allowed later.
+        // Reads and caches it now: that takes a system call which is not allowed later.
         page_size();
-        // Nothing of the user's has been read yet.
+        // No data of the user's has been read yet.
         if sandbox != Sandbox::Off {
             worker.admit(&sandbox::confine(&worker.directories))?;
         }
@@ -138,7 +146,7 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Tells of layers of confinement that could not be put on, or ends the worker where all of them must be.
+    /// Reports missing layers of confinement, or fails if all layers are required.
     fn admit(&mut self, missing: &[Missing]) -> io::Result<()> {
         if missing.is_empty() {
             return Ok(());
@@ -158,11 +166,11 @@ impl Worker {
         loop {
             let Some(task) = self.next_task(&mut payload)? else { return Ok(()) };
             while self.handled < task.after {
-                if let Pool::Gone = self.handle_message()? {
+                if let PoolState::Gone = self.handle_message()? {
                     return Ok(());
                 }
             }
-            // A refused job ends the run; its tasks are not run and not answered.
+            // A refused job ends the run. Its tasks are neither run nor answered.
             if !self.refused {
                 self.run_task(&task, &payload, &mut result)?;
             }
@@ -183,7 +191,7 @@ impl Worker {
                 ToPool::<File>::Wake.send(&self.socket)?;
             }
             if self.ring.fall_asleep()
-                && let Pool::Gone = self.handle_message()?
+                && let PoolState::Gone = self.handle_message()?
             {
                 return Ok(None);
             }
@@ -191,10 +199,10 @@ impl Worker {
         }
     }
 
-    fn handle_message(&mut self) -> io::Result<Pool> {
+    fn handle_message(&mut self) -> io::Result<PoolState> {
         match ToWorker::receive(&self.socket, Wait::Block)? {
-            None => return Ok(Pool::Gone),
-            Some(ToWorker::Wake) => return Ok(Pool::There),
+            None => return Ok(PoolState::Gone),
+            Some(ToWorker::Wake) => return Ok(PoolState::There),
             Some(ToWorker::Hello { .. } | ToWorker::Directory { .. }) => {
                 return Err(io::Error::other("a second greeting"));
             }
@@ -213,7 +221,7 @@ impl Worker {
         }
         self.handled += 1;
         self.last_end_ns = None;
-        Ok(Pool::There)
+        Ok(PoolState::There)
     }
 
     fn load_job(&mut self, code: File, spec: JobSpec) -> Result<(), String> {
@@ -232,8 +240,9 @@ impl Worker {
         let start_ns = self.last_end_ns.take().unwrap_or_else(monotonic_ns);
         self.ring.begin(task.ticket, start_ns);
         self.guest.run(task, payload, &self.files, result);
-        if let Some((file, len)) = result.output_file.take_if(|(_, len)| *len <= INLINE_MAX_BYTES as u64) {
-            // A small one is cheaper to copy than to hand over.
+        let is_small = |output: &mut MappedOutput| output.len <= INLINE_MAX_BYTES as u64;
+        if let Some(MappedOutput { file, len }) = result.output_file.take_if(is_small) {
+            // A small output is cheaper to copy than to send as a file.
             result.output.resize(len as usize, 0);
             file.read_exact_at(&mut result.output, 0)?;
         }
@@ -248,7 +257,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Sends a completion; says whether the pool has to be woken.
+    /// Sends a completion. Returns whether the pool must be woken.
     fn send(&mut self, done: DoneSlot, result: &mut TaskResult) -> io::Result<bool> {
         if result.output_file.is_none() {
             let parts = result.parts();
@@ -260,7 +269,7 @@ impl Worker {
         match sent {
             Ok(()) => Ok(self.ring.finish_with_file(done)),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(error),
-            // Why a task failed matters more than its core dump.
+            // The reason for the failure matters more than the core dump.
             Err(_) if done.status != Status::Ok && !result.output.is_empty() => {
                 result.output.clear();
                 self.send(DoneSlot { output_len: 0, ..done }, result)
@@ -291,5 +300,5 @@ fn read_spec(file: &File) -> Result<JobSpec, String> {
     postcard::from_bytes(&bytes).map_err(|error| format!("cannot read the job: {error}"))
 }
 
-/// How often the ring is looked at before the worker goes to sleep: about as long as waking it would take.
+/// How often the ring is polled before the worker goes to sleep: about as long as waking it would take.
 const SPINS: u32 = 200;

@@ -26,7 +26,7 @@ pub fn rate(tasks: usize, threads: usize) -> Outcome {
     Ok(json!({ "per_second": (each * threads) as f64 / start.elapsed().as_secs_f64() }).to_string())
 }
 
-/// The settings of `src/guest/engine.rs` that affect instances.
+/// The settings of `src/module/engine.rs` that instances depend on.
 fn engine() -> wasmtime::Result<InstancePre<()>> {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(4)

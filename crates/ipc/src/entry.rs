@@ -1,4 +1,4 @@
-//! The functions of a module that tasks can call.
+//! What a task calls, as plain data.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ pub const COMMAND_EXPORT: &str = "_start";
 /// What a task calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry {
-    /// The SDK task of this name, which is the export `wrun:task/NAME`.
+    /// The SDK task of this name: the export `wrun:task/NAME`.
     Task(String),
     /// An export with numeric parameters and results.
     Scalar(Scalar),
@@ -19,7 +19,7 @@ pub enum Entry {
 }
 
 impl Entry {
-    /// The name by which a job calls it.
+    /// The name that a job uses for it.
     pub fn name(&self) -> &str {
         match self {
             Entry::Task(name) => name,
@@ -29,7 +29,7 @@ impl Entry {
     }
 }
 
-/// An export that can be called with numbers parsed from text.
+/// An exported function of numbers, which are parsed from text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scalar {
     /// The export's name.
@@ -41,7 +41,7 @@ pub struct Scalar {
 }
 
 impl Scalar {
-    /// The words of an argument, each of which is to be a number: they are separated by white space or commas.
+    /// Splits an argument into words, one per number. White space and commas separate them.
     pub fn words(argument: &str) -> Vec<&str> {
         argument.split([' ', '\t', ',', '\n']).filter(|word| !word.is_empty()).collect()
     }
@@ -85,8 +85,8 @@ impl Number {
         }
     }
 
-    /// The bits of the value that a word stands for, in the low half where the type has 32; `None` where the word is no
-    /// number of this type. wasm's integers have no sign, so unsigned numbers are taken as well.
+    /// Parses a word as a number of this type. Returns its bits, in the lower half if the type has 32, or `None` if the word is not such
+    /// a number. Integers of wasm have no sign, so unsigned numbers are accepted as well.
     ///
     /// ```
     /// use wrun_ipc::entry::Number;
