@@ -17,16 +17,18 @@ mod private_files;
 pub mod result;
 mod sandbox;
 mod sys;
+#[cfg(test)]
+mod test_program;
 mod worker;
 
 use wrun_ipc as ipc;
 
 pub use cache::{NoTaskKey, ResultCache, TaskKey, TaskKeys};
 pub use error::Error;
-pub use input::{Input, Npy, NpyPieces, Pieces, SplitAt, SplitSize};
+pub use input::{Input, Npy, Pieces, SplitAt, SplitSize};
 pub use job::{
     Admission, Argument, Directory, FailedSlice, Grants, Halt, HaltAt, Halted, InputMode, Job, Jobs, Limits, Measure,
-    OutputFile, Retries, SharedArea, Shortage, Source, Task, TaskTime,
+    NpyPieces, OutputFile, Retries, SharedArea, Shortage, Source, Task, TaskTime,
 };
 pub use module::{Compiler, Description, Module};
 pub use outcome::{Event, Outcome, RunStats, Summary, WorkerSummary};

@@ -11,10 +11,10 @@ use super::result_store::Store;
 use crate::backend::Call;
 use crate::cache::content_hash::{Contents, Seen, Stamp};
 use crate::cache::key::Fields;
-use crate::guest::HUGE_PAGE;
 use crate::job::Instances;
 use crate::module::Entry;
 use crate::outcome::Outcome;
+use crate::sys::window::HUGE_PAGE;
 use crate::{Grants, Input, Job, Module, Result, Task};
 
 /// A run's results in a cache, or why it has none there.

@@ -28,4 +28,3 @@ pub(crate) use instance::Guest;
 pub(crate) use open_files::FileTable;
 pub(crate) use signals::{answer_questions, this_thread_runs_guests};
 pub(crate) use task_result::{MappedOutput, TaskResult};
-pub(crate) use window::HUGE_PAGE;

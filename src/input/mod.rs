@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, Kind};
 use crate::{Result, sys};
 
-pub use npy::{Npy, NpyPieces};
+pub use npy::Npy;
 pub use split::{Pieces, SplitAt, SplitSize};
 pub use wrun_npy::{Dtype, Kind as DtypeKind, Order as ByteOrder};
 

@@ -9,7 +9,6 @@
 //! header is a range of the same file: it costs the task no other file, and nothing is copied.
 
 use std::io::{self, ErrorKind};
-use std::iter::FusedIterator;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -17,9 +16,9 @@ use std::sync::Arc;
 
 use wrun_npy::{Dtype, Header, MAX_LEN};
 
-use super::{Input, Pieces, SplitAt, SplitSize};
+use super::Input;
 use crate::error::Kind;
-use crate::{Error, Result, Task};
+use crate::{Error, Result};
 
 /// An array in a `.npy` file: numbers of one type in C order. Cheap to clone.
 ///
@@ -108,32 +107,18 @@ impl Npy {
         self.data().slice(start * row_bytes..end * row_bytes)
     }
 
-    /// A task on these rows: they are input 0, the file's header is input 1, and `path[start:end]` is the argument.
-    ///
-    /// # Errors
-    ///
-    /// As [`rows`](Self::rows).
-    pub fn task(&self, rows: Range<u64>) -> Result<Task> {
-        let header = self.file.part(0, self.header.len() as u64);
-        let argument = format!("{}[{}:{}]", self.file.label(), rows.start, rows.end);
-        Ok(Task::new(argument).input(self.rows(rows)?).input(header))
+    /// The file's header.
+    pub(crate) fn header(&self) -> Input {
+        self.file.part(0, self.header.len() as u64)
     }
 
-    /// Tasks on all rows, in order; sizes are in bytes, and a row that is longer stays whole. An array without elements gives none.
-    ///
-    /// # Errors
-    ///
-    /// Where the size is 0, or the array has no axes.
-    pub fn split(&self, size: SplitSize) -> Result<NpyPieces> {
-        let (_, row_bytes) = self.row()?;
-        // Where rows have no bytes there is nothing to be cut.
-        let row_bytes = row_bytes.max(1);
-        let pieces = self.data().split(size, SplitAt::Record(row_bytes))?;
-        Ok(NpyPieces { array: self.clone(), row_bytes, pieces })
+    /// The name of rows for messages and arguments: `path[start:end]`.
+    pub(crate) fn row_label(&self, rows: &Range<u64>) -> String {
+        format!("{}[{}:{}]", self.file.label(), rows.start, rows.end)
     }
 
     /// How many rows there are, and how many bytes each has.
-    fn row(&self) -> Result<(u64, u64)> {
+    pub(crate) fn row(&self) -> Result<(u64, u64)> {
         match (self.header.rows(), self.header.row_bytes()) {
             (Some(rows), Some(bytes)) => Ok((rows, bytes)),
             // No rows of a length that is no number.
@@ -162,34 +147,6 @@ fn shorter(error: io::Error) -> io::Error {
     }
 }
 
-/// Tasks on the rows of an array, in order; made by [`Npy::split`].
-#[derive(Debug)]
-pub struct NpyPieces {
-    array: Npy,
-    row_bytes: u64,
-    pieces: Pieces,
-}
-
-impl Iterator for NpyPieces {
-    type Item = Task;
-
-    fn next(&mut self) -> Option<Task> {
-        let piece = match self.pieces.next()? {
-            Ok(piece) => piece,
-            Err(error) => return Some(Err(error).into()),
-        };
-        let start = (piece.offset() - self.array.data().offset()) / self.row_bytes;
-        let task = self.array.task(start..start + piece.len() / self.row_bytes);
-        Some(task.unwrap_or_else(|error| Task::unrunnable(piece.label(), error.to_string())))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.pieces.size_hint()
-    }
-}
-
-impl FusedIterator for NpyPieces {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,39 +167,6 @@ mod tests {
             let error = array.rows(range).unwrap_err().to_string();
             assert!(error.ends_with(r#"do not lie in the array of input "a.npy", which has 5 rows"#), "{error}");
         }
-        let task = array.task(1..4).unwrap();
-        assert_eq!((&task.argument[..], task.inputs.len()), (&b"a.npy[1:4]"[..], 2));
-        assert_eq!((task.inputs[1].offset(), task.inputs[1].len()), (0, 128));
-    }
-
-    #[test]
-    fn pieces_are_whole_rows_and_all_of_them() {
-        let array = array(&[10, 3], &[0; 60]).unwrap();
-        for size in (1..70).map(SplitSize::Bytes).chain((1..20).map(SplitSize::Pieces)) {
-            let pieces = array.split(size).unwrap();
-            let expected = pieces.size_hint();
-            let tasks: Vec<Task> = pieces.collect();
-            assert_eq!(expected, (tasks.len(), Some(tasks.len())));
-            let mut row = 0;
-            for task in tasks {
-                let count = task.inputs[0].len() / 6;
-                assert_eq!(task.inputs[0].offset(), 128 + row * 6);
-                assert_eq!(task.argument[..], *format!("a.npy[{row}:{}]", row + count).as_bytes());
-                row += count;
-            }
-            assert_eq!(row, 10, "{size:?}");
-        }
-    }
-
-    #[test]
-    fn arrays_without_elements_have_no_pieces() {
-        for shape in [&[0][..], &[0, 3], &[5, 0]] {
-            let pieces = array(shape, b"").unwrap().split(SplitSize::Pieces(4)).unwrap();
-            assert_eq!(pieces.count(), 0, "{shape:?}");
-        }
-        let number = array(&[], &[0; 2]).unwrap();
-        let error = number.split(SplitSize::Bytes(1)).unwrap_err().to_string();
-        assert!(error.contains("is a single number and has no rows"), "{error}");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::module::engine;
+
 /// A length of time for one attempt of a task, from its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskTime {
@@ -74,10 +76,10 @@ impl Limits {
     pub const MAX_STACK_BYTES: u64 = 64 << 20;
 
     /// The most that [`Limits::memories`] may be.
-    pub const MAX_MEMORIES: u32 = 16;
+    pub const MAX_MEMORIES: u32 = engine::MAX_MEMORIES;
 
     /// The most that [`Limits::tables`] may be.
-    pub const MAX_TABLES: u32 = 16;
+    pub const MAX_TABLES: u32 = engine::MAX_TABLES;
 
     /// The most that [`Limits::open_files`] may be.
     pub const MAX_OPEN_FILES: u32 = 8192;

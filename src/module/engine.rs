@@ -5,7 +5,6 @@ use std::num::NonZeroUsize;
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
-use crate::Limits;
 use crate::sys::fault;
 
 /// Whether code counts the instructions that it executes, which slows it down.
@@ -45,12 +44,12 @@ pub(crate) fn config(fuel: Fuel) -> Config {
 pub(crate) fn worker_config(stack_bytes: usize, fuel: Fuel) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(4)
-        .total_memories(2 * Limits::MAX_MEMORIES)
-        .total_tables(2 * Limits::MAX_TABLES)
+        .total_memories(2 * MAX_MEMORIES)
+        .total_tables(2 * MAX_TABLES)
         // Stacks of asynchronous calls, which wrun does not make; the default of 1000 counts as 2 GiB of data (RLIMIT_DATA).
         .total_stacks(1)
-        .max_memories_per_module(Limits::MAX_MEMORIES)
-        .max_tables_per_module(Limits::MAX_TABLES)
+        .max_memories_per_module(MAX_MEMORIES)
+        .max_tables_per_module(MAX_TABLES)
         .table_elements(MAX_TABLE_ELEMENTS)
         .max_core_instance_size(4 << 20)
         // The whole 32-bit address space: windows count as memory here, and the store enforces limits.
@@ -76,3 +75,9 @@ pub(crate) const MAX_TABLE_ELEMENTS: usize = 1 << 18;
 
 /// Bytes of a linear memory that stay resident between two instances.
 const KEEP_RESIDENT_BYTES: usize = 64 << 10;
+
+/// The most linear memories that a module may have, whatever its job allows.
+pub(crate) const MAX_MEMORIES: u32 = 16;
+
+/// The most tables that a module may have, whatever its job allows.
+pub(crate) const MAX_TABLES: u32 = 16;

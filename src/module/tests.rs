@@ -9,7 +9,7 @@ use super::fingerprint::Target;
 use super::source::ModuleSource;
 use super::*;
 use crate::Result;
-use crate::sys::self_exe::for_tests::compiler;
+use crate::test_program::compiler;
 
 const SQRT: &str = r#"(module (func (export "sqrt") (param f64) (result f64) (f64.sqrt (local.get 0))))"#;
 

@@ -10,6 +10,10 @@ use std::os::fd::AsFd;
 
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mmap_anonymous, mprotect, munmap};
 
+/// The size of a huge page. If a window agrees with its file modulo this, and the page cache holds the file in pieces as large, the window
+/// is read without a page fault for each 64 KiB.
+pub const HUGE_PAGE: usize = 2 << 20;
+
 /// The page size of the system.
 pub fn page_size() -> usize {
     rustix::param::page_size()

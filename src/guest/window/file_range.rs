@@ -13,11 +13,7 @@ use std::sync::Arc;
 
 use super::area::WASM_PAGE;
 use crate::ipc::wire::{Mapped, WindowBytes};
-use crate::sys::window::page_size;
-
-/// The size of a huge page. If a window agrees with its file modulo this, and the page cache holds the file in pieces as large, the window
-/// is read without a page fault for each 64 KiB.
-pub(crate) const HUGE_PAGE: usize = 2 << 20;
+use crate::sys::window::{HUGE_PAGE, page_size};
 
 /// Windows of at least this many bytes are placed to agree with their file modulo [`HUGE_PAGE`]. That costs up to 2 MiB of the
 /// guest's scarce addresses, and one more system call.

@@ -11,6 +11,5 @@ mod windows;
 pub(super) use area::{MapError, RangeEnd, WASM_PAGE};
 pub(super) use dirty_pages::DirtyPages;
 pub(super) use fault_record::Recorded;
-pub(crate) use file_range::HUGE_PAGE;
 pub(super) use file_range::{FileRange, WindowAccess};
 pub(super) use windows::Windows;

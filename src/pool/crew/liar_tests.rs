@@ -8,7 +8,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use super::liar::{ENDLESS, ENDS, FLIPS, HIDES, LIE, LIES, SILENT};
-use crate::sys::self_exe::for_tests;
+use crate::test_program;
 use crate::{Job, Limits, Module, Outcome, Pool, Status};
 
 /// Tells a process that it is the one in which the lies are tried: what is open and what runs is then known.
@@ -181,7 +181,7 @@ fn alone(name: &str, work: impl FnOnce(&Module)) {
         assert!(output.status.success() && text.contains("1 passed"), "{text}");
         return;
     }
-    let module = for_tests::compiler().load_bytes("echo.wat", ECHO.as_bytes()).expect("a module");
+    let module = test_program::compiler().load_bytes("echo.wat", ECHO.as_bytes()).expect("a module");
     // What is made once, at the first run, is made.
     run(&module, ENDS, Liars::FirstAlone, PATIENCE);
     let before = (open_files(), private_bytes());
