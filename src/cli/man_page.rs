@@ -37,7 +37,7 @@ fn for_pages(definition: &clap::Command) -> clap::Command {
 }
 
 fn with_heading(arg: clap::Arg) -> clap::Arg {
-    let arg = if arg.get_id() == "help" { arg.help("Print help; -h prints a summary") } else { arg };
+    let arg = if arg.get_id() == "help" { arg.long_help("Print help; -h prints a summary") } else { arg };
     match arg.get_help_heading() {
         Some(_) => arg,
         None if arg.is_positional() => arg.help_heading("Arguments"),

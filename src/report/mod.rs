@@ -208,13 +208,13 @@ impl Report {
         {
             self.drop_trace(error);
         }
-        self.show(event);
+        self.show_event(event);
         if self.progress.as_mut().is_some_and(Interval::is_due) {
             self.display.progress(&self.snapshot());
         }
     }
 
-    fn show(&mut self, event: &Event<'_>) {
+    fn show_event(&mut self, event: &Event<'_>) {
         match event {
             Event::TaskFinished(outcome) => self.finished_task(outcome),
             Event::Retrying { outcome, delay } if self.verbose > 0 => self.display.retrying(outcome, *delay),
@@ -252,7 +252,7 @@ impl Report {
     /// If standard output cannot be written; of kind `BrokenPipe` if its reader has closed it.
     pub fn deliver(&mut self, outcome: &Outcome) -> io::Result<()> {
         let rerun = if outcome.result.is_err() { self.rerun.for_failure(outcome) } else { None };
-        self.report(outcome, rerun.as_deref());
+        self.show_outcome(outcome, rerun.as_deref());
         if self.prints_results {
             self.results.print(outcome, rerun.as_deref())?;
         }
@@ -341,7 +341,7 @@ impl Report {
     }
 
     /// Counts an outcome, and reports its logs and failure.
-    fn report(&mut self, outcome: &Outcome, rerun: Option<&str>) {
+    fn show_outcome(&mut self, outcome: &Outcome, rerun: Option<&str>) {
         self.tally.tasks += 1;
         for (level, line) in &outcome.log {
             if *level <= SHOWN_LOG_LEVEL.saturating_add(self.verbose) {

@@ -84,7 +84,7 @@ fn third_interrupt_ends_a_run_whose_results_nobody_reads() {
         assert!(start.elapsed() < crate::support::PATIENCE, "there are results");
         std::thread::yield_now();
     }
-    for told in ["interrupted: finishing", "stopping the tasks"] {
+    for told in ["interrupted: finishing", "stopping the running"] {
         kill_process(wrun, Signal::INT).expect("it runs");
         let line = stderr.next().expect("a line").expect("text");
         assert!(line.starts_with(&format!("wrun: {told}")), "{line}");
