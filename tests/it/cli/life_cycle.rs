@@ -1,5 +1,4 @@
-//! The command under conditions that nobody wants: no room, no descriptors, no processes, nobody who listens; and what is
-//! left behind.
+//! The command in bad conditions: no disk space, no descriptors, no processes, no reader; and nothing is left behind.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};

@@ -1,4 +1,4 @@
-//! Who runs which task when: order, take-back, backpressure; and what passes through a pool.
+//! Which worker runs which task, and when: order, take-back, backpressure; and what passes through a pool.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
