@@ -265,8 +265,8 @@ fn worker_processes() -> impl Iterator<Item = u32> {
     })
 }
 
-/// How long something may take that has to happen soon.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long something may take that has to happen soon, on a slow and busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Looks until there is something.
 ///
