@@ -53,7 +53,7 @@ const CONTRACT: &[Call] = &[
     ("log", "ppp", |args, _| if (1..=5).contains(&args[0]) { inside(args[1], args[2]) } else { "trap" }),
 ];
 
-/// All ways to give so many parameters one of the values each.
+/// All ways to give this many parameters one of the values each.
 fn combinations(count: usize) -> Vec<Vec<i64>> {
     (0..count).fold(vec![Vec::new()], |all, _| {
         all.iter().flat_map(|some| VALUES.iter().map(|value| [&some[..], &[*value]].concat())).collect()

@@ -56,7 +56,7 @@ fn what_is_huge_works_or_is_refused_by_a_limit_that_is_named() {
     }
 }
 
-/// A module of so many empty functions, all of which are exported.
+/// A module of this many empty functions, all of which are exported.
 pub fn functions(count: usize) -> Vec<u8> {
     let exports: Vec<u8> = (0..count)
         .flat_map(|index| {
@@ -72,7 +72,7 @@ pub fn functions(count: usize) -> Vec<u8> {
         .bytes
 }
 
-/// A module that exports one function by so many names of so many bytes.
+/// A module that exports one function by this many names of this many bytes.
 fn exports(count: usize, len: usize) -> Vec<u8> {
     let names: Vec<u8> = (0..count)
         .flat_map(|index| [&name(format!("{index:05}{}", "x".repeat(len - 5)).as_bytes())[..], b"\0\0"].concat())
@@ -85,7 +85,7 @@ fn exports(count: usize, len: usize) -> Vec<u8> {
         .bytes
 }
 
-/// A function with a table of so many branches to the end of one block.
+/// A function with a table of this many branches to the end of one block.
 fn branches(count: usize) -> Vec<u8> {
     one_function(&[&b"\0\x02\x40\x41\0\x0e"[..], &number(count), &vec![0; count], b"\0\x0b\x0b"].concat())
 }

@@ -121,17 +121,17 @@ fn succeeded(task: &Value) -> Result<(), String> {
     if task["status"] == "ok" { Ok(()) } else { Err(format!("the control failed: {task}")) }
 }
 
-/// The objects of a run of so many tasks.
+/// The JSON objects of a run of this many tasks.
 fn tasks(said: &Said, count: usize) -> Result<Vec<Value>, String> {
     let ended = objects(&said.stdout);
     if ended.len() == count { Ok(ended) } else { Err(format!("{} outcomes: {said:?}", ended.len())) }
 }
 
-/// Checks each act of a table; all that is wrong is told at once.
+/// Checks each act of a table; everything that is wrong is reported at once.
 ///
 /// # Panics
 ///
-/// Where anything is.
+/// If anything is.
 #[track_caller]
 pub fn check(acts: &[Act]) {
     let place = Place::new();
@@ -152,7 +152,7 @@ pub fn check(acts: &[Act]) {
 ///
 /// # Panics
 ///
-/// Where one fails.
+/// If one fails.
 #[track_caller]
 pub fn map_outputs(file: &str, call: &str, options: &[&str], items: &[&str]) -> Vec<String> {
     let place = Place::new();

@@ -1,4 +1,4 @@
-//! NumPy's arrays and Arrow's record batches, by the command and the example guests.
+//! NumPy arrays and Arrow record batches, with the command and the example guests.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

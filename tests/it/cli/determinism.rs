@@ -1,4 +1,4 @@
-//! The number of workers, and who ends first, changes no byte of the results.
+//! Results are the same bytes whatever the number of workers and the order in which tasks end.
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
 //! Bad input: one line on standard error that names the thing and says what to do, the documented exit code, nothing on
-//! standard output, and no task has run. Each refusal stands beside the same thing done right.
+//! standard output, and no task has run. Each refusal has the same thing done right beside it.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -186,7 +186,7 @@ fn memory_that_cannot_hold_the_input_is_reported_as_too_small() {
     refuses(&place, &["map", "none.wat", "--files", "small"], FAILURE, no_room);
     assert_eq!(place.says(&["map", "one.wat", "--files", "small"]), ok(""));
     assert_eq!(place.says(&["map", "all.wat", "--files", "large"]), ok(""));
-    // How much of a file a task maps is its own affair, so that this one shows only when it runs.
+    // How much of a file a task maps is up to the task, so this shows only when it runs.
     let said = place.says(&["map", "one.wat", "--files", "large"]);
     assert_eq!((said.code, said.stdout.as_str()), (Some(100), ""));
     let first = "task 0 (large) failed: input_map: no room for a window of ";

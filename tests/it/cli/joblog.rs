@@ -1,4 +1,4 @@
-//! `--joblog`, `--resume` and `--resume-failed`: what is done is written down, and not done again.
+//! `--joblog`, `--resume` and `--resume-failed`: finished tasks are logged, and not run again.
 
 use std::fs;
 

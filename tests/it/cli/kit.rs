@@ -1,4 +1,4 @@
-//! What the tests of the command line share: a directory to run the real binary in, and a module with a task for each need.
+//! Shared by the tests of the command line: a directory to run the real binary in, and a module with a task for each need.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,4 @@
-//! The command under conditions that nobody wants: no room, no descriptors, no processes, nobody who listens; and what is
-//! left behind.
+//! The command in bad conditions: no disk space, no descriptors, no processes, no reader; and nothing is left behind.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -224,7 +223,10 @@ fn a_lack_of_processes_is_reported() {
     place.says(&["map", "kit.wat", "--call", "echo", "a"]);
     // The limit does not bind root, so that becomes somebody else, who needs a copy that everybody may read.
     let is_root = rustix::process::geteuid().is_root();
-    std::fs::copy(WRUN, place.path().join("wrun")).expect("a copy");
+    // By another process: a file that this one has open for writing, and with it whatever another test starts at that moment, cannot
+    // be executed.
+    let copied = Command::new("cp").args([WRUN, "wrun"]).current_dir(place.path()).status().expect("cp");
+    assert!(copied.success(), "a copy");
     for name in ["", "wrun", "kit.wat"] {
         let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(place.path().join(name), everybody).expect("a file of ours");

@@ -1,4 +1,4 @@
-//! Every limit has an option, a default that lets usual tasks pass, and a message that names the option.
+//! Every limit has an option, a default that ordinary tasks stay below, and a message that names the option.
 
 use crate::cli::kit::Place;
 use crate::support::guest;
@@ -77,7 +77,7 @@ fn the_number_of_memories_and_tables() {
 #[test]
 fn the_size_of_a_table() {
     let place = Place::new();
-    // Grows by so many elements, and cannot go on without.
+    // Grows by this many elements, and cannot go on without.
     place.file(
         "table.wat",
         r#"(module (table 0 funcref)

@@ -62,7 +62,7 @@ fn failures(said: &Said) -> Vec<(String, String)> {
     reruns.map(|(at, line)| (before(at).to_owned(), line.to_owned())).collect()
 }
 
-/// Checks that each failure happens again when its line is run, and that there are so many.
+/// Checks that each failure happens again when its line is run, and that there are this many.
 #[track_caller]
 fn happens_again(place: &Place, said: &Said, count: usize, shell_name: &str) -> Vec<String> {
     let failures = failures(said);

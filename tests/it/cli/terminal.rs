@@ -1,4 +1,4 @@
-//! What somebody sees who sits at a terminal: pictures that come, and go again.
+//! What a user at a terminal sees: progress that appears and goes away again.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -106,7 +106,7 @@ fn nothing_is_shown_where_there_is_no_terminal_or_nobody_wants_it() {
 #[test]
 fn a_bar_appears_with_what_is_known_and_not_before() {
     let place = Place::new();
-    // A failure is told above the bar, which is then drawn again below; this early there is none yet.
+    // A failure is printed above the bar, which is then drawn again below; this early there is none yet.
     let mut child = at_a_terminal(&place, "map kit.wat --call fail a");
     let mut written = String::new();
     child.stdout.take().expect("a pipe").read_to_string(&mut written).expect("a terminal");

@@ -51,7 +51,7 @@ fn peak_bytes(pid: u32) -> u64 {
     line.split_whitespace().next().and_then(|word| word.parse::<u64>().ok()).expect("a number") << 10
 }
 
-/// The peaks of wrun's process and of its two workers together, after thumbnails of so many files.
+/// The peaks of wrun's process and of its two workers together, after thumbnails of this many files.
 fn peak_after(files: usize) -> u64 {
     let place = Place::new();
     let mut command =

@@ -1,4 +1,4 @@
-//! Many: items, inputs, workers, and long tasks among short ones.
+//! At scale: many items, inputs and workers, and long tasks among short ones.
 
 use std::cell::{Cell, RefCell};
 use std::io::{BufRead, BufReader, Write};
@@ -19,7 +19,7 @@ use crate::support::{Flag, bytes, patient, pool, wait_for, worker_that_maps};
 #[test]
 fn long_tasks_behind_many_short_ones_run_all_at_once() {
     const WORKERS: usize = 3;
-    // After so many short tasks many are given to a worker ahead, so that these long ones stand behind each other at first.
+    // After this many short tasks, many are given to a worker ahead, so that these long ones stand behind each other at first.
     let flags: Vec<Flag> = (0..WORKERS).map(|_| Flag::new()).collect();
     let mut tasks: Vec<Task> = (0..3000).map(Task::from).collect();
     tasks.extend(flags.iter().map(|flag| Task::new("wait").input(flag.input())));

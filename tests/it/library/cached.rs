@@ -1,4 +1,4 @@
-//! Results that are kept from one run to the next.
+//! Results that are kept from one run to the next: the cache and its keys.
 
 use std::cell::RefCell;
 use std::collections::HashSet;

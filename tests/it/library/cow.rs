@@ -95,7 +95,7 @@ fn writer() -> wrun::Module {
         crate::library::faults::WASI,
         "1",
         r#"(func $at (result i32) (call $map (i32.const 0)))
-        ;; A byte in each of so many MiB.
+        ;; A byte in each of this many MiB.
         (func $touch (param $mib i32) (local $at i32)
             (local.set $at (call $at))
             (loop $next

@@ -1,4 +1,4 @@
-//! What runs do about failing tasks: trying them again, ending early.
+//! Failing tasks: retries, and runs that stop early.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What a task may not do to its inputs: the task fails, and nothing else does.
+//! Forbidden accesses to inputs: the task fails, and nothing else does.
 
 use wrun::{Event, Input, Job, Module, Outcome, Status, Task};
 

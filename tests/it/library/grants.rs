@@ -1,4 +1,4 @@
-//! What tasks may use of the world outside: nothing unless it is granted, and then exactly that.
+//! What tasks may use of the outside world: nothing by default, and exactly what is granted.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Who has nothing to do takes no processor time: pools between runs, and runs that wait.
+//! Idle pools and waiting runs use no CPU time.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What a task may use, how its ends are told apart, and the ways to call a module other than an SDK's.
+//! What a task may use, how the ways in which it ends differ, and the ways to call a module without an SDK.
 
 use wrun::{Input, Job, Limits, Module, Status, Task};
 

@@ -263,12 +263,14 @@ fn an_executable_that_is_no_worker_ends_the_run_with_an_error() {
 
 #[test]
 fn a_worker_that_says_nothing_does_not_hold_a_run_with_a_time_limit_up() {
-    use std::os::unix::fs::PermissionsExt;
     // It neither reads its socket nor says that it runs a task, so nobody but the pool's own clock can tell.
     let directory = tempfile::tempdir().expect("a directory");
     let exe = directory.path().join("silent");
-    std::fs::write(&exe, "#!/bin/sh\nexec /bin/sleep 1000\n").expect("a script");
-    std::fs::set_permissions(&exe, std::fs::Permissions::from_mode(0o700)).expect("executable");
+    // A shell writes it: a file that this process has open for writing, and with it whatever another test starts at that moment,
+    // cannot be executed.
+    let write = r#"printf '#!/bin/sh\nexec /bin/sleep 1000\n' > "$0" && chmod 700 "$0""#;
+    let written = std::process::Command::new("sh").args(["-c", write]).arg(&exe).status().expect("a shell");
+    assert!(written.success(), "a script");
     let mut pool = Pool::builder().workers(std::num::NonZeroUsize::MIN).worker_exe(&exe).build().expect("a pool");
     let limits = Limits { timeout: Some(Duration::from_millis(50).into()), ..Limits::default() };
     let mut run = pool.map(&echo_job().limits(limits), 0..3).expect("a run");

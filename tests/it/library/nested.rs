@@ -1,4 +1,4 @@
-//! A pool as the backend of another one: what is told of its tasks, and how they end.
+//! A pool as another pool's backend: what is reported of its tasks, and how they end.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use wrun::{Event, Job, OutputFile, Pool, Status, Task};
 use crate::library::dispatch::{assert_usable, echo_job};
 use crate::support::{Flag, file, patient, pool, task_module, text, wait_for, worker_that_maps};
 
-/// Over a pool of so many workers.
+/// Over a pool of this many workers.
 fn nested(workers: usize) -> Pool {
     Pool::builder().build_on(Box::new(pool(workers))).expect("a pool")
 }

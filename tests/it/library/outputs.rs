@@ -1,4 +1,4 @@
-//! Results that a task writes in place, and regions.
+//! Results that a task writes in place, and windows of regions.
 
 use wrun::{Job, Limits, Module, Status, Task};
 

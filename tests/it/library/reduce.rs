@@ -1,4 +1,4 @@
-//! Merging all results to one.
+//! Merging all results into one.
 
 use wrun::{Job, Outcome, Status, Task};
 

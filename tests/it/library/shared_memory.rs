@@ -1,4 +1,4 @@
-//! Areas that all tasks of a job write at the same time: `--shared`.
+//! Shared memory that all tasks of a job write at the same time: `--shared`.
 
 use wrun::{Job, SharedArea, Status, Task};
 

@@ -1,4 +1,4 @@
-//! Times that follow from the median of other tasks' times, and tasks that are slow.
+//! Time limits that follow from the median of other tasks, and slow tasks.
 
 use std::cell::RefCell;
 use std::time::Duration;

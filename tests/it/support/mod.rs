@@ -86,7 +86,7 @@ pub fn each<T: Into<Task>>(job: &Job, tasks: impl IntoIterator<Item = T>) -> Vec
 ///
 /// # Panics
 ///
-/// Where the task failed.
+/// If the task failed.
 pub fn text(outcome: &Outcome) -> String {
     match &outcome.result {
         Ok(output) => String::from_utf8_lossy(output).into_owned(),
@@ -149,7 +149,7 @@ pub fn words(words: &[u32]) -> Task {
 ///
 /// # Panics
 ///
-/// Where the task failed.
+/// If the task failed.
 pub fn result_words(outcome: &Outcome) -> Vec<u32> {
     let bytes = bytes(outcome);
     bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().expect("four bytes"))).collect()
@@ -159,7 +159,7 @@ pub fn result_words(outcome: &Outcome) -> Vec<u32> {
 ///
 /// # Panics
 ///
-/// Where the task failed.
+/// If the task failed.
 pub fn bytes(outcome: &Outcome) -> &[u8] {
     match &outcome.result {
         Ok(output) => output,
@@ -171,7 +171,7 @@ pub fn bytes(outcome: &Outcome) -> &[u8] {
 ///
 /// # Panics
 ///
-/// Where it did not.
+/// If it did not.
 pub fn failure(outcome: &Outcome) -> &TaskError {
     match &outcome.result {
         Ok(output) => panic!("task {} succeeded with {} bytes: {:?}", outcome.index, output.len(), first(output)),
@@ -265,8 +265,8 @@ fn worker_processes() -> impl Iterator<Item = u32> {
     })
 }
 
-/// How long something may take that has to happen soon.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long something may take that has to happen soon, on a slow and busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Looks until there is something.
 ///
