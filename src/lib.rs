@@ -33,7 +33,7 @@ pub use job::{
 pub use module::{Compiler, Description, Module};
 pub use outcome::{Event, Outcome, RunStats, Summary, WorkerSummary};
 pub use pool::{EarlyWorker, Pool, PoolBuilder, Run, StopHandle};
-pub use result::{Finished, NoStatus, Output, Status, TaskError, TaskStats, TaskUsage};
+pub use result::{Finished, NoStatus, Output, Setting, Status, TaskError, TaskStats, TaskUsage};
 pub use sandbox::{Layer, Missing, Sandbox};
 pub use sys::Waker;
 pub use sys::machine::Machine;

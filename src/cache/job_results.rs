@@ -107,17 +107,17 @@ fn why_not(job: &Job) -> Option<&'static str> {
     let Grants { directories, clock, random, environment: _ } = &job.grants;
     let polls = || job.module.description().imports.iter().any(|import| import.name == "poll_oneoff");
     if job.instances == Instances::Reused {
-        Some("instances are reused (--reuse), so a task can see what earlier ones left")
+        Some("instances are reused, so a task can see what earlier ones left")
     } else if !directories.is_empty() {
-        Some("tasks can see the files of directories (--dir), whose contents are not in their keys")
+        Some("tasks can see the files of directories, whose contents are not in their keys")
     } else if job.out.is_some() {
-        Some("tasks write to the output file (--out), which a result does not hold")
+        Some("tasks write to the output file, which a result does not hold")
     } else if !job.shared.is_empty() {
-        Some("tasks share areas (--shared), so one can see what others left")
+        Some("tasks share memory, so one can see what others left")
     } else if *clock {
-        Some("tasks can see the real time (--clock)")
+        Some("tasks can see the real time")
     } else if *random {
-        Some("tasks can see real random numbers (--random)")
+        Some("tasks can see real random numbers")
     } else if polls() {
         Some("the module can wait for time (it imports poll_oneoff), and so can see how fast this machine is")
     } else {

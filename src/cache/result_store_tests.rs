@@ -61,7 +61,8 @@ fn what_is_put_can_be_got_and_listed_and_cleared() {
 #[test]
 fn failures_are_not_kept() {
     let (_dir, store) = store(1 << 20, None);
-    let error = TaskError { status: Status::Error, message: "bad".into(), backtrace: None, core_dump: None };
+    let error =
+        TaskError { status: Status::Error, message: "bad".into(), setting: None, backtrace: None, core_dump: None };
     let failed = Outcome { result: Err(error), ..outcome(b"") };
     assert_eq!(store.put(&[1; 32], &head(SystemTime::now()), &failed).unwrap(), 0);
     assert!(get(&store, 1).is_none());

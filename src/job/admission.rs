@@ -50,10 +50,10 @@ impl fmt::Display for Shortage {
         match *self {
             Shortage::Memory { free_bytes, wanted_bytes, .. } => {
                 let (free, wanted) = (free_bytes >> 20, wanted_bytes >> 20);
-                write!(f, "{free} MiB of memory are available, and --memfree asks for {wanted} MiB")
+                write!(f, "{free} MiB of memory are available, and {wanted} MiB are to stay free")
             }
             Shortage::Load { load, most } => {
-                write!(f, "{load} threads want to run on this machine, and --load allows {most}")
+                write!(f, "{load} threads want to run on this machine, and {most} are allowed")
             }
         }
     }

@@ -92,7 +92,7 @@ impl Halt {
     }
 }
 
-/// As the option `--halt` has it: `never`, `soon`, `now,fail=3`, `soon,fail=10%`.
+/// `never`, `soon`, `now,fail=3`, `soon,fail=10%`.
 impl fmt::Display for Halt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -134,9 +134,9 @@ impl fmt::Display for Halted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Halted::Failures { failed, ended, halt } => match halt.at() {
-                Some(HaltAt::Percent(_)) => write!(f, "{failed} of {ended} tasks failed (--halt {halt})"),
-                _ if *failed == 1 => write!(f, "1 task failed (--halt {halt})"),
-                _ => write!(f, "{failed} tasks failed (--halt {halt})"),
+                Some(HaltAt::Percent(_)) => write!(f, "{failed} of {ended} tasks failed"),
+                _ if *failed == 1 => f.write_str("1 task failed"),
+                _ => write!(f, "{failed} tasks failed"),
             },
             Halted::WorkersLost { count, last } => {
                 write!(f, "{count} workers in a row died, and no task ended otherwise; the last one {last}")
@@ -169,11 +169,11 @@ mod tests {
     }
 
     #[test]
-    fn reasons_name_the_option_as_it_was_given() {
+    fn reasons_say_how_many_failed() {
         let why = |failed, halt| Halted::Failures { failed, ended: 10, halt }.to_string();
-        assert_eq!(why(1, Halt::Now(HaltAt::Count(1))), "1 task failed (--halt now)");
-        assert_eq!(why(3, Halt::Soon(HaltAt::Count(3))), "3 tasks failed (--halt soon,fail=3)");
-        assert_eq!(why(3, Halt::Soon(HaltAt::Percent(30))), "3 of 10 tasks failed (--halt soon,fail=30%)");
+        assert_eq!(why(1, Halt::Now(HaltAt::Count(1))), "1 task failed");
+        assert_eq!(why(3, Halt::Soon(HaltAt::Count(3))), "3 tasks failed");
+        assert_eq!(why(3, Halt::Soon(HaltAt::Percent(30))), "3 of 10 tasks failed");
         assert_eq!(Halt::Never.to_string(), "never");
     }
 }

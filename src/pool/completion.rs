@@ -36,7 +36,11 @@ pub(super) fn timed_out(
     let start = SystemTime::now().checked_sub(limit).unwrap_or(UNIX_EPOCH);
     let stats = TaskStats { start, duration: limit, worker, attempts, ..TaskStats::default() };
     let backtrace = (!frames.is_empty()).then_some(frames);
-    pending.end(Err(TaskError { status: Status::Timeout, message, backtrace, core_dump: None }), Vec::new(), stats)
+    pending.end(
+        Err(TaskError { status: Status::Timeout, message, setting: None, backtrace, core_dump: None }),
+        Vec::new(),
+        stats,
+    )
 }
 
 /// A completion that cannot be, and the task that it is about.
@@ -120,6 +124,7 @@ pub(super) fn complete(
         (Status::Ok, Err(error)) => Err(TaskError {
             status: Status::Limit,
             message: format!("its result of {} bytes cannot be mapped: {error}", done.output_len),
+            setting: None,
             backtrace: None,
             core_dump: None,
         }),
@@ -127,6 +132,7 @@ pub(super) fn complete(
             Some(fault) => Err(TaskError {
                 status: Status::InputFault,
                 message: fault_message(job, &pending, &fault),
+                setting: None,
                 backtrace: text(backtrace),
                 core_dump: core_dump(output),
             }),
@@ -135,6 +141,7 @@ pub(super) fn complete(
         (status, output) => Err(TaskError {
             status,
             message: text(message).unwrap_or_else(|| "failed without a message".into()),
+            setting: done.setting,
             backtrace: text(backtrace),
             core_dump: core_dump(output),
         }),

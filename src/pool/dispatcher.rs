@@ -17,6 +17,7 @@ use super::retries::RetryQueue;
 use super::stop::{StopHandle, StopLevel};
 use super::wait::Wait;
 use crate::backend::Call;
+use crate::ipc::Setting;
 use crate::ipc::ring::{INLINE_MAX_BYTES, SLOTS};
 use crate::job::{Admission, Halt, Halted, KnownArguments, Retries};
 use crate::outcome::Outcome;
@@ -69,6 +70,14 @@ impl From<&Job> for Policy {
             longest_argument: job.limits.argument_bytes,
         }
     }
+}
+
+/// Why a task cannot run.
+struct Refusal {
+    status: Status,
+    message: String,
+    /// What to change so that it can.
+    setting: Option<Setting>,
 }
 
 /// Tasks whose outcomes may wait to be looked at while more are taken. Those of two workers are fewer; but some tasks never go to
@@ -164,8 +173,8 @@ impl<'pool> Dispatcher<'pool> {
         if let Some(finished) = pending.take_finished() {
             return self.end_finished(pending, *finished);
         }
-        if let Err((status, message)) = self.admit(&pending) {
-            self.end(pending.fail(status, message, 0));
+        if let Err(Refusal { status, message, setting }) = self.admit(&pending) {
+            self.end(pending.fail(status, message, 0).because_of(setting));
         } else if self.is_stopped() {
             self.cancel(pending);
         } else if let Some(pending) = self.place(pending) {
@@ -174,27 +183,26 @@ impl<'pool> Dispatcher<'pool> {
     }
 
     /// Makes sure that a task can run at all.
-    fn admit(&mut self, pending: &Pending) -> Result<(), (Status, String)> {
+    fn admit(&mut self, pending: &Pending) -> Result<(), Refusal> {
+        let refuse = |status, message| Refusal { status, message, setting: None };
         let task = pending.task();
         if let Some(slices) = &mut self.slices {
-            slices.check(task).map_err(|message| (Status::Error, message))?;
-            slices.make_room_for(pending).map_err(|message| (Status::Limit, message))?;
+            slices.check(task).map_err(|message| refuse(Status::Error, message))?;
+            slices.make_room_for(pending).map_err(|message| refuse(Status::Limit, message))?;
         }
         let (len, longest) = (task.argument.len() as u64, self.longest_argument);
         if let Some(message) = &task.unrunnable {
-            return Err((Status::Error, message.clone()));
+            return Err(refuse(Status::Error, message.clone()));
         }
         if len > longest {
-            let message = format!(
-                "its argument has {len} bytes, and the limit is {longest}; raise it with --max-argument, or pass it as an input"
-            );
-            return Err((Status::Limit, message));
+            let message = format!("its argument has {len} bytes, and the limit is {longest}");
+            return Err(Refusal { setting: Some(Setting::ArgumentSize), ..refuse(Status::Limit, message) });
         }
         if task.inputs.len() > Task::MAX_INPUTS {
             let (count, most) = (task.inputs.len(), Task::MAX_INPUTS);
             let message =
                 format!("it has {count} inputs of its own, and {most} are possible; join them in fewer files");
-            return Err((Status::Limit, message));
+            return Err(refuse(Status::Limit, message));
         }
         Ok(())
     }

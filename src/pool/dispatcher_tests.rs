@@ -42,6 +42,7 @@ impl Mock {
         let result = result.map(|text| Output::from(text.as_bytes())).map_err(|status| TaskError {
             status,
             message: "as it was asked".into(),
+            setting: None,
             backtrace: None,
             core_dump: None,
         });

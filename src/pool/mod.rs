@@ -143,6 +143,7 @@ impl Pool {
             None => Err(TaskError {
                 status: Status::Cancelled,
                 message: "the run was stopped before it".into(),
+                setting: None,
                 backtrace: None,
                 core_dump: None,
             }),

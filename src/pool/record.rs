@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::time::{Duration, SystemTime};
 
 use crate::backend::Call;
+use crate::ipc::Setting;
 use crate::job::Task;
 use crate::outcome::Outcome;
 use crate::result::{Output, Status, TaskError, TaskStats, TaskUsage};
@@ -121,7 +122,7 @@ impl Pending {
             cached: false,
             usage: TaskUsage::default(),
         };
-        self.end(Err(TaskError { status, message, backtrace: None, core_dump: None }), Vec::new(), stats)
+        self.end(Err(TaskError { status, message, setting: None, backtrace: None, core_dump: None }), Vec::new(), stats)
     }
 
     /// Ends the task.
@@ -149,6 +150,14 @@ impl Ended {
             outcome.earlier.push(error);
         }
         Pending(record)
+    }
+
+    /// Notes what to change so that the task gets what it was refused.
+    pub fn because_of(mut self, setting: Option<Setting>) -> Ended {
+        if let Err(error) = &mut self.0.outcome.result {
+            error.setting = setting;
+        }
+        self
     }
 
     /// The outcome, for good.

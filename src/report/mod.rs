@@ -9,6 +9,7 @@
 //! Nothing here changes what a run does, with two exceptions: the run ends if the reader of standard output closes it, or if the
 //! job log or a result file cannot be written.
 
+mod advice;
 mod joblog;
 mod page;
 mod progress;
@@ -227,7 +228,7 @@ impl Report {
             Event::Slow { index, task, worker, elapsed } => self.display.slow(*index, task, *worker, *elapsed),
             Event::Halted(why) => {
                 self.tally.halted = true;
-                self.screen.notice(&format!("halted: {}", message(&why.to_string())));
+                self.screen.notice(&format!("halted: {}", message(&advice::halted(why))));
             }
             Event::HeldUp(shortage) => self.screen.notice(&format!("no task starts for now: {shortage}")),
             Event::Requeued { index, .. } => {

@@ -5,7 +5,7 @@ mod output;
 use std::time::{Duration, SystemTime};
 
 pub use output::Output;
-pub use wrun_ipc::{NoStatus, Status};
+pub use wrun_ipc::{NoStatus, Setting, Status};
 
 /// Why a task failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct TaskError {
     pub status: Status,
     /// One or more lines for a person, without the task's name: `line 3: not a number: "abc"`.
     pub message: String,
+    /// If the task was refused something, what to change so that it gets it.
+    pub setting: Option<Setting>,
     /// The guest's stack, a frame a line, innermost first, where there is one.
     pub backtrace: Option<String>,
     /// The guest's memories, globals and stack when a trap ended it, in the format of WebAssembly's tool conventions
@@ -68,7 +70,11 @@ pub struct TaskUsage {
 
 impl std::fmt::Display for TaskError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.status, self.message)
+        write!(f, "{}: {}", self.status, self.message)?;
+        match self.setting {
+            Some(setting) => write!(f, "; {}", setting.advice()),
+            None => Ok(()),
+        }
     }
 }
 

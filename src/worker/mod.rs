@@ -278,6 +278,7 @@ impl Worker {
                 let message = format!("its result of {} bytes cannot be handed over: {error}", done.output_len);
                 let failed = DoneSlot {
                     status: Status::Limit,
+                    setting: None,
                     output_len: 0,
                     message_len: message.len() as u32,
                     backtrace_len: 0,

@@ -10,11 +10,13 @@ mod fault;
 #[cfg(any(test, feature = "test-support"))]
 pub mod fuzz;
 pub mod ring;
+mod setting;
 pub mod stack_trace;
 mod status;
 pub mod sys;
 pub mod wire;
 
+pub use setting::Setting;
 pub use status::{NoStatus, Status};
 
 /// The hidden argument that makes a program a worker; the number of the pool's process follows it.

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 pub use super::fault::{InputFault, InputFaultKind, Mapped};
 use crate::confinement::{Access, Missing, Sandbox};
 use crate::entry::Entry;
+use crate::setting::Setting;
 use crate::status::Status;
 
 /// Changes whenever anything in this module or the ring changes; the two sides compare it first.
-pub const PROTOCOL_VERSION: u32 = 5;
+pub const PROTOCOL_VERSION: u32 = 6;
 
 /// Words of a task's slot.
 pub const TASK_SLOT_WORDS: usize = 8;
@@ -149,6 +150,8 @@ pub struct DoneSlot {
     pub ticket: u64,
     /// What became of it.
     pub status: Status,
+    /// What to change so that the task gets what it was refused.
+    pub setting: Option<Setting>,
     /// Where its bytes are.
     pub payload: Payload,
     /// Bytes of the result, or of the core dump.
@@ -181,6 +184,8 @@ pub struct WindowBytes {
 }
 
 const PAYLOAD_IS_FILE: u64 = 1 << 8;
+/// Where the setting stands in the same word.
+const SETTING_SHIFT: u32 = 16;
 
 /// The longest backtrace, in bytes.
 pub const MAX_BACKTRACE_BYTES: usize = 64 << 10;
@@ -203,6 +208,7 @@ impl DoneSlot {
         DoneSlot {
             ticket,
             status: Status::Ok,
+            setting: None,
             payload: Payload::File,
             output_len,
             message_len: 0,
@@ -226,7 +232,10 @@ impl DoneSlot {
         };
         [
             self.ticket,
-            status as u64 | flag | u64::from(self.log_len) << 32,
+            status as u64
+                | flag
+                | u64::from(Setting::encode(self.setting)) << SETTING_SHIFT
+                | u64::from(self.log_len) << 32,
             position,
             self.output_len,
             u64::from(self.message_len) | u64::from(self.backtrace_len) << 32,
@@ -245,6 +254,7 @@ impl DoneSlot {
         Some(DoneSlot {
             ticket: slot[0],
             status: *Status::ALL.get((slot[1] & 0xff) as usize)?,
+            setting: Setting::decode((slot[1] >> SETTING_SHIFT) as u8)?,
             payload: if slot[1] & PAYLOAD_IS_FILE == 0 { Payload::Ring(slot[2]) } else { Payload::File },
             output_len: slot[3],
             message_len: low(slot[4]),
@@ -431,6 +441,7 @@ mod tests {
                 let done = DoneSlot {
                     ticket: 1,
                     status,
+                    setting: Some(Setting::Stack),
                     payload,
                     output_len: 5 << 32,
                     message_len: 1,

@@ -179,7 +179,8 @@ impl LogEntry {
             (None, Some(base64)) => BASE64.decode(base64).ok()?,
             (None, None) => Vec::new(),
         };
-        let error = |message| TaskError { status, message, backtrace: logged.backtrace, core_dump: None };
+        let error =
+            |message| TaskError { status, message, setting: None, backtrace: logged.backtrace, core_dump: None };
         let result = match status {
             Status::Ok => Ok(Output::from(output)),
             _ => Err(error(logged.error.unwrap_or_default())),

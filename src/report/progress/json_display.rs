@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use wrun::{Outcome, Summary, Task, TaskError};
 
 use super::{Display, Screen, Snapshot, summary};
-use crate::report::{Tally, to_json};
+use crate::report::{Tally, advice, to_json};
 
 /// Writes events to standard error.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Display for JsonDisplay {
             "index": outcome.index,
             "item": item(outcome),
             "status": error.status.as_str(),
-            "error": error.message,
+            "error": advice::message(error),
             "attempts": outcome.stats.attempts,
             "backtrace": error.backtrace,
             "rerun": rerun,

@@ -242,6 +242,7 @@ mod tests {
         let error = |message: &str| TaskError {
             status: Status::Trap,
             message: message.into(),
+            setting: None,
             backtrace: None,
             core_dump: None,
         };

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use wrun::{Status, TaskError};
 
+use super::advice;
+
 pub use shell_quote::shell_quote;
 
 /// How many characters of an item a message shows.
@@ -33,7 +35,7 @@ pub fn task_name(index: u64, item: &[u8]) -> String {
 
 /// Why a task failed: the message, with the backtrace indented below it.
 pub fn describe(error: &TaskError) -> String {
-    let text = message(&error.message);
+    let text = message(&advice::message(error));
     let mut text = match error.status {
         Status::Trap if !text.starts_with("trapped") => format!("trapped: {text}"),
         status if text.is_empty() => status.to_string(),
@@ -144,6 +146,7 @@ mod tests {
         let error = |status, message: &str, backtrace: Option<&str>| TaskError {
             status,
             message: message.to_owned(),
+            setting: None,
             backtrace: backtrace.map(str::to_owned),
             core_dump: None,
         };

@@ -265,10 +265,10 @@ fn jobs_whose_tasks_see_more_are_not_cached_and_say_so() {
     let polls = r#"(module (import "wasi_snapshot_preview1" "poll_oneoff" (func (param i32 i32 i32 i32) (result i32)))
         (memory (export "memory") 1) (func (export "_start")))"#;
     for (job, why) in [
-        (job_of("cat").reuse(), "instances are reused (--reuse)"),
-        (granted(Grants { directories: vec![directory], ..Grants::default() }), "the files of directories (--dir)"),
-        (granted(Grants { clock: true, ..Grants::default() }), "the real time (--clock)"),
-        (granted(Grants { random: true, ..Grants::default() }), "real random numbers (--random)"),
+        (job_of("cat").reuse(), "instances are reused"),
+        (granted(Grants { directories: vec![directory], ..Grants::default() }), "the files of directories"),
+        (granted(Grants { clock: true, ..Grants::default() }), "the real time"),
+        (granted(Grants { random: true, ..Grants::default() }), "real random numbers"),
         (Job::new(&module(polls)), "poll_oneoff"),
     ] {
         for _ in 0..2 {

@@ -50,8 +50,13 @@ fn keys_are_those_of_contents() {
 }
 
 fn finished(result: Result<Vec<u8>, &str>) -> Finished {
-    let error =
-        |message: &str| TaskError { status: Status::Error, message: message.into(), backtrace: None, core_dump: None };
+    let error = |message: &str| TaskError {
+        status: Status::Error,
+        message: message.into(),
+        setting: None,
+        backtrace: None,
+        core_dump: None,
+    };
     let stats = TaskStats {
         start: UNIX_EPOCH,
         duration: Duration::from_secs(5),
