@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use crate::ipc::Setting;
+
 /// Why a request could not be carried out.
 #[derive(thiserror::Error)]
 #[error(transparent)]
@@ -18,7 +20,10 @@ impl fmt::Debug for Error {
             write!(f, ": {error}")?;
             cause = error.source();
         }
-        Ok(())
+        match self.setting() {
+            Some(setting) => write!(f, "; {}", setting.advice()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -40,6 +45,9 @@ pub(crate) enum Kind {
     /// Workers cannot be started or keep dying, or a backend fails otherwise.
     #[error("{0}")]
     Workers(String),
+    /// One of the others, and what to change so that the request gets what it was refused.
+    #[error("{0}")]
+    Refused(Box<Kind>, Setting),
 }
 
 impl Kind {
@@ -90,8 +98,23 @@ impl Error {
         Kind::Workers(message.into()).into()
     }
 
+    /// The same error, with what to change so that the request gets what it was refused.
+    pub(crate) fn because_of(self, setting: Setting) -> Self {
+        Kind::Refused(Box::new(self.0), setting).into()
+    }
+
+    /// What to change so that the request gets what it was refused, if that is known. Its [`advice`](Setting::advice) is no part of the
+    /// message.
+    pub fn setting(&self) -> Option<Setting> {
+        match self.0 {
+            Kind::Refused(_, setting) => Some(setting),
+            _ => None,
+        }
+    }
+
     /// Whether the request itself was wrong, as opposed to something that failed while it was carried out.
     pub fn is_request(&self) -> bool {
-        matches!(self.0, Kind::Request(_))
+        let kind = if let Kind::Refused(kind, _) = &self.0 { kind } else { &self.0 };
+        matches!(kind, Kind::Request(_))
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 
 use super::{exit_codes, stdout};
+use crate::report::advice;
 
 /// A wrong command line, explained in one line.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +19,10 @@ pub fn usage(message: impl Into<String>) -> anyhow::Error {
 
 /// The message for an error. If the system's message does not name the limit that was reached, it is added with advice.
 pub fn message_of(error: &anyhow::Error) -> String {
-    let message = format!("{error:#}");
+    let mut message = format!("{error:#}");
+    if let Some(setting) = error.chain().find_map(|cause| cause.downcast_ref::<wrun::Error>()?.setting()) {
+        message = format!("{message}; {}", advice(setting));
+    }
     // errno(3) `EMFILE`, as the standard library ends its messages. Worker processes report it as text.
     match message.contains("(os error 24)") {
         true => format!("{message}: raise the limit of open files (ulimit -n), or use fewer inputs or jobs"),

@@ -15,6 +15,7 @@ use super::fingerprint::Target;
 use super::helper::{Answer, CompilerRequest, Work};
 use super::source::ModuleSource;
 use crate::error::Kind;
+use crate::ipc::Setting;
 use crate::sys::{compiler_process, memory_file, self_exe};
 use crate::{Error, Result};
 
@@ -100,10 +101,8 @@ fn run(
     let ended = compiler_process::wait_or_kill(&mut child, compiler.timeout)
         .map_err(|error| Error::system("cannot wait for the compiler process", error))?;
     let Some(status) = ended else {
-        return Err(Error::module(format!(
-            "{} took longer to compile than {:?}: raise --compile-timeout (WRUN_COMPILE_TIMEOUT)",
-            source.label, compiler.timeout
-        )));
+        return Err(Error::module(format!("{} took longer to compile than {:?}", source.label, compiler.timeout))
+            .because_of(Setting::CompileTime));
     };
     let text = read_answer(&answer).map_err(|error| Error::system("cannot read the compiler's answer", error))?;
     match serde_json::from_slice(&text) {
@@ -166,10 +165,8 @@ fn out_of_memory(compiler: &Compiler, source: &ModuleSource) -> Error {
         bytes if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
         bytes => format!("{bytes} bytes"),
     };
-    Error::module(format!(
-        "{} took more memory to compile than {limit}: raise --compile-memory (WRUN_COMPILE_MEMORY)",
-        source.label
-    ))
+    let message = format!("{} took more memory to compile than {limit}", source.label);
+    Error::module(message).because_of(Setting::CompileMemory)
 }
 
 /// The signal of the kernel's out-of-memory killer. The number is the same on every system.

@@ -88,7 +88,11 @@ impl Module {
     ///
     /// Returns an error if there is no such function, or if there are several to choose from; the message lists them.
     pub fn entry(&self, call: Option<&str>, reduce: Option<&str>) -> Result<Entry> {
-        self.0.compiled.description.choose(call, reduce).map_err(|problem| self.error(&problem))
+        self.0
+            .compiled
+            .description
+            .choose(call, reduce)
+            .map_err(|refused| refused.into_error(&format!("module {}", self.name())))
     }
 
     /// Checks that wrun provides everything that the module imports.

@@ -171,11 +171,11 @@ fn compile(engine: &wasmtime::Engine) -> io::Result<Answer> {
 #[expect(unsafe_code, reason = "precompiled code is loaded on the user's word")]
 fn load(engine: &wasmtime::Engine, code: File) -> Answer {
     // SAFETY: the code must be wasmtime's own and stay unchanged while it is loaded. The user asserts the first by
-    // `--allow-precompiled`. wasmtime checks its version and settings, and no instruction of it runs here.
+    // `Compiler::allow_precompiled`. wasmtime checks its version and settings, and no instruction of it runs here.
     match unsafe { wasmtime::Module::deserialize_open_file(engine, code) } {
         Ok(module) => Answer::Done { description: describe::describe(&module), debug_bytes: 0 },
         Err(error) => Answer::Refused(format!(
-            "was precompiled for another wrun, wasmtime or CPU: compile it again with `wrun compile` ({})",
+            "was precompiled for another wrun, wasmtime or CPU; compile it again ({})",
             explain::one_line(&format!("{error:#}"))
         )),
     }

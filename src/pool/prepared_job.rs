@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use crate::backend::{BuiltIn, Call};
+use crate::ipc::Setting;
 use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, Slices};
 use crate::job::Instances;
 use crate::job::TaskTime;
@@ -237,17 +238,19 @@ fn check_limits(job: &Job) -> Result<()> {
         return Err(Error::request(format!("{open_files} open files a task are not possible: give at most {most}")));
     }
     let (module, description) = (job.module.name(), job.module.description());
-    for (count, limit, what) in [(description.memories, memories, "memories"), (description.tables, tables, "tables")] {
+    for (count, limit, what, setting) in [
+        (description.memories, memories, "memories", Setting::Memories),
+        (description.tables, tables, "tables", Setting::Tables),
+    ] {
         if count > limit {
-            let message =
-                format!("module {module} has {count} {what}, and the limit is {limit}; raise it with --max-{what}");
-            return Err(Error::module(message));
+            let message = format!("module {module} has {count} {what}, and the limit is {limit}");
+            return Err(Error::module(message).because_of(setting));
         }
     }
     if job.limits.fuel.is_some() && !job.module.counts_fuel() {
-        return Err(Error::module(format!(
-            "module {module} was compiled without counting fuel: compile it again with `wrun compile --count-fuel`"
-        )));
+        return Err(
+            Error::module(format!("module {module} was compiled without counting fuel")).because_of(Setting::CountFuel)
+        );
     }
     Ok(())
 }
@@ -263,7 +266,7 @@ fn check_grants(grants: &Grants) -> Result<()> {
     for (at, directory) in grants.directories.iter().enumerate() {
         if grants.directories[..at].iter().any(|other| other.guest_path() == directory.guest_path()) {
             return Err(Error::request(format!(
-                "two directories are called {:?}; name one with --dir HOST::GUEST",
+                "two directories are called {:?}; give one of them another guest path",
                 directory.guest_path()
             )));
         }
@@ -329,14 +332,12 @@ fn own_stdio() -> Result<[File; 3]> {
 pub(super) fn refuse_times(job: &Job, backend: BuiltIn) -> Result<()> {
     let name = backend.name();
     if job.limits.timeout.is_some() {
-        return Err(Error::request(format!(
-            "a task of the backend {name} cannot be stopped by --timeout: limit its --fuel, or run it in processes"
-        )));
+        return Err(Error::request(format!("a task of the backend {name} cannot be stopped when its time is over"))
+            .because_of(Setting::Timeout));
     }
     if backend == BuiltIn::Inline && job.slow.is_some() {
-        return Err(Error::request(format!(
-            "a task of the backend {name} cannot be watched for --slow: run it in processes or threads"
-        )));
+        return Err(Error::request(format!("a task of the backend {name} cannot be watched while it runs"))
+            .because_of(Setting::Slow));
     }
     Ok(())
 }

@@ -26,6 +26,7 @@ use std::time::Instant;
 use wrun::pool::StopHandle;
 use wrun::{Event, Missing, Outcome, RunStats, Status, Summary};
 
+pub use advice::advice;
 pub use joblog::{JobLog, LINE_START, LoggedStatus, PendingTask, PendingTasks};
 pub use page::{Details, TaskRecord, TaskTexts, page};
 use progress::{BAR_INTERVAL, Display, Interval, JsonDisplay, LINE_INTERVAL, Snapshot, TextDisplay};

@@ -94,13 +94,17 @@ fn branches(count: usize) -> Vec<u8> {
 fn what_is_made_to_be_hard_to_compile_ends_at_a_limit_that_is_named() {
     let place = Place::new();
     place.file("m.wasm", functions(100_000));
-    is_refused(&place, &["--compile-timeout", "50ms"], "took longer to compile than 50ms: raise --compile-timeout");
+    is_refused(
+        &place,
+        &["--compile-timeout", "50ms"],
+        "took longer to compile than 50ms; raise it with --compile-timeout",
+    );
     let blocks = [b"\0", &b"\x02\x40".repeat(300_000)[..], &b"\x0b".repeat(300_001)].concat();
     place.file("m.wasm", one_function(&blocks));
     is_refused(
         &place,
         &["--compile-memory", "192M"],
-        "took more memory to compile than 192 MiB: raise --compile-memory",
+        "took more memory to compile than 192 MiB; raise it with --compile-memory",
     );
     place.file("m.wasm", one_function(b"\0\x0b"));
     assert_eq!(place.says(&["map", "m.wasm", "", "--compile-memory", "192M"]), ok(""), "the control");

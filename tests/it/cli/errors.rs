@@ -121,7 +121,7 @@ fn unknown_functions_are_named_with_what_there_is() {
     let none = "module two.wat has no task or function \"xyz\": it offers tasks count, merge";
     refuses(&place, &["map", "two.wat", "--call", "xyz", "x"], FAILURE, none);
     refuses(&place, &["map", "two.wat", "--call", "count", "--reduce", "xyz", "x"], FAILURE, none);
-    let several = "module two.wat has several tasks: choose one with --call NAME (count, merge)";
+    let several = "module two.wat has several tasks (count, merge); choose one with --call NAME";
     refuses(&place, &["map", "two.wat", "x"], FAILURE, several);
     place.file("nothing.wat", "(module)");
     refuses(

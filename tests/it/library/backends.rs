@@ -157,9 +157,7 @@ fn what_takes_a_process_is_refused_elsewhere() {
     for backend in [BuiltIn::Threads, BuiltIn::Inline] {
         let refused = builder(backend).build().expect("a pool").map(&timed, 0..3).err().expect("an error");
         let name = backend.name();
-        let message = format!(
-            "a task of the backend {name} cannot be stopped by --timeout: limit its --fuel, or run it in processes"
-        );
+        let message = format!("a task of the backend {name} cannot be stopped when its time is over");
         assert_eq!((refused.to_string(), refused.is_request()), (message, true));
         let slow = Job { slow: Some(Duration::from_secs(60).into()), ..echo_job() };
         assert_eq!(builder(backend).build().expect("a pool").map(&slow, 0..3).is_err(), backend == BuiltIn::Inline);

@@ -36,7 +36,7 @@ fn a_task_that_needs_more_memory_than_allowed_ends_at_its_limit() {
     let job = Job::new(&growing()).call("grow").limits(with_memory(1 << 20));
     let ended = each(&job, [words(&[15]), words(&[16]), words(&[15])]);
     assert_eq!(text(&ended[0]), "");
-    let message = "it needs 1114112 bytes of memory, and the limit is 1048576 bytes; raise it with --memory";
+    let message = "it needs 1114112 bytes of memory, and the limit is 1048576 bytes";
     assert_eq!(failed(&ended[1]), (Status::Limit, message));
     assert_eq!(text(&ended[2]), "", "the limit is each task's own");
 }
@@ -58,7 +58,7 @@ fn a_memory_that_begins_larger_than_allowed_is_a_limit() {
         let error = failure(&outcome);
         (error.status, error.message.clone())
     };
-    let expected = "it needs 1114112 bytes of memory, and the limit is 1048576 bytes; raise it with --memory";
+    let expected = "it needs 1114112 bytes of memory, and the limit is 1048576 bytes";
     assert_eq!((status, message.as_str()), (Status::Limit, expected));
     assert_eq!(text(&one(&Job::new(&module).limits(with_memory(17 << 16)), "")), "");
 }
@@ -76,7 +76,7 @@ fn tables_count_as_memory() {
     let job = Job::new(&module).limits(with_memory(64 << 10 | 8000));
     let ended = each(&job, [words(&[1000]), words(&[1001])]);
     assert_eq!(result_words(&ended[0]), [0]);
-    let message = "it needs 73544 bytes of memory, and the limit is 73536 bytes; raise it with --memory";
+    let message = "it needs 73544 bytes of memory, and the limit is 73536 bytes";
     assert_eq!(failed(&ended[1]), (Status::Limit, message));
 }
 
@@ -103,11 +103,11 @@ fn a_stack_that_is_too_deep_is_a_limit_that_can_be_raised() {
     let stack = |bytes: u64| Job::new(&module).limits(Limits { stack_bytes: bytes, ..patient() });
     let ended = each(&stack(1 << 20), [1000, 1_000_000, 1000].map(|depth| words(&[depth])));
     assert_eq!(result_words(&ended[0]), [1000]);
-    let message = "it needs more stack than the limit of 1048576 bytes; raise it with --stack";
+    let message = "it needs more stack than the limit of 1048576 bytes";
     assert_eq!(failed(&ended[1]), (Status::Limit, message));
     assert_eq!(result_words(&ended[2]), [1000]);
     assert_eq!(result_words(&one(&stack(64 << 20), words(&[1_000_000]))), [1_000_000]);
-    let message = "it needs more stack than the limit of 16384 bytes; raise it with --stack";
+    let message = "it needs more stack than the limit of 16384 bytes";
     assert_eq!(failed(&one(&stack(16 << 10), words(&[10_000]))), (Status::Limit, message));
     assert_eq!(result_words(&one(&stack(16 << 10), words(&[100]))), [100]);
     let mut pool = pool(1);
@@ -128,7 +128,7 @@ fn a_result_may_be_as_long_as_the_limit() {
     let ended = each(&job, [1000, 1001, 60_000, 1000].map(|len| words(&[len])));
     assert_eq!([bytes(&ended[0]).len(), bytes(&ended[3]).len()], [1000, 1000]);
     for outcome in &ended[1..3] {
-        let message = "its result is longer than the limit of 1000 bytes; raise it with --max-output";
+        let message = "its result is longer than the limit of 1000 bytes";
         assert_eq!(failed(outcome), (Status::Limit, message));
     }
 }
@@ -390,7 +390,7 @@ fn a_commands_output_and_errors_have_limits() {
         Job::new(&command(&format!("(loop (call $write (i32.const {fd}) (i32.const 0) (i32.const 5000)) (br 0))")))
     };
     let limits = Limits { output_bytes: 100_000, ..patient() };
-    let message = "its result is longer than the limit of 100000 bytes; raise it with --max-output";
+    let message = "its result is longer than the limit of 100000 bytes";
     assert_eq!(failed(&one(&endless(1).limits(limits), "")), (Status::Limit, message));
     // Standard error is cut, and the task goes on.
     let many = "(local $n i32) (loop $next (call $write (i32.const 2) (i32.const 40) (i32.const 14))
