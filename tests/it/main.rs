@@ -25,6 +25,7 @@ mod core_dumps;
 mod cow;
 mod determinism;
 mod dispatch;
+mod documents;
 mod dry_run;
 mod early;
 mod example_images;
