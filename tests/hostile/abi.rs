@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::kit::{DATA, guest};
-use crate::cli_kit::{Place, objects};
+use crate::cli::kit::{Place, objects};
 
 /// Bytes of the guests' memory.
 const MEMORY: u64 = 65536;

@@ -1,7 +1,7 @@
 //! Guests that write more than is wanted.
 
 use super::kit::{Says, act, check, guest};
-use crate::cli_kit::{Place, Said, objects};
+use crate::cli::kit::{Place, Said, objects};
 
 #[test]
 fn a_result_ends_at_its_limit_however_it_is_written() {

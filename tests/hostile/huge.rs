@@ -1,7 +1,7 @@
 //! Modules that are huge, or made to be hard to read or to compile: each works, or is refused in one line by a limit.
 
 use super::wasm::{Wasm, is_refused, name, number, one_function};
-use crate::cli_kit::{Place, ok};
+use crate::cli::kit::{Place, ok};
 
 #[test]
 fn what_is_huge_works_or_is_refused_by_a_limit_that_is_named() {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::cli_kit::{Place, Said, objects};
+use crate::cli::kit::{Place, Said, objects};
 
 /// Something that a guest tries, and how that has to end.
 pub struct Act {

@@ -2,7 +2,7 @@
 
 use super::kit::listing;
 use super::wasm::{Wasm, is_refusal, is_refused, name};
-use crate::cli_kit::{Place, ok};
+use crate::cli::kit::{Place, ok};
 use crate::support::guest;
 
 #[test]

@@ -3,7 +3,7 @@
 use super::kit::guest;
 use super::texts::is_harmless;
 use super::wasm::{Wasm, name};
-use crate::cli_kit::{Place, Said, objects, ok};
+use crate::cli::kit::{Place, Said, objects, ok};
 
 /// Names, each with a sign of itself by which it is found in what is shown.
 const NAMES: &[(&str, &str)] = &[

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use super::huge::functions;
-use crate::cli_kit::Place;
+use crate::cli::kit::Place;
 use crate::support::{self, Flag, open_files, wait_for, worker_that_maps};
 
 /// A field of `/proc/PID/status`.
@@ -67,7 +67,7 @@ fn a_worker_has_nothing_that_it_does_not_need() {
         assert!(status(worker)[field] == value || line.contains("missing: "), "{field}: {:?}", status(worker)[field]);
     }
     flag.raise();
-    let output = crate::cli_kit::output(pool);
+    let output = crate::cli::kit::output(pool);
     assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"w\n"[..]));
 }
 

@@ -1,7 +1,7 @@
 //! Guests that reach for other tasks' slices of the output file.
 
 use super::kit::guest;
-use crate::cli_kit::{Place, objects};
+use crate::cli::kit::{Place, objects};
 
 const SLICE: usize = 5000;
 

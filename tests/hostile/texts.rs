@@ -1,7 +1,7 @@
 //! Guests whose texts are meant for the terminal.
 
 use super::kit::guest;
-use crate::cli_kit::{Place, Said, objects};
+use crate::cli::kit::{Place, Said, objects};
 
 /// Whether a terminal only shows this, line by line.
 pub fn is_harmless(text: &str) -> bool {

@@ -1,7 +1,7 @@
 //! Guests that reach for what is outside: files, directories, sockets, descriptors, exit codes.
 
 use super::kit::{Says, act, check, guest, listing, map_outputs};
-use crate::cli_kit::{Place, objects};
+use crate::cli::kit::{Place, objects};
 
 /// The error numbers of WASI that a call gave: for descriptors 0 to 5, and the largest one.
 const BAD_DESCRIPTOR: &str = "08";

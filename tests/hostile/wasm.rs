@@ -1,6 +1,6 @@
 //! Modules in the binary format, put together by hand, and how wrun refuses one.
 
-use crate::cli_kit::{Place, Said};
+use crate::cli::kit::{Place, Said};
 
 /// A module in the binary format, put together by hand.
 #[derive(Clone)]

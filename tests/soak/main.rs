@@ -5,7 +5,7 @@
 //! `make soak` runs a million tasks; as an ordinary test it is short. `SOAK_TASKS` and `SOAK_SECONDS` bound it (whichever
 //! is reached first), `SOAK_SEED` chooses the numbers behind all that is left to chance.
 
-#[path = "../it/support.rs"]
+#[path = "../it/support/mod.rs"]
 #[allow(dead_code, reason = "most of it is for other tests")]
 mod support;
 

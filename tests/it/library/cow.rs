@@ -1,0 +1,148 @@
+//! Inputs that tasks write to, each in private copies of the pages: `InputMode::CopyOnWrite`.
+
+use wrun::{InputMode, Job, Limits, Status, Task};
+
+use crate::support::{each, failed, file, input, patient, pattern, pool, result_words, task_module, task_module_with};
+
+/// Bytes of the file; it ends within a page.
+const LEN: usize = 200_000;
+
+/// Sums up its first input, and then writes to each byte of it.
+fn scribbler() -> wrun::Module {
+    task_module(
+        "1",
+        r#"(func (export "wrun:task/scribble") (result i32) (local $at i32) (local $end i32) (local $sum i32)
+            (local.set $at (call $map (i32.const 0)))
+            (local.set $end (i32.add (local.get $at) (i32.wrap_i64 (call $input_len (i32.const 0)))))
+            (loop $next
+                (local.set $sum (i32.add (local.get $sum) (i32.load8_u (local.get $at))))
+                (i32.store8 (local.get $at) (i32.const 255))
+                (local.set $at (i32.add (local.get $at) (i32.const 1)))
+                (br_if $next (i32.lt_u (local.get $at) (local.get $end))))
+            (call $put (local.get $sum))
+            ;; Every window is a copy of its own.
+            (call $put (i32.load8_u (call $map (i32.const 0))))
+            (call $put (i32.load8_u (call $input_map (i32.const 0) (i64.const 0) (i32.const 1))))
+            (i32.const 0))
+        (func (export "wrun:task/behind") (result i32)
+            (i32.store8 offset=65535 (call $input_map (i32.const 0) (i64.const 0) (i32.const 1)) (i32.const 1))
+            (i32.const 0))
+        ;; Maps nearly the whole input again and again, and gives the windows back where input 1 is there.
+        (func (export "wrun:task/many") (result i32) (local $at i32) (local $n i32)
+            (loop $next
+                (local.set $n (i32.add (local.get $n) (i32.const 1)))
+                (local.set $at (call $input_map (i32.const 0) (i64.const 0) (i32.sub (i32.const 200000) (local.get $n))))
+                (i32.store8 (local.get $at) (local.get $n))
+                (if (i32.eq (call $input_count) (i32.const 2)) (then (call $input_unmap (local.get $at))))
+                (br_if $next (i32.lt_u (local.get $n) (i32.const 100))))
+            (i32.const 0))"#,
+    )
+}
+
+fn job(call: &str) -> Job {
+    Job::new(&scribbler()).call(call).limits(patient()).input_mode(InputMode::CopyOnWrite)
+}
+
+#[test]
+fn tasks_write_to_their_inputs_and_nobody_else_sees_it() {
+    let bytes = pattern(LEN);
+    let data = file(&bytes);
+    let sum: u32 = bytes.iter().map(|byte| u32::from(*byte)).sum();
+    let first = u32::from(bytes[0]);
+    for job in [job("scribble"), job("scribble").reuse()] {
+        // As an input that all share, and as one of each task; at an offset inside a page, too.
+        let shared = job.clone().input("data", input(&data));
+        let ended: Vec<_> = pool(2).map(&shared, 0..20).unwrap().collect();
+        ended.iter().for_each(|outcome| assert_eq!(result_words(outcome), [sum, first, first]));
+        let part = input(&data).slice(100..LEN as u64 - 3).unwrap();
+        let part_sum: u32 = bytes[100..LEN - 3].iter().map(|byte| u32::from(*byte)).sum();
+        let ended = each(&job, (0..20).map(|_| Task::new("").input(part.clone())));
+        let expected = [part_sum, u32::from(bytes[100]), u32::from(bytes[100])];
+        ended.iter().for_each(|outcome| assert_eq!(result_words(outcome), expected));
+        assert!(std::fs::read(data.path()).unwrap() == bytes);
+    }
+    let read_only = Job { input_mode: InputMode::ReadOnly, ..job("scribble").input("data", input(&data)) };
+    assert_eq!(failed(&each(&read_only, 0..1)[0]).0, Status::InputFault, "the control");
+    assert_eq!(failed(&each(&job("behind").input("data", input(&data)), 0..1)[0]).0, Status::Trap);
+}
+
+#[test]
+fn pages_that_are_written_count_as_memory() {
+    let data = file(&pattern(LEN));
+    let with = |call: &str, memory_bytes| {
+        let job = job(call).input("data", input(&data)).limits(Limits { memory_bytes, ..patient() });
+        each(&job, 0..2).remove(1)
+    };
+    // The module's own page, 49 pages of the first window, the last one of the second, and the third.
+    let least = 65536 + 51 * 4096;
+    let passed = with("scribble", least);
+    assert_eq!((passed.status(), passed.stats.usage.peak_memory_bytes), (Status::Ok, least));
+    let (status, message) =
+        (Status::Limit, format!("it needs {least} bytes of memory, and the limit is {} bytes", least - 1));
+    let outcome = with("scribble", least - 1);
+    assert_eq!(failed(&outcome), (status, &format!("{message}; raise it with --memory")[..]));
+
+    // However many windows it makes, and dirties, one after the other.
+    assert_eq!(failed(&with("many", 4 << 20)).0, Status::Limit);
+    let job = job("many").input("data", input(&data)).input("give back", input(&data));
+    let limits = Limits { memory_bytes: least, ..patient() };
+    assert_eq!(each(&job.limits(limits), 0..1)[0].status(), Status::Ok, "what was given back counts no more");
+}
+
+/// Writes in the ways that there are to a large input.
+fn writer() -> wrun::Module {
+    task_module_with(
+        crate::library::faults::WASI,
+        "1",
+        r#"(func $at (result i32) (call $map (i32.const 0)))
+        ;; A byte in each of so many MiB.
+        (func $touch (param $mib i32) (local $at i32)
+            (local.set $at (call $at))
+            (loop $next
+                (i32.store8 (local.get $at) (i32.const 1))
+                (local.set $at (i32.add (local.get $at) (i32.const 1048576)))
+                (br_if $next (local.tee $mib (i32.sub (local.get $mib) (i32.const 1))))))
+        (func (export "wrun:task/some") (result i32) (call $touch (i32.const 10)) (i32.const 0))
+        (func (export "wrun:task/store") (result i32) (call $touch (i32.const 64)) (i32.const 0))
+        (func (export "wrun:task/fill") (result i32)
+            (memory.fill (call $at) (i32.const 7) (i32.const 67108864)) (i32.const 0))
+        (func (export "wrun:task/copy") (result i32) (local $at i32)
+            (local.set $at (call $at))
+            (memory.copy (i32.add (local.get $at) (i32.const 65000)) (local.get $at) (i32.const 8))
+            (memory.copy (local.get $at) (i32.add (local.get $at) (i32.const 8388608)) (i32.const 30000000)) (i32.const 0))
+        (func (export "wrun:task/wasi") (result i32)
+            (drop (call $random_get (i32.add (call $at) (i32.const 5)) (i32.const 100000)))
+            (drop (call $random_get (call $at) (i32.const 30000000)))
+            (i32.const 0))
+        (func (export "wrun:task/grow") (result i32)
+            (call $touch (i32.const 10))
+            (if (i32.eq (memory.grow (i32.const 20)) (i32.const -1)) (then unreachable)) (i32.const 0))"#,
+    )
+}
+
+#[test]
+fn what_is_not_written_of_a_large_input_costs_nothing() {
+    let data = tempfile::NamedTempFile::new().unwrap();
+    data.as_file().set_len(64 << 20).unwrap();
+    let writer = writer();
+    let run = |call: &str, memory_bytes| {
+        let job = Job::new(&writer).call(call).input("data", input(&data)).input_mode(InputMode::CopyOnWrite);
+        each(&job.limits(Limits { memory_bytes, ..patient() }), 0..3)
+    };
+    // A page of its own, ten pieces of 64 KiB.
+    let passed = run("some", 11 << 16);
+    assert!(passed.iter().all(|outcome| outcome.stats.usage.peak_memory_bytes == 11 << 16), "{passed:?}");
+    let words = "it needs 720896 bytes of memory, and the limit is 720895 bytes; raise it with --memory";
+    assert_eq!(failed(&run("some", (11 << 16) - 1)[2]), (Status::Limit, words));
+    for call in ["store", "fill", "copy", "wasi"] {
+        let outcomes = run(call, 2 << 20);
+        assert!(outcomes.iter().all(|outcome| failed(outcome).0 == Status::Limit), "{call}: {outcomes:?}");
+        assert!(failed(&outcomes[0]).1.ends_with("bytes; raise it with --memory"), "{call}: {outcomes:?}");
+        let outcomes = run(call, 80 << 20);
+        assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()), "{call}: {outcomes:?}");
+    }
+    // What was written leaves less for the guest's own memory.
+    assert_eq!(run("grow", 31 << 16)[1].status(), Status::Ok);
+    assert_eq!(failed(&run("grow", (31 << 16) - 1)[1]).0, Status::Limit);
+    assert!(std::fs::read(data.path()).unwrap().iter().all(|byte| *byte == 0));
+}

@@ -1,0 +1,253 @@
+//! What tasks may use of the world outside: nothing unless it is granted, and then exactly that.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use wrun::{Access, Directory, Grants, Job, Status};
+
+use crate::cli::kit::Place;
+use crate::support::{guest, rust_guest};
+
+/// A place with a directory `d` to be granted, and things outside of it that must stay out of reach.
+fn place() -> Place {
+    let place = Place::new();
+    let at = |name: &str| place.path().join(name);
+    std::fs::create_dir_all(at("d/sub")).unwrap();
+    place.file("d/a", "hello");
+    place.file("secret", "secret");
+    symlink("a", at("d/in")).unwrap();
+    symlink("../secret", at("d/out")).unwrap();
+    symlink(at("secret"), at("d/absolute")).unwrap();
+    symlink("..", at("d/up")).unwrap();
+    symlink("loop", at("d/loop")).unwrap();
+    place
+}
+
+/// The status of `wasi-probe` with these words, and its output or error.
+fn acts(place: &Place, options: &[&str], words: &[&str]) -> (String, String) {
+    let module = guest("wasi-probe");
+    let options = [&["map", &module, "--json"], options, &["x", "--"], words].concat();
+    let said = place.says(&options);
+    let object: serde_json::Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{said:?}"));
+    let text = object["output"].as_str().or(object["error"].as_str()).unwrap_or_default();
+    (object["status"].as_str().unwrap().to_owned(), text.trim_end().to_owned())
+}
+
+#[track_caller]
+fn is_denied(place: &Place, options: &[&str], words: &[&str]) {
+    let (status, error) = acts(place, options, words);
+    assert_eq!(status, "denied", "{options:?} {words:?}: {error}");
+    assert!(error.contains("--dir HOST"), "{options:?} {words:?}: {error}");
+}
+
+#[track_caller]
+fn gives(place: &Place, options: &[&str], words: &[&str], output: &str) {
+    assert_eq!(acts(place, options, words), ("ok".into(), output.into()), "{options:?} {words:?}");
+}
+
+/// Every act that wants a path, on a file that is there.
+const READING: [(&[&str], &str); 4] = [
+    (&["read", "/d/a"], "hello"),
+    (&["list", "/d"], "a absolute in loop out sub up"),
+    (&["stat", "/d/a"], "5"),
+    (&["follow", "/d/in"], "a"),
+];
+
+/// Every act that changes something, in an order in which each finds what it needs.
+const WRITING: [&[&str]; 12] = [
+    &["write", "/d/new", "one"],
+    &["append", "/d/new", " two"],
+    &["link", "/d/new", "/d/linked"],
+    &["rename", "/d/linked", "/d/renamed"],
+    &["symlink", "new", "/d/symlink"],
+    &["remove", "/d/renamed"],
+    &["mkdir", "/d/made"],
+    &["rename", "/d/made", "/d/sub/moved"],
+    &["rmdir", "/d/sub/moved"],
+    &["sync", "/d/new"],
+    &["cut", "/d/symlink"],
+    &["remove", "/d/symlink"],
+];
+
+/// Ways out of the directory.
+const WAYS_OUT: [&str; 8] = [
+    "/d/out",
+    "/d/absolute",
+    "/d/../secret",
+    "/d/sub/../../secret",
+    "/d/up/secret",
+    "/d/up/d/a",
+    "/d/sub/../up/secret",
+    "/d/./../d/a",
+];
+
+#[test]
+fn without_a_directory_every_path_is_denied() {
+    let place = place();
+    for (words, _) in READING {
+        is_denied(&place, &[], words);
+    }
+    for words in WRITING.iter().filter(|words| words[0] != "sync") {
+        is_denied(&place, &[], words);
+    }
+    let names = std::fs::read_dir(place.path().join("d")).unwrap().count();
+    assert_eq!(names, 7, "something was created");
+}
+
+#[test]
+fn a_directory_can_be_read_and_not_written() {
+    let place = place();
+    for (words, output) in READING {
+        gives(&place, &["--dir", "d::/d"], words, output);
+    }
+    for words in WRITING.iter().filter(|words| words[0] == "write" || words[0] == "mkdir" || words[0] == "symlink") {
+        is_denied(&place, &["--dir", "d::/d"], words);
+    }
+    for words in [&["remove", "/d/a"][..], &["rename", "/d/a", "/d/b"], &["link", "/d/a", "/d/b"], &["cut", "/d/a"]] {
+        is_denied(&place, &["--dir", "d::/d"], words);
+    }
+    gives(&place, &["--dir", "d::/d:ro"], &["read", "/d/a"], "hello");
+}
+
+#[test]
+fn a_writable_directory_can_be_read_and_written() {
+    let place = place();
+    for (words, output) in READING {
+        gives(&place, &["--dir", "d::/d:rw"], words, output);
+    }
+    for words in WRITING {
+        gives(&place, &["--dir", "d::/d:rw"], words, "done");
+        if words[0] == "append" {
+            assert_eq!(std::fs::read_to_string(place.path().join("d/new")).unwrap(), "one two");
+        }
+    }
+    assert_eq!(std::fs::read_to_string(place.path().join("d/new")).unwrap(), "", "it was cut to nothing");
+    std::fs::remove_file(place.path().join("d/new")).unwrap();
+    assert_eq!(std::fs::read_dir(place.path().join("d")).unwrap().count(), 7, "the same as before");
+}
+
+#[test]
+fn no_path_leads_out_of_a_directory() {
+    let place = place();
+    for options in [["--dir", "d::/d"], ["--dir", "d::/d:rw"]] {
+        gives(&place, &options, &["read", "/d/in"], "hello");
+        gives(&place, &options, &["read", "/d/sub/../a"], "hello");
+        for path in WAYS_OUT {
+            let (status, text) = acts(&place, &options, &["read", path]);
+            assert!(status != "ok" && !text.contains("hello") && !text.ends_with("secret"), "{path}: {status} {text}");
+        }
+        for path in ["/d/../new", "/d/up/new", "/d/sub/../../new", "/d/up/d/../new"] {
+            let (status, text) = acts(&place, &options, &["write", path, "x"]);
+            assert_ne!(status, "ok", "{path}: {text}");
+        }
+        // A link to outside may be made, where links may be made, and leads nowhere.
+        let (made, _) = acts(&place, &options, &["symlink", "../secret", "/d/new-link"]);
+        let (status, text) = acts(&place, &options, &["read", "/d/new-link"]);
+        assert_ne!(status, "ok", "{made} {text}");
+        let (status, _) = acts(&place, &options, &["read", "/d/loop"]);
+        assert_eq!(status, "error", "a link to itself is no way out, and no file");
+    }
+    assert_eq!(std::fs::read_to_string(place.path().join("secret")).unwrap(), "secret");
+    assert!(!place.path().join("new").exists());
+}
+
+#[test]
+fn two_directories_do_not_lend_each_other_their_rights() {
+    let place = place();
+    std::fs::create_dir(place.path().join("e")).unwrap();
+    let options = ["--dir", "d::/d", "--dir", "e::/e:rw"];
+    gives(&place, &options, &["write", "/e/new", "x"], "done");
+    gives(&place, &options, &["read", "/e/new"], "x");
+    is_denied(&place, &options, &["write", "/d/new", "x"]);
+    is_denied(&place, &options, &["rename", "/d/a", "/e/a"]);
+    is_denied(&place, &options, &["link", "/d/a", "/e/a"]);
+    is_denied(&place, &options, &["rename", "/e/new", "/d/new"]);
+}
+
+#[test]
+fn a_directory_that_cannot_be_granted_is_named() {
+    let place = place();
+    for (options, error) in [
+        (&["--dir", "missing"][..], "cannot grant directory \"missing\": no such file; check the path"),
+        (&["--dir", "secret"], "cannot grant directory \"secret\": Not a directory (os error 20)"),
+        (
+            &["--dir", "d::/x", "--dir", "d/sub::/x"],
+            "two directories are called \"/x\"; name one with --dir HOST::GUEST",
+        ),
+        (
+            &["--random", "--seed", "1"],
+            "the argument '--random' cannot be used with '--seed <N>'; --help shows all options",
+        ),
+        (
+            &["--env", "NO_SUCH_VARIABLE"],
+            "invalid value 'NO_SUCH_VARIABLE' for '--env <NAME[=VALUE]>': \
+             NO_SUCH_VARIABLE has no value here that is text; give NO_SUCH_VARIABLE=VALUE; --help shows all options",
+        ),
+    ] {
+        let said = place.says(&[&["map", "sqrt.wat", "2"], options].concat());
+        let here = place.path().canonicalize().unwrap();
+        let error = error.replace("HERE", here.to_str().unwrap());
+        assert_eq!(said.stderr.trim_end(), format!("wrun: {error}"), "{options:?}");
+        assert!(matches!(said.code, Some(1 | 2)), "{said:?}");
+    }
+}
+
+#[test]
+fn variables_are_those_that_were_given() {
+    let place = place();
+    gives(&place, &[], &["variables"], "");
+    gives(&place, &["--env", "A=1", "--env", "B=x=y"], &["variables"], "A=1 B=x=y");
+    let module = guest("wasi-probe");
+    let mut command = place.wrun(&["map", &module, "--env", "HERE", "x", "--", "variables"]);
+    let output = command.env("HERE", "there").env("OTHER", "1").output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "HERE=there\n");
+}
+
+#[test]
+fn the_clock_is_the_real_one_only_where_it_is_granted() {
+    let place = place();
+    gives(&place, &[], &["seconds"], "0 true");
+    let before = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let (_, text) = acts(&place, &["--clock"], &["seconds"]);
+    let seconds: u64 = text.split(' ').next().unwrap().parse().unwrap();
+    assert!(seconds >= before, "{seconds} is before {before}");
+}
+
+#[test]
+fn random_numbers_follow_from_the_seed_and_the_position_unless_granted() {
+    let place = place();
+    let module = guest("wasi-probe");
+    let random = |options: &[&str]| {
+        let said = place.says(&[&["map", &module, "a", "b"], options, &["--", "random"]].concat());
+        said.stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let plain = random(&[]);
+    assert_eq!(plain.len(), 2);
+    assert_ne!(plain[0], plain[1], "two tasks");
+    assert_eq!(random(&["--jobs", "1"]), plain);
+    assert_eq!(random(&["--seed", "0"]), plain);
+    let seeded = random(&["--seed", "1"]);
+    assert!(seeded.iter().all(|number| !plain.contains(number)), "{seeded:?} {plain:?}");
+    assert_eq!(random(&["--seed", "1"]), seeded);
+    assert_ne!(random(&["--random"]), random(&["--random"]));
+}
+
+/// A pool's worker that may use a directory runs no task of a job that may not.
+#[test]
+fn a_grant_ends_with_its_job() {
+    let place = place();
+    let mut pool = crate::support::pool(1);
+    let module = rust_guest("wasi-probe");
+    let mut job = Job::new(&module);
+    job.argv = Some(vec!["read".into(), "/d/a".into()]);
+    let granted = |access| Grants {
+        directories: vec![Directory::open(place.path().join(Path::new("d")), "/d", access).unwrap()],
+        ..Grants::default()
+    };
+    for access in [Access::ReadOnly, Access::ReadWrite] {
+        let outcome = pool.run(&job.clone().grants(granted(access)), "x").unwrap();
+        assert_eq!(&outcome.result.unwrap()[..], b"hello\n");
+        let outcome = pool.run(&job, "x").unwrap();
+        assert_eq!(outcome.status(), Status::Denied);
+    }
+}

@@ -1,0 +1,30 @@
+//! The library: pools, runs and what tasks see. The workers are processes of the real binary, unless a test chooses another backend.
+
+mod admission;
+mod arguments;
+mod at_scale;
+mod backends;
+mod cached;
+mod changed_inputs;
+mod cow;
+mod dispatch;
+mod early;
+mod failure;
+mod faults;
+mod grants;
+mod idle;
+mod isolation;
+mod keys;
+mod limits;
+mod lost_workers;
+mod memory;
+mod nested;
+mod outputs;
+mod reduce;
+mod sdk;
+mod shared_memory;
+mod slices;
+mod summary;
+mod task_times;
+mod timeouts;
+mod windows;
