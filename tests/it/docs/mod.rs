@@ -7,4 +7,5 @@ mod example_unzip;
 mod examples;
 mod packed;
 mod parity;
+mod reference;
 mod tidy;
