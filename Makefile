@@ -7,10 +7,12 @@
 # make bench-peers    one table: wrun beside wasmtime, native threads, joblib and others; installs what that needs
 # make bench-results  the same, written to benches/RESULTS.md and benches/results.json
 # make callgrind      the instructions that a task costs on its way through the ring, against the number that is committed
+# make install  installs the command, completions and manual pages under DESTDIR and PREFIX (/usr/local)
+# make reference  renews docs/src/reference/options.md from the command line's definition
 # make guests  the example guests, into examples/guests/target/wasm
 # make book    the book in docs/, into target/book; installs mdBook if there is none
 
-.PHONY: demo test check fuzz soak bench bench-peers bench-results callgrind guests book toolchain build
+.PHONY: demo test check fuzz soak bench bench-peers bench-results callgrind guests book toolchain build install reference
 
 demo: build guests
 	@examples/demo.sh
@@ -53,6 +55,20 @@ callgrind: toolchain
 
 build: toolchain
 	cargo build --release
+
+PREFIX ?= /usr/local
+WRUN = $${CARGO_TARGET_DIR:-target}/release/wrun
+SHARE = $(DESTDIR)$(PREFIX)/share
+install: build
+	install -D -m 755 $(WRUN) $(DESTDIR)$(PREFIX)/bin/wrun
+	install -d $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
+	$(WRUN) completions bash > $(SHARE)/bash-completion/completions/wrun
+	$(WRUN) completions zsh > $(SHARE)/zsh/site-functions/_wrun
+	$(WRUN) completions fish > $(SHARE)/fish/vendor_completions.d/wrun.fish
+	$(WRUN) man --output $(SHARE)/man/man1
+
+reference: toolchain
+	WRUN_BLESS=1 cargo test --release --bin wrun reference
 
 guests: toolchain
 	$(MAKE) --no-print-directory -C examples/guests

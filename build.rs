@@ -1,4 +1,4 @@
-//! Compiles the workers' filters of system calls, so that a worker that starts has only to put them on.
+//! Compiles the workers' system call filters, so that a starting worker only has to install them.
 //!
 //! Source: seccomp(2); the `seccompiler` crate's documentation for the JSON format.
 
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 const DESCRIPTION: &str = "src/sandbox/seccomp.json";
 
-/// The filters that workers put on: each a filter of the description, or the first of several with the rules of the others added
-/// to it.
+/// The filters that workers install. Each is a filter of the description, or the first of several with the rules of the
+/// others added.
 const FILTERS: [&[&str]; 5] =
     [&["worker"], &["worker", "reading"], &["worker", "reading", "writing"], &["loaded"], &["loaded", "no-paths"]];
 
-/// Stands in the compiled filters where the description says `own process`. No process has that number
+/// A placeholder in the compiled filters for `own process` in the description. No process has this number
 /// (`PID_MAX_LIMIT`, proc(5)).
 const OWN_PROCESS: u32 = 0x7fff_fff1;
 
@@ -30,9 +30,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (filter, own_process_rules) = filter(&description, names)?;
         let compiled = seccompiler::compile_from_json(json!({ "whole": filter }).to_string().as_bytes(), arch)?;
         let program = &compiled["whole"];
-        // Each such rule compares once, and nothing else has that number in it.
+        // Each such rule has one comparison with the placeholder, and nothing else contains it.
         let replaced = program.iter().filter(|instruction| instruction.k == OWN_PROCESS).count();
-        assert_eq!(replaced, own_process_rules, "{names:?}: {OWN_PROCESS:#x} stands for the own process alone");
+        assert_eq!(
+            replaced, own_process_rules,
+            "{names:?}: {OWN_PROCESS:#x} must only stand for the worker's own process"
+        );
         writeln!(code, "({:?}, &[", names.join("+"))?;
         for instruction in program {
             let (code_, jt, jf, k) = (instruction.code, instruction.jt, instruction.jf, instruction.k);
@@ -45,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The first filter with the rules of the others, and how many of its rules are about the own process.
+/// The first filter with the rules of the others, and the number of its rules about the worker's own process.
 fn filter(description: &Value, names: &[&str]) -> Result<(Value, usize), Box<dyn Error>> {
     let named = |name: &str| description.get(name).cloned().ok_or_else(|| format!("there is no filter {name}"));
     let mut whole = named(names[0])?;
@@ -63,7 +66,8 @@ fn filter(description: &Value, names: &[&str]) -> Result<(Value, usize), Box<dyn
     Ok((whole, own_process_rules))
 }
 
-/// All rules of both; where a call has one without conditions, the others say nothing and the compiler does not take them.
+/// The rules of both. A rule without conditions makes the other rules for its call redundant, and the compiler rejects
+/// them, so it replaces them.
 fn sum(rules: &Value, added: &Value) -> Value {
     let list = |rules: &Value| rules.as_array().cloned().unwrap_or_default();
     let (mut rules, added) = (list(rules), list(added));

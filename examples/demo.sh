@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Counts the words of 128 MiB of text that nobody wrote for this, and checks the result with the system's own tools.
-# `make demo` runs it; it needs the `wrun` binary and the example guests.
+# Counts the words of 128 MiB of real text and checks the result with standard tools. `make demo` runs it; it needs the
+# `wrun` binary and the example guests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=C
@@ -21,7 +21,7 @@ for needed in "$wrun" "$module"; do
     [ -f "$needed" ] || fail "$needed is missing: run \`make demo\`"
 done
 
-# The text: the HTML documentation of the Rust toolchain, one page after the other, cut at 128 MiB. Kept for the next time.
+# The text: the pages of the Rust toolchain's HTML documentation, concatenated and cut at 128 MiB. Kept for the next run.
 if [ ! -f "$text" ] || [ "$(wc -c < "$text")" -ne "$bytes" ]; then
     docs=$(rustc --print sysroot)/share/doc/rust/html
     if [ ! -d "$docs" ]; then
@@ -29,10 +29,10 @@ if [ ! -f "$text" ] || [ "$(wc -c < "$text")" -ne "$bytes" ]; then
         rustup component add rust-docs
     fi
     mkdir -p "$(dirname "$text")"
-    # `head` ends before the pages do, and what writes to it then gets SIGPIPE: only the size says whether all went well.
+    # `head` stops before the pages end, which kills the writer with SIGPIPE: only the size shows whether all went well.
     { find "$docs" -name '*.html' -print0 | sort -z | xargs -0 cat || true; } 2> /dev/null | head -c "$bytes" > "$text.new"
     got=$(wc -c < "$text.new")
-    [ "$got" -eq "$bytes" ] || fail "$docs holds only $got bytes of text, $bytes are needed"
+    [ "$got" -eq "$bytes" ] || fail "$docs has only $got bytes of text, but $bytes are needed"
     mv "$text.new" "$text"
 fi
 
@@ -48,7 +48,7 @@ count_with_wrun() {
 }
 
 count_with_sort() {
-    # `grep` drops the empty line before a first word; it fails where there are no words at all.
+    # `grep` drops the empty line before the first word; it fails if there are no words at all.
     tr -cs '[:alnum:]' '\n' < "$text" | { grep . || true; } | sort | uniq -c | awk '{ print $2, $1 }' > "$check"
 }
 
@@ -56,7 +56,7 @@ echo "Text:  $text, $((bytes >> 20)) MiB: the HTML documentation of the Rust too
 echo
 echo "\$ wrun map wordcount.wasm --split 16M $(basename "$text") --reduce merge > $(basename "$table")"
 timed count_with_wrun
-echo "took $seconds s (and longer where the module is compiled first); $(wc -l < "$table") different words, the most frequent ones:"
+echo "took $seconds s (the first run also compiles the module); $(wc -l < "$table") different words, the most frequent:"
 echo
 sort -k2,2nr -k1,1 "$table" | awk 'NR <= 10 { printf "  %9d  %s\n", $2, $1 }'
 echo
@@ -67,4 +67,4 @@ echo
 if ! cmp "$table" "$check"; then
     fail "THE RESULTS DIFFER: see $table (wrun) and $check (tr, sort and uniq)"
 fi
-echo "The results are the same, byte by byte ($(wc -c < "$table") bytes)."
+echo "The results are identical ($(wc -c < "$table") bytes)."

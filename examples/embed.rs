@@ -9,7 +9,7 @@ use wrun::{Input, Job, Limits, Module, Outcome, Pool, SplitAt, SplitSize, Task};
 const MODULE: &str = "examples/guests/target/wasm/wordcount.wasm";
 
 fn main() -> anyhow::Result<()> {
-    // First of all: workers and the compiler are this same program, started again.
+    // Must come first: workers and the compiler are this same program, started again.
     wrun::init();
     let mut words = std::env::args().skip(1);
     let file = words.next().context("give a text file")?;
@@ -18,11 +18,11 @@ fn main() -> anyhow::Result<()> {
     let job = Job::new(&module).call("count").limits(limits);
     let mut pool = Pool::builder().build()?;
 
-    // Pieces of about 1 MiB that end with a line: ranges of the open file, of which nothing is read or copied here.
+    // Pieces of about 1 MiB that end at a line's end. They are ranges of the open file: nothing is read or copied here.
     let input = Input::open(&file)?;
     let pieces = || input.split(SplitSize::Bytes(1 << 20), SplitAt::Lines).map(|pieces| pieces.map(task));
 
-    // A run is a lazy iterator of outcomes, in item order. A task that fails is an outcome like any other.
+    // A run is a lazy iterator over outcomes, in item order. A failed task is an outcome like any other.
     let mut failed = 0;
     let mut run = pool.map(&job, pieces()?)?;
     for outcome in &mut run {
@@ -32,13 +32,13 @@ fn main() -> anyhow::Result<()> {
         }
         failed += u64::from(outcome.result.is_err());
     }
-    // What ended the run early, such as workers that do not start, is an error here.
+    // An error here means that the run ended early, for example because workers do not start.
     let tasks = run.finish()?.done;
     if failed > 0 {
         bail!("{failed} of {tasks} tasks failed");
     }
 
-    // The same tasks, their results merged by a tree of tasks to one.
+    // The same tasks, with their results merged into one by a tree of tasks.
     let table = pool.map(&job, pieces()?)?.reduce("merge", |failed| eprintln!("{}: failed", name(&failed)))?.result?;
     let most = lines(&table).filter_map(|line| line.split_once(' ')).max_by_key(|(_, n)| n.parse::<u64>().ok());
     let (word, count) = most.unwrap_or(("", "0"));

@@ -1,4 +1,4 @@
-//! What joblib's documentation shows, in Rust: docs/src/coming-from/joblib-examples.md quotes these functions and shows what they print.
+//! The examples of joblib's documentation, in Rust: docs/src/coming-from/joblib-examples.md quotes these functions and shows what they print.
 //!
 //!     cd examples/guests && cargo run --release --example parity -- NAME
 
@@ -53,7 +53,7 @@ fn several_values() -> Result {
 fn generator() -> Result {
     let job = Job::new(&Module::from_file("wat/sqrt.wat")?);
     let mut pool = Pool::builder().build()?;
-    // There is no end of items: they are taken as results are.
+    // The items never end; they are taken as results are consumed.
     let mut run = pool.map(&job, (0u64..).map(|i| i * i))?;
     println!("{}", text(&run.next().ok_or("a result")?.result?)?);
     println!("{}", text(&run.next().ok_or("a result")?.result?)?);
@@ -80,7 +80,7 @@ fn pre_dispatch() -> Result {
     let job = Job::new(&Module::from_file("wat/sqrt.wat")?);
     let mut pool = Pool::builder().workers(Jobs::new(2)?.workers()).build()?;
     let producer = (0..6).inspect(|i| println!("Produced {i}"));
-    // One item beyond one for each of the two workers.
+    // One item ahead, besides one for each of the two workers.
     let mut most = 0;
     for outcome in pool.map(&job, producer)?.ahead(1).observe(|_, run| most = most.max(run.taken - run.done)) {
         outcome.result?;
@@ -107,13 +107,13 @@ fn large_arguments() -> Result {
     let job = Job::new(&Module::from_file("target/wasm/probe.wasm")?);
     let limits = Limits { argument_bytes: 8_000_000, ..Limits::default() };
     let mut pool = Pool::builder().build()?;
-    // Put into memory once, from where all workers have it, however many tasks share it.
+    // Stored in memory once and shared by all workers, however many tasks use it.
     let ones = Argument::shared(vec![1; 8_000_000])?;
     let tasks = (0..3).map(|_| Task::new(ones.clone()));
     for outcome in pool.map(&job.clone().call("sum_bytes").limits(limits), tasks)? {
         println!("{}", text(&outcome.result?)?);
     }
-    // As an input they are mapped, and not even copied into the tasks' memory.
+    // An input is mapped, so it is not even copied into a task's memory.
     let ones = Input::from_bytes("ones", &1.0f64.to_le_bytes().repeat(1 << 20))?;
     let outcome = pool.run(&job.call("sum_f64"), ones)?;
     let usage = outcome.stats.usage;
@@ -162,7 +162,7 @@ fn errors() -> Result {
 }
 
 fn defaults() -> Result {
-    // Of the environment: WRUN_JOBS, WRUN_BACKEND, WRUN_SANDBOX. What is set here goes before it.
+    // Reads WRUN_JOBS, WRUN_BACKEND and WRUN_SANDBOX. What is set here takes precedence.
     let mut pool = PoolBuilder::from_env()?.workers(NonZeroUsize::MIN).build()?;
     let outcome = pool.run(&Job::new(&Module::from_file("wat/sqrt.wat")?), 16)?;
     println!("{}, in {} worker processes", text(&outcome.result?)?, pool.worker_pids().len());

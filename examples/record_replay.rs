@@ -1,5 +1,5 @@
-//! A backend of one's own, in a crate of one's own: one records what the tasks of another backend gave, one gives it again and runs
-//! nothing. Tell what came from a tape by the worker's number, which is that of the tape.
+//! Two backends that a crate outside wrun could provide: one records the results of another backend's tasks on a tape, the
+//! other replays the tape and runs nothing. Replayed results have the worker number 4294967295.
 //!
 //!     cargo run --release --example record_replay -- record TAPE MODULE ITEM...
 //!     cargo run --release --example record_replay -- replay TAPE MODULE ITEM...
@@ -19,7 +19,7 @@ fn main() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [mode, path, module, items @ ..] = &words[..] else { bail!("give: record|replay TAPE MODULE ITEM...") };
     let backend: Box<dyn Backend> = match mode.as_str() {
-        // WRUN_JOBS and WRUN_BACKEND are heeded, as by the command.
+        // Respects WRUN_JOBS and WRUN_BACKEND, like the command.
         "record" => Box::new(Recorder { inner: PoolBuilder::from_env()?.build()?, tape: File::create(path)? }),
         "replay" => Box::new(Player::open(path).with_context(|| format!("tape {path}"))?),
         other => bail!("{other:?} is neither record nor replay"),
@@ -38,7 +38,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a tape has of a task that passed, a line of JSON each.
+/// A line of a tape, in JSON: one task that passed.
 #[derive(Deserialize, Serialize)]
 struct Recorded {
     index: u64,
@@ -46,7 +46,7 @@ struct Recorded {
     result: Vec<u8>,
 }
 
-/// Writes down what another backend's tasks give.
+/// Records the results of another backend's tasks.
 #[derive(Debug)]
 struct Recorder {
     inner: Pool,
@@ -56,7 +56,7 @@ struct Recorder {
 struct Recording<'a> {
     inner: Box<dyn Executor + 'a>,
     tape: &'a File,
-    /// The tasks under way, by their tickets.
+    /// Index and argument of the tasks under way, by ticket.
     tasks: HashMap<u64, (u64, Vec<u8>)>,
 }
 
@@ -101,7 +101,7 @@ impl Executor for Recording<'_> {
     }
 }
 
-/// Gives what is on a tape.
+/// Replays the results on a tape, by index and argument.
 #[derive(Debug)]
 struct Player(HashMap<(u64, Vec<u8>), Output>);
 
@@ -148,6 +148,6 @@ impl Executor for Playing<'_> {
     }
 
     fn wait(&mut self, _at_most: Option<Duration>) {
-        // All that is submitted has ended at once.
+        // Nothing to wait for: submitted tasks end at once.
     }
 }

@@ -1,4 +1,4 @@
-//! One large table in memory, searched by many workers, with no copy of it in any: `examples/shared-object/README.md`.
+//! One large table in memory, searched by many workers without a copy in any of them: `examples/shared-object/README.md`.
 //!
 //!     cargo run --release --example shared_object -- MIB|FILE [WORKERS]
 
@@ -20,7 +20,7 @@ fn main() -> anyhow::Result<()> {
     let table = words.next().context("give a number of MiB, or a file of rows of 64 little-endian f32")?;
     let workers: NonZeroUsize = words.next().as_deref().unwrap_or("8").parse().context("a number of workers")?;
 
-    // Bytes in memory become an input once; a file is one as it is.
+    // Bytes in memory are made an input once; a file already is one.
     let table = match table.parse::<usize>() {
         Ok(mib) => Input::from_bytes("table", &random_bytes(mib << 20))?,
         Err(_) => Input::open(&table)?,
@@ -34,7 +34,7 @@ fn main() -> anyhow::Result<()> {
     let mut used = BTreeSet::new();
     let mut most = Memory::default();
     for outcome in pool.map(&job, queries)? {
-        // Now, while the others search.
+        // Measured now, while the other workers search.
         most = most.or_larger(children()?);
         used.insert(outcome.stats.worker);
         println!("query {}: row {}", outcome.index, String::from_utf8_lossy(&outcome.result?));
@@ -42,13 +42,13 @@ fn main() -> anyhow::Result<()> {
 
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     println!("table: {} MiB, searched by {} workers", table.len() >> 20, used.len());
-    println!("memory of their own: {:.1} MiB, all together", mib(most.own));
-    println!("memory of files that they have mapped: {:.1} MiB, all together", mib(most.mapped));
-    println!("memory of this process's own: {:.1} MiB", mib(Memory::of("self")?.own));
+    println!("private memory of all workers: {:.1} MiB", mib(most.own));
+    println!("file memory mapped by all workers: {:.1} MiB", mib(most.mapped));
+    println!("private memory of this process: {:.1} MiB", mib(Memory::of("self")?.own));
     Ok(())
 }
 
-/// Query `k`: 64 numbers from 0 to 1, as those of the table.
+/// Query `k`: 64 numbers from 0 to 1, like those of the table.
 fn query(k: u64) -> [u8; ROW_BYTES as usize] {
     let mut query = [0; ROW_BYTES as usize];
     for (n, place) in query.as_chunks_mut::<4>().0.iter_mut().enumerate() {
@@ -69,12 +69,12 @@ fn number(seed: u64) -> [u8; 4] {
     ((z >> 40) as f32 / (1 << 24) as f32).to_le_bytes()
 }
 
-/// What processes have of the machine's memory, in bytes (proc(5), `smaps_rollup`).
+/// Memory of processes in bytes (proc(5), `smaps_rollup`).
 #[derive(Default)]
 struct Memory {
-    /// What belongs to no file: each has its own.
+    /// Private memory, which belongs to no file.
     own: u64,
-    /// What they have mapped of files and memory files: all see the same.
+    /// Mapped pages of files and memory files, which all processes share.
     mapped: u64,
 }
 
@@ -95,7 +95,7 @@ impl Memory {
     }
 }
 
-/// What the processes that this one has started have together: its workers.
+/// The memory of all child processes of this one, which are its workers.
 fn children() -> anyhow::Result<Memory> {
     let mut sum = Memory::default();
     for thread in fs::read_dir("/proc/self/task")? {

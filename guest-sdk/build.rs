@@ -1,18 +1,19 @@
-//! Writes the library of atomic instructions that `src/raw/atomic.rs` calls.
+//! Writes the library of atomic instructions that `src/raw/words.rs` calls.
 //!
-//! Without the target feature `atomics` the compiler makes plain loads and stores of `core::sync::atomic`, because one module's
-//! memory is one thread's: updates of areas that tasks share would be lost, without a word. That feature is unstable, and
-//! whoever builds a guest would have to know of it. The instructions themselves work in ordinary memories; so here is an object file
-//! with one function for each, which any guest can link.
+//! Without the target feature `atomics`, the compiler turns `core::sync::atomic` into plain loads and stores, because it
+//! assumes that only one thread uses a module's memory. Updates of shared memory would be lost silently. The feature is
+//! unstable, and everyone who builds a guest would have to know about it. But the instructions themselves work in ordinary
+//! memories, so this script writes an object file with one function for each, which any guest can link.
 //!
-//! Sources: WebAssembly's binary format, and the threads proposal; "WebAssembly Object File Linking" of the tool conventions.
+//! Sources: the WebAssembly binary format and the threads proposal; "WebAssembly Object File Linking" of the tool
+//! conventions.
 
 use std::path::PathBuf;
 
 const I32: u8 = 0x7f;
 const I64: u8 = 0x7e;
 
-/// Name, types of parameters, types of results, and the instruction (after the prefix 0xfe).
+/// Name, parameter types, result types, and the opcode (after the prefix 0xfe).
 type Function = (&'static str, &'static [u8], &'static [u8], u8);
 
 const FUNCTIONS: &[Function] = &[
@@ -40,12 +41,12 @@ fn object() -> Vec<u8> {
         let list = |types: &[u8]| vector(types.iter().map(|ty| vec![*ty]));
         [&[0x60][..], &list(params), &list(results)].concat()
     });
-    // The linker gives all objects one memory.
+    // The linker gives all objects the same memory.
     let memory = [&name("env")[..], &name("__linear_memory"), &[2, 0, 0]].concat();
     let indexes = (0..FUNCTIONS.len()).map(|index| vec![index as u8]);
     let bodies = FUNCTIONS.iter().map(|(_, params, _, instruction)| {
         let arguments = (0..params.len()).flat_map(|local| [0x20, local as u8]);
-        // Aligned to 2^3 bytes, offset 0; `end`.
+        // No locals; the parameters; the instruction with alignment 2^3 and offset 0; `end`.
         let code: Vec<u8> = [0].into_iter().chain(arguments).chain([0xfe, *instruction, 3, 0, 0x0b]).collect();
         [number(code.len()), code].concat()
     });
@@ -69,7 +70,7 @@ fn object() -> Vec<u8> {
     header.into_iter().chain(sections).collect()
 }
 
-/// A static library of one object, ar(5).
+/// A static library with one object: ar(5).
 fn archive(name: &str, object: &[u8]) -> Vec<u8> {
     let (name, len) = (format!("{name}/"), object.len());
     let header = format!("!<arch>\n{name:<16}{:<12}{:<6}{:<6}{:<8}{len:<10}`\n", 0, 0, 0, 644);

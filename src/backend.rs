@@ -14,8 +14,9 @@ use std::fmt::Debug;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::event::{Outcome, Output, TaskError, TaskStats};
 use crate::ipc::wire::{MAP, REDUCE};
+use crate::outcome::Outcome;
+use crate::result::{Output, TaskError, TaskStats};
 use crate::sandbox::Missing;
 use crate::{Error, Halted, Job, Result, Task, Waker};
 
@@ -161,13 +162,8 @@ pub enum Call {
 }
 
 impl Call {
-    /// Which one it is where functions are numbered.
-    pub(crate) fn of(function: u32) -> Call {
-        if function == MAP { Call::Map } else { Call::Merge }
-    }
-
-    /// Its number.
-    pub(crate) fn function(self) -> u32 {
+    /// Its number among the functions of a job.
+    pub(crate) fn number(self) -> u32 {
         match self {
             Call::Map => MAP,
             Call::Merge => REDUCE,

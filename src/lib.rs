@@ -8,44 +8,34 @@ pub mod job;
 pub mod module;
 pub mod pool;
 
-mod admission;
-mod argument;
 pub mod backend;
-mod contents;
+pub mod cache;
 mod error;
-mod event;
-pub mod exit_code;
-mod failure;
-mod grants;
 mod guest;
-mod ipc;
-mod kept;
-mod key;
-mod region;
-pub mod results;
+pub mod outcome;
+mod private_files;
+pub mod result;
 mod sandbox;
-mod source;
-mod status;
-mod summary;
 mod sys;
 mod worker;
 
-pub use admission::{Admission, Machine, Measure, Shortage};
-pub use argument::Argument;
+use wrun_ipc as ipc;
+
+pub use cache::{NoTaskKey, ResultCache, TaskKey, TaskKeys};
 pub use error::Error;
-pub use event::{Event, NoStatus, Outcome, Output, RunStats, Status, TaskError, TaskStats, TaskUsage};
-pub use failure::{Halt, HaltAt, Halted, Retries};
-pub use grants::{Access, Directory, Grants};
 pub use input::{Input, Npy, NpyPieces, Pieces, SplitAt, SplitSize};
-pub use job::{Finished, Job, Limits, Task, TaskTime};
-pub use key::{NoTaskKey, TaskKey, TaskKeys};
+pub use job::{
+    Admission, Argument, Directory, FailedSlice, Grants, Halt, HaltAt, Halted, InputMode, Job, Jobs, Limits, Measure,
+    OutputFile, Retries, SharedArea, Shortage, Source, Task, TaskTime,
+};
 pub use module::{Compiler, Description, Module};
-pub use pool::{EarlyWorker, Jobs, Pool, PoolBuilder, Run, StopHandle};
-pub use region::{FailedSlice, InputMode, OutputFile, SharedArea};
-pub use results::ResultCache;
+pub use outcome::{Event, Outcome, RunStats, Summary, WorkerSummary};
+pub use pool::{EarlyWorker, Pool, PoolBuilder, Run, StopHandle};
+pub use result::{Finished, NoStatus, Output, Status, TaskError, TaskStats, TaskUsage};
 pub use sandbox::{Layer, Missing, Sandbox};
-pub use source::{Source, Waker};
-pub use summary::{Summary, WorkerSummary};
+pub use sys::Waker;
+pub use sys::machine::Machine;
+pub use sys::path_access::Access;
 
 /// A `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,5 +1,5 @@
-;; A task that does nothing, with the memory of a small Rust program: 17 pages, and some bytes to begin with.
-;; Every row of tasks a second that runs WebAssembly runs this.
+;; A task that does nothing, with the memory of a small Rust program: 17 pages and some initial bytes.
+;; All rows in tasks per second that run WebAssembly run this module.
 (module
   (memory (export "memory") 17)
   (data (i32.const 1024) "hello")

@@ -1,5 +1,5 @@
-;; Sums the little-endian f64 of its piece, which it maps whole: eight sums at a time in four vectors, as `src/sum.rs`
-;; does natively. A piece is a multiple of 64 bytes. The result is the sum's eight bytes.
+;; Maps its whole piece and sums its little-endian f64 numbers: eight sums at a time in four vectors, like `src/sum.rs`
+;; natively. A piece must be a multiple of 64 bytes. The result is the sum as eight bytes.
 (module
   (import "wrun_v1" "input_len" (func $len (param i32) (result i64)))
   (import "wrun_v1" "input_map" (func $map (param i32 i64 i32) (result i32)))

@@ -1,4 +1,4 @@
-"""Ways to write 256 MiB through a mapping of a memory file, as a guest writes a result, and to read it elsewhere.
+"""Compares ways to write 256 MiB through a mapping of a memory file, as a guest writes a result, and then read it.
 
     python3 benches/windows/memory_files.py [ROUNDS]
 """
@@ -23,7 +23,7 @@ WAYS = {
 
 
 def take(way):
-    """Seconds to make and write, and to read."""
+    """The seconds to make and write the file, and to read it."""
     memfd_flag, allocate, map_flag, advice = way
     file = os.memfd_create("result", memfd_flag)
     try:
@@ -47,7 +47,7 @@ def take(way):
 def main():
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 9
     samples, refused = {name: [] for name in WAYS}, {}
-    # The first round is not counted: it finds memory that the machine has not used for long.
+    # The first round does not count: it gets memory that the machine has not used for a long time.
     for number in range(rounds + 1):
         for name, way in WAYS.items():
             try:

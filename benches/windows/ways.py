@@ -1,9 +1,9 @@
-"""Ways to map a file, without wrun: two processes map pieces of it in turn and touch every page.
+"""Compares ways to map a file, without wrun: two processes map pieces of it in turn and access every page.
 
     python3 benches/windows/ways.py FILE [cold|warm] [ROUNDS]
 
-A cold file is thrown out of the page cache before each run, without privileges. Each run is preceded by `cat`, so that
-memory which a virtual machine's host has yet to provide falls on all alike. All ways take turns.
+A cold file is dropped from the page cache before each run, without privileges. `cat` runs before each run, so that memory
+that a virtual machine's host has yet to provide affects all ways alike. All ways take turns.
 """
 
 import mmap
@@ -14,10 +14,10 @@ import sys
 import time
 
 PIECE, PROCESSES, PAGE = 16 << 20, 2, 4096
-# madvise(2); Python has no names for the last ones.
+# madvise(2); Python lacks names for the last ones.
 SEQUENTIAL, WILLNEED, HUGEPAGE, POPULATE_READ = 2, 3, 14, 22
 POPULATE = 0x8000
-# Name: advice, flag for mmap(2), whether each process opens the file for itself, and whether all pages are touched.
+# Name: advice, flag for mmap(2), whether each process opens the file itself, and whether all pages are accessed.
 WAYS = {
     "nothing": (None, 0, False, True),
     "own open file": (None, 0, True, True),
@@ -46,7 +46,7 @@ def work(path, opened, first, way):
 
 
 def run(path, way):
-    """Seconds, and MiB that were read from disks."""
+    """The seconds, and the MiB read from disks."""
     opened, before = os.open(path, os.O_RDONLY), read_mib()
     start = time.perf_counter()
     children = []
@@ -80,7 +80,7 @@ def evict(path):
 
 
 def read_mib():
-    """What the machine read from disks since its start."""
+    """What the machine has read from disks since boot, in MiB."""
     with open("/proc/vmstat") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("pgpgin ")) / 1024
 

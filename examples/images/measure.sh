@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# How much memory wrun and its workers have of their own, together, at most, while they make thumbnails of many images.
+# Measures the peak private memory of wrun and its workers together, while they make thumbnails of many images.
 #
-#   ./measure.sh [IMAGE]      20, 100 and 400 copies of it; wrun has to be in the PATH, and `make guests` done
+#   ./measure.sh [IMAGE]      uses 20, 100 and 400 copies of it; needs wrun in the PATH, and `make guests`
 set -euo pipefail
 image=$(realpath "${1:-$(dirname "$0")/sunset.jpg}")
 module=$(realpath "$(dirname "$0")/../guests/target/wasm/thumbnail.wasm")
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
-# Compiles the module, which is done once and by a process of its own.
+# Compiles the module, which happens once, in a separate process.
 wrun map "$module" --files "$image" --raw >"$dir/one.png"
 
 for count in 20 100 400; do
@@ -19,7 +19,7 @@ for count in 20 100 400; do
     peak=0
     while kill -0 "$wrun" 2>/dev/null; do
         pids="$wrun $(cat /proc/"$wrun"/task/*/children 2>/dev/null || true)"
-        # A worker may have ended by now.
+        # A worker may have ended in the meantime.
         kib=$(for pid in $pids; do cat "/proc/$pid/smaps_rollup" 2>/dev/null || true; done |
             awk '/^Private_Dirty:/ { kib += $2 } END { print kib + 0 }')
         ((kib > peak)) && peak=$kib

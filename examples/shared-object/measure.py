@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The memory that Python's worker processes have of their own, when each sums a large array: measure.py [MIB] [WORKERS]."""
+"""Measures the private memory of Python's worker processes that each sum a large array: measure.py [MIB] [WORKERS]."""
 
 import multiprocessing
 import sys
@@ -10,13 +10,13 @@ import numpy as np
 
 
 def own_bytes():
-    """The process's own memory, its part of what it shares with a process that forked it included."""
+    """The process's private memory, including its share of what it shares with the process that forked it."""
     with open("/proc/self/smaps_rollup") as rollup:
         return sum(int(line.split()[1]) << 10 for line in rollup if line.startswith("Pss_Anon:"))
 
 
 def search(array, seconds=0.5):
-    """Looks at all of the array, for long enough that every worker gets a task."""
+    """Reads the whole array, for long enough that every worker gets a task."""
     end = time.monotonic() + seconds
     while array.sum() > 0 and time.monotonic() < end:
         pass

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the zip files of this directory: three parts of an array of float32, two rows of three numbers each."""
+"""Writes the zip files in this directory: three parts of a float32 array, two rows of three numbers each."""
 
 import zipfile
 

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| wrun_fuzz::ipc::fuzz::wire(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| wrun_ipc::fuzz::wire(data));

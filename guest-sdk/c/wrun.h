@@ -1,4 +1,4 @@
-/* wrun.h: write WebAssembly tasks for wrun in C or C++. One header, no library.
+/* wrun.h: write WebAssembly tasks for wrun in C or C++. A single header, no library.
  *
  *     #include "wrun.h"
  *
@@ -15,9 +15,9 @@
  *     clang --target=wasm32-wasi -mexec-model=reactor -O2 shout.c -o shout.wasm
  *     wrun map shout.wasm hello world
  *
- * The functions that are named like the contract's imports (version 1, import module `wrun_v1`) are those imports. They
- * have no error codes: an address or length outside memory, an unknown index or an impossible range traps with a
- * message that names the call and the values. Addresses are of 32-bit memories; text is UTF-8 without an end mark.
+ * The functions named like the contract's imports (version 1, import module `wrun_v1`) are those imports. They have no
+ * error codes: an address or length outside memory, an unknown index or an impossible range traps with a message that
+ * names the call and the values. Memory has 32-bit addresses; text is UTF-8 without a terminating NUL.
  */
 #ifndef WRUN_H
 #define WRUN_H
@@ -40,20 +40,20 @@ extern "C" {
 
 #define WRUN_CONTRACT_VERSION 1
 
-/* What a task returns: its result is complete, or it has failed (any number but 0). */
+/* What a task returns: 0 if its result is complete, any other number if it failed. */
 #define WRUN_OK 0
 #define WRUN_FAILED 1
 
-/* What `wrun_input_find` returns when no input has the name. */
+/* What `wrun_input_find` and `wrun_region_find` return if nothing has the name. */
 #define WRUN_NOT_FOUND (-1)
 
-/* The most bytes that may be mapped at once, so that differences of pointers stay meaningful. */
+/* The maximum number of bytes to map at once, so that pointer differences fit into ptrdiff_t. */
 #define WRUN_MAX_WINDOW 0x7fffffffu
 
 /* Log levels, for `wrun_log`. */
 enum wrun_level { WRUN_ERROR = 1, WRUN_WARN = 2, WRUN_INFO = 3, WRUN_DEBUG = 4, WRUN_TRACE = 5 };
 
-/* Begins the definition of the task `name`: a function without parameters that returns an int. The module exports it
+/* Starts the definition of the task `name`: a function without parameters that returns an int. The module exports it
  * as `wrun:task/name`, which `wrun map --call name` calls. */
 #define WRUN_TASK(name)                                                                                             \
     WRUN_C_LINKAGE __attribute__((export_name("wrun:task/" #name))) int wrun_task_##name(void);                     \
@@ -66,45 +66,49 @@ enum wrun_level { WRUN_ERROR = 1, WRUN_WARN = 2, WRUN_INFO = 3, WRUN_DEBUG = 4, 
 /* The position of the task's item in the job, from 0. */
 WRUN_IMPORT("task_index") uint64_t wrun_task_index(void);
 
-/* The argument's length in bytes; and its bytes, all of them, copied to `dst`. The argument is the item's text, for a
- * file its path, for a piece of a file path and range. */
+/* The argument's length in bytes; and a call that copies all of its bytes to `dst`. The argument is the item's text: for
+ * a file its path, for a piece of a file its path and range. */
 WRUN_IMPORT("arg_len") size_t wrun_arg_len(void);
 WRUN_IMPORT("arg_read") void wrun_arg_read(void *dst);
 
-/* How many inputs the task has: first its own file or piece, if its item is one, then the shared inputs in the order
- * of the command line. The inputs of a reduce task are the results that it merges, in order. */
+/* The number of inputs: first the task's own file or piece, if its item is one, then the shared inputs in the order of
+ * the command line. The inputs of a reduce task are the results that it merges, in order. */
 WRUN_IMPORT("input_count") uint32_t wrun_input_count(void);
 
-/* Whether inputs are mapped copy on write (--input-mode cow): then what wrun_input_map gives may be written, and is a copy of its own. */
+/* 1 if inputs are mapped copy-on-write (--input-mode cow), otherwise 0. If they are, what wrun_input_map returns may be
+ * written, and each call returns a separate copy. */
 WRUN_IMPORT("input_writable") int32_t wrun_input_writable(void);
 
-/* The index of the input of that name, or WRUN_NOT_FOUND. */
+/* The index of the input with this name, or WRUN_NOT_FOUND. */
 WRUN_IMPORT("input_find") int32_t wrun_input_find(const char *name, size_t name_len);
 
-/* The length in bytes of what the task may see of the input; of a piece, the piece's length. */
+/* The length in bytes of the part of the input that the task can see; for a piece, the piece's length. */
 WRUN_IMPORT("input_len") uint64_t wrun_input_len(uint32_t input);
 
-/* Maps a range of an input read-only, without copying it, and returns its address, which is never NULL and agrees
- * with the range's offset in the file modulo 4096. A range that is mapped already gives the same address once more.
- * Writing to it ends the task. */
+/* Maps a range of an input read-only, without copying it, and returns its address, which is never NULL and is congruent
+ * to the range's offset in the file modulo 4096. Mapping a range again returns the same address. Writing to it ends the
+ * task. */
 WRUN_IMPORT("input_map") const void *wrun_input_map(uint32_t input, uint64_t offset, size_t len);
 
-/* Undoes one `wrun_input_map`; after the last one of a range, its bytes may not be touched any more. Needed only by
- * tasks that read more than fits into memory: whatever is mapped ends with the task. */
+/* Undoes one `wrun_input_map` or `wrun_region_map`; after the last one for a range, its bytes must not be accessed. Only
+ * tasks that read more than fits into memory need it: everything is unmapped when the task ends. */
 WRUN_IMPORT("input_unmap") void wrun_input_unmap(const void *address);
 
 /* Appends a copy of the bytes to the task's result. */
 WRUN_IMPORT("output_write") void wrun_output_write(const void *bytes, size_t len);
 
-/* An area of `len` zero bytes that becomes the task's result without a copy. At most once a task, and not together
- * with `wrun_output_write`. */
+/* Returns a buffer of `len` zero bytes that becomes the task's result without a copy. At most once per task, and not
+ * together with `wrun_output_write`. */
 WRUN_IMPORT("output_map") void *wrun_output_map(size_t len);
 
-/* Memory that is written in place. Region 0 is the task's own slice of the output file, where the job has one (--out, --slice);
- * the areas that all tasks share (--shared) follow. Other tasks write to an area at the same time: use atomic instructions
- * only, such as __atomic_fetch_add, and compile with -matomics (without it, clang makes plain loads and stores of them).
- * How many regions there are, the index of the area with a name (of no name, of the slice) or WRUN_NOT_FOUND, the length
- * of one, and a range of it. wrun_input_unmap gives a range back. */
+/* Regions: memory of files that is written in place. Region 0 is the task's output slice, if the job has one (--out,
+ * --slice); shared memories (--shared) follow. Other tasks write to a shared memory at the same time: access it only with
+ * atomic instructions, such as __atomic_fetch_add, and compile with -matomics (without it, clang turns them into plain
+ * loads and stores).
+ *
+ * The calls return the number of regions; the index of the shared memory with this name, or of the output slice if the
+ * name is empty, or WRUN_NOT_FOUND; a region's length in bytes; and the address of a range of it, which
+ * `wrun_input_unmap` unmaps. */
 WRUN_IMPORT("region_count") uint32_t wrun_region_count(void);
 WRUN_IMPORT("region_find") int32_t wrun_region_find(const char *name, size_t len);
 WRUN_IMPORT("region_len") uint64_t wrun_region_len(uint32_t region);
@@ -118,7 +122,7 @@ WRUN_IMPORT("log") void wrun_log_bytes(int32_t level, const char *text, size_t l
 
 /* ---- Helpers ----------------------------------------------------------------------------------------------------- */
 
-/* Sets the error message and gives what the task should then return:
+/* Sets the error message and returns what the task should return:
  *     return wrun_fail("line 3: not a number"); */
 static inline int wrun_fail(const char *text) {
     wrun_fail_bytes(text, strlen(text));
@@ -133,14 +137,14 @@ static inline void wrun_log(enum wrun_level level, const char *text) {
 /* Appends text to the task's result. */
 static inline void wrun_output_text(const char *text) { wrun_output_write(text, strlen(text)); }
 
-/* Makes malloc take its first memory before any window is mapped. Versions of wasi-libc before 2023, Debian 12's among
- * them, give malloc everything up to the memory's end at its first call, and that would include the windows. */
+/* Makes malloc take its first memory before any window is mapped. At its first call, wasi-libc before 2023 (such as
+ * Debian 12's) gives malloc everything up to the end of memory, which would include the windows. */
 __attribute__((constructor)) static void wrun_prepare_malloc(void) {
     void *volatile memory = malloc(1);
     free(memory);
 }
 
-/* Memory from malloc, or the end of the task with a message when there is none. */
+/* Memory from malloc; if there is none, the task ends with a message. */
 static inline void *wrun_alloc(size_t len) {
     void *memory = malloc(len ? len : 1);
     if (!memory) {
@@ -150,7 +154,7 @@ static inline void *wrun_alloc(size_t len) {
     return memory;
 }
 
-/* The argument as a string with an end mark, to be freed; it is cut short where it has a zero byte. */
+/* The argument as a NUL-terminated string, to be freed. A zero byte in the argument ends the string early. */
 static inline char *wrun_arg(void) {
     size_t len = wrun_arg_len();
     char *text = (char *)wrun_alloc(len + 1);
@@ -159,13 +163,14 @@ static inline char *wrun_arg(void) {
     return text;
 }
 
-/* Bytes that are mapped, or part of what is. */
+/* Mapped bytes, or part of them. */
 struct wrun_bytes {
     const unsigned char *first;
     size_t len;
 };
 
-/* A whole input. A task that has no such input, or one of more than WRUN_MAX_WINDOW bytes, ends with a message. */
+/* Maps a whole input. If there is no such input, or it has more than WRUN_MAX_WINDOW bytes, the task ends with a
+ * message. */
 static inline struct wrun_bytes wrun_map_input(uint32_t input) {
     struct wrun_bytes bytes = {0, 0};
     uint64_t len;

@@ -1,4 +1,4 @@
-//! The task's argument as text, bytes or a value that is parsed from text.
+//! The task's argument as text, as bytes, or parsed from text.
 
 use crate::{Error, FromTask, Task};
 
@@ -29,7 +29,7 @@ impl<'t> FromTask<'t> for Vec<u8> {
 macro_rules! parsed {
     ($($ty:ident)*) => {
         $(
-            /// Parses the argument, without the white space around it.
+            /// Parses the argument, ignoring white space around it.
             impl<'t> FromTask<'t> for $ty {
                 fn from_task(task: &'t Task) -> Result<Self, Error> {
                     let text = task.arg_str()?;
@@ -44,7 +44,7 @@ macro_rules! parsed {
 
 parsed!(u8 i8 u16 i16 u32 i32 u64 i64 u128 i128 usize isize f32 f64 bool);
 
-/// The argument when it is exactly one character, which may be white space.
+/// The argument, which must be exactly one character; white space counts.
 impl<'t> FromTask<'t> for char {
     fn from_task(task: &'t Task) -> Result<Self, Error> {
         let text = task.arg_str()?;

@@ -1,20 +1,20 @@
-//! Arrow IPC files (the random access format, `.arrow`, also Feather version 2), read where they are mapped.
+//! Arrow IPC files (the random access format, `.arrow`, also called Feather version 2), read in place.
 //!
-//! The buffers of a [`RecordBatch`] are windows of the input: nothing is copied, but what is compressed cannot be read, and a buffer
-//! that the file does not align for its type (128-bit decimals may be so) is copied. Each batch is mapped when it is asked
-//! for, so a file may be larger than memory.
+//! The buffers of a [`RecordBatch`] are windows of the input, so nothing is copied, except buffers that the file does not
+//! align for their type (this can happen with 128-bit decimals). Compressed files are not supported. Each batch is mapped
+//! when it is asked for, so a file may be larger than memory.
 //!
 //! ```
 //! use wrun_guest::arrow::ArrowFile;
 //! use wrun_guest::arrow::array::{Array, Float64Array};
 //! use wrun_guest::{Error, Inputs};
 //!
-//! /// How many numbers there are in the column `fare` of one record batch.
+//! /// Counts the numbers in the column `fare` of one record batch.
 //! #[wrun_guest::task]
 //! fn fares(batch: usize, inputs: Inputs) -> Result<usize, Error> {
 //!     let table = ArrowFile::open(inputs.named("table")?)?.select(&["fare"])?;
 //!     let batch = table.batch(batch)?;
-//!     let fares: &Float64Array = batch.column(0).as_any().downcast_ref().ok_or_else(|| Error::new("fares are no f64"))?;
+//!     let fares: &Float64Array = batch.column(0).as_any().downcast_ref().ok_or_else(|| Error::new("fares are not f64"))?;
 //!     Ok(fares.len() - fares.null_count())
 //! }
 //! ```
@@ -32,15 +32,15 @@ pub use arrow_array as array;
 pub use arrow_array::RecordBatch;
 pub use arrow_schema as schema;
 
-/// What a file begins with, and ends in.
+/// The magic bytes at the start and the end of a file.
 const MAGIC: &[u8] = b"ARROW1";
-/// The length of the footer, and the magic bytes at the file's end.
+/// The bytes after the footer: its length, and the magic bytes.
 const TRAILER_BYTES: u64 = 10;
 
-/// A file of record batches.
+/// A file of record batches. The [module documentation](self) has an example.
 ///
-/// A batch, and all that shares its buffers, has to be dropped before the task ends, when its input is mapped no longer; a task
-/// that keeps one in a `static` is ended by a panic.
+/// A batch, and everything that shares its buffers, must be dropped before the task ends, because its input is unmapped
+/// then. A task that keeps one in a `static` ends with a panic.
 #[derive(Debug)]
 pub struct ArrowFile<'t> {
     input: Input<'t>,
@@ -50,11 +50,11 @@ pub struct ArrowFile<'t> {
 }
 
 impl<'t> ArrowFile<'t> {
-    /// Reads the footer, and dictionaries where there are any.
+    /// Reads the footer and the dictionaries.
     ///
     /// # Errors
     ///
-    /// Where the input is no such file, or what it says of itself cannot be.
+    /// If the input is not such a file, or is damaged.
     pub fn open(input: Input<'t>) -> Result<Self, Error> {
         let footer_bytes = footer_bytes(input)?;
         let footer = root_as_footer(&footer_bytes).map_err(|error| invalid("footer", error))?;
@@ -69,11 +69,11 @@ impl<'t> ArrowFile<'t> {
         Ok(ArrowFile { input, schema, decoder, batches })
     }
 
-    /// Reads only these columns from now on, in the file's order; the others are neither decoded nor looked at.
+    /// Restricts batches to these columns, in the file's order; the others are not read at all.
     ///
     /// # Errors
     ///
-    /// Where there is no such column.
+    /// If there is no such column.
     pub fn select(self, columns: &[&str]) -> Result<Self, Error> {
         let mut indexes = Vec::with_capacity(columns.len());
         for column in columns {
@@ -95,7 +95,7 @@ impl<'t> ArrowFile<'t> {
         &self.schema
     }
 
-    /// How many record batches there are.
+    /// The number of record batches.
     pub fn batches(&self) -> usize {
         self.batches.len()
     }
@@ -104,7 +104,7 @@ impl<'t> ArrowFile<'t> {
     ///
     /// # Errors
     ///
-    /// Where there is no such batch, it is compressed, has 2 GiB or more, or is not as its type says.
+    /// If there is no such batch, or it is compressed, has 2 GiB or more, or does not match its schema.
     pub fn batch(&self, index: usize) -> Result<RecordBatch, Error> {
         let Some(block) = self.batches.get(index) else {
             let count = self.batches.len();
@@ -114,13 +114,13 @@ impl<'t> ArrowFile<'t> {
         };
         let bytes = shared::buffer(map_block(self.input, block)?);
         let batch = self.decoder.read_record_batch(block, &bytes).map_err(|error| invalid("record batch", error))?;
-        batch.ok_or_else(|| Error::new(format_args!("record batch {index} of the Arrow file is none")))
+        batch.ok_or_else(|| Error::new(format_args!("block {index} of the Arrow file is not a record batch")))
     }
 }
 
-/// The footer, where the file has one.
+/// The file's footer.
 fn footer_bytes(input: Input<'_>) -> Result<crate::Window<'_>, Error> {
-    let wrong = |text: &str| Error::new(format_args!("the input is no Arrow IPC file: {text}"));
+    let wrong = |text: &str| Error::new(format_args!("the input is not an Arrow IPC file: {text}"));
     let head = input.map_range(..input.len().min(8))?;
     match &*head {
         head if head.starts_with(MAGIC) => {}
@@ -131,31 +131,31 @@ fn footer_bytes(input: Input<'_>) -> Result<crate::Window<'_>, Error> {
             return Err(wrong("it is a Parquet file; write the table with pyarrow.ipc.new_file"));
         }
         [b'F', b'E', b'A', b'1', ..] => {
-            return Err(wrong("it is a Feather file of version 1; write it with version 2"));
+            return Err(wrong("it is a Feather file of version 1; write version 2"));
         }
-        _ => return Err(wrong("it does not begin as one does; write the table with pyarrow.ipc.new_file")),
+        _ => return Err(wrong("it does not start like one; write the table with pyarrow.ipc.new_file")),
     }
     let end = input.len().checked_sub(TRAILER_BYTES).ok_or_else(|| wrong("it was cut off"))?;
     let trailer = input.map_range(end..)?;
     let trailer = trailer[..].try_into().expect("the range has this length");
-    let len = read_footer_length(trailer).map_err(|_| wrong("it does not end as one does; it was cut off"))?;
+    let len = read_footer_length(trailer).map_err(|_| wrong("it does not end like one; it was cut off"))?;
     let start = end.checked_sub(len as u64).ok_or_else(|| wrong("its footer is longer than the file"))?;
     input.map_range(start..end)
 }
 
-/// Maps a block, whose place is what the file says.
+/// Maps a block, whose offset and length come from the file and are not trusted.
 fn map_block<'t>(input: Input<'t>, block: &Block) -> Result<crate::Window<'t>, Error> {
     let range = || {
         let start = u64::try_from(block.offset()).ok()?;
         let metadata = u64::try_from(block.metaDataLength()).ok()?;
         let end = start.checked_add(metadata)?.checked_add(u64::try_from(block.bodyLength()).ok()?)?;
-        // An empty message has no length to be read.
+        // Shorter metadata would not even hold its own length.
         (metadata >= 8 && end <= input.len()).then_some(start..end)
     };
     let range = range().ok_or_else(|| {
         let (offset, len) = (block.offset(), block.bodyLength());
         Error::new(format_args!(
-            "the Arrow file has no block of {len} bytes at {offset}, as its footer says; it was cut off"
+            "the footer of the Arrow file names a block of {len} bytes at offset {offset}, which is not there; the file was cut off"
         ))
     })?;
     input.map_range(range)

@@ -8,7 +8,7 @@ use arrow_array::{Array, Int64Array};
 use super::*;
 use crate::{Inputs, TestTask};
 
-/// The file of the example, which pyarrow has written.
+/// The example's file, written by pyarrow.
 fn trips() -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/guests/arrow/trips.arrow");
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -50,7 +50,7 @@ fn buffers_lie_in_the_window() {
         let open = crate::raw::host::open_maps();
         for index in 0..table.batches() {
             let block = table.batches[index];
-            // The same range again gives the same window.
+            // Mapping the same range again gives the same window.
             let window = map_block(input, &block)?;
             let Range { start, end } = window.as_ptr_range();
             let batch = table.batch(index)?;
@@ -63,7 +63,7 @@ fn buffers_lie_in_the_window() {
             }
             assert_eq!(buffers, 2);
             drop((batch, window));
-            assert_eq!(crate::raw::host::open_maps(), open, "a window stays when its batch is gone");
+            assert_eq!(crate::raw::host::open_maps(), open, "a window was left after its batch was dropped");
         }
         Ok::<_, Error>(())
     });
@@ -81,8 +81,8 @@ fn a_batch_that_outlives_its_task_ends_it() {
         kept
     });
     let text = kept.unwrap_err().downcast::<&str>().unwrap();
-    assert!(text.starts_with("the task has kept a record batch"), "{text}");
-    // A copy may stay.
+    assert!(text.starts_with("the task kept a record batch"), "{text}");
+    // A copy may be kept.
     let mut copy = None;
     on(trips(), |table| {
         let batch = table.batch(0)?;
@@ -95,24 +95,24 @@ fn a_batch_that_outlives_its_task_ends_it() {
 }
 
 #[test]
-fn what_is_no_arrow_file_is_refused() {
+fn other_files_are_refused() {
     let refusal = |file: &[u8]| on(file, |_| Ok(())).unwrap_err();
     let file = trips();
     for (bytes, text) in [
-        (&b""[..], "it does not begin as one does"),
+        (&b""[..], "it does not start like one"),
         (b"\xff\xff\xff\xff\x10\0\0\0", "it looks like the streaming format"),
         (b"PAR1....PAR1", "it is a Parquet file"),
         (b"FEA1....FEA1", "it is a Feather file of version 1"),
         (b"ARROW1", "it was cut off"),
-        (&file[..file.len() - 1], "it does not end as one does; it was cut off"),
+        (&file[..file.len() - 1], "it does not end like one; it was cut off"),
         (b"ARROW1\0\0\xff\xff\xff\x7fARROW1", "its footer is longer than the file"),
     ] {
         let refusal = refusal(bytes);
-        assert!(refusal.starts_with("the input is no Arrow IPC file: ") && refusal.contains(text), "{refusal}");
+        assert!(refusal.starts_with("the input is not an Arrow IPC file: ") && refusal.contains(text), "{refusal}");
     }
     let text = on(&file, |table| table.select(&["price"]).map(drop)).unwrap_err();
     assert_eq!(text, r#"the Arrow file has no column "price"; its columns are kind, distance, fare"#);
-    // The blocks are missing that the footer tells of.
+    // The blocks that the footer names are missing.
     let footer = [b"ARROW1\0\0", &file[file.len() - 2000..]].concat();
     assert!(
         refusal(&footer).contains("cut off") || refusal(&footer).starts_with("cannot read a"),
@@ -131,7 +131,7 @@ fn damaged_files_are_errors_or_panics() {
             on(damaged, |table| (0..table.batches()).try_for_each(|index| table.batch(index).map(drop)))
         });
     }
-    // The instance goes on only where none of them has left a window behind.
+    // The instance can only be used again if none of them left a window behind.
     let inputs =
         TestTask::new().input("table", file).run(|task| task.extract::<Inputs>().map(|inputs| u64::from(inputs.len())));
     assert_eq!(inputs.unwrap(), b"1");

@@ -1,8 +1,8 @@
-//! The error of the SDK's own calls.
+//! The error type of the SDK.
 
 use std::fmt;
 
-/// Why an extractor or a call on an [`Input`](crate::Input) failed; a task may return it, or make its own.
+/// Why an extractor or a call to the SDK failed; a task can return it, or make errors of its own.
 ///
 /// ```
 /// # use wrun_guest::Error;
@@ -26,6 +26,7 @@ enum Kind {
 
 impl Error {
     /// An error with this text.
+    #[must_use]
     pub fn new(message: impl fmt::Display) -> Self {
         Kind::Message(message.to_string()).into()
     }
@@ -65,25 +66,22 @@ impl fmt::Display for Error {
                 write!(f, "range {start}..{end} is not within input {input}, which has {len} bytes")
             }
             Kind::TooLarge { len, max } => {
-                write!(
-                    f,
-                    "{len} bytes are more than can be mapped at once ({max}); use `chunks` or `lines`, or --split"
-                )
+                write!(f, "{len} bytes are more than can be mapped at once ({max}); use `chunks`, `lines` or --split")
             }
             Kind::PartialElement { len, size, ty } => {
-                write!(f, "{len} bytes are no whole number of {ty} ({size} bytes each)")?;
+                write!(f, "{len} bytes are not a whole number of {ty} values ({size} bytes each)")?;
                 write_split_hint(f, *size)
             }
             Kind::PartialSlice { len, size, ty } => {
                 write!(
                     f,
-                    "{len} bytes are no whole number of {ty} ({size} bytes each); make --slice or pieces a multiple of that"
+                    "{len} bytes are not a whole number of {ty} values ({size} bytes each); make --slice or the pieces a multiple of that"
                 )
             }
             Kind::Misaligned { misalignment, align, ty } => {
                 write!(
                     f,
-                    "the range begins {misalignment} bytes after a multiple of {align}, which {ty} must be aligned to"
+                    "the range starts {misalignment} bytes after a multiple of {align}, but {ty} needs that alignment"
                 )?;
                 write_split_hint(f, *align)
             }

@@ -1,4 +1,4 @@
-//! One input and the ways to map it.
+//! An input and the ways to map it.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,10 +7,10 @@ use std::ops::{Bound, RangeBounds};
 use crate::raw::host;
 use crate::{Error, FromTask, Lines, Pod, Task, Window, WindowMut};
 
-/// A file, or a piece of one, that the task may read by mapping it; as a parameter, the task's first input.
+/// A file, or a piece of one, that the task reads by mapping it. As a parameter, the task's first input.
 ///
-/// Nothing is read until it is mapped, and mapping costs microseconds whatever the length. It is a small handle, to be
-/// copied freely. For a piece of a file all offsets count from where the piece begins.
+/// Nothing is read until it is mapped, and mapping takes microseconds, whatever the length. An `Input` is a small handle
+/// that can be copied freely. For a piece of a file, all offsets count from the start of the piece.
 ///
 /// ```
 /// # use wrun_guest::{Error, Input, TestTask};
@@ -30,7 +30,7 @@ pub struct Input<'t> {
 }
 
 impl<'t> Input<'t> {
-    /// The most bytes that one window can have: 2 GiB - 1, the longest slice of Rust in a 32-bit memory.
+    /// The maximum length of a window in bytes: 2 GiB - 1, the longest Rust slice in a 32-bit memory.
     pub const MAX_WINDOW_LEN: u64 = i32::MAX as u64;
 
     pub(crate) fn new(_task: &'t Task, index: u32) -> Self {
@@ -42,7 +42,7 @@ impl<'t> Input<'t> {
         self.index
     }
 
-    /// Its length in bytes, which may be more than memory can hold.
+    /// Its length in bytes, which may exceed what memory can hold.
     pub fn len(&self) -> u64 {
         self.len
     }
@@ -52,32 +52,32 @@ impl<'t> Input<'t> {
         self.len == 0
     }
 
-    /// The whole input as bytes, not copied.
+    /// Maps the whole input as bytes, without a copy.
     ///
     /// # Errors
     ///
-    /// When it is longer than [`MAX_WINDOW_LEN`](Self::MAX_WINDOW_LEN).
+    /// If it is longer than [`MAX_WINDOW_LEN`](Self::MAX_WINDOW_LEN).
     pub fn map(&self) -> Result<Window<'t>, Error> {
         self.map_range(..)
     }
 
-    /// A range of the input as bytes, not copied.
+    /// Maps a range of the input as bytes, without a copy.
     ///
     /// # Errors
     ///
-    /// When the range is not within the input, or longer than [`MAX_WINDOW_LEN`](Self::MAX_WINDOW_LEN).
+    /// If the range is not within the input, or longer than [`MAX_WINDOW_LEN`](Self::MAX_WINDOW_LEN).
     pub fn map_range(&self, range: impl RangeBounds<u64>) -> Result<Window<'t>, Error> {
         let (start, len) = self.resolve(range)?;
         Ok(Window::map(*self, start, len))
     }
 
-    /// A private copy of a range of the input, made page by page as it is written; the file stays as it is.
+    /// Maps a range of the input as a private copy, made page by page when it is written; the file does not change.
     ///
-    /// All of it counts against the task's memory limit.
+    /// The whole range counts against the task's memory limit.
     ///
     /// # Errors
     ///
-    /// As [`map_range`](Self::map_range), and when the job's inputs are read-only.
+    /// As for [`map_range`](Self::map_range), and if the job's inputs are read-only.
     pub fn map_private(&self, range: impl RangeBounds<u64>) -> Result<WindowMut<'t>, Error> {
         if !host::input_writable() {
             return Err(Error::new("inputs are read-only in this run: use --input-mode cow"));
@@ -86,7 +86,7 @@ impl<'t> Input<'t> {
         Ok(WindowMut::map_input(*self, start, len))
     }
 
-    /// The start and the length of a range that can be mapped.
+    /// The start and the length of the range, if it can be mapped.
     fn resolve(&self, range: impl RangeBounds<u64>) -> Result<(u64, usize), Error> {
         let start = match range.start_bound() {
             Bound::Included(start) => *start,
@@ -107,31 +107,43 @@ impl<'t> Input<'t> {
         Ok((start, (end - start) as usize))
     }
 
-    /// The whole input as a slice of numbers, little-endian, not copied.
+    /// Maps the whole input as a slice of little-endian numbers, without a copy.
     ///
-    /// For parts of an input use `map_range(..)?.cast::<T>()`.
+    /// For part of an input use `map_range(..)?.cast::<T>()`.
     ///
     /// # Errors
     ///
-    /// As [`map`](Self::map) and [`Window::cast`].
+    /// As for [`map`](Self::map) and [`Window::cast`].
     pub fn as_slice<T: Pod>(&self) -> Result<Window<'t, T>, Error> {
         self.map()?.cast()
     }
 
-    /// The input in windows of `len` bytes, the last one shorter, one after the other.
+    /// Maps the input one window of `len` bytes after another; the last one may be shorter.
     ///
-    /// This is how to read what is larger than memory: each window gives its memory back when it is dropped.
+    /// Use it for inputs larger than memory: each window gives its memory back when it is dropped.
+    ///
+    /// ```
+    /// # use wrun_guest::{Input, TestTask};
+    /// /// The sum of the bytes of a file of any size.
+    /// #[wrun_guest::task]
+    /// fn checksum(input: Input) -> u64 {
+    ///     input.chunks(64 << 20).map(|chunk| chunk.iter().map(|byte| u64::from(*byte)).sum::<u64>()).sum()
+    /// }
+    ///
+    /// let result = TestTask::new().input("data", [1, 2, 3]).run(|task| Ok(checksum(task.extract()?)));
+    /// assert_eq!(result.unwrap(), b"6");
+    /// ```
     ///
     /// # Panics
     ///
-    /// When `len` is 0 or more than [`MAX_WINDOW_LEN`](Self::MAX_WINDOW_LEN).
+    /// If `len` is 0 or more than [`MAX_WINDOW_LEN`](Self::MAX_WINDOW_LEN).
     pub fn chunks(&self, len: usize) -> Chunks<'t> {
         let len = len as u64;
         assert!((1..=Self::MAX_WINDOW_LEN).contains(&len), "a chunk of {len} bytes cannot be mapped");
         Chunks { input: *self, next: 0, len }
     }
 
-    /// The input's lines, without their ends, of inputs of any length.
+    /// The lines of the input, without line endings; the input may have any length.
     pub fn lines(&self) -> Lines<'t> {
         Lines::new(*self)
     }
@@ -151,6 +163,7 @@ impl fmt::Debug for Input<'_> {
 
 /// The windows of an input, in order; made by [`Input::chunks`].
 #[derive(Clone, Debug)]
+#[must_use = "iterators are lazy: nothing is mapped unless they are used"]
 pub struct Chunks<'t> {
     input: Input<'t>,
     next: u64,
@@ -229,13 +242,13 @@ mod tests {
         let text = input_error(task, |input| input.as_slice::<f64>().map(drop));
         assert_eq!(
             text,
-            "12 bytes are no whole number of f64 (8 bytes each); when cutting files, use --split-at record:8"
+            "12 bytes are not a whole number of f64 values (8 bytes each); when cutting files, use --split-at record:8"
         );
 
         let task = TestTask::new().piece("numbers", [0; 16], 3);
         let text = input_error(task, |input| input.as_slice::<f64>().map(drop));
         assert!(
-            text.starts_with("the range begins 3 bytes after a multiple of 8, which f64 must be aligned to"),
+            text.starts_with("the range starts 3 bytes after a multiple of 8, but f64 needs that alignment; "),
             "{text}"
         );
     }

@@ -1,4 +1,4 @@
-//! All inputs of a task.
+//! All inputs of a task, together.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use crate::{Error, FromTask, Input, Task};
 
 /// The task's inputs, by position or by name.
 ///
-/// A task's own file or piece comes first, where the job's items are such, then the job's shared inputs in the order
-/// of the command line. For a reduce task they are the results that it merges, in order; it finds shared inputs by name only.
+/// If the job's items are files or pieces of files, the task's own comes first; the job's shared inputs follow in the order
+/// of the command line. A reduce task has the results that it merges, in order; it finds shared inputs by name only.
 ///
 /// ```
 /// # use wrun_guest::{Error, Inputs, TestTask};
-/// /// How many bytes there are in all files together.
+/// /// The total size of all files in bytes.
 /// #[wrun_guest::task]
 /// fn total(inputs: Inputs) -> u64 {
 ///     inputs.iter().map(|input| input.len()).sum()
@@ -32,7 +32,7 @@ impl<'t> Inputs<'t> {
         Inputs { task, count: host::input_count() }
     }
 
-    /// How many there are.
+    /// The number of inputs.
     pub fn len(&self) -> u32 {
         self.count
     }
@@ -42,27 +42,27 @@ impl<'t> Inputs<'t> {
         self.count == 0
     }
 
-    /// The input at that position, from 0, where there is one.
+    /// The input at this position, from 0; `None` if there are fewer.
     pub fn get(&self, index: u32) -> Option<Input<'t>> {
         (index < self.count).then(|| Input::new(self.task, index))
     }
 
-    /// The input of that name, where there is one; a name is what `--input NAME=PATH` gives.
+    /// The input with this name, if there is one; names are given with `--input NAME=PATH`.
     pub fn find(&self, name: &str) -> Option<Input<'t>> {
-        // A merge finds inputs by name that it does not count.
+        // A merge finds shared inputs by name, although it does not count them.
         host::input_find(name).map(|index| Input::new(self.task, index))
     }
 
-    /// The input of that name, for tasks that cannot work without it.
+    /// The input with this name, for tasks that need it.
     ///
     /// # Errors
     ///
-    /// When there is none, with a text that says how to give it.
+    /// If there is none; the message says how to give it.
     pub fn named(&self, name: &str) -> Result<Input<'t>, Error> {
         self.find(name).ok_or_else(|| Error::new(format_args!("no input is named {name:?}: add --input {name}=PATH")))
     }
 
-    /// All of them, in order.
+    /// All inputs, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Input<'t>> + DoubleEndedIterator + use<'t> {
         (0..self.count).map({
             let task = self.task;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, FromTask, IntoOutput, Output, Task};
 
-/// A value as JSON: as a parameter it is parsed from the argument, as a result it is written compactly.
+/// A value as JSON: a parameter is parsed from the argument, a result is written in compact form.
 ///
 /// ```
 /// # use wrun_guest::{Json, TestTask};
@@ -25,7 +25,7 @@ pub struct Json<T>(pub T);
 impl<'t, T: Deserialize<'t>> FromTask<'t> for Json<T> {
     fn from_task(task: &'t Task) -> Result<Self, Error> {
         serde_json::from_slice(task.arg()).map(Json).map_err(|error| {
-            // Without its path and its parameters the type is what the task's author calls it.
+            // Without its path and parameters, the type's name is the one that the task's author uses.
             let ty = std::any::type_name::<T>();
             let ty = ty.split('<').next().and_then(|path| path.rsplit("::").next()).unwrap_or(ty);
             Error::new(format_args!("argument is not JSON for {ty}: {error}"))

@@ -16,35 +16,63 @@
 //! wrun map target/wasm32-wasip1/release/sums.wasm --split 64M --split-at record:8 numbers.f64
 //! ```
 //!
-//! A task's parameters say what it needs; each is an extractor, a type that implements [`FromTask`]:
+//! # Parameters
+//!
+//! A task's parameters say what it needs. Each is an extractor: a type that implements [`FromTask`].
 //!
 //! | parameter | what it gets |
 //! |---|---|
-//! | `&str`, `String` | the task's argument as text, for a file its path |
+//! | `&str`, `String` | the task's argument as text; for a file its path |
 //! | `&[u8]`, `Vec<u8>` | the argument's bytes |
 //! | any number, `bool`, `char` | the argument, parsed |
 //! | [`Json<T>`] | the argument, parsed as JSON |
-//! | [`Input`] | the task's first input, to be mapped whole or in parts, never copied |
-//! | [`Inputs`] | all inputs: the task's own, then those that the job shares; or what a reduce task merges |
+//! | [`Input`] | the task's first input, mapped whole or in parts, never copied |
+//! | [`Inputs`] | all inputs: the task's own, then the job's shared ones; or the results that a reduce task merges |
 //! | [`NpyView<T>`] | the array in the task's `.npy` file, or rows of it, mapped and never copied |
-//! | [`NpyInput`] | the same before anything of it is mapped, for arrays of any type and size |
-//! | [`Slice`], [`Slice<f64>`](Slice) | the task's own part of the output file (`--out`, `--slice`), to be written in place |
-//! | [`SliceParts`] | the same, to be mapped in parts |
-//! | [`Shared`] | numbers and histograms to which all tasks add (`--shared`) |
+//! | [`NpyInput`] | the same before anything is mapped, for arrays of any type and size |
+//! | [`Slice`], [`Slice<f64>`](Slice) | the task's output slice (`--out`, `--slice`), written in place |
+//! | [`SliceParts`] | the same, mapped in parts |
+//! | [`Shared`] | shared memory (`--shared`): numbers and histograms to which all tasks add |
 //! | [`TaskIndex`] | the item's position in the job |
-//! | [`Output`] | a writer to the result, for results that grow as they are found |
+//! | [`Output`] | a writer that appends to the result |
 //! | `&`[`Task`] | everything, for extractors of your own |
 //!
-//! What it returns is its result, if it implements [`IntoOutput`]: text, bytes, numbers, [`Json<T>`], an array ([`Npy`]), nothing, or a
-//! `Result` of those with any error that can be displayed. A panic fails the task with its message and location.
+//! # Results
 //!
-//! The order in the code: a [`Task`] is what the export of [`task`](macro@task) makes; [`FromTask`] takes from it; [`Input`] maps
-//! [`Window`]s; [`IntoOutput`] writes to [`Output`]. [`TestTask`] does the same natively, for unit tests.
+//! A task returns any type that implements [`IntoOutput`]: text, bytes, a number, [`Json<T>`], an array ([`Npy`]), `()`,
+//! or a `Result` of one of these with any error that implements `Display`. A panic fails the task with its message and
+//! location. [`info!`] and its siblings log.
+//!
+//! # Tests
+//!
+//! [`TestTask`] runs a task natively, in an ordinary unit test:
+//!
+//! ```
+//! # use wrun_guest::Input;
+//! # #[wrun_guest::task]
+//! # fn sum(input: Input) -> Result<f64, wrun_guest::Error> {
+//! #     Ok(input.as_slice::<f64>()?.iter().sum())
+//! # }
+//! use wrun_guest::TestTask;
+//!
+//! let numbers = [1.5f64, 2.0].map(f64::to_le_bytes).concat();
+//! let result = TestTask::new().input("numbers.f64", numbers).run(|task| sum(task.extract()?));
+//! assert_eq!(result.unwrap(), b"3.5");
+//! ```
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `json` (default) | [`Json<T>`] as a parameter and as a result |
+//! | `arrow` | Arrow IPC files, as record batches whose buffers are windows |
+//! | `ndarray` | `NpyView::array`, a view of the `ndarray` crate |
+//! | `half` | half-precision numbers (`f2`) in `.npy` files |
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
-// Lets the macro's absolute paths work in this crate's own tests.
+// Makes the macro's absolute paths work in this crate's own tests.
 extern crate self as wrun_guest;
 
 mod argument;
@@ -88,12 +116,12 @@ pub use wrun_npy::{Dtype, Kind as DtypeKind, Order as ByteOrder};
 
 /// Makes a function a task that `wrun` can call by the function's name.
 ///
-/// The function itself stays as it is. On WebAssembly the module gets the export `wrun:task/NAME`, which makes each
-/// parameter by [`FromTask`], calls the function and passes on what it returns by [`IntoOutput`]. A parameter that
-/// cannot be made, for example a number whose argument is no number, fails the task before the function is called.
+/// The function itself does not change. On WebAssembly, the module gets the export `wrun:task/NAME`, which makes each
+/// parameter with [`FromTask`], calls the function and writes what it returns with [`IntoOutput`]. If a parameter cannot be
+/// made, for example because the argument is not a number, the task fails before the function is called.
 ///
-/// `#[task(name = "word-count")]` gives the task another name than the function's. A module may have many tasks;
-/// `wrun map --call NAME` picks one.
+/// `#[task(name = "word-count")]` gives the task a name other than the function's. A module can have many tasks;
+/// `wrun map --call NAME` selects one.
 ///
 /// ```
 /// #[wrun_guest::task]
@@ -105,8 +133,13 @@ pub use wrun_npy::{Dtype, Kind as DtypeKind, Order as ByteOrder};
 /// ```
 pub use wrun_guest_macros::task;
 
-/// What the macro's code calls; not for use by hand.
+/// Called by the code that the macro generates; not part of the public interface.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::task::{assert_task_export, run};
 }
+
+/// Compiles and runs the code in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct ReadmeExamples;

@@ -1,4 +1,4 @@
-//! Lines of an input of any length, read through a window that moves.
+//! The lines of an input of any length, read through a moving window.
 
 use std::fmt;
 use std::iter::FusedIterator;
@@ -7,29 +7,30 @@ use std::rc::Rc;
 
 use crate::{Input, Window};
 
-/// How many bytes are mapped at a time: enough that moving costs nothing, little against any memory limit.
+/// How many bytes are mapped at a time: enough to make moving cheap, and little compared with any memory limit.
 const WINDOW_LEN: u64 = 16 << 20;
 
-/// Windows begin at multiples of this, so that all but the last have the same length and can take the same place.
+/// Windows begin at multiples of this, so that all but the last have the same length and can use the same addresses.
 const WINDOW_STEP: u64 = 64 << 10;
 
 /// The lines of an input, in order; made by [`Input::lines`].
 ///
-/// A line ends at `\n`, which is no part of it, nor is a `\r` just before; the last line may lack the `\n`. This is what
-/// [`str::lines`] does, for bytes.
+/// A line ends with `\n` or `\r\n`, which is not part of it; the last line may lack it. This is what [`str::lines`] does,
+/// for bytes.
 ///
 /// # Panics
 ///
-/// The iterator panics when a single line is longer than [`Input::MAX_WINDOW_LEN`].
+/// The iterator panics if a line is longer than [`Input::MAX_WINDOW_LEN`].
 #[derive(Clone, Debug)]
+#[must_use = "iterators are lazy: nothing is read unless they are used"]
 pub struct Lines<'t> {
     input: Input<'t>,
-    /// The bytes of the input from `window_start` on; none before the first line and after the last one.
+    /// The bytes of the input from `window_start` on; `None` before the first line and after the last one.
     window: Option<Rc<Window<'t>>>,
     window_start: u64,
     window_len: u64,
     window_step: u64,
-    /// Where in the input the next line begins.
+    /// The offset of the next line in the input.
     next: u64,
 }
 
@@ -42,13 +43,13 @@ impl<'t> Lines<'t> {
         Lines { input, window: None, window_start: 0, window_len, window_step, next: 0 }
     }
 
-    /// Maps the window that has the next line's first byte, a longer one if the line does not end within this one.
+    /// Maps the window with the next line's first byte, a longer one if the line does not end within the current one.
     fn move_window(&mut self) {
         let start = self.next - self.next % self.window_step;
         if self.window.is_some() && start == self.window_start {
             self.window_len = self.window_len.saturating_mul(2);
         }
-        // The old window goes first, so that the new one can have its place.
+        // Unmap the old window first, so that the new one can use its addresses.
         self.window = None;
         let end = start.saturating_add(self.window_len.min(Input::MAX_WINDOW_LEN)).min(self.input.len());
         self.window_start = start;
@@ -95,9 +96,22 @@ impl<'t> Iterator for Lines<'t> {
 
 impl FusedIterator for Lines<'_> {}
 
-/// One line of an input, without its end: dereferences to `[u8]`.
+/// One line of an input, without its line ending. Dereferences to `[u8]`.
 ///
-/// It is not copied: as long as it lives, so does the window that it lies in.
+/// It is not copied, so it keeps its window mapped.
+///
+/// ```
+/// # use wrun_guest::{Input, TestTask};
+/// /// The offsets of empty lines.
+/// #[wrun_guest::task]
+/// fn empty_lines(input: Input) -> String {
+///     let empty = input.lines().filter(|line| line.is_empty());
+///     empty.map(|line| format!("{}\n", line.offset())).collect()
+/// }
+///
+/// let result = TestTask::new().input("text", "a\n\nb\n\n").run(|task| Ok(empty_lines(task.extract()?)));
+/// assert_eq!(result.unwrap(), b"2\n5\n");
+/// ```
 #[derive(Clone)]
 pub struct Line<'t> {
     window: Rc<Window<'t>>,
@@ -107,7 +121,7 @@ pub struct Line<'t> {
 }
 
 impl Line<'_> {
-    /// Where the line begins in the input, in bytes.
+    /// The offset of the line in the input, in bytes.
     pub fn offset(&self) -> u64 {
         self.offset
     }
@@ -116,7 +130,7 @@ impl Line<'_> {
     ///
     /// # Errors
     ///
-    /// When it is not UTF-8.
+    /// If it is not UTF-8.
     pub fn to_str(&self) -> Result<&str, std::str::Utf8Error> {
         std::str::from_utf8(self)
     }

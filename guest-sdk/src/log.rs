@@ -1,4 +1,4 @@
-//! Log lines, attributed to the task by the host.
+//! Log lines, which the host attributes to the task.
 
 use std::fmt;
 
@@ -11,19 +11,19 @@ pub fn log(level: Level, line: impl fmt::Display) {
     host::log(level as i32, &line.to_string());
 }
 
-/// Logs that something is wrong with this task's work, formatted as by `format!`.
+/// Logs an error in this task's work; takes the same arguments as `format!`.
 #[macro_export]
 macro_rules! error {
     ($($part:tt)+) => { $crate::log($crate::Level::Error, ::core::format_args!($($part)+)) };
 }
 
-/// Logs that something looks wrong, formatted as by `format!`.
+/// Logs that something looks wrong; takes the same arguments as `format!`.
 #[macro_export]
 macro_rules! warn {
     ($($part:tt)+) => { $crate::log($crate::Level::Warn, ::core::format_args!($($part)+)) };
 }
 
-/// Logs what a user wants to see, formatted as by `format!`.
+/// Logs what users want to see; takes the same arguments as `format!`.
 ///
 /// ```
 /// # wrun_guest::TestTask::new().run(|_| {
@@ -35,13 +35,13 @@ macro_rules! info {
     ($($part:tt)+) => { $crate::log($crate::Level::Info, ::core::format_args!($($part)+)) };
 }
 
-/// Logs what the task's author wants to see, formatted as by `format!`.
+/// Logs what the task's author wants to see; takes the same arguments as `format!`.
 #[macro_export]
 macro_rules! debug {
     ($($part:tt)+) => { $crate::log($crate::Level::Debug, ::core::format_args!($($part)+)) };
 }
 
-/// Logs what is only of use in great detail, formatted as by `format!`.
+/// Logs fine details; takes the same arguments as `format!`.
 #[macro_export]
 macro_rules! trace {
     ($($part:tt)+) => { $crate::log($crate::Level::Trace, ::core::format_args!($($part)+)) };

@@ -1,4 +1,4 @@
-//! Arrays in NumPy's `.npy` files, read where they are mapped.
+//! Arrays in NumPy's `.npy` files, read in place.
 
 use std::fmt;
 use std::ops::{Deref, Range};
@@ -7,17 +7,17 @@ use wrun_npy::{Dtype, Header, Kind, MAX_LEN, Order};
 
 use crate::{Error, FromTask, Input, Pod, Task, Window};
 
-/// A type that elements of an array can be read as and written as.
+/// A type that array elements can be read and written as.
 ///
 /// | type | dtype |
 /// |---|---|
 /// | `i8`, `i16`, `i32`, `i64`, `u8`, `u16`, `u32`, `u64` | `i1` ... `u8` |
 /// | `f32`, `f64` | `f4`, `f8` |
 /// | `half::f16`, with the feature `half` | `f2` |
-/// | `[f32; 2]`, `[f64; 2]`: real and imaginary part | `c8`, `c16` |
-/// | `u8` | also `b1`: 0 is false |
+/// | `[f32; 2]`, `[f64; 2]` (real and imaginary part) | `c8`, `c16` |
+/// | `u8` | also reads `b1`, where 0 is false |
 pub trait Element: Pod {
-    /// The type that is written.
+    /// The NumPy type that is written.
     const DTYPE: Dtype;
 }
 
@@ -34,10 +34,10 @@ element!([f32; 2]: Complex [f64; 2]: Complex);
 #[cfg(feature = "half")]
 element!(half::f16: Float);
 
-/// The array in a task's `.npy` file, or rows of it: its type and its shape, and what maps it.
+/// The array in a task's `.npy` file, or rows of it, before anything is mapped: its type and shape.
 ///
-/// As a parameter it is the array in the task's first input, or the rows of one that `wrun map --split` has given to the task. Take
-/// [`NpyView<T>`] where it is known to be of one type and to fit into memory.
+/// As a parameter it is the array in the task's first input, or the rows that `wrun map --split` gave to the task. Use
+/// [`NpyView<T>`] if the array has a known type and fits into memory.
 ///
 /// ```
 /// # use wrun_guest::{Error, NpyInput, TestTask, Npy};
@@ -60,9 +60,9 @@ pub struct NpyInput<'t> {
     dtype: Dtype,
     shape: Vec<u64>,
     file: Input<'t>,
-    /// Where the data begins in the input, in bytes.
+    /// The offset of the data in the input, in bytes.
     start: u64,
-    /// Bytes of the data.
+    /// The size of the data in bytes.
     bytes: u64,
 }
 
@@ -71,22 +71,22 @@ impl<'t> NpyInput<'t> {
     ///
     /// # Errors
     ///
-    /// Where the input is no such file, has no numbers in C order, or was cut off.
+    /// If the input is not such a file, does not hold numbers in C order, or was cut off.
     pub fn open(file: Input<'t>) -> Result<Self, Error> {
         let header = read_header(file)?;
         let (start, bytes) = (header.len() as u64, header.data_bytes());
         if start.checked_add(bytes).is_none_or(|end| end > file.len()) {
             let there = file.len() - start;
             return Err(Error::new(format_args!(
-                "the .npy header says that there are {bytes} bytes of data, and {there} are there; the file was cut off"
+                "the .npy header promises {bytes} bytes of data, but there are only {there}; the file was cut off"
             )));
         }
         Ok(NpyInput { dtype: header.dtype(), shape: header.shape().to_vec(), file, start, bytes })
     }
 
-    /// Rows of an array, without their header, and nothing but the header; `None` where that is not what the inputs are.
+    /// Rows of an array, from an input of rows alone and one with the header alone; `None` if the inputs are not that.
     fn pieces(rows: Input<'t>, header: Input<'t>) -> Option<Self> {
-        // A file of nothing but a header has no data. If it says that it has, it is the header of a piece.
+        // A header that promises data, in an input that ends with the header, belongs to a piece.
         let header = Some(header).filter(|header| header.len() <= MAX_LEN as u64);
         let header =
             header.and_then(|input| read_header(input).ok().filter(|header| header.len() as u64 == input.len()))?;
@@ -104,12 +104,12 @@ impl<'t> NpyInput<'t> {
         self.dtype
     }
 
-    /// The lengths of the axes; none for a single number. The first one counts the rows that are here.
+    /// The lengths of the axes; empty for a single number. The first one counts the rows of this part.
     pub fn shape(&self) -> &[u64] {
         &self.shape
     }
 
-    /// How many rows there are, which is the length of axis 0; 1 for a single number.
+    /// The number of rows, which is the length of axis 0; 1 for a single number.
     pub fn len(&self) -> u64 {
         self.shape.first().copied().unwrap_or(1)
     }
@@ -119,11 +119,11 @@ impl<'t> NpyInput<'t> {
         self.len() == 0
     }
 
-    /// Some of the rows; nothing is mapped.
+    /// A range of the rows; nothing is mapped.
     ///
     /// # Errors
     ///
-    /// Where there are not so many rows, or the array is a single number.
+    /// If the range is not within the rows, or the array is a single number.
     pub fn rows(&self, rows: Range<u64>) -> Result<NpyInput<'t>, Error> {
         let Range { start, end } = rows;
         let mut part = self.clone();
@@ -135,10 +135,9 @@ impl<'t> NpyInput<'t> {
                 part.bytes = (end - start) * row_bytes;
                 Ok(part)
             }
-            _ => Err(Error::new(format_args!(
-                "there are no rows {start}..{end} in an array of the shape {:?}",
-                self.shape
-            ))),
+            _ => {
+                Err(Error::new(format_args!("there are no rows {start}..{end} in an array of shape {:?}", self.shape)))
+            }
         }
     }
 
@@ -146,14 +145,14 @@ impl<'t> NpyInput<'t> {
     ///
     /// # Errors
     ///
-    /// Where the elements are not of that type, or not little-endian; where they are more than
-    /// [`MAX_WINDOW_LEN`](Input::MAX_WINDOW_LEN) bytes, of which [`rows`](Self::rows) gives a part; where the file's data is not aligned, as
-    /// that of NumPy's own files is.
+    /// If the elements have another type or are not little-endian; if they have more than
+    /// [`MAX_WINDOW_LEN`](Input::MAX_WINDOW_LEN) bytes (take a part with [`rows`](Self::rows)); or if the data is not aligned,
+    /// which it is in files that NumPy writes.
     pub fn view<T: Element>(&self) -> Result<NpyView<'t, T>, Error> {
         let shape = self.check::<T>()?;
         let window = self.file.map_range(self.start..self.start + self.bytes)?.cast().map_err(|_| {
             Error::new(format_args!(
-                "the data of the .npy file does not begin at a multiple of {}, which {} must be aligned to; use to_vec, \
+                "the data of the .npy file does not start at a multiple of {}, the alignment of {}; use to_vec, \
                  or save the array again with numpy.save",
                 align_of::<T>(),
                 T::NAME
@@ -162,18 +161,18 @@ impl<'t> NpyInput<'t> {
         Ok(NpyView { window, shape })
     }
 
-    /// A copy of all elements, in C order, also of data that is not aligned.
+    /// A copy of all elements, in C order; the data need not be aligned.
     ///
     /// # Errors
     ///
-    /// As [`view`](Self::view), but for alignment.
+    /// As for [`view`](Self::view), except for alignment.
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>, Error> {
         self.check::<T>()?;
         let window = self.file.map_range(self.start..self.start + self.bytes)?;
         Ok(crate::raw::pod::copied(&window))
     }
 
-    /// The shape in memory, where the elements are of the type `T`.
+    /// The shape as numbers of memory, if the elements have the type `T`.
     fn check<T: Element>(&self) -> Result<Vec<usize>, Error> {
         let as_bytes = self.dtype.kind() == Kind::Bool && T::DTYPE.kind() == Kind::Uint && T::DTYPE.bytes() == 1;
         if self.dtype != T::DTYPE && !as_bytes {
@@ -182,7 +181,7 @@ impl<'t> NpyInput<'t> {
                 Order::Little => "",
             };
             return Err(Error::new(format_args!(
-                "the array's elements are {}, and this task reads {} ({}){hint}",
+                "the array's elements are {}, but this task reads {} ({}){hint}",
                 self.dtype,
                 T::DTYPE,
                 T::NAME
@@ -190,7 +189,7 @@ impl<'t> NpyInput<'t> {
         }
         let shape: Result<Vec<usize>, _> = self.shape.iter().map(|axis| usize::try_from(*axis)).collect();
         let shape = shape.ok().filter(|shape| {
-            // Also without elements, so that products of some axes are numbers, too.
+            // Axes of length 0 are left out, so that the product of any other axes fits, too.
             let axes = shape.iter().filter(|axis| **axis != 0);
             axes.copied()
                 .try_fold(size_of::<T>(), usize::checked_mul)
@@ -198,7 +197,7 @@ impl<'t> NpyInput<'t> {
         });
         shape.ok_or_else(|| {
             Error::new(format_args!(
-                "an array of the shape {:?} is larger than memory; take some of its rows at a time",
+                "an array of shape {:?} is larger than memory; take some of its rows at a time",
                 self.shape
             ))
         })
@@ -224,7 +223,7 @@ impl fmt::Debug for NpyInput<'_> {
     }
 }
 
-/// An array, or rows of one, mapped into memory: dereferences to its elements in C order.
+/// An array, or rows of one, mapped into memory. Dereferences to its elements in C order.
 ///
 /// ```
 /// # use wrun_guest::{Npy, NpyView, TestTask};
@@ -246,12 +245,12 @@ pub struct NpyView<'t, T: Element> {
 }
 
 impl<T: Element> NpyView<'_, T> {
-    /// The lengths of the axes; none for a single number. The first one counts the rows that are here.
+    /// The lengths of the axes; empty for a single number. The first one counts the rows of this part.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// How many elements further the next one along each axis is.
+    /// The distance between neighbours along each axis, in elements.
     pub fn strides(&self) -> Vec<usize> {
         let mut strides = vec![1; self.shape.len()];
         for axis in (1..strides.len()).rev() {
@@ -265,13 +264,13 @@ impl<T: Element> NpyView<'_, T> {
         &self.window
     }
 
-    /// The rows: parts along axis 0, each in C order. There are none where rows have no elements.
+    /// The rows: the parts along axis 0, each in C order. If rows have no elements, there are none.
     pub fn rows(&self) -> std::slice::ChunksExact<'_, T> {
         let len: usize = self.shape.iter().skip(1).product();
         self.window.chunks_exact(len.max(1))
     }
 
-    /// The array as one of the crate `ndarray`.
+    /// The array as a view of the `ndarray` crate.
     #[cfg(feature = "ndarray")]
     pub fn array(&self) -> ndarray::ArrayViewD<'_, T> {
         ndarray::ArrayViewD::from_shape(&self.shape[..], &self.window)

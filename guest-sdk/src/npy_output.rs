@@ -10,7 +10,7 @@ use wrun_npy::Header;
 use crate::raw::pod;
 use crate::{Element, Error, IntoOutput, Output, OutputBuffer};
 
-/// An array as a task's whole result: a `.npy` file of version 1.0, in C order, whose data begins at a multiple of 64 bytes.
+/// An array as a task's whole result: a `.npy` file of version 1.0, in C order, with its data at a multiple of 64 bytes.
 ///
 /// ```
 /// # use wrun_guest::{Error, Npy, TestTask};
@@ -31,20 +31,20 @@ pub struct Npy<'a, T: Element> {
 }
 
 impl<'a, T: Element> Npy<'a, T> {
-    /// An array of this shape, with these elements in C order.
+    /// An array with this shape and these elements in C order.
     ///
     /// # Errors
     ///
-    /// Where the shape is one of more or fewer elements.
+    /// If the shape does not have as many elements.
     pub fn from_slice(shape: &[usize], elements: &'a [T]) -> Result<Self, Error> {
         Npy::new(shape, elements.into())
     }
 
-    /// As [`from_slice`](Self::from_slice), of elements that the task need not keep.
+    /// As [`from_slice`](Self::from_slice), but takes ownership of the elements.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As for [`from_slice`](Self::from_slice).
     pub fn from_vec(shape: &[usize], elements: Vec<T>) -> Result<Self, Error> {
         Npy::new(shape, elements.into())
     }
@@ -52,21 +52,21 @@ impl<'a, T: Element> Npy<'a, T> {
     fn new(shape: &[usize], elements: Cow<'a, [T]>) -> Result<Self, Error> {
         if elements_of(shape)? != elements.len() {
             let len = elements.len();
-            return Err(Error::new(format_args!("{len} elements are no array of the shape {shape:?}")));
+            return Err(Error::new(format_args!("{len} elements do not make an array of shape {shape:?}")));
         }
         Ok(Npy { header: header::<T>(shape), elements })
     }
 
-    /// An array of zeros that becomes the whole result, uncopied, after it was written in place.
+    /// An array of zeros to write in place, which becomes the whole result without a copy.
     ///
     /// # Errors
     ///
-    /// Where the array would have 2 GiB or more.
+    /// If the array would have 2 GiB or more.
     pub fn map<'t>(output: Output<'t>, shape: &[usize]) -> Result<NpyBuffer<'t, T>, Error> {
         let header = header::<T>(shape);
         let bytes = elements_of(shape)?.checked_mul(size_of::<T>()).and_then(|bytes| bytes.checked_add(header.len()));
         let Some(bytes) = bytes.filter(|bytes| *bytes <= i32::MAX as usize) else {
-            return Err(Error::new(format_args!("an array of the shape {shape:?} is too large for a result")));
+            return Err(Error::new(format_args!("an array of shape {shape:?} is too large for a result")));
         };
         let mut buffer = output.map(bytes);
         buffer[..header.len()].copy_from_slice(&header);
@@ -77,14 +77,16 @@ impl<'a, T: Element> Npy<'a, T> {
 fn elements_of(shape: &[usize]) -> Result<usize, Error> {
     let elements = shape.iter().try_fold(1usize, |elements, axis| elements.checked_mul(*axis));
     let elements = elements.filter(|_| shape.len() <= 64);
-    elements.ok_or_else(|| Error::new(format_args!("there are no arrays of the shape {shape:?}")))
+    elements.ok_or_else(|| {
+        Error::new(format_args!("{shape:?} is not a possible shape of an array: it has too many elements or axes"))
+    })
 }
 
 fn header<T: Element>(shape: &[usize]) -> Vec<u8> {
     Header::encode(T::DTYPE, &shape.iter().map(|axis| *axis as u64).collect::<Vec<_>>())
 }
 
-/// Bytes from which on a result travels in a file of its own anyway, so that it is written there at once.
+/// A result of at least this many bytes travels in a file of its own anyway, so it is written there directly.
 const MAPPED_BYTES: usize = 64 << 10;
 
 impl<T: Element> IntoOutput for Npy<'_, T> {
@@ -104,7 +106,8 @@ impl<T: Element> IntoOutput for Npy<'_, T> {
     }
 }
 
-/// An array that is written in place and leaves the task uncopied: dereferences to its elements in C order. Made by [`Npy::map`].
+/// An array that is written in place and becomes the result without a copy. Dereferences to its elements in C order. Made
+/// by [`Npy::map`].
 ///
 /// ```
 /// # use wrun_guest::{Error, Npy, NpyBuffer, NpyView, Output, TestTask};
@@ -117,12 +120,12 @@ impl<T: Element> IntoOutput for Npy<'_, T> {
 /// ```
 pub struct NpyBuffer<'t, T: Element> {
     buffer: OutputBuffer<'t>,
-    /// Where the data begins.
+    /// The offset of the data in the buffer, in bytes.
     start: usize,
     _elements: PhantomData<T>,
 }
 
-const ALIGNED: &str = "a header is a multiple of 64 bytes, and the buffer begins at one";
+const ALIGNED: &str = "a header is a multiple of 64 bytes long, and the buffer starts at such a multiple";
 
 impl<T: Element> Deref for NpyBuffer<'_, T> {
     type Target = [T];
@@ -138,7 +141,7 @@ impl<T: Element> DerefMut for NpyBuffer<'_, T> {
     }
 }
 
-/// The buffer is the result already.
+/// The buffer is already the result.
 impl<T: Element> IntoOutput for NpyBuffer<'_, T> {
     fn into_output(self, _output: &mut Output<'_>) -> Result<(), Error> {
         Ok(())

@@ -3,13 +3,13 @@ use std::path::Path;
 use super::*;
 use crate::{Npy, Output, TestTask};
 
-/// A file that NumPy has written.
+/// A file written by NumPy.
 fn numpy(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/npy").join(name).with_extension("npy");
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// What a task on this file gives.
+/// The result of a task on this file.
 fn on<R: crate::IntoOutput>(
     file: Vec<u8>,
     task: impl FnOnce(NpyInput<'_>) -> Result<R, Error>,
@@ -17,7 +17,7 @@ fn on<R: crate::IntoOutput>(
     TestTask::new().input("file", file).run(|found| task(found.extract()?))
 }
 
-/// Checks that the file has 3 rows of 2 elements, these ones.
+/// Checks that the file has 3 rows of 2 elements, with these values.
 fn check<T: Element + PartialEq + fmt::Debug>(name: &str, elements: [T; 6]) {
     let checked = on(numpy(name), |array| {
         let view = array.view::<T>()?;
@@ -28,11 +28,11 @@ fn check<T: Element + PartialEq + fmt::Debug>(name: &str, elements: [T; 6]) {
         );
         assert_eq!(array.to_vec::<T>()?, elements);
         assert_eq!(array.rows(1..3)?.view::<T>()?.as_slice(), &elements[2..]);
-        // Written again, it is the same file, unless the type is another one.
+        // Writing it again gives the same file, unless the type differs.
         Npy::from_vec(&[3, 2], elements.to_vec())
     });
     if name != "b1" {
-        assert!(checked.unwrap() == numpy(name), "{name} is written in another way");
+        assert!(checked.unwrap() == numpy(name), "{name} is written differently");
     }
 }
 
@@ -64,7 +64,7 @@ fn big_endian_arrays_are_known_and_refused() {
         });
         let text = text.unwrap_err();
         let start = format!(
-            "the array's elements are >{name}, and this task reads <f8 (f64); big-endian arrays are not supported"
+            "the array's elements are >{name}, but this task reads <f8 (f64); big-endian arrays are not supported"
         );
         assert!(text.starts_with(&start), "{text}");
     }
@@ -107,16 +107,16 @@ fn what_cannot_be_read_says_what_to_do() {
         ("structures", "the array's elements are structures"),
         ("texts", r#"the array's elements have the dtype "<U3""#),
         ("times", r#"the array's elements have the dtype "<M8[D]""#),
-        ("i4-little", "the array's elements are <i4, and this task reads <f8 (f64)"),
+        ("i4-little", "the array's elements are <i4, but this task reads <f8 (f64)"),
     ] {
         assert!(refusal(numpy(name)).starts_with(start), "{name}: {}", refusal(numpy(name)));
     }
     let mut cut = numpy("f8-little");
     cut.pop();
-    let text = "the .npy header says that there are 48 bytes of data, and 47 are there; the file was cut off";
+    let text = "the .npy header promises 48 bytes of data, but there are only 47; the file was cut off";
     assert_eq!(refusal(cut), text);
     let huge = Header::encode(f64::DTYPE, &[0, 1 << 40, 1 << 40]);
-    assert!(refusal(huge).starts_with("an array of the shape [0, 1099511627776, 1099511627776] is larger than memory"));
+    assert!(refusal(huge).starts_with("an array of shape [0, 1099511627776, 1099511627776] is larger than memory"));
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn pieces_take_type_and_shape_from_the_header_that_comes_with_them() {
     });
     assert_eq!(String::from_utf8(shown.unwrap()).unwrap(), "[2, 2] [2.0, 3.0, 4.0, 5.0]");
 
-    // Other inputs behind a file are no header of it.
+    // Other inputs after a file are not taken for its header.
     for other in [&b"text"[..], &file, &Header::encode(f64::DTYPE, &[0, 2])] {
         let shape = TestTask::new()
             .input("a", &file)
@@ -138,7 +138,7 @@ fn pieces_take_type_and_shape_from_the_header_that_comes_with_them() {
             .run(|task| Ok(format!("{:?}", task.extract::<NpyInput>()?.shape())));
         assert_eq!(shape.unwrap(), b"[3, 2]");
     }
-    // A piece of another length than whole rows is none.
+    // A piece that is not a whole number of rows is refused.
     assert!(task(&data[..8], header).run(|task| task.extract::<NpyInput>().map(|_| ())).is_err());
 }
 
@@ -153,12 +153,12 @@ fn data_that_is_not_aligned_is_copied_or_refused() {
     let copied = on(file.clone(), |array| array.to_vec::<f64>().map(|numbers| format!("{numbers:?}")));
     assert_eq!(copied.unwrap(), b"[1.5, 2.5]");
     let text = on(file, |array| array.view::<f64>().map(|_| ())).unwrap_err();
-    assert!(text.starts_with("the data of the .npy file does not begin at a multiple of 8"), "{text}");
+    assert!(text.starts_with("the data of the .npy file does not start at a multiple of 8"), "{text}");
 }
 
 #[test]
 fn results_are_written_whole_and_in_place() {
-    // A long one takes the other way.
+    // A long result takes the other path.
     let long: Vec<i32> = (0..100_000).collect();
     let file = TestTask::new().run(|_| Npy::from_slice(&[1000, 100], &long)).unwrap();
     on(file, |array| {

@@ -1,4 +1,4 @@
-//! The task's result: what a function may return, and how it is written.
+//! The task's result: what a task can return, and how it is written.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,10 +8,10 @@ use std::marker::PhantomData;
 use crate::raw::host;
 use crate::{Error, FromTask, OutputBuffer, Task};
 
-/// A writer to the task's result, in order; as a parameter, for results that grow as they are found.
+/// A writer that appends to the task's result; a parameter for tasks that write their result bit by bit.
 ///
-/// What the function returns is appended. Each write is a call into the host, so collect small ones in a
-/// [`BufWriter`](std::io::BufWriter).
+/// What the function returns is appended. Each write is a call into the host, so use a
+/// [`BufWriter`](std::io::BufWriter) for many small ones.
 ///
 /// ```
 /// # use std::io::Write;
@@ -34,7 +34,7 @@ impl<'t> Output<'t> {
         Output { _task: PhantomData }
     }
 
-    /// The same writer, for what takes one by value.
+    /// The same writer, for functions that take one by value.
     pub(crate) fn reborrow(&mut self) -> Output<'_> {
         Output { _task: PhantomData }
     }
@@ -50,7 +50,7 @@ impl<'t> Output<'t> {
     ///
     /// # Panics
     ///
-    /// When `len` is 2 GiB or more. The host ends the task when there already is another result.
+    /// If `len` is 2 GiB or more. The host ends the task if it has already written a result.
     pub fn map(self, len: usize) -> OutputBuffer<'t> {
         assert!(len <= i32::MAX as usize, "a result of {len} bytes cannot be mapped");
         OutputBuffer::map(self, len)
@@ -74,24 +74,47 @@ impl<'t> FromTask<'t> for Output<'t> {
     }
 }
 
-/// A type that a task may return: it becomes the task's result.
+/// A type that a task can return: its value becomes the task's result.
 ///
-/// Text and bytes are the result as they are, numbers are written as decimal text that reads back as the same number,
-/// and `()` adds nothing to what an [`Output`] has written. An `Err` fails the task with the error's text and, where
-/// the error type writes them under `{:#}` (as `anyhow` does), its causes. There is no implementation for `Option`, as `None` might be
-/// an empty result or a failure: say which with `unwrap_or_default` or `ok_or`.
+/// Text and bytes are written as they are, numbers as decimal text that parses back to the same number, and `()` adds
+/// nothing to what an [`Output`] has written. An `Err` fails the task with the error's text, including its causes if the
+/// error type writes them for `{:#}` (as `anyhow` does). `Option` is not supported, because `None` could be an empty result
+/// or a failure: say which with `unwrap_or_default` or `ok_or`.
+///
+/// Implement it for a type of your own to return that:
+///
+/// ```
+/// use wrun_guest::{Error, IntoOutput, Output, TestTask};
+///
+/// /// A point, written as `X,Y`.
+/// struct Point(f64, f64);
+///
+/// impl IntoOutput for Point {
+///     fn into_output(self, output: &mut Output<'_>) -> Result<(), Error> {
+///         output.append(format!("{},{}", self.0, self.1).as_bytes());
+///         Ok(())
+///     }
+/// }
+///
+/// #[wrun_guest::task]
+/// fn unit(degrees: f64) -> Point {
+///     Point(degrees.to_radians().cos(), degrees.to_radians().sin())
+/// }
+///
+/// assert_eq!(TestTask::new().arg("0").run(|task| Ok(unit(task.extract()?))).unwrap(), b"1,0");
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the result of a task",
-    label = "wrun does not know how to write this as a task's result",
+    label = "wrun cannot write this as a task's result",
     note = "a result is `()`, text (`String`, `&str`), bytes (`Vec<u8>`, `&[u8]`), a number, `bool`, `char`, `Json<T>` with \
             `T: Serialize`, `OutputBuffer`, `Npy`, or a `Result` of one of these with an error that implements `Display`"
 )]
 pub trait IntoOutput {
-    /// Writes the value to the task's result, or says why the task has failed.
+    /// Writes the value to the task's result, or returns the reason why the task failed.
     ///
     /// # Errors
     ///
-    /// The task's own error, or that the value cannot be written.
+    /// The task's own error, or an error if the value cannot be written.
     fn into_output(self, output: &mut Output<'_>) -> Result<(), Error>;
 }
 
@@ -101,7 +124,7 @@ impl IntoOutput for () {
     }
 }
 
-/// The buffer is the result already.
+/// The buffer is already the result.
 impl IntoOutput for OutputBuffer<'_> {
     fn into_output(self, _output: &mut Output<'_>) -> Result<(), Error> {
         Ok(())

@@ -1,5 +1,5 @@
-//! Numbers in areas that all tasks write at the same time. Every operation is one atomic instruction, or a loop of
-//! compare-exchanges; all are sequentially consistent.
+//! Numbers in shared memory, which all tasks write at the same time. Every operation is one atomic instruction or a
+//! compare-exchange loop, and is sequentially consistent.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use crate::raw::{Words, host};
 use crate::{Error, FromTask, Input, Task};
 
-/// The areas that the job's tasks share, by name; a name is what `--shared NAME=PATH:SIZE` gives.
+/// The job's shared memories, by name; names are given with `--shared NAME=PATH:SIZE`.
 ///
 /// ```
 /// # use wrun_guest::{Error, Shared, TestTask};
@@ -37,38 +37,39 @@ impl<'t> FromTask<'t> for Shared<'t> {
 }
 
 impl<'t> Shared<'t> {
-    /// The number at the start of the area.
+    /// The number at the start of a shared memory.
     ///
     /// # Errors
     ///
-    /// When there is no such area, or it has fewer than 8 bytes.
+    /// If there is no shared memory with this name, or it has fewer than 8 bytes.
     pub fn u64(&self, name: &str) -> Result<SharedU64<'t>, Error> {
         self.number(name)
     }
 
-    /// As [`u64`](Self::u64).
+    /// As [`u64`](Self::u64), for a signed number.
     ///
     /// # Errors
     ///
-    /// As for that.
+    /// As for [`u64`](Self::u64).
     pub fn i64(&self, name: &str) -> Result<SharedI64<'t>, Error> {
         self.number(name)
     }
 
-    /// As [`u64`](Self::u64).
+    /// As [`u64`](Self::u64), for a floating-point number.
     ///
     /// # Errors
     ///
-    /// As for that.
+    /// As for [`u64`](Self::u64).
     pub fn f64(&self, name: &str) -> Result<SharedF64<'t>, Error> {
         self.number(name)
     }
 
-    /// All numbers of the area.
+    /// All numbers of a shared memory.
     ///
     /// # Errors
     ///
-    /// When there is no such area, its length is no multiple of 8, or more than [`Input::MAX_WINDOW_LEN`].
+    /// If there is no shared memory with this name, or its length is not a multiple of 8 or exceeds
+    /// [`Input::MAX_WINDOW_LEN`].
     pub fn slice<T: SharedValue>(&self, name: &str) -> Result<SharedSlice<'t, T>, Error> {
         let (region, len) = self.find(name)?;
         if len > Input::MAX_WINDOW_LEN {
@@ -77,7 +78,7 @@ impl<'t> Shared<'t> {
         Ok(SharedSlice { words: Words::map(self.task, region, len as usize)?, _value: PhantomData })
     }
 
-    /// The area as a histogram: a bin for every 8 bytes.
+    /// A shared memory as a histogram, with one bin for every 8 bytes.
     ///
     /// # Errors
     ///
@@ -89,16 +90,16 @@ impl<'t> Shared<'t> {
     fn number<T: SharedValue>(&self, name: &str) -> Result<SharedNumber<'t, T>, Error> {
         let (region, len) = self.find(name)?;
         if len < 8 {
-            return Err(Error::new(format_args!("shared area {name:?} has {len} bytes, and a number needs 8")));
+            return Err(Error::new(format_args!("shared memory {name:?} has {len} bytes, but a number needs 8")));
         }
         Ok(SharedNumber { word: Words::map(self.task, region, 8)?, _value: PhantomData })
     }
 
     fn find(&self, name: &str) -> Result<(u32, u64), Error> {
-        // That of no name is the slice.
+        // The empty name would find the output slice.
         let found = if name.is_empty() { None } else { host::region_find(name) };
         let region = found.ok_or_else(|| {
-            Error::new(format_args!("this task has no shared area named {name:?}: use --shared {name}=PATH:SIZE"))
+            Error::new(format_args!("this task has no shared memory named {name:?}: use --shared {name}=PATH:SIZE"))
         })?;
         Ok((region, host::region_len(region)))
     }
@@ -110,7 +111,7 @@ impl fmt::Debug for Shared<'_> {
     }
 }
 
-/// A number that tasks change at the same time.
+/// A number that tasks change at the same time. [`Shared`] has an example.
 #[derive(Clone, Copy)]
 pub struct SharedNumber<'t, T: SharedValue> {
     word: Words<'t>,
@@ -119,13 +120,14 @@ pub struct SharedNumber<'t, T: SharedValue> {
 
 /// A counter.
 pub type SharedU64<'t> = SharedNumber<'t, u64>;
-/// A counter that may go below 0.
+/// A counter that can go below 0.
 pub type SharedI64<'t> = SharedNumber<'t, i64>;
-/// A sum of floats. Tasks add in no certain order, so its last digits may differ from run to run.
+/// A floating-point sum. Tasks add in no particular order, so its last digits may differ from run to run.
 pub type SharedF64<'t> = SharedNumber<'t, f64>;
 
 impl<T: SharedValue> SharedNumber<'_, T> {
-    /// Its value now.
+    /// Its current value.
+    #[must_use]
     pub fn load(&self) -> T {
         T::from_bits(self.word.load(0))
     }
@@ -135,37 +137,39 @@ impl<T: SharedValue> SharedNumber<'_, T> {
         self.word.store(0, value.to_bits());
     }
 
-    /// Sets it; gives its value before.
+    /// Sets it and returns the previous value.
     pub fn swap(&self, value: T) -> T {
         T::from_bits(self.word.exchange(0, value.to_bits()))
     }
 
-    /// Adds, wrapping around where it is an integer; gives its value before.
+    /// Adds to it and returns the previous value. Integers wrap around.
     pub fn add(&self, value: T) -> T {
         T::add(&self.word, value)
     }
 
-    /// Makes it the greater one of its value and this; gives its value before.
+    /// Sets it to the maximum of its value and this one and returns the previous value.
     pub fn max(&self, value: T) -> T {
         self.update(|now| if value > now { value } else { now })
     }
 
-    /// Makes it the lesser one of its value and this; gives its value before.
+    /// Sets it to the minimum of its value and this one and returns the previous value.
     pub fn min(&self, value: T) -> T {
         self.update(|now| if value < now { value } else { now })
     }
 
-    /// Sets it to `new` if it is `current`, bit by bit.
+    /// Sets it to `new` if it equals `current`, bit by bit, and returns the previous value.
     ///
     /// # Errors
     ///
-    /// Its value, where it is another.
+    /// The actual value, if it differs.
     pub fn compare_exchange(&self, current: T, new: T) -> Result<T, T> {
         let before = self.word.compare_exchange(0, current.to_bits(), new.to_bits());
         if before == current.to_bits() { Ok(T::from_bits(before)) } else { Err(T::from_bits(before)) }
     }
 
-    /// Sets it to what `new` makes of its value, as often as another task was faster; gives its value before.
+    /// Sets it to what `new` returns for its value and returns the previous value.
+    ///
+    /// `new` is called again whenever another task changed the number in the meantime.
     pub fn update(&self, new: impl Fn(T) -> T) -> T {
         T::from_bits(update(&self.word, |now| new(T::from_bits(now)).to_bits()))
     }
@@ -196,7 +200,7 @@ pub struct SharedSlice<'t, T: SharedValue> {
 }
 
 impl<'t, T: SharedValue> SharedSlice<'t, T> {
-    /// How many there are.
+    /// How many numbers there are.
     pub fn len(&self) -> usize {
         self.words.len()
     }
@@ -206,12 +210,12 @@ impl<'t, T: SharedValue> SharedSlice<'t, T> {
         self.len() == 0
     }
 
-    /// The number at that index, where there is one.
+    /// The number at this index, if there is one.
     pub fn get(&self, index: usize) -> Option<SharedNumber<'t, T>> {
         (index < self.len()).then(|| SharedNumber { word: self.words.part(index, 1), _value: PhantomData })
     }
 
-    /// All of them, in order.
+    /// All numbers, in order.
     pub fn iter(&self) -> impl Iterator<Item = SharedNumber<'t, T>> + use<'t, T> {
         let slice = *self;
         (0..self.len()).filter_map(move |index| slice.get(index))
@@ -224,32 +228,33 @@ impl<T: SharedValue> fmt::Debug for SharedSlice<'_, T> {
     }
 }
 
-/// A histogram to which tasks add at the same time.
+/// A histogram to which tasks add at the same time. [`Shared`] has an example.
 #[derive(Clone, Copy, Debug)]
 pub struct SharedHistogram<'t>(SharedSlice<'t, u64>);
 
 impl<'t> SharedHistogram<'t> {
-    /// How many bins there are.
+    /// The number of bins.
     pub fn bins(&self) -> usize {
         self.0.len()
     }
 
-    /// Adds to a bin.
+    /// Adds `count` to a bin. The count wraps around.
     ///
     /// # Panics
     ///
-    /// Where there is no such bin.
+    /// If there is no such bin.
     pub fn add(&self, bin: usize, count: u64) {
         self.0.words.add(bin, count);
     }
 
-    /// What is in the bins now.
+    /// The current contents of the bins.
+    #[must_use]
     pub fn load(&self) -> Vec<u64> {
         self.0.iter().map(|bin| bin.load()).collect()
     }
 }
 
-/// A number type of 8 bytes that tasks can share. The trait is sealed.
+/// An 8-byte number type that tasks can share. The trait is sealed.
 pub trait SharedValue: Copy + PartialOrd + sealed::Sealed {}
 
 mod sealed {
@@ -325,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn areas_that_do_not_fit_are_refused() {
+    fn shared_memories_that_do_not_fit_are_refused() {
         let task = TestTask::new().shared("short", 7).shared("odd", 12);
         let errors = task.run(|task| {
             let shared: Shared = task.extract()?;
@@ -337,9 +342,9 @@ mod tests {
             ]
             .join("\n"))
         });
-        let expected = "shared area \"short\" has 7 bytes, and a number needs 8\n\
-                        a shared area of 12 bytes is no whole number of 64-bit words\n\
-                        this task has no shared area named \"none\": use --shared none=PATH:SIZE";
+        let expected = "shared memory \"short\" has 7 bytes, but a number needs 8\n\
+                        a shared memory of 12 bytes is not a whole number of 64-bit words\n\
+                        this task has no shared memory named \"none\": use --shared none=PATH:SIZE";
         assert_eq!(String::from_utf8(errors.unwrap()).unwrap(), expected);
     }
 }

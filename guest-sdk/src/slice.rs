@@ -1,4 +1,4 @@
-//! The task's slice of the output file, whole or in parts.
+//! The task's output slice, whole or in parts.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -6,9 +6,10 @@ use std::ops::Range;
 use crate::raw::host;
 use crate::{Error, FromTask, Input, Pod, Task, WindowMut};
 
-/// The task's own part of the job's output file, written in place: dereferences to `[T]`. As a parameter it is the whole slice.
+/// The task's output slice: its own range of the job's output file, written in place. Dereferences to `[T]`.
 ///
-/// Its bytes are what stands in the file: zeros in a new one. No other task can reach them.
+/// As a parameter it is the whole slice. It shows the bytes that are in the file, which are zeros in a new file. No other
+/// task can access them.
 ///
 /// ```
 /// # use wrun_guest::{Slice, TaskIndex, TestTask};
@@ -27,7 +28,23 @@ use crate::{Error, FromTask, Input, Pod, Task, WindowMut};
 /// ```
 pub type Slice<'t, T = u8> = WindowMut<'t, T>;
 
-/// The task's own part of the job's output file, to be mapped in parts: for slices that are larger than memory.
+/// The task's output slice, mapped in parts: for slices that are larger than memory.
+///
+/// ```
+/// # use wrun_guest::{Error, SliceParts, TestTask};
+/// /// Fills a slice of any size, 1 MiB at a time.
+/// #[wrun_guest::task]
+/// fn fill(byte: u8, mut slice: SliceParts) -> Result<(), Error> {
+///     let len = slice.len();
+///     for start in (0..len).step_by(1 << 20) {
+///         slice.map_range(start..len.min(start + (1 << 20)))?.fill(byte);
+///     }
+///     Ok(())
+/// }
+///
+/// let task = TestTask::new().arg("7").slice(3);
+/// assert_eq!(task.run_in_place(|task| fill(task.extract()?, task.extract()?)).unwrap().slice, [7, 7, 7]);
+/// ```
 #[derive(Debug)]
 pub struct SliceParts<'t> {
     len: u64,
@@ -40,20 +57,23 @@ impl SliceParts<'_> {
         self.len
     }
 
-    /// Whether it has no bytes, which no slice is.
+    /// Whether it has no bytes; never true for a real output slice.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// A range of it, one at a time.
+    /// Maps a range of the slice; only one range can be mapped at a time.
     ///
     /// # Errors
     ///
-    /// When the range is not within the slice, or longer than [`Input::MAX_WINDOW_LEN`].
+    /// If the range is not within the slice, or longer than [`Input::MAX_WINDOW_LEN`].
     pub fn map_range(&mut self, range: Range<u64>) -> Result<Slice<'_>, Error> {
         if range.start > range.end || range.end > self.len {
             let Range { start, end } = range;
-            return Err(Error::new(format_args!("range {start}..{end} is not within the slice of {} bytes", self.len)));
+            let len = self.len;
+            return Err(Error::new(format_args!(
+                "range {start}..{end} is not within the output slice, which has {len} bytes"
+            )));
         }
         if range.end - range.start > Input::MAX_WINDOW_LEN {
             return Err(Error::too_large(range.end - range.start, Input::MAX_WINDOW_LEN));
@@ -65,10 +85,10 @@ impl SliceParts<'_> {
 impl<'t> FromTask<'t> for SliceParts<'t> {
     fn from_task(task: &'t Task) -> Result<Self, Error> {
         if !task.has_slice() {
-            return Err(Error::new("this task has no slice of an output file: use --out FILE --slice BYTES"));
+            return Err(Error::new("this task has no output slice: use --out FILE --slice BYTES"));
         }
         if !task.take_slice() {
-            return Err(Error::new("a task has one slice, and it is taken already"));
+            return Err(Error::new("the task's output slice is already taken; take it once"));
         }
         Ok(SliceParts { len: host::region_len(wrun_abi::SLICE), _task: PhantomData })
     }
@@ -95,17 +115,17 @@ mod tests {
             let mut slice: Slice<u16> = task.extract()?;
             slice[3] = 0x0102;
             let again = task.extract::<Slice>().unwrap_err().to_string();
-            assert_eq!(again, "a task has one slice, and it is taken already");
+            assert_eq!(again, "the task's output slice is already taken; take it once");
             Ok(())
         });
         assert_eq!(written.unwrap().slice, [0, 0, 0, 0, 0, 0, 2, 1]);
         let error = |len| TestTask::new().slice(len).run(|task| task.extract::<Slice<f64>>().map(|_| ())).unwrap_err();
         assert_eq!(
             error(12),
-            "12 bytes are no whole number of f64 (8 bytes each); make --slice or pieces a multiple of that"
+            "12 bytes are not a whole number of f64 values (8 bytes each); make --slice or the pieces a multiple of that"
         );
         let none = TestTask::new().run(|task| task.extract::<Slice>().map(|_| ())).unwrap_err();
-        assert_eq!(none, "this task has no slice of an output file: use --out FILE --slice BYTES");
+        assert_eq!(none, "this task has no output slice: use --out FILE --slice BYTES");
     }
 
     #[test]
@@ -116,7 +136,7 @@ mod tests {
                 parts.map_range(start..start + 10)?.fill(start as u8);
             }
             let error = parts.map_range(95..101).unwrap_err().to_string();
-            assert_eq!(error, "range 95..101 is not within the slice of 100 bytes");
+            assert_eq!(error, "range 95..101 is not within the output slice, which has 100 bytes");
             Ok(())
         });
         assert!((0..100).zip(written.unwrap().slice).all(|(at, byte)| byte == at / 10 * 10));

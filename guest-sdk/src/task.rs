@@ -1,19 +1,30 @@
-//! A task while it runs, and how parameters are taken from it.
+//! The running task, and how parameters are made from it.
 
 use std::cell::{Cell, OnceCell};
 
 use crate::raw::host;
 use crate::{Error, Inputs, Output};
 
-/// The running task: its argument, its inputs, its place in the job and its result.
+/// The running task: its argument, its inputs, its position in the job and its result.
 ///
-/// There is one for each call, and everything that is mapped borrows from it. Ordinary tasks use extractors; this is
-/// what extractors are made from.
+/// There is one for each call, and everything that is mapped borrows from it. Ordinary tasks use extractors, which are
+/// made from it.
+///
+/// ```
+/// # use wrun_guest::{Task, TestTask};
+/// #[wrun_guest::task]
+/// fn describe(task: &Task) -> String {
+///     format!("task {} has {} bytes and {} inputs", task.index(), task.arg().len(), task.inputs().len())
+/// }
+///
+/// let result = TestTask::new().arg("pear").run(|task| Ok(describe(task)));
+/// assert_eq!(result.unwrap(), b"task 0 has 4 bytes and 0 inputs");
+/// ```
 #[derive(Debug)]
 pub struct Task {
-    /// Copied from the host when it is first asked for.
+    /// Copied from the host when it is first used.
     arg: OnceCell<Vec<u8>>,
-    /// Its slice was given out, and is to be written by one owner.
+    /// Whether the output slice was taken; it has one owner at most.
     slice_taken: Cell<bool>,
 }
 
@@ -27,7 +38,7 @@ impl Task {
         host::task_index()
     }
 
-    /// The task's argument: the item's text, for a file its path, for a piece of a file path and range.
+    /// The task's argument: the item's text; for a file its path, for a piece of a file its path and range.
     pub fn arg(&self) -> &[u8] {
         self.arg.get_or_init(host::arg)
     }
@@ -36,7 +47,7 @@ impl Task {
     ///
     /// # Errors
     ///
-    /// When it is not UTF-8.
+    /// If it is not UTF-8.
     pub fn arg_str(&self) -> Result<&str, Error> {
         std::str::from_utf8(self.arg()).map_err(|error| {
             let text = String::from_utf8_lossy(self.arg());
@@ -49,7 +60,8 @@ impl Task {
         Inputs::new(self)
     }
 
-    /// A writer to the task's result.
+    /// A writer that appends to the task's result.
+    #[must_use]
     pub fn output(&self) -> Output<'_> {
         Output::new(self)
     }
@@ -58,22 +70,22 @@ impl Task {
         host::region_find("").is_some()
     }
 
-    /// Whether the slice was there to be taken, once.
+    /// Takes the slice; `false` if it was taken before.
     pub(crate) fn take_slice(&self) -> bool {
         !self.slice_taken.replace(true)
     }
 
-    /// What the extractor `T` makes of this task; handy in tests, as [`TestTask`](crate::TestTask) shows.
+    /// Makes the extractor `T` from this task; handy in tests, as [`TestTask`](crate::TestTask) shows.
     ///
     /// # Errors
     ///
-    /// Whatever `T` finds wrong.
+    /// The extractor's error.
     pub fn extract<'t, T: FromTask<'t>>(&'t self) -> Result<T, Error> {
         T::from_task(self)
     }
 }
 
-/// A type that a task's parameter may have: it is made from the task just before the function is called.
+/// A type that a task can have as a parameter: it is made from the task just before the function is called.
 ///
 /// Implement it for a type of your own to use that as a parameter:
 ///
@@ -98,16 +110,16 @@ impl Task {
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a parameter of a task",
-    label = "wrun does not know how to make this from a task",
+    label = "wrun cannot make this from a task",
     note = "a parameter is `&str`, `String`, `&[u8]`, `Vec<u8>`, a number, `bool`, `char`, `Json<T>` with `T: Deserialize`, \
-            `Input`, `Inputs`, `NpyInput`, `NpyView`, `Slice`, `Shared`, `TaskIndex`, `Output`, `&Task`, or a type of yours that implements `wrun_guest::FromTask`"
+            `Input`, `Inputs`, `NpyInput`, `NpyView`, `Slice`, `Shared`, `TaskIndex`, `Output`, `&Task`, or a type of your own that implements `wrun_guest::FromTask`"
 )]
 pub trait FromTask<'t>: Sized {
-    /// The value, or why it cannot be made, which becomes the task's error message.
+    /// Makes the value. An error becomes the task's error message.
     ///
     /// # Errors
     ///
-    /// Whatever the implementation finds wrong with the argument or the inputs.
+    /// If the argument or the inputs are not what the type needs.
     fn from_task(task: &'t Task) -> Result<Self, Error>;
 }
 
@@ -117,7 +129,7 @@ impl<'t> FromTask<'t> for &'t Task {
     }
 }
 
-/// The item's position in the job, from 0, as a task's parameter.
+/// The item's position in the job, from 0, as a parameter.
 ///
 /// ```
 /// # use wrun_guest::{TaskIndex, TestTask};
@@ -138,7 +150,7 @@ impl<'t> FromTask<'t> for TaskIndex {
     }
 }
 
-/// Runs one task and returns what its export returns.
+/// Runs one task and returns its export's result.
 #[doc(hidden)]
 pub fn run(body: impl FnOnce(&Task) -> Result<(), Error>) -> i32 {
     host::prepare_instance();
@@ -154,14 +166,14 @@ pub fn run(body: impl FnOnce(&Task) -> Result<(), Error>) -> i32 {
     }
 }
 
-/// Fails to compile where the macro's idea of an export's name is not the contract's.
+/// Fails to compile if the macro and the contract disagree about export names.
 #[doc(hidden)]
 pub const fn assert_task_export(name: &str) {
     let (name, prefix) = (name.as_bytes(), wrun_abi::TASK_EXPORT_PREFIX.as_bytes());
-    assert!(name.len() > prefix.len(), "a task's name has at least one character");
+    assert!(name.len() > prefix.len(), "a task's name needs at least one character");
     let mut index = 0;
     while index < prefix.len() {
-        assert!(name[index] == prefix[index], "wrun-guest-macros and wrun-abi are of different versions");
+        assert!(name[index] == prefix[index], "wrun-guest-macros and wrun-abi have different versions");
         index += 1;
     }
 }

@@ -1,11 +1,11 @@
-//! Running tasks natively, in unit tests.
+//! Runs tasks natively, in unit tests.
 
-use crate::raw::host::{self, Area, Host};
+use crate::raw::host::{self, Host, Memory};
 use crate::{Error, IntoOutput, Task};
 
-/// A task for a native unit test: give it an argument and inputs, then run a function on it.
+/// A task for a native unit test: set its argument and inputs, then run a function on it.
 ///
-/// Not there on WebAssembly. Inputs behave as mapped files do, with the same addresses modulo 4096.
+/// Not available on WebAssembly. Inputs behave like mapped files, with the same addresses modulo 4096.
 ///
 /// ```
 /// use wrun_guest::{Input, TestTask};
@@ -23,7 +23,7 @@ use crate::{Error, IntoOutput, Task};
 /// assert_eq!(result.unwrap_err(), "argument \"x\" is not a valid u64: invalid digit found in string");
 /// ```
 #[derive(Default)]
-#[must_use = "nothing happens before `run`"]
+#[must_use = "nothing runs until `run` is called"]
 pub struct TestTask {
     host: Host,
 }
@@ -51,50 +51,50 @@ impl TestTask {
         self.piece(name, bytes, 0)
     }
 
-    /// Adds an input that is a piece of a file, which begins at that offset of the file.
+    /// Adds an input that is a piece of a file, starting at this offset of the file, in bytes.
     pub fn piece(mut self, name: &str, bytes: impl AsRef<[u8]>, file_offset: u64) -> Self {
         self.host.inputs.push((name.to_owned(), bytes.as_ref().to_vec(), file_offset));
         self
     }
 
-    /// Lets it write to private copies of its inputs.
+    /// Makes inputs writable as private copies (`--input-mode cow`).
     pub fn copy_on_write(mut self) -> Self {
         self.host.inputs_are_writable = true;
         self
     }
 
-    /// Gives it a slice of zeros.
+    /// Adds an output slice of this many zero bytes.
     pub fn slice(mut self, len: usize) -> Self {
         self.host.regions.retain(|region| !region.0.is_empty());
-        self.host.regions.insert(0, (String::new(), Area::new(0, len)));
+        self.host.regions.insert(0, (String::new(), Memory::new(0, len)));
         self
     }
 
-    /// Adds a shared area of zeros.
+    /// Adds a shared memory of this many zero bytes.
     ///
     /// # Panics
     ///
-    /// Where the name is empty.
+    /// If the name is empty.
     pub fn shared(mut self, name: &str, len: usize) -> Self {
-        assert!(!name.is_empty(), "a shared area has a name");
-        self.host.regions.push((name.to_owned(), Area::new(0, len)));
+        assert!(!name.is_empty(), "a shared memory needs a name");
+        self.host.regions.push((name.to_owned(), Memory::new(0, len)));
         self
     }
 
-    /// The result of `body` on this task.
+    /// Runs `body` on this task and returns its result.
     ///
     /// # Errors
     ///
-    /// The message with which the task fails: that of an extractor, or of an `Err` that is the task's result.
+    /// The task's error message: an extractor's error, or the task's own `Err`.
     ///
     /// # Panics
     ///
-    /// When `body` does.
+    /// If `body` panics.
     pub fn run<R: IntoOutput>(self, body: impl FnOnce(&Task) -> Result<R, Error>) -> Result<Vec<u8>, String> {
         self.run_in_place(body).map(|written| written.output)
     }
 
-    /// The result of `body` on this task, and what it has written in place.
+    /// Runs `body` on this task and returns its result and what it wrote in place.
     ///
     /// # Errors
     ///
@@ -102,7 +102,7 @@ impl TestTask {
     ///
     /// # Panics
     ///
-    /// When `body` does.
+    /// If `body` panics.
     pub fn run_in_place<R: IntoOutput>(
         self,
         body: impl FnOnce(&Task) -> Result<R, Error>,
@@ -110,30 +110,31 @@ impl TestTask {
         let outer = host::install(Some(self.host));
         crate::task::run(|task| body(task)?.into_output(&mut task.output()));
         let host = host::install(outer).expect("this call has installed it");
-        let output = match (host.error, host.area) {
+        let output = match (host.error, host.mapped_output) {
             (Some(error), _) => return Err(error),
-            (None, Some(area)) => area.bytes(),
+            (None, Some(memory)) => memory.bytes(),
             (None, None) => host.output,
         };
         let mut written = WrittenInPlace { output, ..WrittenInPlace::default() };
-        for (name, area) in host.regions {
+        for (name, memory) in host.regions {
             match name.as_str() {
-                "" => written.slice = area.bytes(),
-                _ => written.shared.push(area.bytes()),
+                "" => written.slice = memory.bytes(),
+                _ => written.shared.push(memory.bytes()),
             }
         }
         Ok(written)
     }
 }
 
-/// What a task for a test has written; made by [`TestTask::run_in_place`].
+/// What a test's task wrote; made by [`TestTask::run_in_place`]. [`Slice`](crate::Slice) has an example.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct WrittenInPlace {
     /// The result.
     pub output: Vec<u8>,
-    /// The bytes of its slice.
+    /// The bytes of its output slice.
     pub slice: Vec<u8>,
-    /// The bytes of the shared areas, in order.
+    /// The bytes of the shared memories, in order.
     pub shared: Vec<Vec<u8>>,
 }
 

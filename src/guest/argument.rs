@@ -6,7 +6,7 @@ use std::ops::Deref;
 
 use crate::sys::read_only_map::ReadOnlyMap;
 
-/// A short one is a copy, a long one the pool's own memory, mapped for as long as the task runs.
+/// A short argument is copied. A long one is the pool's own memory, mapped while the task runs.
 #[derive(Debug, Default)]
 pub(super) struct GuestArgument {
     copied: Vec<u8>,
@@ -14,24 +14,24 @@ pub(super) struct GuestArgument {
 }
 
 impl GuestArgument {
-    /// Becomes a copy of these bytes.
+    /// Replaces the argument by a copy of these bytes.
     pub fn copy(&mut self, bytes: &[u8]) {
         self.copied.clear();
         self.copied.extend_from_slice(bytes);
     }
 
-    /// Becomes the first `len` bytes of a sealed file, until [`GuestArgument::end`].
+    /// Replaces the argument by the first `len` bytes of a sealed file, until [`GuestArgument::end`].
     pub fn map(&mut self, file: &File, len: u64) -> io::Result<()> {
         self.mapped = Some(ReadOnlyMap::of_sealed(file, len)?);
         Ok(())
     }
 
-    /// Whether it is mapped, because it is long.
+    /// Whether the argument is long, and therefore mapped.
     pub fn is_mapped(&self) -> bool {
         self.mapped.is_some()
     }
 
-    /// Lets go of what was mapped: the task has ended.
+    /// Unmaps a long argument when the task has ended.
     pub fn end(&mut self) {
         self.mapped = None;
     }

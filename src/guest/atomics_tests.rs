@@ -1,4 +1,4 @@
-//! Atomic instructions on an ordinary memory are real ones: two processes that add into one shared page lose nothing.
+//! Atomic instructions on an ordinary memory are real ones: two processes that add to one shared page lose no update.
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
@@ -8,17 +8,19 @@ use std::sync::Arc;
 
 use wasmtime::{Caller, Engine, Linker, Module, Store};
 
-use super::engine;
+use super::imports;
+use super::job_context;
 use super::state::State;
-use super::window::{self, WASM_PAGE};
+use super::window::WASM_PAGE;
+use crate::module::engine;
 use crate::sys::memory_file;
 
 const ADDS: u32 = 5_000_000;
-/// Tells a process that it is one of the two that add, and into which file.
+/// Set in the two processes that add: the file that they add into.
 const CHILD: &str = "WRUN_TEST_ADD_INTO";
 const NAME: &str = "guest::atomics_tests::two_processes_that_add_into_one_page_lose_no_update";
 
-/// Adds 1 to the first word of the window, `ADDS` times; by an atomic instruction or by a load and a store.
+/// Adds 1 to the first word of the window, `ADDS` times, by an atomic instruction or by a load and a store.
 const ADDER: &str = r#"(module
   (import "test" "map" (func $map (result i32)))
   (memory (export "memory") 1)
@@ -41,11 +43,11 @@ fn add(file: File) {
     let mut linker = Linker::<Box<State>>::new(&engine);
     let map = move |mut guest: Caller<'_, Box<State>>| -> wasmtime::Result<u32> {
         let memory = guest.get_export("memory").unwrap().into_memory().unwrap();
-        let area = window::grow(&mut guest, memory, WASM_PAGE).unwrap();
+        let area = imports::grow(&mut guest, memory, WASM_PAGE).unwrap();
         Ok(guest.data_mut().windows.map_output(area, &file, WASM_PAGE)? as u32)
     };
     linker.func_wrap("test", "map", map).unwrap();
-    let mut store = Store::new(&engine, Box::new(State::new(Arc::new(super::job::for_tests::empty(&engine)))));
+    let mut store = Store::new(&engine, Box::new(State::new(Arc::new(job_context::for_tests::empty(&engine)))));
     let instance = linker.instantiate(&mut store, &module).unwrap();
     for name in ["add", "add_plainly"] {
         instance.get_typed_func::<u32, ()>(&mut store, name).unwrap().call(&mut store, ADDS).unwrap();
@@ -69,6 +71,6 @@ fn two_processes_that_add_into_one_page_lose_no_update() {
         u32::from_le_bytes(bytes)
     };
     assert_eq!(word(0), 2 * ADDS);
-    // Plain additions reach the page as well; how many of them are lost depends on luck.
+    // Plain additions reach the page as well; how many of them are lost varies.
     assert!((1..=2 * ADDS).contains(&word(8)), "{}", word(8));
 }

@@ -1,4 +1,4 @@
-//! One task in one instance: from the descriptor to the result.
+//! Runs one task in one instance, from its descriptor to its result.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -6,69 +6,88 @@ use std::sync::Arc;
 use wasmtime::{Engine, Extern, Func, Instance, Module, ModuleExport, Store, TypedFunc, Val, WasmCoreDump};
 use wasmtime_wasi::I32Exit;
 
-use super::abi::Stop;
-use super::conclude::{Returned, conclude};
-use super::engine::{self, Fuel};
-use super::fault;
-use super::files::{FileTable, GuestInput};
-use super::job::{Callable, LoadedJob, deserialize};
-use super::place;
-use super::result::TaskResult;
-use super::scalar;
+use super::host_error::HostError;
+use super::job_context::JobContext;
+use super::linked_job::{LinkedJob, TaskFunction};
+use super::open_files::{FileTable, GuestInput};
+use super::outcome::{Returned, decide_outcome};
+use super::stack_trace::Symbols;
 use super::state::State;
-use super::symbols::Symbols;
-use super::wasi;
+use super::task_result::TaskResult;
+use super::{code_file, scalar_text, signals, wasi};
 use crate::Access;
 use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, TaskSlot, WindowBytes, max_core_dump_bytes};
 use crate::job::Limits;
+use crate::module::WASI_MODULE;
+use crate::module::engine::{self, Fuel};
 
 /// Runs the tasks of a worker.
 pub(crate) struct Guest {
     engine: Engine,
-    settings: Settings,
-    /// The code that is loaded, by its number in the pool.
-    module: Option<(u64, Module, Arc<Symbols>)>,
-    job: Option<Arc<LoadedJob>>,
-    /// The data of the last fresh instance, for its buffers.
+    settings: EngineSettings,
+    module: Option<LoadedModule>,
+    job: Option<LinkedJob>,
+    /// The data of the last instance, kept for its buffers.
     spare: Option<Box<State>>,
-    /// The instance that lives on, where instances are reused.
+    /// The instance of the last task, if instances are reused.
     kept: Option<Live>,
 }
 
-/// What an engine is made for.
+/// A module whose code is loaded.
+#[derive(Clone)]
+struct LoadedModule {
+    /// Its number in the pool.
+    number: u64,
+    module: Module,
+    symbols: Arc<Symbols>,
+}
+
+/// The settings that require an engine of their own.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Settings {
+struct EngineSettings {
     stack_bytes: u64,
     fuel: Fuel,
     core_dumps: bool,
 }
 
-/// An instance and its store, whose windows are given back whenever it goes (see `window.rs`).
+/// An instance and its store. Dropping it unmaps its windows first (see `window`).
 struct Live {
     store: Store<Box<State>>,
     instance: Option<Instance>,
-    /// The task function that was called last, and its number in the job: where instances are reused it is looked up once.
-    task: Option<(u32, TypedFunc<(), i32>)>,
+    /// The task function that was called last: if instances are reused, it is looked up once.
+    task: Option<CalledTask>,
+}
+
+/// A task function of an instance.
+struct CalledTask {
+    /// Its number in the job.
+    number: u32,
+    function: TypedFunc<(), i32>,
 }
 
 impl Guest {
-    /// Makes the engine for the usual settings, before any job is known.
+    /// Makes an engine with the usual settings, before any job is known.
     pub fn new() -> wasmtime::Result<Guest> {
-        Guest::with(Settings { stack_bytes: Limits::default().stack_bytes, fuel: Fuel::NotCounted, core_dumps: false })
+        Guest::with(EngineSettings {
+            stack_bytes: Limits::default().stack_bytes,
+            fuel: Fuel::NotCounted,
+            core_dumps: false,
+        })
     }
 
-    fn with(settings: Settings) -> wasmtime::Result<Guest> {
+    fn with(settings: EngineSettings) -> wasmtime::Result<Guest> {
         let mut config = engine::worker_config(settings.stack_bytes as usize, settings.fuel);
         config.coredump_on_trap(settings.core_dumps);
+        signals::ask_about_faults();
         let engine = engine::engine(&config)?;
         Ok(Guest { engine, settings, module: None, job: None, spare: None, kept: None })
     }
 
-    /// Runs tasks of this job from now on. `code` is loaded if it is not what is loaded already.
+    /// Prepares for tasks of this job. Loads `code` unless it is loaded already.
     ///
     /// # Errors
     ///
-    /// A text for the user: the code does not fit this program, or an import or a function is missing.
+    /// Returns a message for the user if the code does not fit this program, or if an import or a function is missing.
     pub fn load(
         &mut self,
         code: File,
@@ -79,36 +98,38 @@ impl Guest {
     ) -> Result<(), String> {
         (self.kept, self.spare, self.job) = (None, None, None);
         let fuel = Fuel::new(spec.counts_fuel);
-        let settings = Settings { stack_bytes: spec.stack_bytes, fuel, core_dumps: spec.core_dumps };
+        let settings = EngineSettings { stack_bytes: spec.stack_bytes, fuel, core_dumps: spec.core_dumps };
         if settings != self.settings {
-            *self = Guest::with(settings).map_err(|error| format!("cannot set wasmtime up: {error:#}"))?;
+            *self = Guest::with(settings).map_err(|error| format!("cannot set up wasmtime: {error:#}"))?;
         }
-        let (module, symbols) = match &self.module {
-            Some((number, module, symbols)) if *number == spec.module => (module.clone(), symbols.clone()),
+        let LoadedModule { module, symbols, .. } = match &self.module {
+            Some(loaded) if loaded.number == spec.module => loaded.clone(),
             _ => {
-                // For backtraces, which do without where there is no descriptor left.
+                // Only backtraces need it, so running out of descriptors is no error here.
                 let file = code.try_clone().ok();
-                let loaded = deserialize(&self.engine, code);
+                let loaded = code_file::load(&self.engine, code);
                 let module = loaded.map_err(|error| format!("cannot load the compiled module: {error:#}"))?;
                 let symbols = Arc::new(Symbols::new(module.clone(), file));
-                place::set_loaded(symbols.clone());
-                self.module = Some((spec.module, module.clone(), symbols.clone()));
-                (module, symbols)
+                signals::set_loaded(symbols.clone());
+                self.module.insert(LoadedModule { number: spec.module, module, symbols }).clone()
             }
         };
-        self.job = Some(Arc::new(LoadedJob::link(&module, symbols, spec, files, stdio, directories)?));
+        let uses_wasi = module.imports().any(|import| import.module() == WASI_MODULE);
+        let context = JobContext::new(spec, uses_wasi, symbols, files, stdio, directories);
+        self.job = Some(LinkedJob::link(&module, context)?);
         Ok(())
     }
 
-    /// Runs one task; what became of it replaces what is in `result`.
+    /// Runs one task. Its outcome replaces what is in `result`.
     ///
     /// # Panics
     ///
-    /// Where there is no job, which the pool's protocol excludes.
+    /// Panics if no job was loaded, which the pool's protocol excludes.
     pub fn run(&mut self, slot: &TaskSlot, payload: &[u8], files: &FileTable, result: &mut TaskResult) {
-        let Guest { engine, job, spare, kept, .. } = self;
-        let job = job.as_ref().expect("a job comes before its tasks");
-        let function = &job.functions[slot.function as usize];
+        let Guest { engine, job: linked, spare, kept, .. } = self;
+        let linked = linked.as_ref().expect("a job comes before its tasks");
+        let job = &linked.context;
+        let function = &linked.functions[slot.function as usize];
         let mut live = kept.take().unwrap_or_else(|| Live::new(engine, job, spare.take()));
         let fuel = job.spec.fuel.unwrap_or(u64::MAX);
         let prepared = prepare(live.store.data_mut(), slot, payload, files);
@@ -117,23 +138,23 @@ impl Guest {
             if job.spec.counts_fuel {
                 store.set_fuel(fuel)?;
             }
-            // Most tasks that import WASI never call it: theirs is made when they do.
-            if job.uses_wasi && (matches!(function, Callable::Command(_)) || !job.preopens.is_empty()) {
+            // Most tasks that import WASI never call it, so their context is made at the first call.
+            if job.uses_wasi && (matches!(function, TaskFunction::Command(_)) || !job.preopens.is_empty()) {
                 let argv = argv(store.data(), function)?;
-                store.data_mut().wasi = Some(wasi::context(store.data(), &argv)?);
+                store.data_mut().wasi = Some(wasi::context(&store.data().wasi_settings(), &argv)?);
             }
             let instance = match live.instance {
                 Some(instance) => instance,
-                None => place::while_instantiating(|| instantiate(job, store))?,
+                None => signals::while_instantiating(|| instantiate(linked, store))?,
             };
             live.instance = Some(instance);
             call(slot.function, function, store, instance, &mut live.task)
         };
-        let ended = fault::watch(&mut live.store, job.code.clone(), |store| {
+        let ended = signals::watch(&mut live.store, linked.code.clone(), |store| {
             let ended = run(store);
-            // Those of a task that failed, too: what becomes of them is not decided here.
+            // Also if the task failed: what happens to its slice is the pool's decision.
             let written = store.data_mut().windows.write_edges_back();
-            let refused = |error| Stop::Limit(format!("its slice cannot be written back: {error}")).into();
+            let refused = |error| HostError::Limit(format!("its slice cannot be written back: {error}")).into();
             ended.and_then(|returned| written.map(|()| returned).map_err(refused))
         });
         let unharmed = ended.is_ok() && live.store.data().windows.recorded().is_none();
@@ -141,7 +162,7 @@ impl Guest {
         if job.spec.counts_fuel {
             result.fuel = live.store.get_fuel().map_or(0, |left| fuel - left);
         }
-        conclude(&ended, function, live.store.data_mut(), result);
+        decide_outcome(&ended, function, live.store.data_mut(), result);
         result.windows = live.store.data().window_bytes;
         result.peak_memory_bytes = live.store.data().usage.peak_bytes();
         if let Err(error) = &ended {
@@ -158,20 +179,20 @@ impl Guest {
 }
 
 impl Live {
-    /// A store without an instance, with the data of an earlier one where it is there.
-    fn new(engine: &Engine, job: &Arc<LoadedJob>, spare: Option<Box<State>>) -> Live {
+    /// A store without an instance. It reuses the data of an earlier store if there is one.
+    fn new(engine: &Engine, job: &Arc<JobContext>, spare: Option<Box<State>>) -> Live {
         let state = spare.unwrap_or_else(|| Box::new(State::new(job.clone())));
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.usage);
         store.set_hostcall_fuel(usize::try_from(job.spec.host_call_bytes).unwrap_or(usize::MAX));
-        fault::install_handler(&mut store);
+        signals::install_handler(&mut store);
         Live { store, instance: None, task: None }
     }
 
-    /// Puts a core dump, where the error has one, in the place of the result.
+    /// Makes the error's core dump, if it has one, the result.
     fn dump(&mut self, error: &wasmtime::Error, result: &mut TaskResult) {
         let Some(dump) = error.downcast_ref::<WasmCoreDump>().filter(|_| !error.is::<I32Exit>()) else { return };
-        // What is mapped is the user's data and not the guest's; and some of it cannot be read.
+        // Mapped files are the user's data and not the guest's, and parts of them may be unreadable.
         self.store.data_mut().windows.restore();
         let spec = &self.store.data().job.spec;
         let (name, most) = (spec.module_name.clone(), max_core_dump_bytes(spec.memory_bytes));
@@ -181,7 +202,7 @@ impl Live {
         }
     }
 
-    /// Ends the instance, and gives its data back for the next one.
+    /// Ends the instance, and returns its data for the next one.
     fn into_state(mut self) -> Box<State> {
         self.store.data_mut().windows.restore();
         let mut state = self.store.into_data();
@@ -191,12 +212,12 @@ impl Live {
     }
 }
 
-/// Sets the state up for a task.
+/// Sets up the state for a task.
 ///
 /// # Errors
 ///
-/// Where the system has no room for its argument.
-fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable) -> Result<(), Stop> {
+/// Returns an error if the system cannot map its argument.
+fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable) -> Result<(), HostError> {
     let (ranges, argument) = payload.split_at(slot.input_count as usize * InputRange::BYTES);
     state.index = slot.index;
     state.merges = slot.function == REDUCE;
@@ -214,22 +235,22 @@ fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable
     state.window_bytes = WindowBytes::default();
     if slot.argument_is_file {
         let GuestInput { file, len, .. } = files.input(&InputRange::decode(argument));
-        let refused = |error| Stop::Limit(format!("its argument of {len} bytes cannot be mapped: {error}"));
+        let refused = |error| HostError::Limit(format!("its argument of {len} bytes cannot be mapped: {error}"));
         return state.argument.map(&file, len).map_err(refused);
     }
     state.argument.copy(argument);
     Ok(())
 }
 
-/// The words that a WASI program sees: its name and, for a command, the item or the words with the item in them.
+/// The arguments of a WASI program: its name and, for a command, the item, or the user's words with the item filled in.
 ///
 /// # Errors
 ///
-/// Where a long item makes more words than could ever be in the program's memory.
-fn argv(state: &State, function: &Callable) -> Result<Vec<String>, Stop> {
+/// Returns an error if a long item makes arguments that cannot fit into the program's memory.
+fn argv(state: &State, function: &TaskFunction) -> Result<Vec<String>, HostError> {
     let spec = &state.job.spec;
     let mut argv = vec![spec.module_name.clone()];
-    if let Callable::Command(_) = function {
+    if let TaskFunction::Command(_) = function {
         let item = String::from_utf8_lossy(&state.argument);
         if state.argument.is_mapped() {
             let places =
@@ -241,7 +262,7 @@ fn argv(state: &State, function: &Callable) -> Result<Vec<String>, Stop> {
                     "its words have {bytes} bytes, and its memory may have {limit}; raise that with --memory, \
                      or pass them as an input"
                 );
-                return Err(Stop::Limit(message));
+                return Err(HostError::Limit(message));
             }
         }
         match &spec.argv {
@@ -252,7 +273,7 @@ fn argv(state: &State, function: &Callable) -> Result<Vec<String>, Stop> {
     Ok(argv)
 }
 
-fn instantiate(job: &LoadedJob, store: &mut Store<Box<State>>) -> wasmtime::Result<Instance> {
+fn instantiate(job: &LinkedJob, store: &mut Store<Box<State>>) -> wasmtime::Result<Instance> {
     let instance = job.pre.instantiate(&mut *store)?;
     if let Some(export) = &job.memory {
         store.data_mut().memory = instance.get_module_export(&mut *store, export).and_then(Extern::into_memory);
@@ -263,38 +284,38 @@ fn instantiate(job: &LoadedJob, store: &mut Store<Box<State>>) -> wasmtime::Resu
     Ok(instance)
 }
 
-/// Calls the job's function with that number; `last` remembers a task function.
+/// Calls the job's function with this number; `last` caches a task function.
 fn call(
     number: u32,
-    callable: &Callable,
+    callable: &TaskFunction,
     store: &mut Store<Box<State>>,
     instance: Instance,
-    last: &mut Option<(u32, TypedFunc<(), i32>)>,
+    last: &mut Option<CalledTask>,
 ) -> wasmtime::Result<Returned> {
     match callable {
-        Callable::Task(export) => {
+        TaskFunction::Task(export) => {
             let task = match last {
-                Some((last, task)) if *last == number => task,
-                _ => &mut last.insert((number, function(store, instance, export)?.typed(&*store)?)).1,
+                Some(task) if task.number == number => task,
+                _ => last.insert(CalledTask { number, function: function(store, instance, export)?.typed(&*store)? }),
             };
-            Ok(Returned::Code(task.call(&mut *store, ())?))
+            Ok(Returned::Code(task.function.call(&mut *store, ())?))
         }
-        Callable::Command(export) => {
+        TaskFunction::Command(export) => {
             function(store, instance, export)?.typed::<(), ()>(&*store)?.call(&mut *store, ())?;
             Ok(Returned::Code(0))
         }
-        Callable::Scalar(export, scalar) => {
-            let arguments = match scalar::parse(scalar, &store.data().argument) {
+        TaskFunction::Scalar(export, scalar) => {
+            let arguments = match scalar_text::parse(scalar, &store.data().argument) {
                 Ok(arguments) => arguments,
                 Err(message) => return Ok(Returned::BadArgument(message)),
             };
             let mut results = vec![Val::I32(0); scalar.results.len()];
             function(store, instance, export)?.call(&mut *store, &arguments, &mut results)?;
             let state = store.data_mut();
-            scalar::print(&results, &mut state.output);
+            scalar_text::print(&results, &mut state.output);
             let limit_bytes = state.job.spec.output_bytes;
             match state.output.len() as u64 > limit_bytes {
-                true => Err(Stop::output_limit(limit_bytes).into()),
+                true => Err(HostError::output_limit(limit_bytes).into()),
                 false => Ok(Returned::Code(0)),
             }
         }
@@ -303,5 +324,5 @@ fn call(
 
 fn function(store: &mut Store<Box<State>>, instance: Instance, export: &ModuleExport) -> wasmtime::Result<Func> {
     let found = instance.get_module_export(store, export).and_then(Extern::into_func);
-    found.ok_or_else(|| wasmtime::format_err!("the export is no function"))
+    found.ok_or_else(|| wasmtime::format_err!("the export is not a function"))
 }

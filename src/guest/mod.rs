@@ -1,32 +1,31 @@
-//! Everything that touches wasmtime at run time: a worker's engine, its jobs, instances, windows and imports.
+//! Runs guests: a worker's jobs, instances, windows and imports.
+//!
+//! From the top down, each file using those below it: [`instance`]; `outcome`, `linked_job`; `imports`, `signals`;
+//! `input_faults`, `state`; `job_context`, `wasi`, `stack_trace`, `window`.
 
-mod abi;
 mod argument;
 #[cfg(test)]
 mod atomics_tests;
-mod bounded_reader;
-mod conclude;
-pub(crate) mod describe;
-pub(crate) mod engine;
-mod fault;
-mod file_range;
-mod files;
+mod code_file;
+mod host_error;
+mod imports;
+mod input_faults;
 mod instance;
-mod job;
-mod limits;
-mod lines;
-mod place;
-mod refusals;
-mod result;
-mod scalar;
+mod job_context;
+mod linked_job;
+mod memory_usage;
+mod open_files;
+mod outcome;
+mod scalar_text;
+mod signals;
+mod stack_trace;
 mod state;
-mod symbols;
-mod trace;
+mod task_result;
 mod wasi;
 mod window;
 
-pub(crate) use file_range::HUGE_PAGE;
-pub(crate) use files::FileTable;
 pub(crate) use instance::Guest;
-pub(crate) use place::{answer_questions, this_thread_runs_guests};
-pub(crate) use result::TaskResult;
+pub(crate) use open_files::FileTable;
+pub(crate) use signals::{answer_questions, this_thread_runs_guests};
+pub(crate) use task_result::{MappedOutput, TaskResult};
+pub(crate) use window::HUGE_PAGE;

@@ -1,52 +1,49 @@
 //! What a store knows of the task that runs in it.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use wasmtime::Memory;
 
 use super::argument::GuestArgument;
-use super::file_range::Access;
-use super::files::GuestInput;
-use super::job::LoadedJob;
-use super::limits::Usage;
-use super::refusals::Refused;
-use super::result::Log;
-use super::wasi::Wasi;
-use super::window::{Dirty, Windows};
+use super::job_context::JobContext;
+use super::memory_usage::MemoryUsage;
+use super::open_files::GuestInput;
+use super::task_result::{LogBuffer, MappedOutput};
+use super::wasi::{Refused, Wasi, WasiSettings};
+use super::window::{DirtyPages, WindowAccess, Windows};
 use crate::ipc::wire::{Mapped, WindowBytes};
 
 /// The data of a store.
 pub(super) struct State {
-    pub job: Arc<LoadedJob>,
+    pub job: Arc<JobContext>,
     /// Position of the item in the job.
     pub index: u64,
     pub argument: GuestArgument,
-    /// The inputs of this task alone, which come before the job's.
+    /// The task's own inputs, which precede those of the job.
     pub own_inputs: Vec<GuestInput>,
-    /// Whether the task merges results: then inputs that tasks share are not counted, and found by name alone.
+    /// Whether the task merges results. Its input count then excludes shared inputs, which it finds only by name.
     pub merges: bool,
-    /// The slice that this task alone may write; a merge has none.
+    /// The task's output slice; a merge has none.
     pub slice: Option<GuestInput>,
     pub output: Vec<u8>,
-    pub output_file: Option<(File, u64)>,
+    pub output_file: Option<MappedOutput>,
     /// The error message that the task set.
     pub failure: Option<String>,
-    pub log: Log,
-    pub usage: Usage,
+    pub log: LogBuffer,
+    pub usage: MemoryUsage,
     pub windows: Windows,
-    /// What its windows took so far.
+    /// Bytes that its windows have mapped and copied so far.
     pub window_bytes: WindowBytes,
     /// The memory exported as `memory`, once the instance exists.
     pub memory: Option<Memory>,
     pub wasi: Option<Wasi>,
-    /// The first thing that the task asked for and may not have.
+    /// The first thing that the task was refused.
     pub refused: Option<Refused>,
 }
 
 impl State {
-    pub fn new(job: Arc<LoadedJob>) -> Self {
-        let dirty = Arc::new(Dirty::default());
+    pub fn new(job: Arc<JobContext>) -> Self {
+        let dirty = Arc::new(DirtyPages::default());
         State {
             index: 0,
             argument: GuestArgument::default(),
@@ -56,8 +53,8 @@ impl State {
             output: Vec::new(),
             output_file: None,
             failure: None,
-            log: Log::default(),
-            usage: Usage::new(job.spec.memory_bytes, dirty.clone()),
+            log: LogBuffer::default(),
+            usage: MemoryUsage::new(job.spec.memory_bytes, dirty.clone()),
             windows: Windows::new(dirty),
             window_bytes: WindowBytes::default(),
             memory: None,
@@ -67,12 +64,12 @@ impl State {
         }
     }
 
-    /// The inputs that the task sees by position.
+    /// The number of inputs that the task sees by position.
     pub fn input_count(&self) -> usize {
         self.own_inputs.len() + if self.merges { 0 } else { self.job.inputs.len() }
     }
 
-    /// The input with that index.
+    /// The input with this index.
     pub fn input(&self, index: usize) -> Option<&GuestInput> {
         match index.checked_sub(self.own_inputs.len()) {
             None => self.own_inputs.get(index),
@@ -80,12 +77,12 @@ impl State {
         }
     }
 
-    /// How many regions the task has.
+    /// The number of the task's regions.
     pub fn region_count(&self) -> usize {
         usize::from(self.slice.is_some()) + self.job.areas.len()
     }
 
-    /// The region with that index.
+    /// The region with this index.
     pub fn region(&self, index: usize) -> Option<&GuestInput> {
         match (&self.slice, index.checked_sub(usize::from(self.slice.is_some()))) {
             (slice, None) => slice.as_ref(),
@@ -93,7 +90,7 @@ impl State {
         }
     }
 
-    /// The range of a file behind what a window shows.
+    /// The file range behind an input or a region.
     pub fn mapped(&self, of: Mapped) -> Option<&GuestInput> {
         match of {
             Mapped::Input(index) => self.input(index as usize),
@@ -101,21 +98,27 @@ impl State {
         }
     }
 
-    /// What the task may do in windows on that.
-    pub fn access(&self, of: Mapped) -> Access {
+    /// What the task may do in windows of an input or a region.
+    pub fn access(&self, of: Mapped) -> WindowAccess {
         match (of, &self.slice) {
-            (Mapped::Input(_), _) if self.job.spec.copy_on_write => Access::CopyOnWrite,
-            (Mapped::Input(_), _) => Access::ReadOnly,
+            (Mapped::Input(_), _) if self.job.spec.copy_on_write => WindowAccess::CopyOnWrite,
+            (Mapped::Input(_), _) => WindowAccess::ReadOnly,
             (Mapped::Region(wrun_abi::SLICE), Some(GuestInput { offset, len, .. })) => {
-                Access::Slice { start: *offset, end: offset + len }
+                WindowAccess::Slice { start: *offset, end: offset + len }
             }
-            (Mapped::Region(_), _) => Access::Area,
+            (Mapped::Region(_), _) => WindowAccess::Shared,
         }
     }
 
-    /// The bytes of result that the task may still write.
+    /// What the task's WASI context is made from.
+    pub fn wasi_settings(&self) -> WasiSettings<'_> {
+        let JobContext { spec, stdio, preopens, .. } = &*self.job;
+        WasiSettings { spec, stdio: stdio.as_ref(), preopens, stdin: self.own_inputs.first(), index: self.index }
+    }
+
+    /// Bytes of output that the task may still write.
     pub fn output_room(&self) -> u64 {
-        let written = self.output_file.as_ref().map_or(self.output.len() as u64, |(_, len)| *len);
+        let written = self.output_file.as_ref().map_or(self.output.len() as u64, |mapped| mapped.len);
         self.job.spec.output_bytes.saturating_sub(written)
     }
 }

@@ -1,4 +1,4 @@
-//! A compiled module as one file: wasmtime's code, and behind it what this crate needs to know about it.
+//! A compiled module as one file: wasmtime's code, followed by what this crate needs to know about it.
 //!
 //! ```text
 //! | code: an ELF file as wasmtime writes it | for backtraces: see `debug` | JSON of `Meta` | footer, 64 bytes |
@@ -9,9 +9,9 @@
 //!                                                                                          | "wrunmod2": 8 bytes
 //! ```
 //!
-//! wasmtime ignores what stands behind the sections of its ELF file, so a worker loads the whole file as it is. The
-//! cache and `.cwasm` files have the same form. Code and debug part have no checksum: reading all of it would cost more than the
-//! load itself (its pages are mapped on demand); that an entry of the cache is whole is ensured when it is written.
+//! wasmtime ignores whatever follows the sections of its ELF file, so a worker loads the whole file as it is. Cache entries and
+//! `.cwasm` files have the same format. The code and the debug part have no checksum: reading all of it would cost more than
+//! loading it, since its pages are mapped on demand. Writing cache entries atomically ensures that they are complete.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -22,28 +22,28 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::description::Description;
-use crate::kept::without_path;
+use crate::private_files::without_path;
 use crate::sys::memory_file;
 
 const MAGIC: &[u8; 8] = b"wrunmod2";
 const FOOTER_BYTES: u64 = 64;
 
-/// The longest JSON, in bytes, that is read or written: enough for some 100,000 exports.
+/// The longest JSON that is read or written, in bytes: enough for about 100,000 exports.
 pub(super) const MAX_META_BYTES: u64 = 16 << 20;
 
-/// What is kept with compiled code.
+/// The metadata that is kept with compiled code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Meta {
     /// The name of the module when it was compiled.
     pub name: String,
-    /// The compiler's fingerprint, in hexadecimal digits; code of another one is not used.
+    /// The compiler's fingerprint, in hexadecimal. Code with another fingerprint is not used.
     pub compiler: String,
     /// What the module offers and needs.
     pub description: Description,
 }
 
-/// Writes what comes behind the code and the part for backtraces, which take up the first bytes of `file`, as many as is said here;
-/// its cursor must stand there.
+/// Writes the metadata and the footer. The code and the debug part are the first `code_len + debug_len` bytes of `file`, and its
+/// cursor must be behind them.
 pub(super) fn write_trailer(file: &mut File, code_len: u64, debug_len: u64, meta: &Meta) -> io::Result<()> {
     let json = serde_json::to_vec(meta)?;
     if json.len() as u64 > MAX_META_BYTES {
@@ -53,7 +53,7 @@ pub(super) fn write_trailer(file: &mut File, code_len: u64, debug_len: u64, meta
     file.write_all(&[&json, &lengths, &checksum(&json, &lengths)[..], MAGIC].concat())
 }
 
-/// Reads what stands behind the code; `None` where the file has no such part or is not whole.
+/// Reads the metadata; `None` if the file has none or is incomplete.
 pub(super) fn read_trailer(file: &File) -> io::Result<Option<Meta>> {
     let Some(footer) = Footer::read(file)? else { return Ok(None) };
     let mut json = vec![0; usize::try_from(footer.json_len).expect("at most MAX_META_BYTES")];
@@ -64,7 +64,7 @@ pub(super) fn read_trailer(file: &File) -> io::Result<Option<Meta>> {
     Ok(serde_json::from_slice(&json).ok())
 }
 
-/// Where the part for backtraces is; `None` where the file has none. Makes no system call that a worker may not make.
+/// Where the debug part is; `None` if the file has none. Makes only system calls that a worker may make.
 pub(crate) fn debug_range(file: &File) -> io::Result<Option<Range<u64>>> {
     Ok(Footer::read(file)?.map(|footer| footer.debug))
 }
@@ -96,7 +96,7 @@ impl Footer {
     }
 }
 
-/// Appends all of `from`, whatever its cursor, to `to`.
+/// Appends all bytes of `from` to `to`, regardless of the cursor of `from`.
 pub(super) fn copy(from: &File, to: &mut File) -> io::Result<()> {
     let mut chunk = vec![0; 1 << 20];
     let mut offset = 0;
@@ -111,8 +111,8 @@ pub(super) fn copy(from: &File, to: &mut File) -> io::Result<()> {
     }
 }
 
-/// A file with the same bytes from which a worker can load code: `artifact` itself, or a copy in memory where its file
-/// system is mounted noexec.
+/// A file with the same bytes from which a worker can load code: `artifact` itself, or a copy in memory if its file system is mounted
+/// noexec.
 pub(super) fn loadable(artifact: File) -> io::Result<File> {
     if !memory_file::is_noexec(&artifact)? {
         return Ok(artifact);
@@ -130,9 +130,9 @@ pub(super) fn save(artifact: &File, path: &Path) -> io::Result<()> {
         return copy(artifact, &mut File::options().write(true).open(path)?);
     }
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // A missing directory is reported as such, and not as a temporary file that cannot be made.
+    // A missing directory is reported as such, and not as a failure to create a temporary file.
     std::fs::metadata(dir)?;
-    // The mode that any other new file gets: temporary files are private otherwise.
+    // The mode of any other new file; temporary files are private by default.
     let mode = std::fs::Permissions::from_mode(0o666);
     let mut file =
         tempfile::Builder::new().prefix(".wrun-").permissions(mode).tempfile_in(dir).map_err(without_path)?;
@@ -149,7 +149,7 @@ fn checksum(json: &[u8], lengths: &[u8]) -> [u8; 32] {
 pub(super) mod tests {
     use super::*;
 
-    /// A description of nothing.
+    /// Metadata with an empty description.
     pub(in crate::module) fn meta(name: &str) -> Meta {
         let description = serde_json::json!({
             "tasks": [], "scalars": [], "command": false, "initialize": false, "wasi": false,
@@ -185,7 +185,7 @@ pub(super) mod tests {
         let plain = tempfile::tempfile().unwrap();
         let descriptor = std::os::fd::AsRawFd::as_raw_fd(&plain);
         assert_eq!(std::os::fd::AsRawFd::as_raw_fd(&loadable(plain).unwrap()), descriptor, "copied for no reason");
-        // Every usual system mounts /proc so.
+        // /proc is usually mounted noexec.
         let copied = loadable(File::open("/proc/version").unwrap()).unwrap();
         let mut text = String::new();
         io::Read::read_to_string(&mut from_start(&copied), &mut text).unwrap();
@@ -193,7 +193,7 @@ pub(super) mod tests {
         assert!(copied.set_len(0).is_err(), "the copy is not sealed");
     }
 
-    /// The file again with its cursor at the start.
+    /// The same file with its cursor at the start.
     fn from_start(file: &File) -> File {
         io::Seek::rewind(&mut &*file).unwrap();
         file.try_clone().unwrap()

@@ -1,15 +1,15 @@
-//! Compiled modules kept from one run to the next, in files named after their content.
+//! A cache of compiled modules on disk, in files named after their content.
 //!
-//! # What may go wrong, and what then happens
+//! # Safety and failures
 //!
 //! Compiled code is trusted code: whoever can write an entry can run anything inside a worker. The directory must
 //! therefore belong to this user and be writable by nobody else, or it is not used; it is only ever reached through
 //! the descriptor that was checked.
 //!
-//! An entry is written to a temporary file in the same directory, flushed to the disk, and renamed (see `kept`). A reader sees all
-//! of it or nothing, whoever else writes the same entry and whenever a process or the machine dies; the entry's footer
-//! (see `artifact`) also tells a file that was cut short by other means. Two processes that compile the same module
-//! both write it, and the last one wins with the same content.
+//! An entry is written to a temporary file in the same directory, flushed to disk, and renamed (see `kept`). A reader sees all of it or
+//! nothing, whoever else writes the same entry, and even if a process or the machine dies. The entry's footer (see
+//! `artifact`) also detects files that were truncated otherwise. If two processes compile the same module, both write it, and the last
+//! one wins with the same content.
 
 use std::fs::File;
 use std::io;
@@ -17,15 +17,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::artifact::{self, Meta};
+use super::engine::Fuel;
 use super::fingerprint::fingerprint;
-use crate::guest::engine::Fuel;
-use crate::kept::{self, Found, Kept};
+use crate::private_files::{self, Found, Kept};
 use crate::sys::private_dir::Unusable;
 use crate::{Error, Result};
 
-/// What entries' names end with.
+/// The suffix of entries' names.
 const ENTRY_SUFFIX: &str = ".cwasm";
-/// An entry that was not used for this long is removed when another one is written.
+/// Entries unused for this long are removed when another one is written.
 const UNUSED_AFTER: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// A directory of compiled modules.
@@ -52,15 +52,15 @@ pub struct CacheEntry {
 pub struct Cleared {
     /// Compiled modules.
     pub entries: u64,
-    /// Bytes that all removed files had together.
+    /// The total size of all removed files.
     pub size_bytes: u64,
 }
 
 impl Cache {
-    /// Where compiled modules are kept unless told otherwise: `$WRUN_CACHE_DIR`, else `$XDG_CACHE_HOME/wrun/modules`, else
-    /// `~/.cache/wrun/modules`; `None` where there is no home directory either.
+    /// The default cache directory: `$WRUN_CACHE_DIR`, else `$XDG_CACHE_HOME/wrun/modules`, else `~/.cache/wrun/modules`; `None` if there
+    /// is no home directory either.
     ///
-    /// Source: the XDG Base Directory Specification, by which an `XDG_CACHE_HOME` that is not absolute is ignored.
+    /// Source: the XDG Base Directory Specification, which says to ignore an `XDG_CACHE_HOME` that is not absolute.
     pub fn default_dir() -> Option<PathBuf> {
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         set("WRUN_CACHE_DIR").or_else(|| {
@@ -70,11 +70,11 @@ impl Cache {
         })
     }
 
-    /// Opens a directory of compiled modules; `None` where there is none yet.
+    /// Opens a cache directory; `None` if it does not exist.
     ///
     /// # Errors
     ///
-    /// Where the directory cannot be opened, belongs to somebody else, or can be written by somebody else.
+    /// Returns an error if the directory cannot be opened, belongs to another user, or is writable by others.
     pub fn open(dir: impl AsRef<Path>) -> Result<Option<Cache>> {
         match Kept::open(dir.as_ref()) {
             Ok(dir) => Ok(Some(Cache(dir))),
@@ -83,7 +83,7 @@ impl Cache {
         }
     }
 
-    /// Opens a directory of compiled modules, and makes it, with mode 0700, where there is none yet.
+    /// Opens a cache directory, and creates it with mode 0700 if it does not exist.
     pub(super) fn create(dir: &Path) -> Result<Cache> {
         Kept::create(dir).map(Cache).map_err(|problem| unusable(dir, &problem))
     }
@@ -98,22 +98,26 @@ impl Cache {
         let compilers = [fingerprint(Fuel::NotCounted)?, fingerprint(Fuel::Counted)?];
         let mut entries = Vec::new();
         self.each(|found| {
-            // A file that went away meanwhile, or that is no entry, is left out.
+            // Skips files that are not entries or have been removed meanwhile.
             let file = found.key(ENTRY_SUFFIX).and_then(|_| self.0.file(&found.name));
             let Some(meta) = file.and_then(|(file, _)| artifact::read_trailer(&file).ok().flatten()) else { return };
-            entries.push(CacheEntry {
+            let entry = CacheEntry {
                 current: compilers.contains(&meta.compiler.as_str()),
                 module: meta.name,
                 size_bytes: found.size_bytes,
                 used: found.used,
-            });
+            };
+            entries.push((entry, found.name));
         })?;
-        entries.sort_by(|a, b| b.used.cmp(&a.used).then_with(|| a.module.cmp(&b.module)));
-        Ok(entries)
+        // The file's name decides ties, because the order of a directory depends on its file system.
+        entries.sort_by(|(a, a_file), (b, b_file)| {
+            b.used.cmp(&a.used).then_with(|| a.module.cmp(&b.module)).then_with(|| a_file.cmp(b_file))
+        });
+        Ok(entries.into_iter().map(|(entry, _)| entry).collect())
     }
 
-    /// Removes all compiled modules, and what killed processes left of others. Other files in the directory stay, and
-    /// workers that run a removed module go on.
+    /// Removes all compiled modules, and temporary files that killed processes left. Other files in the directory stay, and workers that
+    /// run a removed module continue.
     pub fn clear(&self) -> Result<Cleared> {
         let (mut cleared, mut refused) = (Cleared::default(), None);
         self.each(|found| match self.0.remove(&found.name) {
@@ -127,7 +131,7 @@ impl Cache {
         refused.map_or(Ok(cleared), |error| Err(Error::system("cannot clear the cache", error)))
     }
 
-    /// The compiled form kept under `key`, where it is there, whole, and of the compiler with this fingerprint.
+    /// The entry with this key, if it exists, is complete, and was made by the compiler with this fingerprint.
     pub(super) fn get(&self, key: &str, compiler: &str) -> Option<(File, Meta)> {
         let (file, metadata) = self.0.file(&entry_name(key))?;
         let meta = artifact::read_trailer(&file).ok()?.filter(|meta| meta.compiler == compiler)?;
@@ -135,18 +139,18 @@ impl Cache {
         Some((artifact::loadable(file).ok()?, meta))
     }
 
-    /// Keeps `artifact` (code and trailer) under `key`, and removes what was not used for a long time.
+    /// Stores `artifact` (code and trailer) under `key`, and removes entries that were not used for a long time.
     pub(super) fn put(&self, key: &str, artifact: &File) -> io::Result<()> {
         self.0.write(&entry_name(key), |file| {
             artifact::copy(artifact, file)?;
-            // Without this a power failure could leave an entry whose name and length are on the disk, but not its content.
+            // Without this, a power failure could leave an entry whose name and length are on disk, but not its content.
             file.sync_all()
         })?;
         self.prune(SystemTime::now());
         Ok(())
     }
 
-    /// Removes what nobody needs any more. Errors are left to the next time.
+    /// Removes old entries and abandoned temporary files. Errors are ignored until the next time.
     fn prune(&self, now: SystemTime) {
         let _ = self.each(|found| {
             if found.is_abandoned(now) || (!found.is_temporary() && found.is_unused_for(UNUSED_AFTER, now)) {
@@ -155,7 +159,7 @@ impl Cache {
         });
     }
 
-    /// Looks at the files of this directory that are ours by their names.
+    /// Calls `look` for each file of the directory whose name is that of an entry or a temporary file.
     fn each(&self, mut look: impl FnMut(Found)) -> Result<()> {
         let ours = |found: &Found| found.is_temporary() || found.key(ENTRY_SUFFIX).is_some();
         let listed = self.0.each(|found| {
@@ -172,7 +176,7 @@ fn entry_name(key: &str) -> String {
 }
 
 fn unusable(dir: &Path, problem: &Unusable) -> Error {
-    Error::module(kept::unusable(dir, problem, "compiled code"))
+    Error::module(private_files::unusable(dir, problem, "compiled code"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the cache of compiled modules withstands.
+//! Tests of what the cache of compiled modules withstands.
 
 use std::fs::FileTimes;
 use std::io::Write;
@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
-use crate::kept::ABANDONED_AFTER;
 use crate::module::artifact::tests::meta;
+use crate::private_files::ABANDONED_AFTER;
 use crate::sys::private_dir::owned_by_us;
 
 /// A cache in a directory of its own, which lives as long as the first value.
@@ -115,7 +115,8 @@ fn directory_is_made_private() {
 
 #[test]
 fn directory_that_others_can_write_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
+    let private = PermissionsExt::from_mode(0o700);
+    let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
     assert!(Cache::open(dir.path()).unwrap().is_some(), "a private directory is accepted");
     for mode in [0o720, 0o702, 0o777, 0o1777] {
         std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(mode)).unwrap();
@@ -129,7 +130,7 @@ fn directory_that_others_can_write_is_refused() {
 
 #[test]
 fn directory_or_entry_of_another_user_is_refused() {
-    // Only root can give a directory away; others find one that is not theirs.
+    // Only root can change a directory's owner; others use one that belongs to somebody else.
     if !owned_by_us(&Path::new("/").metadata().unwrap()) {
         let error = Cache::open("/").unwrap_err().to_string();
         assert!(error.contains("belongs to another user (uid 0)"), "{error}");

@@ -1,4 +1,4 @@
-//! Starting the compiler process, and checking all that comes back from it.
+//! Starts the compiler process, and checks everything that it returns.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
@@ -7,23 +7,23 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 
-use super::Compiler;
 use super::artifact::{self, Meta};
+use super::compiler::Compiler;
 use super::description::Description;
 use super::explain::one_line;
 use super::fingerprint::Target;
-use super::helper::{Answer, Order, Work};
-use super::source::Source;
+use super::helper::{Answer, CompilerRequest, Work};
+use super::source::ModuleSource;
 use crate::error::Kind;
 use crate::sys::{compiler_process, memory_file, self_exe};
 use crate::{Error, Result};
 
-/// The most bytes of code that one module may become. A compiler that is tricked into writing without end is stopped
-/// there; honest code has some five times the size of its module.
+/// The most bytes of code for one module. This stops a compiler that is tricked into endless output; code usually has about five times
+/// the size of its module.
 const MAX_CODE_BYTES: u64 = 2 << 30;
 
-/// Compiles a module. Gives code and trailer, in sealed memory, and what the trailer says.
-pub(super) fn compile(compiler: &Compiler, source: &Source, target: Target) -> Result<(File, Meta)> {
+/// Compiles a module. Returns code and trailer in sealed memory, and the trailer's metadata.
+pub(super) fn compile(compiler: &Compiler, source: &ModuleSource, target: Target) -> Result<(File, Meta)> {
     let hold = |error| Error::system("cannot hold a module in memory", error);
     let mut module = memory_file::sealed(&source.bytes).map_err(hold)?;
     module.rewind().map_err(hold)?;
@@ -37,7 +37,7 @@ pub(super) fn compile(compiler: &Compiler, source: &Source, target: Target) -> R
         })?;
         let meta = Meta { name: source.name.clone(), compiler: target.fingerprint.to_owned(), description };
         artifact::write_trailer(&mut code, code_len, debug_len, &meta)?;
-        // From here on nobody can change the code, not even a process that the compiler process might have left.
+        // From here on nobody can change the code, not even a process that the compiler process might have left behind.
         memory_file::seal(&code)?;
         Ok(meta)
     };
@@ -46,7 +46,7 @@ pub(super) fn compile(compiler: &Compiler, source: &Source, target: Target) -> R
 }
 
 /// Checks and describes precompiled code.
-pub(super) fn describe(compiler: &Compiler, source: &Source, target: Target, code: &File) -> Result<Description> {
+pub(super) fn describe(compiler: &Compiler, source: &ModuleSource, target: Target, code: &File) -> Result<Description> {
     let nothing =
         memory_file::growing("wrun-nothing").map_err(|error| Error::system("cannot make a memory file", error))?;
     run(compiler, source, target, Work::Describe, code, &nothing).map(|(description, _)| description)
@@ -66,17 +66,17 @@ fn executable(compiler: &Compiler) -> Result<PathBuf> {
     })
 }
 
-/// Runs the process. Gives the description, and how many of the bytes that it wrote are for backtraces.
+/// Runs the process. Returns the description, and how many of the bytes that it wrote are for backtraces.
 fn run(
     compiler: &Compiler,
-    source: &Source,
+    source: &ModuleSource,
     target: Target,
     work: Work,
     module: &File,
     code: &File,
 ) -> Result<(Description, u64)> {
     let exe = executable(compiler)?;
-    let order = Order {
+    let order = CompilerRequest {
         fingerprint: target.fingerprint.to_owned(),
         fuel: target.fuel,
         sandbox: compiler.sandbox,
@@ -93,7 +93,7 @@ fn run(
         .stdin(module.try_clone().map_err(system)?)
         .stdout(code.try_clone().map_err(system)?)
         .stderr(answer.try_clone().map_err(system)?)
-        // An interrupt from the terminal is this process's to handle; the other one ends with it.
+        // This process handles interrupts from the terminal; the compiler process ends with it.
         .process_group(0)
         .spawn()
         .map_err(|source| Kind::File { what: "cannot start the compiler process", path: exe.clone(), source })?;
@@ -120,7 +120,7 @@ fn run(
     }
 }
 
-/// The beginning of the answer; a whole one is never longer.
+/// The beginning of the answer. A valid answer is never longer.
 fn read_answer(answer: &File) -> std::io::Result<Vec<u8>> {
     let len = answer.metadata()?.len().min(artifact::MAX_META_BYTES);
     let mut text = vec![0; usize::try_from(len).expect("at most MAX_META_BYTES")];
@@ -128,8 +128,8 @@ fn read_answer(answer: &File) -> std::io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// What to say when the process did not give an answer.
-fn crashed(compiler: &Compiler, source: &Source, status: ExitStatus, words: &str) -> Error {
+/// The error if the process did not give an answer.
+fn crashed(compiler: &Compiler, source: &ModuleSource, status: ExitStatus, words: &str) -> Error {
     let label = &source.label;
     if is_out_of_memory(words) {
         return out_of_memory(compiler, source);
@@ -141,18 +141,27 @@ fn crashed(compiler: &Compiler, source: &Source, status: ExitStatus, words: &str
     } else {
         let words = one_line(words);
         let words = if words.is_empty() { String::new() } else { format!(": {words}") };
+        // Whether a core was dumped depends on the machine.
+        let status = status.to_string().replace(" (core dumped)", "");
         format!("{label} was not compiled: the compiler process crashed ({status}){words}")
     })
 }
 
-/// Whether these are the words of Rust's allocator, of wasmtime's collections, of mmap(2) or of thread creation where `RLIMIT_DATA` is reached.
+/// Whether this is a message of Rust's allocator, wasmtime's collections, mmap(2) or thread creation when `RLIMIT_DATA` is reached.
 fn is_out_of_memory(words: &str) -> bool {
-    ["memory allocation of", "Cannot allocate memory", "ThreadPoolBuildError", "unhandled out-of-memory error"]
-        .iter()
-        .any(|sign| words.contains(sign))
+    // ENOMEM has this number on every Linux; its text depends on the C library.
+    [
+        "memory allocation of",
+        "Cannot allocate memory",
+        "(os error 12)",
+        "ThreadPoolBuildError",
+        "unhandled out-of-memory error",
+    ]
+    .iter()
+    .any(|sign| words.contains(sign))
 }
 
-fn out_of_memory(compiler: &Compiler, source: &Source) -> Error {
+fn out_of_memory(compiler: &Compiler, source: &ModuleSource) -> Error {
     let limit = match compiler.memory_bytes {
         bytes if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
         bytes => format!("{bytes} bytes"),
@@ -163,5 +172,5 @@ fn out_of_memory(compiler: &Compiler, source: &Source) -> Error {
     ))
 }
 
-/// The number of the signal by which the kernel frees memory; it is the same on every system.
+/// The signal of the kernel's out-of-memory killer. The number is the same on every system.
 const SIGKILL: i32 = 9;

@@ -1,32 +1,31 @@
-//! The part of a compiled module that backtraces need besides wasmtime's own: where lines of source code are, and
-//! under which names functions are exported.
+//! The part of a compiled module that backtraces need besides wasmtime's own data: DWARF, and the names of exported functions.
 //!
 //! ```text
 //! | length of the header: u32 little-endian | header: postcard of `Header` | the sections' bytes, in order |
 //! ```
 //!
-//! The compiler process writes it, because that is where modules are parsed; a worker reads it at its first backtrace. What
-//! the sections hold is a stranger's, and is understood only there.
+//! The compiler process writes it, because modules are parsed only there. A worker reads it at its first backtrace. The sections are
+//! untrusted, and only workers interpret them.
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use wasmparser::{ExternalKind, Parser, Payload};
 
-/// What begins the names of DWARF's sections.
+/// The prefix of the names of DWARF's sections.
 const PREFIX: &str = ".debug_";
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Header {
     /// Where the code section's contents begin in the module: DWARF counts from there.
     code_start: u64,
-    /// The index of each exported function, and the name.
+    /// The index and the name of each exported function.
     exports: Vec<(u32, String)>,
-    /// The name of each section, and its length in bytes.
+    /// The name and the length in bytes of each section.
     sections: Vec<(String, u64)>,
 }
 
-/// What is known of a module for backtraces.
+/// A module's data for backtraces.
 #[derive(Debug, Default)]
 pub(crate) struct DebugInfo<'a> {
     /// Where the code section's contents begin in the module, in bytes: DWARF counts from there.
@@ -37,7 +36,7 @@ pub(crate) struct DebugInfo<'a> {
     pub sections: HashMap<String, &'a [u8]>,
 }
 
-/// Collects what a module in binary form has for backtraces: all up to the first thing that makes no sense.
+/// Collects a binary module's data for backtraces, up to the first part that cannot be parsed.
 pub(super) fn collect(module: &[u8]) -> Vec<u8> {
     let mut header = Header::default();
     let mut sections: Vec<&[u8]> = Vec::new();
@@ -56,7 +55,7 @@ pub(super) fn collect(module: &[u8]) -> Vec<u8> {
             _ => {}
         }
     }
-    // Encoding to a vector cannot fail; nothing at all is what has nothing for backtraces.
+    // Encoding to a vector cannot fail. An empty part means that there is no data for backtraces.
     let header = postcard::to_stdvec(&header).unwrap_or_default();
     let len = u32::try_from(header.len()).unwrap_or(0);
     let mut part = [&len.to_le_bytes(), &header[..]].concat();
@@ -65,7 +64,7 @@ pub(super) fn collect(module: &[u8]) -> Vec<u8> {
 }
 
 impl<'a> DebugInfo<'a> {
-    /// Understands what [`collect`] gave; `None` where it is something else.
+    /// Parses what [`collect`] returned; `None` if it is something else.
     pub fn read(part: &'a [u8]) -> Option<Self> {
         let (len, rest) = part.split_first_chunk()?;
         let (header, mut rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
@@ -73,7 +72,7 @@ impl<'a> DebugInfo<'a> {
         let mut sections = HashMap::new();
         for (name, len) in header.sections {
             let (section, behind) = rest.split_at_checked(usize::try_from(len).ok()?)?;
-            // A name that is there twice means the first one.
+            // If a name is there twice, the first one counts.
             sections.entry(name).or_insert(section);
             rest = behind;
         }

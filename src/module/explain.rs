@@ -1,10 +1,10 @@
-//! Messages of the compiler, boiled down to one line each.
+//! Reduces messages of the compiler to one line each.
 
-/// The longest message, in characters, that is passed on.
+/// The longest message that is shown, in characters.
 const MAX_CHARS: usize = 600;
 
-/// Text as one line that is safe to print: runs of white space become one space, and control characters, which a module
-/// could smuggle to a terminal in its names, are shown by their numbers.
+/// Makes text one line that is safe to print: white space becomes single spaces, and control characters, which a module could
+/// smuggle to a terminal in its names, are escaped.
 pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::new();
     for word in text.split_whitespace() {
@@ -19,7 +19,7 @@ pub(crate) fn one_line(text: &str) -> String {
     }
 }
 
-/// Text without control characters: each is shown by its number, as `\u{1b}`.
+/// Escapes control characters, as `\u{1b}`.
 fn printable(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut shown, char| {
         match char.is_control() {
@@ -30,7 +30,8 @@ fn printable(text: &str) -> String {
     })
 }
 
-/// What wasmtime says of a module it cannot compile, as the rest of a sentence that begins with the module's name.
+/// Shortens wasmtime's message about a module that it cannot compile. The result continues a sentence that begins with the module's
+/// name.
 pub(super) fn compile_error(text: &str) -> String {
     if text.contains("was given a WebAssembly component") {
         return super::source::COMPONENT.into();
@@ -57,7 +58,7 @@ pub(super) fn compile_error(text: &str) -> String {
     }
 }
 
-/// An error of the text format, which comes with a picture of the line:
+/// Shortens an error of the text format, which comes with a picture of the line:
 ///
 /// ```text
 /// expected `(`
@@ -81,7 +82,7 @@ fn text_error(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// What is said of a module in a test.
+    /// The message about a module.
     fn said(module: &str) -> String {
         let error = wasmtime::Module::new(&wasmtime::Engine::default(), module).unwrap_err();
         compile_error(&format!("{error:#}"))

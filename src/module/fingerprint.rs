@@ -1,15 +1,15 @@
-//! What compiled code depends on besides the module, as one number.
+//! A fingerprint of everything that compiled code depends on besides the module.
 
 use std::hash::{Hash, Hasher};
 use std::sync::OnceLock;
 
-use crate::guest::engine::{self, Fuel};
+use super::engine::{self, Fuel};
 use crate::{Error, Result};
 
-/// Counts the changes of what is kept with compiled code; see `artifact`.
+/// The version of the artifact format; see `artifact`.
 const FORMAT: u32 = 2;
 
-/// What code is to be.
+/// The kind of code to compile.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Target {
     /// Whether it counts fuel.
@@ -19,17 +19,17 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Code for this machine and program.
+    /// Code for this machine and this program.
     pub fn new(fuel: Fuel) -> Result<Target> {
         Ok(Target { fuel, fingerprint: fingerprint(fuel)? })
     }
 }
 
-/// The fingerprint, in hexadecimal digits, of code that counts fuel or does not: it covers wasmtime's version and settings, the features of this machine's CPU,
-/// this crate's version and the format in which modules are kept.
+/// The fingerprint of code, in hexadecimal. It covers wasmtime's version and settings, whether code counts fuel, the features of this
+/// machine's CPU, this crate's version and the artifact format.
 ///
-/// It needs an `Engine`, which is made once per process, without a pool of instances: which settings affect code is
-/// wasmtime's business, and the hash that wasmtime's own cache uses is the only complete account of them.
+/// It needs an `Engine`, which is made once per process, without a pool of instances. The hash that wasmtime's own cache uses is the only
+/// complete account of which settings affect code.
 pub(super) fn fingerprint(fuel: Fuel) -> Result<&'static str> {
     static FINGERPRINTS: [OnceLock<String>; 2] = [OnceLock::new(), OnceLock::new()];
     let kept = &FINGERPRINTS[usize::from(fuel == Fuel::Counted)];
@@ -50,14 +50,14 @@ fn of_engine(engine: &wasmtime::Engine) -> String {
     hasher.0.finalize().to_hex().to_string()
 }
 
-/// The name under which the compiled form of the module with this hash is kept.
+/// The cache key of the module with this hash.
 pub(super) fn cache_key(fingerprint: &str, module: &[u8]) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(fingerprint.as_bytes()).update(module);
     hasher.finalize().to_hex().to_string()
 }
 
-/// Lets blake3 take what implements `Hash`: the 64 bits of the usual hashers are too few to name code that is trusted.
+/// Feeds blake3 with values that implement `Hash`: 64 bits, as of the usual hashers, are too few to name trusted code.
 struct Blake3(blake3::Hasher);
 
 impl Hasher for Blake3 {

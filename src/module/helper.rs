@@ -1,13 +1,13 @@
-//! The compiler process: it reads one module, compiles or describes it, and says what came of it.
+//! The compiler process: reads one module, compiles or describes it, and reports the result.
 //!
 //! | descriptor | holds |
 //! |---|---|
 //! | 0 | the module, a file |
-//! | 1 | an empty file that takes up the code |
-//! | 2 | an empty file that takes up one [`Answer`] as JSON; or, where the process crashes, what the crash says |
+//! | 1 | an empty file for the code |
+//! | 2 | an empty file for one [`Answer`] as JSON, or for the message of a crash |
 //!
-//! The arguments are those of [`Order::to_args`]. Everything that reads the module, text or binary, runs here, so that
-//! a module made to break a parser or a compiler breaks a process that holds nothing.
+//! The arguments are those of [`CompilerRequest::to_args`]. Everything that reads the module, text or binary, runs here, so that
+//! a module that exploits a parser or a compiler takes over a process that has access to nothing.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -16,38 +16,37 @@ use std::os::fd::AsFd;
 use serde::{Deserialize, Serialize};
 
 use super::description::Description;
-use super::{debug, explain, fingerprint};
-use crate::guest::describe;
-use crate::guest::engine::{self, Fuel};
+use super::engine::{self, Fuel};
+use super::{debug, describe, explain, fingerprint};
 use crate::sandbox::{self, Missing, Sandbox};
 use crate::sys::{compiler_process, self_exe};
 
-/// The second of the hidden arguments: what tells this process from a worker.
+/// The second hidden argument, which distinguishes this process from a worker.
 pub(crate) const ROLE: &str = "compile";
 
-/// Any size will do where nothing of a module runs.
+/// Any size will do, because no code of a module runs.
 const STACK_BYTES: usize = 512 << 10;
 
-/// What the process is to do.
+/// What the process must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Order {
-    /// The compiler's fingerprint; a program with another one refuses.
+pub(super) struct CompilerRequest {
+    /// The compiler's fingerprint. A program with another one refuses.
     pub fingerprint: String,
-    /// Whether the code is to count fuel.
+    /// Whether the code must count fuel.
     pub fuel: Fuel,
-    /// How it confines itself.
+    /// How strictly it confines itself.
     pub sandbox: Sandbox,
     /// The process that waits for the answer.
     pub parent: u32,
-    /// Bytes of memory that may be used.
+    /// The memory limit, in bytes.
     pub memory_bytes: u64,
-    /// The most bytes that may be written.
+    /// The limit on written bytes.
     pub output_bytes: u64,
-    /// What is to be done with the module.
+    /// What to do with the module.
     pub work: Work,
 }
 
-/// What is to be done with a module.
+/// What to do with a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
     /// Compile and describe a `.wasm` or `.wat`.
@@ -56,23 +55,23 @@ pub(super) enum Work {
     Describe,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Answer {
-    /// The code is written, with `debug_bytes` for backtraces behind it, or it fits as it is.
+    /// The code was written, followed by `debug_bytes` for backtraces, or the precompiled code is usable.
     Done {
         /// What it offers and needs.
         description: Description,
         debug_bytes: u64,
     },
-    /// The module is at fault: the rest of a sentence that begins with its name, such as `is not valid: ...`.
+    /// The module is at fault. The text continues a sentence that begins with its name, such as `is not valid: ...`.
     Refused(String),
     /// This program cannot do it.
     Unable(String),
 }
 
-impl Order {
+impl CompilerRequest {
     /// The arguments of the process.
     pub fn to_args(&self) -> [String; 9] {
         let work = match self.work {
@@ -92,7 +91,7 @@ impl Order {
         ]
     }
 
-    /// Understands the arguments, without the program's name.
+    /// Parses the arguments, without the program's name.
     pub fn from_args(args: impl IntoIterator<Item = String>) -> Option<Self> {
         let args: Vec<String> = args.into_iter().collect();
         let [hidden, role, fingerprint, count_fuel, sandbox, parent, memory_bytes, output_bytes, work] =
@@ -100,7 +99,7 @@ impl Order {
         if hidden != self_exe::HIDDEN_ARGUMENT || role != ROLE {
             return None;
         }
-        Some(Order {
+        Some(CompilerRequest {
             fingerprint,
             fuel: Fuel::new(count_fuel.parse().ok()?),
             sandbox: Sandbox::from_word(&sandbox)?,
@@ -116,9 +115,9 @@ impl Order {
     }
 }
 
-/// Runs the compiler process. Call it where the program was started with [`ROLE`] behind the hidden argument.
+/// Runs the compiler process. Call it if the program was started with [`ROLE`] after the hidden argument.
 pub(crate) fn helper_main() -> ! {
-    let answer = match Order::from_args(std::env::args().skip(1)) {
+    let answer = match CompilerRequest::from_args(std::env::args().skip(1)) {
         None => Answer::Unable("it does not understand its arguments; is it another version of wrun?".into()),
         Some(order) => obey(&order).unwrap_or_else(|error| Answer::Unable(error.to_string())),
     };
@@ -127,9 +126,9 @@ pub(crate) fn helper_main() -> ! {
     std::process::exit(if written.is_ok() { 0 } else { 1 })
 }
 
-fn obey(order: &Order) -> io::Result<Answer> {
+fn obey(order: &CompilerRequest) -> io::Result<Answer> {
     compiler_process::confine(order.parent, order.memory_bytes, order.output_bytes)?;
-    // As a worker, but for the limits above and for code, which it makes. It says nothing of what is missing: workers do.
+    // Like a worker, except for the limits above and for making code. Missing layers are reported by workers, not here.
     let missing = if order.sandbox == Sandbox::Off { Vec::new() } else { sandbox::confine(&[]) };
     if order.sandbox == Sandbox::Strict && !missing.is_empty() {
         return Ok(Answer::Unable(format!(
@@ -140,8 +139,8 @@ fn obey(order: &Order) -> io::Result<Answer> {
     if fingerprint::fingerprint(order.fuel).map_err(io::Error::other)? != order.fingerprint {
         return Ok(Answer::Unable("it is another version of wrun than this one: use the same for both".into()));
     }
-    // A worker's settings, pool included: a module that would not fit there is refused here. The stack's size has no part
-    // in that.
+    // A worker's settings, pool included, so that a module that would not fit there is refused here. The stack's size does not
+    // matter for that.
     let engine = match engine::engine(&engine::worker_config(STACK_BYTES, order.fuel)) {
         Ok(engine) => engine,
         Err(error) => return Ok(Answer::Unable(explain::one_line(&format!("{error:#}")))),
@@ -160,9 +159,9 @@ fn compile(engine: &wasmtime::Engine) -> io::Result<Answer> {
         Err(error) => return Ok(Answer::Refused(explain::compile_error(&format!("{error:#}")))),
     };
     let code = module.serialize().map_err(|error| io::Error::other(format!("{error:#}")))?;
-    // Text was understood before, and so it is now.
+    // Text was parsed above without an error, so this succeeds as well.
     let debug = debug::collect(&wat::parse_bytes(&bytes).map_err(io::Error::other)?);
-    // Not through `stdout()`, which looks for line ends in what it writes.
+    // Not through `stdout()`, which searches what it writes for line ends.
     let mut file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     file.write_all(&code)?;
     file.write_all(&debug)?;
@@ -171,8 +170,8 @@ fn compile(engine: &wasmtime::Engine) -> io::Result<Answer> {
 
 #[expect(unsafe_code, reason = "precompiled code is loaded on the user's word")]
 fn load(engine: &wasmtime::Engine, code: File) -> Answer {
-    // SAFETY: the code must be wasmtime's own and stay unchanged while it is loaded. The first is what a user says of it
-    // with `--allow-precompiled`; wasmtime checks its version and settings, and not one instruction of it runs here.
+    // SAFETY: the code must be wasmtime's own and stay unchanged while it is loaded. The user asserts the first by
+    // `--allow-precompiled`. wasmtime checks its version and settings, and no instruction of it runs here.
     match unsafe { wasmtime::Module::deserialize_open_file(engine, code) } {
         Ok(module) => Answer::Done { description: describe::describe(&module), debug_bytes: 0 },
         Err(error) => Answer::Refused(format!(
@@ -192,11 +191,18 @@ mod tests {
             for fuel in [Fuel::Counted, Fuel::NotCounted] {
                 let fingerprint = "f".to_owned();
                 let sandbox = Sandbox::Strict;
-                let order =
-                    Order { fingerprint, fuel, sandbox, parent: 1, memory_bytes: u64::MAX, output_bytes: 2, work };
-                assert_eq!(Order::from_args(order.to_args()), Some(order));
+                let order = CompilerRequest {
+                    fingerprint,
+                    fuel,
+                    sandbox,
+                    parent: 1,
+                    memory_bytes: u64::MAX,
+                    output_bytes: 2,
+                    work,
+                };
+                assert_eq!(CompilerRequest::from_args(order.to_args()), Some(order));
             }
         }
-        assert_eq!(Order::from_args(["__wrun".into(), "compile".into()]), None);
+        assert_eq!(CompilerRequest::from_args(["__wrun".into(), "compile".into()]), None);
     }
 }

@@ -1,12 +1,11 @@
-//! What a module imports: whether wrun gives it, and what a user would have to grant.
+//! Checks a module's imports: whether wrun provides them, and what a user would have to grant.
 
 use super::description::{Description, Extern, Memory, func_type};
 use super::explain::one_line;
-use super::wasi_imports;
-use crate::guest::describe::WASI_MODULE;
+use super::wasi_imports::{self, WASI_MODULE};
 use crate::{Error, Result};
 
-/// The contract's imports that put a window into the guest's memory.
+/// The contract's imports that map a window into the guest's memory.
 const MAPPING: &[&str] = &[wrun_abi::import::INPUT_MAP, wrun_abi::import::OUTPUT_MAP, wrun_abi::import::REGION_MAP];
 
 /// The contract's imports that read or write the guest's memory.
@@ -19,7 +18,7 @@ const COPYING: &[&str] = &[
     wrun_abi::import::LOG,
 ];
 
-/// Something a WASI module imports that gives it nothing real unless a user grants it.
+/// Something that a WASI module imports and that does nothing real unless a user grants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grant {
     /// Directories and the files in them.
@@ -49,17 +48,17 @@ impl Grant {
 }
 
 impl Description {
-    /// Checks that wrun gives all that the module imports, with the types that it expects, and that its memory has room
-    /// for what these imports put there.
+    /// Checks that wrun provides everything that the module imports, with the types that it expects, and that its memory has room for what
+    /// these imports map there.
     ///
     /// # Errors
     ///
-    /// Names the first import that is not given, or what is wrong with the memory, and says what to do.
+    /// Returns an error that names the first import that is not provided, or what is wrong with the memory, and says what to do.
     pub fn check_imports(&self) -> Result<()> {
         self.find_import_problem().map_or(Ok(()), |problem| Err(Error::module(format!("the module {problem}"))))
     }
 
-    /// What the WASI functions that it imports could use if it were granted.
+    /// What the module's WASI imports could use if it were granted.
     pub fn grants(&self) -> Vec<Grant> {
         let wasi = self.imports.iter().filter(|import| import.module == WASI_MODULE);
         let mut grants: Vec<Grant> = wasi.filter_map(|import| Grant::needed_for(&import.name)).collect();
@@ -68,7 +67,7 @@ impl Description {
         grants
     }
 
-    /// The first problem, as the rest of a sentence that begins with the module.
+    /// The first problem. The text continues a sentence that begins with the module.
     pub(super) fn find_import_problem(&self) -> Option<String> {
         self.imports.iter().find_map(Extern::import_problem).or_else(|| self.memory_problem())
     }
@@ -109,7 +108,7 @@ fn no_room(import: &str, memory: &Memory) -> String {
 }
 
 impl Extern {
-    /// Why wrun does not give this import, as the rest of a sentence that begins with the module; `None` where it does.
+    /// Why wrun does not provide this import, or `None` if it does. The text continues a sentence that begins with the module.
     pub fn import_problem(&self) -> Option<String> {
         let shown = format!("{}::{}", one_line(&self.module), one_line(&self.name));
         let expected = match self.module.as_str() {
@@ -128,7 +127,7 @@ impl Extern {
     }
 }
 
-/// The type of an import of the guest contract, as an [`Extern`] says it.
+/// The type of an import of the guest contract, in the form of [`Extern::ty`].
 fn contract_type(name: &str) -> Option<String> {
     let import = wrun_abi::IMPORTS.iter().find(|import| import.name == name)?;
     let text = |ty: &wrun_abi::ValueType| match ty {
@@ -138,7 +137,7 @@ fn contract_type(name: &str) -> Option<String> {
     Some(func_type(import.params.iter().map(text), import.results.iter().map(text)))
 }
 
-/// What to do about an import that wrun does not give.
+/// What to do about an import that wrun does not provide.
 fn advice(module: &str, name: &str) -> &'static str {
     match (module, name) {
         (wrun_abi::MODULE | WASI_MODULE, _) => "there is no such function; build it with the current SDK",

@@ -1,7 +1,7 @@
-//! Which imports are accepted, and what is said of others.
+//! Tests of which imports are accepted, and of the messages about others.
 
 use super::*;
-use crate::guest::describe::describe;
+use crate::module::describe::describe;
 
 fn module(text: &str) -> Description {
     describe(&wasmtime::Module::new(&wasmtime::Engine::default(), text).unwrap())

@@ -1,4 +1,4 @@
-//! Reading a module and judging what it is, before anything is done with it.
+//! Reads a module and determines its format.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,11 +7,10 @@ use std::path::Path;
 use crate::error::Kind;
 use crate::{Error, Result};
 
-/// The largest module that is read, in bytes. The largest ones in use (language runtimes with their libraries) have
-/// some tens of MiB.
+/// The largest module that is read, in bytes. The largest ones in use (language runtimes with their libraries) have tens of MiB.
 const MAX_MODULE_BYTES: u64 = 256 << 20;
 
-/// What a module's bytes are.
+/// The format of a module's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     /// A core module in the binary format.
@@ -22,22 +21,22 @@ pub(super) enum Format {
     Precompiled,
 }
 
-/// A module as it was given.
+/// A module as the user gave it.
 #[derive(Debug)]
-pub(super) struct Source {
-    /// What messages call it: the path or name as it was given.
+pub(super) struct ModuleSource {
+    /// The path or name as it was given, for messages.
     pub label: String,
     /// The last component of the path.
     pub name: String,
-    /// All of it.
+    /// The whole module.
     pub bytes: Vec<u8>,
-    /// What the bytes are.
+    /// The format of the bytes.
     pub format: Format,
-    /// The file itself, where it is a regular one.
+    /// The file itself, if it is a regular one.
     pub file: Option<File>,
 }
 
-impl Source {
+impl ModuleSource {
     /// Reads a file (or a pipe).
     pub fn read(path: &Path) -> Result<Self> {
         let label = path.display().to_string();
@@ -55,30 +54,30 @@ impl Source {
         Ok(source)
     }
 
-    /// Takes bytes that are in memory; `extension` is that of the file, and only decides where the bytes do not.
+    /// Takes bytes in memory. `extension` is that of the file, and matters only if the bytes do not decide.
     pub fn from_bytes(label: &str, bytes: Vec<u8>, extension: Option<&str>) -> Result<Self> {
         let format = judge(&bytes, extension).map_err(|problem| Error::module(format!("{label} {problem}")))?;
-        Ok(Source { label: label.to_owned(), name: label.to_owned(), bytes, format, file: None })
+        Ok(ModuleSource { label: label.to_owned(), name: label.to_owned(), bytes, format, file: None })
     }
 }
 
-/// Reads all, but not much more than a module may have; `expected` bytes are likely (a pipe has no length).
+/// Reads everything, up to the limit and one byte. About `expected` bytes are likely (a pipe has no length).
 fn read_bounded(file: &File, expected: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(usize::try_from(expected.min(MAX_MODULE_BYTES)).unwrap_or(0) + 1);
-    // One byte more than allowed tells a file that is too large from one that just fits.
+    // One byte more than allowed distinguishes a file that is too large from one that just fits.
     file.take(MAX_MODULE_BYTES + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Decides what `bytes` are: by content, because names lie, and by the file's extension only for text that does not
-/// begin like a module, so that the parser can say what is wrong with it.
+/// Determines the format by content, because names lie. The file's extension decides only for text that does not begin like a
+/// module, so that the parser can report what is wrong with it.
 fn judge(bytes: &[u8], extension: Option<&str>) -> Result<Format, String> {
     if bytes.is_empty() {
         return Err("is empty: name a .wasm or .wat file".into());
     }
     if bytes.len() as u64 > MAX_MODULE_BYTES {
         return Err(format!(
-            "is larger than {} MiB, which no module is: name a .wasm or .wat file",
+            "is larger than {} MiB, the limit for modules: name a .wasm or .wat file",
             MAX_MODULE_BYTES >> 20
         ));
     }
@@ -104,7 +103,7 @@ fn judge(bytes: &[u8], extension: Option<&str>) -> Result<Format, String> {
     }
 }
 
-/// What is said of a component, by whichever part notices that it is one.
+/// The message about a component, whichever part recognises it.
 pub(super) const COMPONENT: &str =
     "is a component, which wrun does not support yet: build a core module, such as for the target wasm32-wasip1";
 
@@ -149,9 +148,9 @@ mod tests {
     #[test]
     fn files_that_cannot_be_read_are_named() {
         let dir = tempfile::tempdir().unwrap();
-        let error = Source::read(dir.path()).unwrap_err().to_string();
+        let error = ModuleSource::read(dir.path()).unwrap_err().to_string();
         assert!(error.ends_with("is a directory: name a .wasm or .wat file"), "{error}");
-        let error = Source::read(&dir.path().join("none.wasm")).unwrap_err().to_string();
+        let error = ModuleSource::read(&dir.path().join("none.wasm")).unwrap_err().to_string();
         assert!(error.starts_with("cannot read module") && error.contains("none.wasm"), "{error}");
     }
 }

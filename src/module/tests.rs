@@ -1,10 +1,14 @@
-//! Loading modules with a real compiler process, and with ones that misbehave.
+//! Tests that load modules with a real compiler process, and with ones that misbehave.
 
 use std::os::unix::fs::PermissionsExt;
-use std::time::Instant;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
+use super::engine::{self, Fuel};
+use super::fingerprint::Target;
+use super::source::ModuleSource;
 use super::*;
-use crate::guest::engine::{self, Fuel};
+use crate::Result;
 use crate::sys::self_exe::for_tests::compiler;
 
 const SQRT: &str = r#"(module (func (export "sqrt") (param f64) (result f64) (f64.sqrt (local.get 0))))"#;
@@ -101,7 +105,7 @@ fn compilation_that_takes_too_long_is_killed() {
     assert!(start.elapsed() < Duration::from_secs(20), "the process was waited for");
 }
 
-/// A module whose compilation takes some 100 ms and some 100 MiB for each 100,000 operations.
+/// A module whose compilation takes about 100 ms and 100 MiB for each 100,000 operations.
 fn large_module(operations: usize) -> String {
     let body = "(i32.store (local.get 0) (i32.add (local.get 0) (i32.const 7)))".repeat(operations);
     format!("(module (memory 1) (func (param i32) {body}))")
@@ -119,8 +123,8 @@ fn compiler_process_without_its_parent_does_nothing() {
     let fuel = Fuel::NotCounted;
     let fingerprint = fingerprint::fingerprint(fuel).unwrap().to_owned();
     let work = helper::Work::Compile;
-    // Process 1 is not the parent of what a test starts.
-    let order = helper::Order {
+    // Process 1 is not the parent of a process that a test starts.
+    let order = helper::CompilerRequest {
         fingerprint,
         fuel,
         sandbox: crate::Sandbox::Default,
@@ -139,7 +143,7 @@ fn compiler_process_without_its_parent_does_nothing() {
 #[test]
 fn compilation_that_takes_too_much_memory_is_stopped() {
     let module = large_module(400_000);
-    // The first is too little for the module, the second for the compiler itself.
+    // The first limit is too low for the module, the second for the compiler itself.
     for mib in [192, 16] {
         let compiler = Compiler { memory_bytes: mib << 20, ..compiler() };
         assert_eq!(
@@ -176,7 +180,7 @@ fn compiler_process_that_misbehaves_is_an_error() {
 
 #[test]
 fn compiler_process_of_another_version_is_refused() {
-    let source = Source::from_bytes("m.wat", SQRT.as_bytes().to_vec(), None).unwrap();
+    let source = ModuleSource::from_bytes("m.wat", SQRT.as_bytes().to_vec(), None).unwrap();
     let error = compile::compile(&compiler(), &source, Target { fuel: Fuel::NotCounted, fingerprint: "other" })
         .unwrap_err()
         .to_string();

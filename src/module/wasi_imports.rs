@@ -1,10 +1,13 @@
 //! The functions of WASI preview 1, with their wasm types.
 //!
-//! Source: `wasi_snapshot_preview1.witx`, lowered to wasm as its document of the ABI says. A test compares this list with
-//! what wasmtime gives.
+//! Source: `wasi_snapshot_preview1.witx`, lowered to wasm as its ABI document specifies. A test compares this list with what wasmtime
+//! provides.
 
-/// A function: its name, and the types of its parameters as letters, `i` for i32 and `I` for i64. All but `proc_exit` give
-/// an i32, the error number.
+/// The import module of WASI preview 1.
+pub(crate) const WASI_MODULE: &str = "wasi_snapshot_preview1";
+
+/// A function: its name, and the types of its parameters as letters, `i` for i32 and `I` for i64. All except `proc_exit` return an i32,
+/// the error number.
 pub(super) const FUNCTIONS: &[(&str, &str)] = &[
     ("args_get", "ii"),
     ("args_sizes_get", "ii"),
@@ -54,7 +57,7 @@ pub(super) const FUNCTIONS: &[(&str, &str)] = &[
     ("sock_shutdown", "ii"),
 ];
 
-/// The type of a function, as an `Extern` says it; `None` where there is no such function.
+/// The type of a function, in the form of `Extern::ty`; `None` if there is no such function.
 pub(super) fn func_type(name: &str) -> Option<String> {
     let (_, params) = FUNCTIONS.iter().find(|(known, _)| *known == name)?;
     let params = params.chars().map(|letter| if letter == 'I' { "i64" } else { "i32" });
@@ -65,7 +68,6 @@ pub(super) fn func_type(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guest::describe::WASI_MODULE;
     use wasmtime_wasi::p1::{WasiP1Ctx, add_to_linker_sync};
 
     #[test]

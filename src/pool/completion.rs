@@ -1,44 +1,54 @@
-//! What workers say of finished tasks, checked and put into words.
+//! The ends of attempts as workers report them, checked and put into words.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::held::{Ended, Pending};
-use super::median::timed_out_message;
-use super::prepare::Prepared;
+use super::crew::timed_out_message;
+use super::prepared_job::PreparedJob;
+use super::record::{Ended, Pending};
 use crate::Task;
-use crate::event::{Output, Status, TaskError, TaskStats, TaskUsage};
-use crate::ipc::place::Place;
 use crate::ipc::ring::Violation;
+use crate::ipc::stack_trace::StackTrace;
 use crate::ipc::wire::{
     DoneSlot, InputFault, InputFaultKind, MAX_BACKTRACE_BYTES, Mapped, Payload, decode_log, max_core_dump_bytes,
     max_text_bytes,
 };
+use crate::result::{Output, Status, TaskError, TaskStats, TaskUsage};
 use crate::sys::process::monotonic_ns;
 use crate::sys::rlimit;
 
-impl Prepared {
-    /// The end of a task whose time was over, and where it was then, as far as its worker said.
-    pub(super) fn timed_out(&self, mut pending: Pending, limit: Duration, place: Option<Place>, worker: u32) -> Ended {
-        let attempts = pending.count_attempt();
-        let Place { summary, frames } = place.unwrap_or_default();
-        let mut message = timed_out_message(self.limits.timeout, limit);
-        if !summary.is_empty() {
-            message = format!("{message} {summary}");
-        }
-        let stats = TaskStats {
-            start: SystemTime::now().checked_sub(limit).unwrap_or(UNIX_EPOCH),
-            duration: limit,
-            worker,
-            attempts,
-            fuel: None,
-            cached: false,
-            usage: TaskUsage::default(),
-        };
-        let backtrace = (!frames.is_empty()).then_some(frames);
-        pending.end(Err(TaskError { status: Status::Timeout, message, backtrace, core_dump: None }), Vec::new(), stats)
+/// The end of a task whose time was over, and where it was then, as far as its worker said.
+pub(super) fn timed_out(
+    job: &PreparedJob,
+    mut pending: Pending,
+    limit: Duration,
+    trace: Option<StackTrace>,
+    worker: u32,
+) -> Ended {
+    let attempts = pending.count_attempt();
+    let StackTrace { summary, frames } = trace.unwrap_or_default();
+    let mut message = timed_out_message(job.limits.timeout, limit);
+    if !summary.is_empty() {
+        message = format!("{message} {summary}");
+    }
+    let start = SystemTime::now().checked_sub(limit).unwrap_or(UNIX_EPOCH);
+    let stats = TaskStats { start, duration: limit, worker, attempts, ..TaskStats::default() };
+    let backtrace = (!frames.is_empty()).then_some(frames);
+    pending.end(Err(TaskError { status: Status::Timeout, message, backtrace, core_dump: None }), Vec::new(), stats)
+}
+
+/// A completion that cannot be, and the task that it is about.
+#[derive(Debug)]
+pub(super) struct Lie {
+    pub violation: Violation,
+    pub pending: Pending,
+}
+
+impl Lie {
+    fn about(pending: Pending, what: &'static str) -> Box<Lie> {
+        Box::new(Lie { violation: Violation(what), pending })
     }
 }
 
@@ -50,14 +60,14 @@ pub(super) fn clock_zero() -> Duration {
 
 /// Reads a completion of an untrusted worker. Where it lies, the task is given back.
 pub(super) fn complete(
-    job: &Prepared,
+    job: &PreparedJob,
     worker: u32,
     done: &DoneSlot,
     mut pending: Pending,
     payload: &[u8],
     file: Option<File>,
     clock_zero: Duration,
-) -> Result<Ended, Box<(Violation, Pending)>> {
+) -> Result<Ended, Box<Lie>> {
     let attempts = pending.count_attempt();
     let stats = TaskStats {
         start: UNIX_EPOCH + clock_zero.saturating_add(Duration::from_nanos(done.start_ns)).min(MAX_TIME),
@@ -69,7 +79,7 @@ pub(super) fn complete(
         usage: usage(done, pending.task()),
     };
     if matches!(done.status, Status::Timeout | Status::WorkerLost | Status::Cancelled) {
-        return Err(Box::new((Violation("it said of a task what only its pool can know"), pending)));
+        return Err(Lie::about(pending, "it said of a task what only its pool can know"));
     }
     let longest_text = max_text_bytes(job.limits.log_bytes) as u64;
     let most_output = match done.status {
@@ -81,7 +91,7 @@ pub(super) fn complete(
         || u64::from(done.message_len.max(done.log_len)) > longest_text
         || done.backtrace_len as usize > MAX_BACKTRACE_BYTES;
     if too_long {
-        return Err(Box::new((Violation("it sent more than its limits allow"), pending)));
+        return Err(Lie::about(pending, "it sent more than its limits allow"));
     }
     let rest_len = u64::from(done.message_len) + u64::from(done.backtrace_len) + u64::from(done.log_len);
     let rest_of_file;
@@ -93,7 +103,7 @@ pub(super) fn complete(
         Some(file) => {
             rest_of_file = match read_file(&file, done.output_len, rest_len) {
                 Ok(rest) => rest,
-                Err(violation) => return Err(Box::new((violation, pending))),
+                Err(violation) => return Err(Box::new(Lie { violation, pending })),
             };
             let output = match rlimit::is_high(&file) {
                 // A copy costs memory, but no descriptor for as long as the result waits.
@@ -120,7 +130,7 @@ pub(super) fn complete(
                 backtrace: text(backtrace),
                 core_dump: core_dump(output),
             }),
-            None => return Err(Box::new((Violation("it reported a fault that makes no sense"), pending))),
+            None => return Err(Lie::about(pending, "it reported a fault that makes no sense")),
         },
         (status, output) => Err(TaskError {
             status,
@@ -176,13 +186,13 @@ fn text(bytes: &[u8]) -> Option<String> {
     (!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes).into_owned())
 }
 
-fn fault_message(job: &Prepared, pending: &Pending, fault: &InputFault) -> String {
+fn fault_message(job: &PreparedJob, pending: &Pending, fault: &InputFault) -> String {
     let (name, cannot) = match fault.of {
         Mapped::Input(index) => {
             (format!("input {:?}", job.input_name(&pending.task().inputs, index as usize)), "cannot be read")
         }
         Mapped::Region(index) => (
-            job.region_name(pending.function(), index as usize),
+            job.region_name(pending.call(), index as usize),
             "cannot be read or written (its disk is full, or has an error)",
         ),
     };

@@ -1,207 +1,391 @@
-//! Gives tasks to workers, takes them back, reads what became of them, and replaces workers that die: the only owner of
-//! a run's state.
+//! The policy of a run: which task is given to the executor when, what becomes of a task whose attempt has ended, and when
+//! the run ends. The only owner of a run's state.
+//!
+//! It knows nothing of workers: whatever runs the attempts is an [`AttemptExecutor`].
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::admission::Gate;
-use super::completion::{clock_zero, complete};
-use super::crew::{Crew, End};
-use super::foreign::Foreign;
-use super::held::{Ended, Pending};
-use super::median::Times;
-use super::policy::Policy;
-use super::prepare::{MAP, Prepared};
-use super::slices::SliceFile;
-use super::stop::{Stop, StopHandle};
+use super::executor::{AttemptExecutor, Evicted};
+use super::gate::Gate;
+use super::halt::HaltRule;
+use super::output_slices::OutputSlices;
+use super::record::{Ended, Pending};
+use super::report::{Notice, Report};
+use super::retries::RetryQueue;
+use super::stop::{StopHandle, StopLevel};
 use super::wait::Wait;
-use super::worker::{News, Worker};
-use crate::argument::KnownArguments;
-use crate::backend::Executor;
-use crate::event::Status;
-use crate::ipc::ring::SLOTS;
-use crate::module::Entry;
-use crate::sandbox::Missing;
-use crate::{Error, Input, Result, Task};
+use crate::backend::Call;
+use crate::ipc::ring::{INLINE_MAX_BYTES, SLOTS};
+use crate::job::{Admission, Halt, Halted, KnownArguments, Retries};
+use crate::outcome::Outcome;
+use crate::result::{Finished, Status};
+use crate::{Error, Job, OutputFile, Result, Task, Waker};
 
 /// The dispatcher of one run.
 pub(super) struct Dispatcher<'pool> {
-    pub(super) pool: &'pool mut Crew,
-    /// In the place of the crew's workers.
-    pub(super) foreign: Option<Foreign<'pool>>,
-    pub(super) job: Arc<Prepared>,
-    pub(super) spec: Option<Input>,
-    /// Tasks that wait for a worker: merges, and those whose worker was lost before it began them.
-    pub(super) waiting: VecDeque<Pending>,
+    executor: AttemptExecutor<'pool>,
+    /// Tasks that wait for room: merges, tasks whose next attempt is due, and those that came back.
+    waiting: VecDeque<Pending>,
     /// Tasks with an outcome, in the order of their ends.
-    pub(super) ended: VecDeque<Ended>,
-    /// How long tasks may run, and after how long they are slow.
-    pub(super) times: Times,
-    /// Workers whose task has become slow, its ticket, and how long it has run.
-    pub(super) slow: Vec<(usize, u64, Duration)>,
-    /// How many tasks a worker may hold.
-    pub(super) depth: usize,
-    /// The mean duration of the last tasks, roughly; 0 before the first end.
-    mean_ns: u64,
-    /// No more workers could be started.
-    pub(super) full: bool,
-    /// Workers that died in a row before they ended a task.
-    pub(super) still_births: u32,
-    pub(super) policy: Policy,
+    ended: VecDeque<Ended>,
+    /// Bytes of results from earlier runs among these.
+    finished_bytes: u64,
+    notices: VecDeque<Notice>,
+    retries: RetryQueue,
+    halt: HaltRule,
+    gate: Gate,
     /// The file in which tasks have slices.
-    pub(super) slices: Option<SliceFile>,
-    /// What ended the run early.
-    pub(super) error: Option<Error>,
-    pub(super) stop: StopHandle,
-    /// How far the run has been stopped already.
-    pub(super) stopped: Stop,
-    /// The Unix time of the monotonic clock's zero.
-    clock_zero: Duration,
-    pub(super) payload: Vec<u8>,
-    /// Workers with something at their socket, or gone.
-    pub(super) ready: Vec<usize>,
-    /// Workers whose process has ended.
-    pub(super) ended_workers: Vec<usize>,
-    /// How often in a row workers refused the job before a task ended.
-    pub(super) refusals: u32,
-    pub(super) lost: Vec<(u32, String)>,
-    pub(super) unconfined: Vec<Missing>,
-    pub(super) gate: Gate,
+    slices: Option<OutputSlices>,
     /// The long arguments of tasks under way.
-    pub(super) arguments: KnownArguments,
-    /// Tasks that gave their memory back and will run again: their worker and position.
-    pub(super) requeued: Vec<(u32, u64)>,
+    arguments: KnownArguments,
+    longest_argument: u64,
+    /// What ended the run early.
+    error: Option<Error>,
+    waker: Waker,
+    stop: StopHandle,
+    /// How far the executor has been stopped already.
+    stopped: StopLevel,
 }
 
-/// As much work as this is given to a worker ahead of time.
-const AHEAD_NS: u64 = 2_000_000;
-/// A worker always holds a task beside the one it runs, so that it does not wait for the next.
-pub(super) const MIN_DEPTH: usize = 2;
+/// What a job says of how its run goes, rather than of what its tasks do.
+pub(super) struct Policy {
+    pub retries: Retries,
+    pub halt: Halt,
+    pub admission: Admission,
+    pub out: Option<OutputFile>,
+    /// Bytes of the longest argument that a task may have.
+    pub longest_argument: u64,
+}
+
+impl From<&Job> for Policy {
+    fn from(job: &Job) -> Policy {
+        Policy {
+            retries: job.retries,
+            halt: job.halt,
+            admission: job.admission.clone(),
+            out: job.out.clone(),
+            longest_argument: job.limits.argument_bytes,
+        }
+    }
+}
+
 /// Tasks whose outcomes may wait to be looked at while more are taken. Those of two workers are fewer; but some tasks never go to
 /// a worker, and take no room there.
 const MAX_ENDED: usize = 4 * SLOTS;
+
+/// Bytes of results from earlier runs that may wait to be looked at while more tasks are taken.
+const MAX_FINISHED_BYTES: u64 = 32 << 20;
+
 impl<'pool> Dispatcher<'pool> {
-    pub fn new(pool: &'pool mut Crew, job: Prepared, executor: Option<Box<dyn Executor + 'pool>>) -> Self {
-        pool.begin_run();
-        pool.job += 1;
-        let times = Times::new(job.limits.timeout, job.slow);
-        pool.keeper.iter().for_each(|keeper| keeper.set_timeout(times.timeout()));
+    /// Runs tasks on `executor`, which `waker` wakes.
+    pub fn new(policy: Policy, executor: AttemptExecutor<'pool>, waker: Waker) -> Self {
         Dispatcher {
-            stop: StopHandle::new(pool.waker.clone()),
-            pool,
-            foreign: executor.map(Foreign::new),
-            policy: Policy::new(job.retries, job.halt),
-            gate: Gate::new(job.admission.clone()),
-            slices: job.out.as_ref().map(SliceFile::new),
-            job: Arc::new(job),
-            spec: None,
+            executor,
             waiting: VecDeque::new(),
             ended: VecDeque::new(),
-            times,
-            slow: Vec::new(),
-            depth: MIN_DEPTH,
-            mean_ns: 0,
-            full: false,
-            still_births: 0,
-            error: None,
-            stopped: Stop::No,
-            clock_zero: clock_zero(),
-            payload: Vec::new(),
-            ready: Vec::new(),
-            ended_workers: Vec::new(),
-            refusals: 0,
-            lost: Vec::new(),
-            unconfined: Vec::new(),
+            finished_bytes: 0,
+            notices: VecDeque::new(),
+            retries: RetryQueue::new(policy.retries),
+            halt: HaltRule::new(policy.halt),
+            gate: Gate::new(policy.admission),
+            slices: policy.out.as_ref().map(OutputSlices::new),
             arguments: KnownArguments::default(),
-            requeued: Vec::new(),
+            longest_argument: policy.longest_argument,
+            error: None,
+            stop: StopHandle::new(waker.clone()),
+            waker,
+            stopped: StopLevel::Running,
         }
     }
 
-    /// Lets tasks call the merge function `name`, which it gives; before the first task.
-    pub fn add_reduce(&mut self, name: &str) -> Result<Entry> {
-        let job = Arc::get_mut(&mut self.job).expect("no worker has the job before the first task");
-        let entry = job.add_reduce(name)?;
-        self.foreign.iter_mut().try_for_each(|foreign| foreign.executor.merge_with(name))?;
-        Ok(entry)
+    /// Lets tasks call the merge function `function`; before the first task.
+    pub fn merge_with(&mut self, function: &str) -> Result<()> {
+        self.executor.merge_with(function)
     }
 
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
     }
 
-    pub fn waker(&self) -> crate::Waker {
-        self.pool.waker.clone()
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
     }
 
     pub fn worker_pids(&mut self) -> Vec<u32> {
-        self.pool.pids()
-    }
-
-    /// Takes what ended the run early.
-    pub fn take_error(&mut self) -> Option<Error> {
-        self.error.take()
+        self.executor.worker_pids()
     }
 
     /// How many tasks can run at a time, as far as that is known; at least one.
-    pub fn places(&self) -> u64 {
-        self.pool.workers.len().max(1) as u64
+    pub fn parallelism(&self) -> u64 {
+        self.executor.parallelism()
     }
 
     /// Whether the run takes no more tasks.
     pub fn is_stopped(&self) -> bool {
-        self.stopped != Stop::No || self.error.is_some() || self.policy.is_halted()
+        self.stopped != StopLevel::Running || self.error.is_some() || self.halt.is_halted()
     }
 
-    /// Whether a task that is submitted now goes to a worker at once.
+    /// Whether a task that is submitted now goes to the executor at once.
     pub fn has_room(&self) -> bool {
-        let room = |worker: &Option<Worker>| match worker {
-            Some(worker) => worker.held.len() < self.depth,
-            None => !self.full,
-        };
-        let can_take =
-            !self.is_stopped() && self.gate.is_open() && self.waiting.is_empty() && self.ended.len() < MAX_ENDED;
-        let has_room = || match &self.foreign {
-            Some(foreign) => foreign.executor.has_room(),
-            None => self.pool.workers.iter().any(room),
-        };
-        can_take && self.policy.has_room(&self.ended) && has_room()
+        !self.is_stopped()
+            && self.gate.is_open()
+            && self.waiting.is_empty()
+            && self.ended.len() < MAX_ENDED
+            && (self.finished_bytes < MAX_FINISHED_BYTES || self.ended.is_empty())
+            && self.retries.has_room()
+            && self.executor.has_room()
     }
 
     /// Whether no task is under way.
     pub fn is_idle(&self) -> bool {
-        self.waiting.is_empty()
-            && self.ended.is_empty()
-            && self.policy.is_idle()
-            && self.pool.workers.iter().flatten().all(|worker| worker.held.is_empty())
-            && self.foreign.as_ref().is_none_or(|foreign| foreign.held.is_empty())
+        self.waiting.is_empty() && self.ended.is_empty() && self.retries.is_empty() && self.executor.is_idle()
     }
 
-    /// Takes a task over. It goes to a worker now, or as soon as one has room.
+    /// Puts the argument of a task that will run where workers can map it, if it is too long to be copied; tasks with the same
+    /// bytes share that. A task for which the system has no room cannot run.
+    pub fn store_argument(&mut self, task: &mut Task) {
+        // In the order of how often it decides.
+        if task.argument.len() <= INLINE_MAX_BYTES
+            || task.argument.len() as u64 > self.longest_argument
+            || task.finished.is_some()
+            || task.unrunnable.is_some()
+        {
+            return;
+        }
+        if let Err(error) = task.argument.store_once(&mut self.arguments) {
+            task.unrunnable = Some(format!("its argument of {} bytes cannot be kept: {error:?}", task.argument.len()));
+        }
+    }
+
+    /// Takes a task over. It goes to the executor now, or as soon as there is room.
     pub fn submit(&mut self, mut pending: Pending) {
         if let Some(finished) = pending.take_finished() {
             return self.end_finished(pending, *finished);
         }
-        let Some(pending) = self.make_slice(pending) else { return };
-        let longest = self.job.limits.argument_bytes;
-        let too_long = pending.task().argument.len() as u64 > longest;
-        if let Some(message) = pending.task().unrunnable.clone() {
-            self.end(pending.fail(Status::Error, message, 0));
-        } else if too_long {
-            let message = format!(
-                "its argument has {} bytes, and the limit is {longest}; raise it with --max-argument, or pass it as an input",
-                pending.task().argument.len(),
-            );
-            self.end(pending.fail(Status::Limit, message, 0));
-        } else if pending.task().inputs.len() > Task::MAX_INPUTS {
-            let (count, most) = (pending.task().inputs.len(), Task::MAX_INPUTS);
-            let message =
-                format!("it has {count} inputs of its own, and {most} are possible; join them in fewer files");
-            self.end(pending.fail(Status::Limit, message, 0));
+        if let Err((status, message)) = self.admit(&pending) {
+            self.end(pending.fail(status, message, 0));
         } else if self.is_stopped() {
             self.cancel(pending);
         } else if let Some(pending) = self.place(pending) {
             self.waiting.push_back(pending);
+        }
+    }
+
+    /// Makes sure that a task can run at all.
+    fn admit(&mut self, pending: &Pending) -> Result<(), (Status, String)> {
+        let task = pending.task();
+        if let Some(slices) = &mut self.slices {
+            slices.check(task).map_err(|message| (Status::Error, message))?;
+            slices.make_room_for(pending).map_err(|message| (Status::Limit, message))?;
+        }
+        let (len, longest) = (task.argument.len() as u64, self.longest_argument);
+        if let Some(message) = &task.unrunnable {
+            return Err((Status::Error, message.clone()));
+        }
+        if len > longest {
+            let message = format!(
+                "its argument has {len} bytes, and the limit is {longest}; raise it with --max-argument, or pass it as an input"
+            );
+            return Err((Status::Limit, message));
+        }
+        if task.inputs.len() > Task::MAX_INPUTS {
+            let (count, most) = (task.inputs.len(), Task::MAX_INPUTS);
+            let message =
+                format!("it has {count} inputs of its own, and {most} are possible; join them in fewer files");
+            return Err((Status::Limit, message));
+        }
+        Ok(())
+    }
+
+    /// Gives a task to the executor, or back if there is no room or nothing may start.
+    fn place(&mut self, pending: Pending) -> Option<Pending> {
+        if self.gate.is_open() { self.executor.submit(pending) } else { Some(pending) }
+    }
+
+    /// Lets workers see the tasks that they were given.
+    pub fn publish(&mut self) {
+        self.executor.publish();
+    }
+
+    /// Does all that can be done without waiting; then, unless there is something to deliver, waits.
+    pub fn turn(&mut self, wait: Wait) {
+        self.executor.turn();
+        self.take_reports();
+        self.heed_stop();
+        self.heed_machine();
+        self.retry_due();
+        self.place_waiting();
+        if self.gate.is_open() && !self.is_stopped() {
+            self.executor.rebalance();
+        }
+        self.executor.publish();
+        self.take_reports();
+        if self.ended.is_empty() && self.notices.is_empty() && self.error.is_none() {
+            let due = self.retries.next_due().into_iter().chain(self.gate.next_look());
+            let wait = due.fold(wait, Wait::shortened);
+            self.executor.wait(wait, !self.waiting.is_empty());
+        }
+        self.executor.heed_workers();
+        self.take_reports();
+    }
+
+    /// Takes what the executor reports.
+    fn take_reports(&mut self) {
+        while let Some(report) = self.executor.next_report() {
+            match report {
+                Report::Ended(ended) => self.end_attempt(ended),
+                Report::Returned { pending, began } => {
+                    if let (true, Some(slices)) = (began, &self.slices) {
+                        slices.reset(&pending);
+                    }
+                    self.waiting.push_back(pending);
+                }
+                Report::NeverStarted { pending, message } => self.end_unstarted(pending, message),
+                Report::Notice(notice) => self.notices.push_back(notice),
+                Report::Halted(why) => self.halt_run(StopLevel::Soon, why),
+                Report::Failed(error) => {
+                    self.error.get_or_insert(error);
+                }
+            }
+        }
+    }
+
+    /// Takes the end of an attempt, which is the task's end unless it is to be tried again.
+    fn end_attempt(&mut self, mut ended: Ended) {
+        if let Some(slices) = &self.slices {
+            slices.end_attempt(&mut ended);
+        }
+        if self.retries.wants(&ended) && !self.is_stopped() {
+            self.retries.put(ended, Instant::now());
+        } else {
+            self.end(ended);
+        }
+    }
+
+    /// Takes a task's end.
+    fn end(&mut self, mut ended: Ended) {
+        ended.outcome.task.argument.close_file();
+        if let Some(slices) = &mut self.slices {
+            slices.count(&ended);
+        }
+        let status = ended.outcome.status();
+        if ended.call == Call::Map
+            && status != Status::Cancelled
+            && let Some((level, why)) = self.halt.count(status != Status::Ok)
+        {
+            self.halt_run(level, why);
+        }
+        self.ended.push_back(ended);
+    }
+
+    /// Ends a task as it ended in an earlier run; that is no failure of this one.
+    fn end_finished(&mut self, pending: Pending, finished: Finished) {
+        if self.ended.is_empty() {
+            self.finished_bytes = 0;
+        }
+        self.finished_bytes += finished.result.as_ref().map_or(0, |output| output.len() as u64);
+        let mut ended = pending.end(finished.result, finished.log, finished.stats);
+        ended.outcome.ran_earlier = true;
+        self.ended.push_back(ended);
+    }
+
+    /// Ends a task that the end of the run keeps from starting: as its last attempt ended, if there was one.
+    fn end_unstarted(&mut self, mut pending: Pending, message: String) {
+        let ended = match pending.take_last_failure() {
+            Some(error) => {
+                let mut ended = pending.fail(error.status, String::new(), 0);
+                ended.outcome.result = Err(error);
+                ended
+            }
+            None => pending.fail(Status::Cancelled, message, 0),
+        };
+        self.end(ended);
+    }
+
+    fn cancel(&mut self, pending: Pending) {
+        let message = match &self.error {
+            Some(error) => format!("the run ended before it began: {error:?}"),
+            None => "the run was stopped before it began".into(),
+        };
+        self.end_unstarted(pending, message);
+    }
+
+    /// Ends the run by itself; the first reason counts.
+    fn halt_run(&mut self, level: StopLevel, why: Halted) {
+        // A run that was stopped as far before needs no other reason.
+        if self.halt.is_halted() || self.stopped >= level {
+            return;
+        }
+        self.halt.halt(why);
+        self.stop.raise(level);
+    }
+
+    /// Lets the tasks whose next attempt is due wait for room.
+    fn retry_due(&mut self) {
+        if self.retries.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        while let Some(ended) = self.retries.take_due(now) {
+            self.waiting.push_back(ended.again());
+        }
+    }
+
+    /// Gives waiting tasks to the executor, as far as it has room; if the run has been stopped, ends them.
+    fn place_waiting(&mut self) {
+        if self.is_stopped() {
+            let waiting = std::mem::take(&mut self.waiting);
+            return waiting.into_iter().for_each(|pending| self.cancel(pending));
+        }
+        while let Some(pending) = self.waiting.pop_front() {
+            if let Some(pending) = self.place(pending) {
+                return self.waiting.push_front(pending);
+            }
+        }
+    }
+
+    /// Looks at the machine, and makes room if it has too little to spare.
+    fn heed_machine(&mut self) {
+        let was_open = self.gate.is_open();
+        if !self.gate.look() {
+            return;
+        }
+        let Some(shortage) = self.gate.shortage() else { return };
+        if was_open {
+            self.notices.push_back(Notice::HeldUp(*shortage));
+        }
+        if self.stopped != StopLevel::Running {
+            return;
+        }
+        let mut taken_back = self.executor.take_back();
+        // The last one first, as each goes to the front.
+        taken_back.sort_unstable_by_key(|pending| Reverse(pending.tag()));
+        taken_back.into_iter().for_each(|pending| self.waiting.push_front(pending));
+        if self.gate.wants_memory_back() {
+            for Evicted { worker, pending } in self.executor.evict_youngest() {
+                self.notices.push_back(Notice::Requeued { worker, index: pending.index() });
+                if let Some(slices) = &self.slices {
+                    slices.reset(&pending);
+                }
+                self.waiting.push_front(pending);
+            }
+        }
+    }
+
+    /// Stops the executor as far as the run has been stopped.
+    fn heed_stop(&mut self) {
+        let level = if self.error.is_some() { StopLevel::Now } else { self.stop.level() };
+        if level <= self.stopped {
+            return;
+        }
+        self.stopped = level;
+        self.executor.stop(level);
+        self.take_reports();
+        self.place_waiting();
+        while let Some(ended) = self.retries.take() {
+            self.end(ended);
         }
     }
 
@@ -210,189 +394,58 @@ impl<'pool> Dispatcher<'pool> {
         self.ended.pop_front()
     }
 
-    /// Layers of confinement that workers of this machine do not have, each once for a pool.
-    pub fn take_unconfined(&mut self) -> Vec<Missing> {
-        std::mem::take(&mut self.unconfined)
+    /// How many tasks with an outcome wait to be taken.
+    pub fn ended_len(&self) -> usize {
+        self.ended.len()
     }
 
-    /// The next worker that was lost: its number and how it ended.
-    pub fn next_lost(&mut self) -> Option<(u32, String)> {
-        self.lost.pop()
+    /// The next thing that an observer gets to see besides outcomes.
+    pub fn next_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
     }
 
-    pub(super) fn cancel(&mut self, pending: Pending) {
-        let message = match &self.error {
-            Some(error) => format!("the run ended before it began: {error:?}"),
-            None => "the run was stopped before it began".into(),
-        };
-        self.end_unstarted(pending, message);
+    /// The task with this ticket, if this worker still runs it.
+    pub fn under_way(&self, worker: u32, ticket: u64) -> Option<&Pending> {
+        self.executor.under_way(worker, ticket)
     }
 
-    /// Does all that can be done without waiting; then, unless there is something to deliver, waits.
-    pub fn turn(&mut self, wait: Wait) {
-        if self.foreign.is_some() {
-            return self.turn_foreign(wait);
-        }
-        self.pool.note_all_started();
-        self.read_completions();
-        self.heed_stop();
-        self.end_silent();
-        self.end_unready();
-        self.heed_machine();
-        self.retry_due();
-        self.find_slow();
-        self.place_waiting();
-        self.take_back_for_idle();
-        self.publish();
-        if self.ended.is_empty() && self.lost.is_empty() && self.slow.is_empty() && self.error.is_none() {
-            self.sleep(wait);
-        }
-        for index in std::mem::take(&mut self.ready) {
-            self.read_socket(index);
-        }
-        for index in std::mem::take(&mut self.ended_workers) {
-            self.bury(index);
-        }
-        self.heed_news();
+    /// Calls `report` with each outcome of an attempt after which its task began to wait for the next, and how long it waits.
+    pub fn report_retries(&mut self, report: impl FnMut(&Outcome, Duration)) {
+        self.retries.report(report);
     }
 
-    /// Lets workers see the tasks that they were given.
-    pub fn publish(&mut self) {
-        for worker in self.pool.workers.iter_mut().flatten() {
-            worker.send_unsent();
-            worker.publish();
-        }
+    /// Why the run ends early by itself; reported once.
+    pub fn take_halted(&mut self) -> Option<&Halted> {
+        self.halt.take_unreported()
     }
 
-    pub(super) fn read_completions(&mut self) {
-        for index in 0..self.pool.workers.len() {
-            let mut payload = std::mem::take(&mut self.payload);
-            let mut read = 0u32;
-            let mut lied_about = None;
-            let violation = loop {
-                let Some(worker) = &mut self.pool.workers[index] else { break None };
-                match worker.next_done(&mut payload) {
-                    Ok(None) => break None,
-                    Err(violation) => break Some(violation),
-                    Ok(Some((done, pending, file))) => {
-                        read += 1;
-                        if worker.killed_for.ticket() == Some(done.ticket) {
-                            // Its time was over before it ended.
-                            let ended = self.job.timed_out(
-                                pending,
-                                worker.killed_for.limit(),
-                                worker.place(done.ticket),
-                                index as u32,
-                            );
-                            self.end_attempt(ended);
-                            continue;
-                        }
-                        let ended = complete(&self.job, index as u32, &done, pending, &payload, file, self.clock_zero);
-                        self.mean_ns = match self.mean_ns {
-                            0 => done.duration_ns.max(1),
-                            mean => (mean / 8 * 7).saturating_add(done.duration_ns / 8).max(1),
-                        };
-                        match ended {
-                            Ok(ended) => {
-                                let passed = ended.function == MAP && ended.outcome.result.is_ok();
-                                if passed && self.times.passed(ended.outcome.stats.duration) {
-                                    self.pool.keeper.iter().for_each(|keeper| keeper.set_timeout(self.times.timeout()));
-                                }
-                                self.end_attempt(ended);
-                            }
-                            Err(lie) => {
-                                let (violation, pending) = *lie;
-                                lied_about = Some((violation.0, pending));
-                                break Some(violation);
-                            }
-                        }
-                    }
-                }
-            };
-            self.payload = payload;
-            if read > 0 {
-                self.still_births = 0;
-                self.refusals = 0;
-                if violation.is_none() {
-                    self.policy.worker_did_well();
-                }
-                if let Some(worker) = &mut self.pool.workers[index] {
-                    if !std::mem::replace(&mut worker.proven, true) {
-                        // What it says of its confinement comes before its first completion.
-                        self.ready.push(index);
-                    }
-                    worker.front_since = Instant::now();
-                    worker.free_done();
-                }
-                let ahead = usize::try_from(AHEAD_NS / self.mean_ns).unwrap_or(SLOTS);
-                self.depth = (1 + ahead).clamp(MIN_DEPTH, SLOTS - 1);
-            }
-            if violation.is_some() {
-                self.condemn(index, violation, End::Killed);
-            }
-            // Ended when its worker is dead and writes nowhere any more.
-            if let Some((lie, pending)) = lied_about {
-                let message = format!("its worker did what no worker does: {lie}");
-                self.end_attempt(pending.fail(Status::WorkerLost, message, index as u32));
-            }
-        }
+    /// Takes what ended the run early.
+    pub fn take_error(&mut self) -> Option<Error> {
+        self.error.take()
     }
 
-    pub(super) fn heed_stop(&mut self) {
-        let level = if self.error.is_some() { Stop::Now } else { self.stop.level() };
-        if level <= self.stopped {
-            return;
-        }
-        self.stopped = level;
-        self.stop_foreign(level);
-        let mut begun_none: Vec<Pending> = self.waiting.drain(..).collect();
-        for worker in self.pool.workers.iter_mut().flatten() {
-            while let Some(pending) = worker.take_back() {
-                begun_none.push(pending);
-            }
-        }
-        begun_none.into_iter().for_each(|pending| self.cancel(pending));
-        self.give_retries_up();
-        if level == Stop::Now {
-            self.condemn_busy();
-        }
-    }
-
-    pub(super) fn read_socket(&mut self, index: usize) {
-        let Some(worker) = &mut self.pool.workers[index] else { return };
-        match worker.read_socket() {
-            News::None => {}
-            News::Gone(violation) => {
-                // What it finished before its end counts.
-                self.read_completions();
-                let end = if violation.is_some() { End::Killed } else { End::ByItself };
-                self.condemn(index, violation, end);
-            }
-        }
-    }
-}
-
-impl Dispatcher<'_> {
-    /// Cancels what is under way: tasks not begun are taken back, workers that run one are killed. Then it finishes the output file.
+    /// Cancels what is under way: tasks not begun are taken back, those that run are killed. Then it finishes the output file.
     ///
     /// # Errors
     ///
-    /// Where somebody else has cut that file, or the system refuses.
+    /// Somebody else has cut that file, or the system refuses.
     pub fn end_run(&mut self) -> Result<()> {
         self.stop.stop_now();
         self.heed_stop();
-        self.condemn_busy();
-        self.end_foreign();
-        self.finish_slices()
+        self.executor.end();
+        self.take_reports();
+        self.slices.take().map_or(Ok(()), |slices| slices.finish())
     }
 }
 
 impl Drop for Dispatcher<'_> {
     fn drop(&mut self) {
-        self.pool.keeper.iter().for_each(|keeper| keeper.set_timeout(None));
-        // An error has been said by `Run::finish`, or nobody asked.
+        // `Run::finish` has returned an error, or nobody asked.
         let _ = self.end_run();
-        self.pool.waker.clear();
-        self.pool.end_run();
+        self.waker.clear();
     }
 }
+
+#[cfg(test)]
+#[path = "dispatcher_tests.rs"]
+mod tests;

@@ -5,13 +5,12 @@ use std::io;
 use std::time::Duration;
 
 use super::completion::{clock_zero, complete};
-use super::held::Pending;
-use super::prepare::{Prepared, Stdio};
-use super::refuse_times;
+use super::prepared_job::{PreparedJob, Stdio, refuse_times};
+use super::record::Pending;
 use crate::backend::{Assignment, Backend, BuiltIn, Executor, News, TaskEnd};
-use crate::event::Status;
 use crate::guest::{FileTable, Guest, TaskResult};
 use crate::ipc::wire::{InputRange, TaskSlot};
+use crate::result::Status;
 use crate::sys::process::monotonic_ns;
 use crate::{Access, Directory, Error, Input, Job, Result, Waker};
 
@@ -23,7 +22,7 @@ impl Backend for Inline {
     fn start<'a>(&'a mut self, job: &Job, _waker: &Waker) -> Result<Box<dyn Executor + 'a>> {
         refuse_times(job, BuiltIn::Inline)?;
         let guest = Guest::new().map_err(|error| Error::module(format!("cannot set wasmtime up: {error:#}")))?;
-        let job = Prepared::new(job, Stdio::Captured)?;
+        let job = PreparedJob::new(job, Stdio::Captured)?;
         Ok(Box::new(Here {
             job,
             guest,
@@ -38,7 +37,7 @@ impl Backend for Inline {
 
 /// Runs the tasks of one job here.
 struct Here {
-    job: Prepared,
+    job: PreparedJob,
     guest: Guest,
     is_loaded: bool,
     /// The job's files, then those of the task.
@@ -53,7 +52,7 @@ struct Here {
 
 impl Executor for Here {
     fn merge_with(&mut self, function: &str) -> Result<()> {
-        self.job.add_reduce(function).map(drop)
+        self.job.add_merge(function)
     }
 
     fn has_room(&self) -> bool {
@@ -61,7 +60,7 @@ impl Executor for Here {
     }
 
     fn submit(&mut self, given: Assignment<'_>) {
-        let pending = Pending::new(0, given.index, given.call.function(), given.task.clone());
+        let pending = Pending::new(0, given.index, given.call, given.task.clone());
         self.next = Some((given.ticket, pending));
     }
 
@@ -122,7 +121,7 @@ impl Here {
             input_count: pending.task().inputs.len() as u32,
             argument_is_file: pending.task().argument.file().is_some(),
             after: 0,
-            function: pending.function(),
+            function: pending.call().number(),
         };
         let mut result = TaskResult::new();
         let start_ns = monotonic_ns();
@@ -140,10 +139,7 @@ impl Here {
             Ok(file) => complete(&self.job, 0, &done, pending, &bytes, file, self.clock_zero),
             Err(error) => Ok(pending.fail(Status::Limit, format!("its result cannot be kept: {error}"), 0)),
         };
-        let ended = ended.unwrap_or_else(|lie| {
-            let (violation, pending) = *lie;
-            pending.fail(Status::WorkerLost, violation.0.to_owned(), 0)
-        });
+        let ended = ended.unwrap_or_else(|lie| lie.pending.fail(Status::WorkerLost, lie.violation.0.to_owned(), 0));
         TaskEnd::new(ticket, ended.into_outcome())
     }
 }

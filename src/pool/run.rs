@@ -1,21 +1,15 @@
-//! A run: takes tasks from a source and gives outcomes, in item order or as they come.
+//! A run: an iterator of outcomes, in item order or as tasks end.
 
 use std::collections::VecDeque;
-use std::task::Poll;
 
 use super::dispatcher::Dispatcher;
-use super::held::{Ended, SpareRecords};
-use super::prepare::MAP;
+use super::feed::Feed;
+use super::record::Ended;
 use super::stop::StopHandle;
-use super::wait::Wait;
-use crate::event::{Event, Outcome, Output, RunStats, Status, TaskError};
-use crate::results::JobResults;
-use crate::sys::process::last_tick_ns;
-use crate::sys::rlimit;
-use crate::{Result, Source, Task};
-
-/// What a run's observer is called with.
-type Observer<'pool> = Box<dyn FnMut(&Event<'_>, &RunStats) + 'pool>;
+use crate::cache::JobResults;
+use crate::outcome::{Event, Outcome, RunStats};
+use crate::result::{Output, TaskError};
+use crate::{Module, Result, Source};
 
 /// A run: a lazy iterator of outcomes, in item order unless [`Run::unordered`]. Dropping it cancels what is left.
 ///
@@ -24,35 +18,12 @@ type Observer<'pool> = Box<dyn FnMut(&Event<'_>, &RunStats) + 'pool>;
 /// the source down. Tasks run on in their workers while nobody asks for an outcome, but no new ones are started.
 pub struct Run<'pool, S> {
     pub(super) feed: Feed<'pool, S>,
-    order: Order,
-}
-
-/// Taking tasks from the source, and counting.
-pub(super) struct Feed<'pool, S> {
-    pub dispatcher: Dispatcher<'pool>,
-    pub spare: SpareRecords,
-    /// Results that are kept, where they are.
-    pub results: Option<JobResults>,
-    source: S,
-    /// The source has no more tasks.
-    exhausted: bool,
-    /// The source has nothing for now.
-    pending: bool,
-    /// The files of the tasks so far leave few descriptors for more.
-    pub scarce: bool,
-    /// The source took its time when [`Feed::take_some`] was called last.
-    late: bool,
-    /// An observer is told of nothing else than that time passes, too.
-    ticks: bool,
-    pub stats: RunStats,
-    first_index: u64,
-    /// The most tasks that may be under way.
-    most: u64,
-    observer: Option<Observer<'pool>>,
+    pub(super) module: Module,
+    delivery: Delivery,
 }
 
 /// Outcomes that wait for their turn.
-enum Order {
+enum Delivery {
     AsTheyEnd,
     ByItem {
         /// The outcome of item `next` and those after it, as far as they are there.
@@ -80,30 +51,16 @@ const MAX_WAITING_DESCRIPTORS: usize = 256;
 const MAX_WAITING_BYTES: u64 = 32 << 20;
 
 impl<'pool, S: Source> Run<'pool, S> {
-    pub(super) fn new(dispatcher: Dispatcher<'pool>, mut source: S, results: Option<JobResults>) -> Self {
-        source.attach(dispatcher.waker());
-        let feed = Feed {
-            dispatcher,
-            spare: SpareRecords::default(),
-            results,
-            source,
-            exhausted: false,
-            pending: false,
-            scarce: false,
-            late: false,
-            ticks: true,
-            stats: RunStats::default(),
-            first_index: 0,
-            most: u64::MAX,
-            observer: None,
-        };
-        Run { feed, order: Order::ByItem { waiting: VecDeque::new(), next: 0, bytes: 0, descriptors: 0 } }
+    pub(super) fn new(dispatcher: Dispatcher<'pool>, source: S, results: Option<JobResults>, module: &Module) -> Self {
+        let feed = Feed::new(dispatcher, source, results);
+        let delivery = Delivery::ByItem { waiting: VecDeque::new(), next: 0, bytes: 0, descriptors: 0 };
+        Run { feed, module: module.clone(), delivery }
     }
 
     /// Gives outcomes as tasks end instead of in item order.
     #[must_use]
     pub fn unordered(mut self) -> Self {
-        self.order = Order::AsTheyEnd;
+        self.delivery = Delivery::AsTheyEnd;
         self
     }
 
@@ -118,7 +75,7 @@ impl<'pool, S: Source> Run<'pool, S> {
     /// items are costly to have. Unless set, that follows from how long tasks take, and is at most some thousands.
     #[must_use]
     pub fn ahead(mut self, ahead: u64) -> Self {
-        self.feed.most = ahead.saturating_add(self.feed.dispatcher.places());
+        self.feed.most = ahead.saturating_add(self.feed.dispatcher.parallelism());
         self
     }
 
@@ -170,33 +127,33 @@ impl<S: Source> Iterator for Run<'_, S> {
         // The caller has let go of the last outcome's files, or keeps them at its own risk.
         self.feed.scarce = false;
         loop {
-            if let Some(ended) = self.order.deliverable() {
+            if let Some(ended) = self.delivery.deliverable() {
                 return Some(self.feed.spare.outcome(ended));
             }
             if let Some(ended) = self.feed.next_ended() {
                 self.feed.count(&ended.outcome);
-                if let Some(ended) = self.order.put(ended) {
+                if let Some(ended) = self.delivery.put(ended) {
                     return Some(self.feed.spare.outcome(ended));
                 }
                 continue;
             }
-            self.feed.take_some(|feed| self.order.has_room(feed.stats.taken));
+            self.feed.take_some(|feed| self.delivery.has_room(feed.stats.taken));
             if self.feed.is_over() {
                 return None;
             }
             self.feed.turn();
-            if self.feed.dispatcher.ended.len() >= MANY_ENDED {
-                self.feed.take_some(|feed| self.order.has_room(feed.stats.taken));
+            if self.feed.dispatcher.ended_len() >= MANY_ENDED {
+                self.feed.take_some(|feed| self.delivery.has_room(feed.stats.taken));
                 self.feed.dispatcher.publish();
             }
         }
     }
 }
 
-impl Order {
+impl Delivery {
     /// Takes an outcome in; gives it back where its turn is now.
     fn put(&mut self, ended: Ended) -> Option<Ended> {
-        let Order::ByItem { waiting, next, bytes, descriptors } = self else { return Some(ended) };
+        let Delivery::ByItem { waiting, next, bytes, descriptors } = self else { return Some(ended) };
         let place = usize::try_from(ended.tag - *next).expect("waiting outcomes are bounded");
         if place == 0 {
             // Its own place, where others have been waiting.
@@ -216,7 +173,7 @@ impl Order {
 
     /// The next outcome, if it is there.
     fn deliverable(&mut self) -> Option<Ended> {
-        let Order::ByItem { waiting, next, bytes, descriptors } = self else { return None };
+        let Delivery::ByItem { waiting, next, bytes, descriptors } = self else { return None };
         let (ended, size, held) = waiting.front_mut()?.take()?;
         waiting.pop_front();
         *next += 1;
@@ -228,8 +185,8 @@ impl Order {
     /// Whether an item may be taken when `taken` were.
     fn has_room(&self, taken: u64) -> bool {
         match self {
-            Order::AsTheyEnd => true,
-            Order::ByItem { next, bytes, descriptors, .. } => {
+            Delivery::AsTheyEnd => true,
+            Delivery::ByItem { next, bytes, descriptors, .. } => {
                 taken - next < MAX_WAITING && *bytes < MAX_WAITING_BYTES && *descriptors < MAX_WAITING_DESCRIPTORS
             }
         }
@@ -253,146 +210,4 @@ fn bytes(outcome: &Outcome) -> Option<&Output> {
 fn held_descriptors(outcome: &Outcome) -> usize {
     let mapped = bytes(outcome).is_some_and(|bytes| bytes.as_input().is_some());
     usize::from(mapped) + outcome.task.inputs.iter().filter(|input| input.is_last_of_file()).count()
-}
-
-impl<S: Source> Feed<'_, S> {
-    /// Takes a task from the source where a worker has room for it. Says whether it is worth trying again.
-    pub fn take_one(&mut self) -> bool {
-        let is_full = self.stats.taken - self.stats.done >= self.most;
-        if self.exhausted || self.pending || is_full || !self.dispatcher.has_room() {
-            return false;
-        }
-        // Where nothing is under way, no descriptor will become free by waiting.
-        if self.scarce && !self.dispatcher.is_idle() {
-            return false;
-        }
-        match self.source.poll_task() {
-            Poll::Pending => self.pending = true,
-            Poll::Ready(None) => self.exhausted = true,
-            Poll::Ready(Some(mut task)) => {
-                self.dispatcher.store_argument(&mut task);
-                let tag = self.stats.taken;
-                self.stats.taken += 1;
-                let index = self.first_index.saturating_add(tag);
-                self.scarce = task.files().any(|input| rlimit::is_high(input.file().0));
-                self.submit(tag, index, MAP, task);
-            }
-        }
-        true
-    }
-
-    /// Lets a task run, unless its result is known.
-    pub fn submit(&mut self, tag: u64, index: u64, function: u32, mut task: Task) {
-        if let Some(results) = &mut self.results {
-            results.look_up(function, tag, index, &mut task);
-        }
-        let pending = self.spare.pending(tag, index, function, task);
-        self.dispatcher.submit(pending);
-    }
-
-    /// The next task that has an outcome.
-    pub fn next_ended(&mut self) -> Option<Ended> {
-        let ended = self.dispatcher.next_ended()?;
-        if let Some(results) = &mut self.results {
-            results.keep(ended.tag, &ended.outcome);
-            self.tell_not_cached();
-        }
-        Some(ended)
-    }
-
-    /// Tells the observer where results are not kept.
-    fn tell_not_cached(&mut self) {
-        if let Some(why) = self.results.as_mut().and_then(JobResults::take_problem) {
-            self.tell(&Event::NotCached { why: &why });
-        }
-    }
-
-    /// Takes tasks while there is room and `has_room`, unless the source takes its time.
-    pub fn take_some(&mut self, has_room: impl Fn(&Self) -> bool) {
-        let tick_ns = last_tick_ns();
-        while has_room(self) && self.take_one() {
-            if last_tick_ns() != tick_ns {
-                self.late = true;
-                break;
-            }
-        }
-    }
-
-    /// Whether the source has no more tasks.
-    pub fn is_exhausted(&self) -> bool {
-        self.exhausted || self.dispatcher.is_stopped()
-    }
-
-    /// Whether all tasks taken have come to their end, and no more will be taken.
-    pub fn is_over(&self) -> bool {
-        self.is_exhausted() && self.dispatcher.is_idle()
-    }
-
-    /// Lets something happen.
-    pub fn turn(&mut self) {
-        // A source that had nothing may have something after any wake-up.
-        self.pending = false;
-        self.tell(&Event::Waiting);
-        self.tell_not_cached();
-        let wait = match (std::mem::take(&mut self.late), self.ticks && self.observer.is_some()) {
-            (true, _) => Wait::No,
-            (false, true) => Wait::Tick,
-            (false, false) => Wait::Event,
-        };
-        self.dispatcher.turn(wait);
-        let (observer, stats) = (&mut self.observer, &self.stats);
-        self.dispatcher.tell_slow(|event| observer.iter_mut().for_each(|observer| observer(event, stats)));
-        let missing = self.dispatcher.take_unconfined();
-        if !missing.is_empty() {
-            self.tell(&Event::Unconfined { missing: &missing });
-        }
-        while let Some((worker, reason)) = self.dispatcher.next_lost() {
-            self.tell(&Event::WorkerLost { worker, reason: &reason });
-        }
-        if let Some(shortage) = self.dispatcher.gate.news.take() {
-            self.tell(&Event::HeldUp(&shortage));
-        }
-        for (worker, index) in std::mem::take(&mut self.dispatcher.requeued) {
-            self.tell(&Event::Requeued { worker, index });
-        }
-        let (observer, stats) = (&mut self.observer, &self.stats);
-        self.dispatcher.policy.tell_retries(|outcome, delay| {
-            observer.iter_mut().for_each(|observer| observer(&Event::Retrying { outcome, delay }, stats));
-        });
-        self.tell_halt();
-        self.tell(&Event::Tick);
-    }
-
-    /// Tells the observer where the run has ended itself.
-    fn tell_halt(&mut self) {
-        if let (Some(halted), Some(observer)) = (self.dispatcher.policy.take_news(), &mut self.observer) {
-            observer(&Event::Halted(halted), &self.stats);
-        }
-    }
-
-    /// Counts a map task's outcome and tells the observer.
-    pub fn count(&mut self, outcome: &Outcome) {
-        self.stats.done += 1;
-        self.stats.cached += u64::from(outcome.stats.cached);
-        match outcome.status() {
-            Status::Ok => self.stats.flaky += u64::from(outcome.is_flaky()),
-            Status::Cancelled => self.stats.cancelled += 1,
-            _ => self.stats.failed += 1,
-        }
-        self.tell(&Event::TaskFinished(outcome));
-        self.tell_halt();
-    }
-
-    /// Counts a merge's outcome and tells the observer.
-    pub fn count_merge(&mut self, outcome: &Outcome) {
-        self.stats.merged += 1;
-        self.stats.merged_cached += u64::from(outcome.stats.cached);
-        self.tell(&Event::MergeFinished(outcome));
-    }
-
-    fn tell(&mut self, event: &Event<'_>) {
-        if let Some(observer) = &mut self.observer {
-            observer(event, &self.stats);
-        }
-    }
 }

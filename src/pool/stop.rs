@@ -5,50 +5,50 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::Waker;
 
-/// Stops a run from another thread, or from a signal handler's thread.
+/// Stops a run from another thread, such as the one that handles signals.
 #[derive(Clone, Debug)]
 pub struct StopHandle {
     level: Arc<AtomicU8>,
     waker: Waker,
 }
 
-/// How far a run is to stop.
+/// How far a run is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Stop {
+pub(super) enum StopLevel {
     /// Not at all.
-    No,
-    /// Start no more tasks.
+    Running,
+    /// No more tasks start.
     Soon,
-    /// Kill those that run as well.
+    /// Tasks that run are killed as well.
     Now,
 }
 
 impl StopHandle {
     pub(super) fn new(waker: Waker) -> Self {
-        StopHandle { level: Arc::new(AtomicU8::new(Stop::No as u8)), waker }
+        StopHandle { level: Arc::new(AtomicU8::new(StopLevel::Running as u8)), waker }
     }
 
-    /// Starts no more tasks; those that are running finish, and the rest of the taken ones end as `cancelled`.
+    /// Starts no more tasks. Tasks that are running finish; the rest of the taken ones end as `cancelled`.
     pub fn stop_soon(&self) {
-        self.raise(Stop::Soon);
+        self.raise(StopLevel::Soon);
     }
 
     /// Also kills the tasks that are running; they end as `cancelled`.
     pub fn stop_now(&self) {
-        self.raise(Stop::Now);
+        self.raise(StopLevel::Now);
     }
 
-    pub(super) fn raise(&self, stop: Stop) {
-        // Relaxed: the level is all the news, and the waker orders it before the look that follows.
-        self.level.fetch_max(stop as u8, Ordering::Relaxed);
+    pub(super) fn raise(&self, level: StopLevel) {
+        // Relaxed: no other data depends on the level, and the waker orders it before the look that follows.
+        self.level.fetch_max(level as u8, Ordering::Relaxed);
         self.waker.wake();
     }
 
-    pub(super) fn level(&self) -> Stop {
+    pub(super) fn level(&self) -> StopLevel {
         match self.level.load(Ordering::Relaxed) {
-            0 => Stop::No,
-            1 => Stop::Soon,
-            _ => Stop::Now,
+            0 => StopLevel::Running,
+            1 => StopLevel::Soon,
+            _ => StopLevel::Now,
         }
     }
 }

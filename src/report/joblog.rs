@@ -1,4 +1,4 @@
-//! The job log: a line a task, in a file, as each task ends. Another run can go on from there.
+//! The job log: a file with one line per task, written as each task finishes. A later run can resume from it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,90 +9,91 @@ use std::rc::Rc;
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
-use wrun::{Outcome, Retries, TaskKey};
+use wrun::{Outcome, TaskKey};
 
-use super::json::write_json;
-use super::task_object::TaskObject;
+use super::RunStart;
+use super::results::task_object::TaskObject;
+use super::results::write_json;
 
-/// What is known of tasks that have been taken, by their index, until their lines are written.
-pub type Begun = Rc<RefCell<HashMap<u64, Name>>>;
+/// Tasks that have been taken but have no line yet, by index.
+pub type PendingTasks = Rc<RefCell<HashMap<u64, PendingTask>>>;
 
-/// What a line says of a task besides its outcome.
+/// What a line says about a task besides its outcome.
 #[derive(Clone, Copy, Debug)]
-pub struct Name {
-    /// `None` where an input could not be read.
+pub struct PendingTask {
+    /// `None` if an input could not be read.
     pub key: Option<TaskKey>,
-    /// Which kind of an earlier line of the same task this one replaces.
-    pub replaces: Option<Kind>,
+    /// The status of an earlier line of the same task that this one replaces.
+    pub replaces: Option<LoggedStatus>,
 }
 
-/// What a line is to a later run.
+/// What a line means to a later run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum LoggedStatus {
     /// The task passed.
     Passed,
-    /// It failed, and was not to be tried again.
+    /// It failed, and had no attempts left.
     Failed,
-    /// It was cancelled or lost its worker, which says nothing of the task, or was still to be tried again.
+    /// It was cancelled or lost its worker, which says nothing about the task, or it had attempts left.
     Unfinished,
 }
 
-/// A line: the object of `--json`, and what tells the task.
+/// A line: the object of `--json`, and what identifies the task.
 #[derive(Serialize)]
 struct Line<'a> {
     key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    replaces: Option<Kind>,
-    /// Set where it could have been tried again, but the run ended.
+    replaces: Option<LoggedStatus>,
+    /// Set if it had attempts left when the run ended.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     unfinished: bool,
     #[serde(flatten)]
     task: TaskObject<'a>,
 }
 
-/// What every line begins with; a key or null follows.
-pub const BEGINNING: &[u8] = br#"{"key":"#;
+/// The start of every line; a key or null follows.
+pub const LINE_START: &[u8] = br#"{"key":"#;
 
-/// Bytes that are kept for the next line; a longer one gives its memory back.
+/// The capacity that is kept for the next line; longer lines free the rest.
 const KEPT_BYTES: usize = 1 << 20;
 
-/// Writes lines. Each is one write to the end of the file, so that a crash leaves whole lines and at most one cut off.
+/// Writes lines. Each is one write to the end of the file, so that a crash leaves complete lines and at most one that is cut off.
 #[derive(Debug)]
 pub struct JobLog {
     path: PathBuf,
     file: File,
-    begun: Begun,
+    pending: PendingTasks,
     most_attempts: u32,
     line: Vec<u8>,
 }
 
 impl JobLog {
-    /// Opens a log to write at its end; an existing one only `to_continue` it. Tasks may be started `most_attempts` times.
+    /// Opens a log to append to it. Only a resumed run accepts an existing one. Tasks may be started `most_attempts` times.
     ///
     /// # Errors
     ///
-    /// Where it exists and is not to be continued, another run writes to it, or it cannot be opened.
-    pub fn open(path: &Path, to_continue: ToContinue, most_attempts: u32) -> anyhow::Result<JobLog> {
+    /// If it exists and is not resumed, if another run writes to it, or if it cannot be opened.
+    pub fn open(path: &Path, start: RunStart, most_attempts: u32) -> anyhow::Result<JobLog> {
         let name = quoted(path);
-        let existing = to_continue == ToContinue::Yes;
-        let file = OpenOptions::new().read(existing).append(true).create(true).open(path);
+        let is_resumed = start == RunStart::Resumed;
+        let file = OpenOptions::new().read(is_resumed).append(true).create(true).open(path);
         let file = file.with_context(|| format!("cannot open joblog {name}"))?;
         let metadata = file.metadata().with_context(|| format!("cannot open joblog {name}"))?;
         if metadata.is_file() {
             match file.try_lock() {
-                Err(TryLockError::WouldBlock) => bail!("joblog {name} is written by another run; give each its own"),
-                // A file system without locks has none to respect.
+                Err(TryLockError::WouldBlock) => bail!("joblog {name} is in use by another run; give each run its own"),
+                // The file system has no locks.
                 Err(TryLockError::Error(_)) | Ok(()) => {}
             }
-            // Nothing that has been done is lost by mistake.
-            if !existing && file.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+            // What an earlier run has done must not be lost by mistake.
+            if !is_resumed && file.metadata().is_ok_and(|metadata| metadata.len() > 0) {
                 bail!("joblog {name} exists; add --resume to continue it, or remove it");
             }
-        } else if existing {
-            bail!("joblog {name} is no file, so there is nothing to resume; leave --resume out");
+        } else if is_resumed {
+            bail!("joblog {name} is not a regular file, so there is nothing to resume; omit --resume");
         }
-        Ok(JobLog { path: path.to_owned(), file, begun: Begun::default(), most_attempts, line: Vec::new() })
+        Ok(JobLog { path: path.to_owned(), file, pending: PendingTasks::default(), most_attempts, line: Vec::new() })
     }
 
     /// The file, and its name for messages.
@@ -100,9 +101,9 @@ impl JobLog {
         (&self.file, quoted(&self.path))
     }
 
-    /// Where it is noted what to call tasks that are taken.
-    pub fn begun(&self) -> Begun {
-        Rc::clone(&self.begun)
+    /// The tasks that have no line yet, to be added to by whoever takes them.
+    pub fn pending(&self) -> PendingTasks {
+        Rc::clone(&self.pending)
     }
 
     /// Ends a line that was cut off.
@@ -114,18 +115,18 @@ impl JobLog {
         self.file.write_all(b"\n").with_context(|| self.problem())
     }
 
-    /// Writes the line of a task that has ended, unless it ended in an earlier run.
+    /// Writes the line of a finished task, unless it finished in an earlier run.
     ///
     /// # Errors
     ///
-    /// Where the file takes no more.
+    /// If the file cannot be written.
     pub fn write(&mut self, outcome: &Outcome) -> anyhow::Result<()> {
-        let Some(Name { key, replaces }) = self.begun.borrow_mut().remove(&outcome.index) else { return Ok(()) };
+        let pending = self.pending.borrow_mut().remove(&outcome.index);
+        let Some(PendingTask { key, replaces }) = pending else { return Ok(()) };
         let line = Line {
             key: key.map(|key| key.to_string()),
             replaces,
-            unfinished: (1..self.most_attempts).contains(&outcome.stats.attempts)
-                && Retries::apply_to(outcome.status()),
+            unfinished: (1..self.most_attempts).contains(&outcome.stats.attempts) && outcome.status().may_be_retried(),
             task: TaskObject::of_task(outcome),
         };
         self.line.clear();
@@ -140,15 +141,6 @@ impl JobLog {
     fn problem(&self) -> String {
         format!("the run was stopped, because joblog {} cannot be written", quoted(&self.path))
     }
-}
-
-/// Whether a log that exists is to be continued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ToContinue {
-    /// It is.
-    Yes,
-    /// It must not exist.
-    No,
 }
 
 fn quoted(path: &Path) -> String {

@@ -1,7 +1,7 @@
-//! A run as a trace, for viewers of the Trace Event Format (Perfetto, chrome://tracing): an array of JSON objects, an event each.
+//! A run as a trace for viewers of the Trace Event Format (Perfetto, chrome://tracing): a JSON array with an object per event.
 //!
-//! Each worker is a thread with a row of its own. What is in the file is a whole array whenever something has been written: the
-//! end of the array is written behind each batch, and the next batch over it.
+//! Each worker is a thread, which viewers show as a row. The file is a complete array after every write: the end of the array follows
+//! each batch, and the next batch overwrites it.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -13,17 +13,17 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use wrun::{Event, Outcome, RunStats, Status};
 
-use super::json::write_json;
-use super::pace::Pace;
+use super::progress::Interval;
+use super::results::write_json;
 use super::text;
 
-/// Bytes of events that are gathered before they are written.
+/// Events are written in batches of about this many bytes.
 const BATCH_BYTES: usize = 64 << 10;
 
-/// Events are written at least so often, as long as something happens.
-const WRITE_EVERY: Duration = Duration::from_secs(1);
+/// Events are written at least this often, as long as something happens.
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Characters of an item that stand in an event.
+/// How many characters of an item an event shows.
 const ITEM_CHARACTERS: usize = 1000;
 
 const BEGINNING: &[u8] = b"[\n";
@@ -37,22 +37,22 @@ const PID: u32 = 1;
 pub struct Trace {
     path: PathBuf,
     file: File,
-    /// Where the next batch goes, where the file is one in which that can be chosen.
+    /// The offset of the next batch; `None` if the file is a pipe or device.
     position: Option<u64>,
     batch: Vec<u8>,
-    pace: Pace,
-    /// When the trace began: its time 0.
+    interval: Interval,
+    /// Time 0 of the trace.
     started: SystemTime,
-    /// When each worker's last slice ended, in microseconds. What workers say of the times of their tasks has to fit.
+    /// The end of each worker's last bar, in microseconds. Times that workers report are clamped to that.
     ends: Vec<f64>,
 }
 
 impl Trace {
-    /// Makes the file, or empties it; the trace has `title` as its name.
+    /// Creates the file, or empties it. Viewers show `title` as the name of the trace.
     ///
     /// # Errors
     ///
-    /// Where the file cannot be made or written.
+    /// If the file cannot be created or written.
     pub fn create(path: &Path, title: &str) -> anyhow::Result<Trace> {
         let created = File::create(path).and_then(|file| file.metadata().map(|metadata| (file, metadata.is_file())));
         let name = path.display().to_string();
@@ -62,7 +62,7 @@ impl Trace {
             file,
             position: is_file.then_some(0),
             batch: BEGINNING.to_vec(),
-            pace: Pace::every(WRITE_EVERY),
+            interval: Interval::new(WRITE_INTERVAL),
             started: SystemTime::now(),
             ends: Vec::new(),
         };
@@ -75,7 +75,7 @@ impl Trace {
     ///
     /// # Errors
     ///
-    /// Where the file takes no more; the trace is not to be used any further then.
+    /// If the file cannot be written; the trace cannot be used after that.
     pub fn observe(&mut self, event: &Event<'_>, stats: &RunStats) -> anyhow::Result<()> {
         match event {
             Event::TaskFinished(outcome) if !outcome.ran_earlier => {
@@ -100,14 +100,14 @@ impl Trace {
             }
             _ => {}
         }
-        if self.batch.len() >= BATCH_BYTES || self.pace.is_due() {
+        if self.batch.len() >= BATCH_BYTES || self.interval.is_due() {
             self.count(stats);
             self.write().map_err(|error| self.problem(error))?;
         }
         Ok(())
     }
 
-    /// Writes what has not been written.
+    /// Writes the rest.
     ///
     /// # Errors
     ///
@@ -120,7 +120,7 @@ impl Trace {
         self.write().map_err(|error| self.problem(error))
     }
 
-    /// The slice of an attempt, and an instant at its end where it failed; gives its row.
+    /// Adds the bar of an attempt, and an instant at its end if it failed; gives its row.
     fn attempt(&mut self, outcome: &Outcome, name: String) -> Option<u32> {
         let stats = &outcome.stats;
         if stats.attempts == 0 {
@@ -147,14 +147,14 @@ impl Trace {
         Some(tid)
     }
 
-    /// A moment: of a row, or of the whole run.
+    /// Adds an instant, of a row or of the whole run.
     fn instant(&mut self, name: &str, tid: Option<u32>, ts: f64, args: &Value) {
         let scope = if tid.is_some() { "t" } else { "p" };
         let tid = tid.unwrap_or_default();
         self.add(&json!({ "name": name, "ph": "i", "ts": ts, "pid": PID, "tid": tid, "s": scope, "args": args }));
     }
 
-    /// The row of a worker, which gets its name with its first event. Row 0 is none: viewers take it for no thread.
+    /// The row of a worker; the first event of a worker names its row. Viewers do not show row 0 as a thread.
     fn row(&mut self, worker: u32) -> u32 {
         while self.ends.len() <= worker as usize {
             let number = self.ends.len() as u32;
@@ -168,7 +168,7 @@ impl Trace {
         self.add(&json!({ "name": what, "ph": "M", "pid": PID, "tid": tid, "args": { "name": name } }));
     }
 
-    /// How many tasks have ended by now, and how many of them failed.
+    /// Adds the number of tasks that have passed and failed by now.
     fn count(&mut self, stats: &RunStats) {
         let ts = self.micros(SystemTime::now());
         let args = json!({ "done": stats.done - stats.failed, "failed": stats.failed });
@@ -187,7 +187,7 @@ impl Trace {
         write_json(&mut self.batch, event).expect("a value is always JSON, and a vector takes it");
     }
 
-    /// Writes the batch and, where the next one can go over it, the end.
+    /// Writes the batch, and the end of the array if the next batch can overwrite it.
     fn write(&mut self) -> io::Result<()> {
         match &mut self.position {
             Some(position) => {
@@ -204,11 +204,11 @@ impl Trace {
 
     fn problem(&self, error: io::Error) -> anyhow::Error {
         let name = self.path.display().to_string();
-        anyhow::Error::new(error).context(format!("trace {name:?} cannot be written, and lacks what came last"))
+        anyhow::Error::new(error).context(format!("trace {name:?} cannot be written, and is incomplete"))
     }
 }
 
-/// An item as text, cut off where it is long.
+/// An item as text, cut off if it is long.
 fn shown_item(item: &[u8]) -> String {
     let text = String::from_utf8_lossy(&item[..item.len().min(4 * ITEM_CHARACTERS)]);
     text.chars().take(ITEM_CHARACTERS).collect()

@@ -1,4 +1,4 @@
-//! Interrupting one thread of this process to see where it is, and keeping it there.
+//! Interrupts a thread of this process to find out what it executes, and stops it there.
 //!
 //! Sources: sigaction(2), tgkill(2), the x86-64 and AArch64 definitions of `ucontext_t` in the C library, and the procedure call
 //! standards of both for frame pointers: the word at the frame pointer is the caller's frame pointer, and the one
@@ -16,21 +16,21 @@ use rustix::thread::futex;
 
 use super::window::page_size;
 
-/// The registers that tell where a thread is.
+/// The registers that show what a thread executes.
 #[derive(Clone, Copy, Debug)]
 pub struct Registers {
-    /// The instruction that comes next.
+    /// The address of the next instruction.
     pub pc: usize,
     /// The frame pointer.
     pub fp: usize,
     /// The stack pointer.
     pub sp: usize,
-    /// Where AArch64 keeps the return address of a function that calls none; 0 elsewhere.
+    /// The link register of AArch64, with the return address of a leaf function; 0 on other CPUs.
     link: usize,
 }
 
 impl Registers {
-    /// Reads what the kernel gave to a signal handler. Async-signal-safe.
+    /// Reads the registers that the kernel passed to a signal handler. Async-signal-safe.
     ///
     /// # Safety
     ///
@@ -53,22 +53,20 @@ impl Registers {
         registers
     }
 
-    /// Tells `found` the return addresses of the functions under way, the innermost first, as long as they lie in `code`, whose
-    /// functions all keep frame pointers; `pc` must lie there too. `found` says whether to go on. Async-signal-safe if
-    /// that is.
+    /// Calls `found` with the return addresses of the active functions, the innermost first, as long as they lie in `code`, whose
+    /// functions all keep frame pointers; `pc` must lie there too. `found` returns whether to continue. Async-signal-safe if `found` is.
     ///
     /// # Safety
     ///
-    /// The registers are those of a thread that stands still, or of the calling one in a handler; its stack is mapped from `sp`
-    /// up to `stack_top`, and `code` is mapped readable.
+    /// The registers are those of a stopped thread, or of the calling one in a handler. Its stack is mapped from `sp` up to `stack_top`,
+    /// and `code` is mapped readable.
     pub unsafe fn walk(&self, code: &Range<usize>, stack_top: usize, mut found: impl FnMut(usize) -> bool) {
         let word = |at: usize| {
             let inside = at.is_multiple_of(8) && at >= self.sp && at.checked_add(8).is_some_and(|end| end <= stack_top);
-            // SAFETY: aligned, and between `sp` and `stack_top`, which the caller promises to be mapped.
+            // SAFETY: aligned, and between `sp` and `stack_top`, which the caller promises is mapped.
             inside.then(|| unsafe { (at as *const usize).read() })
         };
-        // Between a function's entry and the moment at which its frame is linked, and after that is undone, the frame pointer
-        // is still the caller's.
+        // Before a function links its frame, and after it unlinks it, the frame pointer is still the caller's.
         // SAFETY: the caller's promise: `code` is mapped, and `pc` lies there.
         let unlinked = match unsafe { link_state(self.pc, code.end) } {
             Link::Linked => None,
@@ -81,7 +79,7 @@ impl Registers {
             return;
         }
         let (mut fp, mut lowest) = (self.fp, self.sp);
-        // A chain that does not go up is no chain.
+        // A valid chain goes up.
         while fp >= lowest
             && let (Some(next), Some(address)) = (word(fp), word(fp.saturating_add(8)))
             && code.contains(&address)
@@ -92,18 +90,18 @@ impl Registers {
     }
 }
 
-/// Where the return address of the function that is just executed is.
+/// Where the return address of the executing function is.
 enum Link {
     /// Above its frame pointer.
     Linked,
     /// In the link register.
     #[cfg_attr(target_arch = "x86_64", expect(dead_code, reason = "x86-64 has no such register"))]
     InRegister,
-    /// So many bytes above the stack pointer.
+    /// This many bytes above the stack pointer.
     AtStack(usize),
 }
 
-/// What the instruction at `pc`, before `end`, says of its function's frame.
+/// Infers the state of the function's frame from the instruction at `pc`, which is before `end`.
 ///
 /// # Safety
 ///
@@ -147,7 +145,7 @@ impl Thread {
         }
     }
 
-    /// Makes it run the handler of [`on_interrupt`]; one that has not run it yet since the last time runs it once.
+    /// Makes the thread run the handler of [`on_interrupt`]. Interrupts that are still pending are merged.
     pub fn interrupt(&self) -> io::Result<()> {
         // SAFETY: tgkill(2) takes three numbers.
         match unsafe { libc::syscall(libc::SYS_tgkill, self.process, self.thread, SIGNAL) } {
@@ -160,19 +158,19 @@ impl Thread {
 /// The signal of [`Thread::interrupt`].
 const SIGNAL: c_int = libc::SIGUSR1;
 
-/// What an interrupted thread does.
+/// The handler of interrupts.
 pub type OnInterrupt = fn(&Registers);
 
 static ON_INTERRUPT: OnceLock<OnInterrupt> = OnceLock::new();
 
-/// Installs `handle`, for the whole process; the first one stays. It must be async-signal-safe, or the process must be one
-/// that may hang or die of the call.
+/// Installs `handle` for the whole process; only the first call has an effect. `handle` must be async-signal-safe, or it must not matter if
+/// the process hangs or dies of the call.
 pub fn on_interrupt(handle: OnInterrupt) -> io::Result<()> {
     ON_INTERRUPT.get_or_init(|| handle);
     // SAFETY: `sigaction` is plain data, for which zero is a valid value.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = interrupted as *const () as usize;
-    // On the interrupted stack, where there is room: alternate stacks are small.
+    // On the interrupted stack, which has room. Alternate stacks are small.
     action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
     // SAFETY: a valid signal number and a live structure, as sigaction(2) asks.
     match unsafe { libc::sigaction(SIGNAL, &raw const action, std::ptr::null_mut()) } {
@@ -188,54 +186,54 @@ extern "C" fn interrupted(_: c_int, _: *mut libc::siginfo_t, context: *mut c_voi
     }
 }
 
-/// Takes the right to execute away from the pages of `code`: whoever returns there faults. Async-signal-safe.
+/// Makes the pages of `code` non-executable: returning there faults. Async-signal-safe.
 ///
 /// # Safety
 ///
-/// Whole pages of a mapping of code, of which no instruction may be executed from now on without a fault.
+/// These are whole pages of a mapping of code, none of whose instructions may be executed from now on without a fault.
 pub unsafe fn forbid(code: &Range<usize>) -> io::Result<()> {
     let start = code.start & !(page_size() - 1);
-    // SAFETY: the caller's promise; what is readable stays so, and nothing of it is data that Rust code writes.
+    // SAFETY: the caller's promise. The pages stay readable, and none of them holds data that Rust code writes.
     match unsafe { libc::mprotect(start as *mut c_void, code.end - start, libc::PROT_READ) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// Keeps the calling thread where it is until the process ends. Async-signal-safe.
+/// Stops the calling thread until the process ends. Async-signal-safe.
 pub fn freeze() -> ! {
     loop {
         let hour = libc::timespec { tv_sec: 3600, tv_nsec: 0 };
-        // SAFETY: a live structure, and null for what is left of the time.
+        // SAFETY: a live structure, and null for the remaining time.
         unsafe { libc::nanosleep(&raw const hour, std::ptr::null_mut()) };
     }
 }
 
-/// Something that happens once, for which another thread waits.
+/// A one-time event that another thread can wait for.
 #[derive(Debug, Default)]
 pub struct Happened(AtomicU32);
 
 impl Happened {
-    /// It has not happened.
+    /// An event that has not happened.
     pub const fn new() -> Self {
         Happened(AtomicU32::new(0))
     }
 
-    /// It happens now; what was written before is seen by who has waited. Async-signal-safe.
+    /// Sets the event. A thread that has waited for it sees everything written before. Async-signal-safe.
     pub fn set(&self) {
         // Pairs with the acquire load in `wait`.
         self.0.store(1, Ordering::Release);
-        // One waits at the most; an error would mean that the address is none.
+        // At most one thread waits. An error would mean that the address is invalid.
         let _ = futex::wake(&self.0, futex::Flags::PRIVATE, 1);
     }
 
-    /// Waits for it, at most so long. Says whether it has happened.
+    /// Waits for the event, at most this long. Returns whether it has happened.
     pub fn wait(&self, longest: Duration) -> bool {
         // A second is longer than anyone waits here.
         let nanoseconds = i64::from(longest.subsec_nanos());
         let longest = futex::Timespec { tv_sec: longest.as_secs().min(1) as i64, tv_nsec: nanoseconds };
         if self.0.load(Ordering::Acquire) == 0 {
-            // Whatever ends the wait, the word says what has happened.
+            // Whatever ends the wait, the word decides.
             let _ = futex::wait(&self.0, futex::Flags::PRIVATE, 0, Some(&longest));
         }
         self.0.load(Ordering::Acquire) == 1
@@ -246,7 +244,7 @@ impl Happened {
 mod tests {
     use super::*;
 
-    /// A stack of words at its own addresses: each frame links to the next, with the return address above it.
+    /// Walks a stack of words. Each frame links to the next, with the return address above the link.
     fn walked(stack: &[usize], code: &[u8], at: usize, fp: usize) -> Vec<usize> {
         let sp = stack.as_ptr() as usize;
         let start = code.as_ptr() as usize;

@@ -7,7 +7,14 @@ use std::path::Path;
 
 use procfs_core::{FromRead, LoadAverage, Meminfo};
 
-use crate::admission::Machine;
+/// What a machine has to spare.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Machine {
+    /// Bytes of memory that are available.
+    pub free_memory_bytes: u64,
+    /// Threads that are running or ready to run, without the one that asks.
+    pub load: f64,
+}
 
 /// Measures this machine. What cannot be read is taken to be there.
 pub fn measure() -> Machine {

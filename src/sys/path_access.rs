@@ -11,8 +11,7 @@ use landlock::{
     RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 use rustix::fs::{CWD, Mode, OFlags, openat};
-
-use crate::sandbox::Access;
+pub use wrun_ipc::confinement::Access;
 
 /// How much of it the kernel enforces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The memory operations behind a window: a file's pages put over, and taken out of, a guest's linear memory.
+//! The memory operations behind windows: mapping pages of a file over a guest's linear memory, and removing them.
 //!
 //! Source: mmap(2), mprotect(2).
 #![expect(unsafe_code, reason = "mmap(2) with MAP_FIXED")]
@@ -10,28 +10,28 @@ use std::os::fd::AsFd;
 
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mmap_anonymous, mprotect, munmap};
 
-/// The size of a memory page of the machine.
+/// The page size of the system.
 pub fn page_size() -> usize {
     rustix::param::page_size()
 }
 
-/// Puts the `len` bytes of `file` from `file_offset` over the memory at `at`, read-only and shared with all mappings.
+/// Maps `len` bytes of `file` from `file_offset` over the memory at `at`, read-only and shared.
 ///
 /// # Safety
 ///
-/// `at .. at+len` is page-aligned memory that the caller owns whole, and that nothing accesses through a reference
-/// while the file is there; writing there raises SIGSEGV, and reading behind the end of a file that shrank SIGBUS.
+/// `at .. at+len` is page-aligned memory that the caller owns entirely, and that nothing accesses through a reference while the file is
+/// mapped. Writing there raises SIGSEGV, and reading beyond the end of a file that has shrunk raises SIGBUS.
 pub unsafe fn map_file(at: *mut u8, len: usize, file: &File, file_offset: u64) -> io::Result<()> {
     // SAFETY: passed on to the caller.
     unsafe { mmap(at.cast(), len, ProtFlags::READ, MapFlags::SHARED | MapFlags::FIXED, file, file_offset)? };
     Ok(())
 }
 
-/// Puts the `len` bytes of `file` from `file_offset` over the memory at `at`, writable and shared with all mappings.
+/// Maps `len` bytes of `file` from `file_offset` over the memory at `at`, writable and shared.
 ///
 /// # Safety
 ///
-/// As for [`map_file`], but that it may be written.
+/// As for [`map_file`], except that it may be written.
 pub unsafe fn map_file_writable(at: *mut u8, len: usize, file: impl AsFd, file_offset: u64) -> io::Result<()> {
     let protection = ProtFlags::READ | ProtFlags::WRITE;
     // SAFETY: passed on to the caller.
@@ -39,7 +39,7 @@ pub unsafe fn map_file_writable(at: *mut u8, len: usize, file: impl AsFd, file_o
     Ok(())
 }
 
-/// The same, read-only at first; where it is made writable, what is written goes to copies of the pages, which nobody else sees.
+/// Maps them privately, read-only at first. If they are made writable later, writes go to private copies of the pages.
 ///
 /// # Safety
 ///
@@ -51,12 +51,12 @@ pub unsafe fn map_file_private(at: *mut u8, len: usize, file: &File, file_offset
     Ok(())
 }
 
-/// A page of addresses that belong to nothing else; nothing is mapped there at first.
+/// A page of reserved addresses, inaccessible at first.
 #[derive(Debug)]
 pub struct SparePage(usize);
 
 impl SparePage {
-    /// Takes one.
+    /// Reserves a page.
     pub fn new() -> io::Result<SparePage> {
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: the kernel chooses addresses that are free.
@@ -69,18 +69,18 @@ impl SparePage {
         self.0
     }
 
-    /// Copies bytes into a page of a file, as if they had been written to a mapping of it: other bytes of the page stay as they are.
-    /// Unlike pwrite(2) it makes no file longer, and `RLIMIT_FSIZE` does not apply. Where the file has no such page any
-    /// more, it raises SIGBUS in this page; whoever handles that maps something else here.
+    /// Copies bytes into a page of a file through a mapping, so other bytes of the page stay as they are. Unlike pwrite(2) this never
+    /// extends the file, and `RLIMIT_FSIZE` does not apply. If the file does not have this page any more, the copy raises SIGBUS; the
+    /// handler must map something else here.
     ///
     /// # Panics
     ///
-    /// Where the bytes do not fit behind `start`.
+    /// Panics if the bytes do not fit into the page from `start` on.
     pub fn copy_to_file(&mut self, file: &File, page_offset: u64, start: usize, bytes: &[u8]) -> io::Result<()> {
         assert!(start + bytes.len() <= page_size(), "more than a page");
         let page = self.0 as *mut u8;
-        // SAFETY: the page is this value's own, and no reference into it exists; the bytes fit, as was checked above. They come
-        // from elsewhere: nobody else knows the address.
+        // SAFETY: the page is this value's own, and no reference to it exists. The bytes fit, as was checked above, and do not
+        // overlap it.
         unsafe {
             map_file_writable(page, page_size(), file, page_offset)?;
             page.add(start).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
@@ -91,22 +91,22 @@ impl SparePage {
 
 impl Drop for SparePage {
     fn drop(&mut self) {
-        // SAFETY: the page is this value's own. An error would leave a page of addresses taken.
+        // SAFETY: the page is this value's own. An error would only leave a page of addresses reserved.
         let _ = unsafe { munmap(self.0 as *mut c_void, page_size()) };
     }
 }
 
-/// Replaces whatever is mapped at `at` by zeroed private memory that can be read and written.
+/// Replaces whatever is mapped at `at` by zeroed, private, writable memory.
 ///
 /// # Safety
 ///
-/// `at .. at+len` is page-aligned memory that the caller owns whole; its contents are lost.
+/// `at .. at+len` is page-aligned memory that the caller owns entirely. Its contents are lost.
 pub unsafe fn map_zeros(at: *mut u8, len: usize) -> io::Result<()> {
     // SAFETY: passed on to the caller.
     unsafe { map_anonymous(at, len, ProtFlags::READ | ProtFlags::WRITE) }
 }
 
-/// Replaces whatever is mapped at `at` by memory that faults on every access and costs nothing.
+/// Replaces whatever is mapped at `at` by inaccessible memory, which uses no resources.
 ///
 /// # Safety
 ///
@@ -127,7 +127,7 @@ unsafe fn map_anonymous(at: *mut u8, len: usize, protection: ProtFlags) -> io::R
 ///
 /// # Safety
 ///
-/// `at .. at+len` is page-aligned memory that the caller owns whole; writing there raises SIGSEGV from now on.
+/// `at .. at+len` is page-aligned memory that the caller owns entirely. Writing there raises SIGSEGV from now on.
 pub unsafe fn protect_read_only(at: *mut u8, len: usize) -> io::Result<()> {
     // SAFETY: passed on to the caller.
     unsafe { mprotect(at.cast::<c_void>(), len, MprotectFlags::READ)? };
@@ -138,15 +138,15 @@ pub unsafe fn protect_read_only(at: *mut u8, len: usize) -> io::Result<()> {
 ///
 /// # Safety
 ///
-/// `at .. at+len` is page-aligned memory that the caller owns whole, of private mappings.
+/// `at .. at+len` is page-aligned memory of private mappings that the caller owns entirely.
 pub unsafe fn protect_read_write(at: *mut u8, len: usize) -> io::Result<()> {
     // SAFETY: passed on to the caller.
     unsafe { mprotect(at.cast::<c_void>(), len, MprotectFlags::READ | MprotectFlags::WRITE)? };
     Ok(())
 }
 
-/// Reads `len` bytes of `file` from `file_offset` into the memory at `at`, which may be guest memory. Gives the count of bytes read,
-/// less than `len` only where the file ends.
+/// Reads `len` bytes of `file` from `file_offset` into the memory at `at`, which may be guest memory. Returns the number of bytes read,
+/// which is less than `len` only at the end of the file.
 ///
 /// # Safety
 ///

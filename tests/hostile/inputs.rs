@@ -1,6 +1,7 @@
 //! Guests that write to inputs, or read what is not theirs.
 
-use super::kit::{Says, WITH_DATA, act, check, map_outputs};
+use super::kit::{DATA, Says, WITH_DATA, act, check, map_outputs};
+use crate::cli::kit::{Place, objects};
 
 /// All tasks of the guest.
 const WRITES: &[&str] = &[
@@ -103,6 +104,79 @@ fn nothing_writes_to_an_input() {
         act("writes", "fd_read, its bytes", "input-fault", WROTE_TO_FILE).with(&["--files"]),
         act("writes", "fd_read, its count", "input-fault", WROTE_TO_FILE).with(&["--files"]),
     ]);
+}
+
+/// Writes by host calls, at and around the start of a window. The item says what: the call, which input, how many bytes before
+/// the window's byte 32 it begins, and how many bytes it writes (`f 0 32 0064`, without the spaces; `arg_read` writes the item,
+/// and `args_get` the name of the module).
+const STRADDLES: &str = r#"(module
+  (import "wrun_v1" "arg_len" (func $arg_len (result i32)))
+  (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
+  (import "wrun_v1" "input_map" (func $input_map (param i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))
+  (memory (export "memory") 2)
+  (data $words "WORDS")
+  (func $number (param $at i32) (param $end i32) (result i32) (local $sum i32)
+    (loop $next
+      (local.set $sum (i32.add (i32.mul (local.get $sum) (i32.const 10))
+        (i32.sub (i32.load8_u (local.get $at)) (i32.const 48))))
+      (local.set $at (i32.add (local.get $at) (i32.const 1)))
+      (br_if $next (i32.lt_u (local.get $at) (local.get $end))))
+    (local.get $sum))
+  (func (export "wrun:task/t") (result i32) (local $call i32) (local $at i32) (local $len i32)
+    (call $arg_read (i32.const 1000))
+    (local.set $call (i32.load8_u (i32.const 1000)))
+    (local.set $at (i32.sub
+      (i32.add (call $input_map (call $number (i32.const 1001) (i32.const 1002)) (i64.const 0) (i32.const 4096)) (i32.const 32))
+      (call $number (i32.const 1002) (i32.const 1004))))
+    (local.set $len (call $number (i32.const 1004) (i32.const 1008)))
+    (if (i32.eq (local.get $call) (i32.const 97)) (then (call $arg_read (local.get $at))))
+    (if (i32.eq (local.get $call) (i32.const 102)) (then (memory.fill (local.get $at) (i32.const 0) (local.get $len))))
+    (if (i32.eq (local.get $call) (i32.const 99)) (then (memory.copy (local.get $at) (i32.const 1000) (local.get $len))))
+    ;; From 8 bytes before, so that the last bytes must be copied first.
+    (if (i32.eq (local.get $call) (i32.const 98)) (then
+      (memory.copy (local.get $at) (i32.sub (local.get $at) (i32.const 8)) (local.get $len))))
+    (if (i32.eq (local.get $call) (i32.const 105)) (then
+      (memory.init $words (local.get $at) (i32.const 0) (local.get $len))))
+    (if (i32.eq (local.get $call) (i32.const 103)) (then (drop (call $args_get (i32.const 4000) (local.get $at)))))
+    (i32.const 0)))"#;
+
+/// Which byte of a range a C library's copy touches first depends on its version, the CPU and the length; what is reported does not.
+#[test]
+fn a_write_by_the_host_is_reported_by_its_first_byte_in_the_window() {
+    const BEFORE: [usize; 8] = [0, 1, 7, 25, 31, 32, 33, 40];
+    const LONG: [usize; 9] = [65, 100, 127, 128, 129, 255, 256, 1000, 2000];
+    let place = Place::new();
+    place.file("data", DATA.repeat(20_000));
+    place.file("straddles.wat", STRADDLES.replace("WORDS", &DATA.repeat(200)));
+    let mut cases = Vec::new();
+    for (call, input) in "acfbig".chars().flat_map(|call| [(call, 0), (call, 1)]) {
+        for len in (1..=64).chain(LONG) {
+            // The item has eight bytes, and the name of the module with a zero fourteen.
+            if call == 'a' && len < 8 || call == 'g' && len != 14 {
+                continue;
+            }
+            let reaches = |before: &&usize| **before < 32 + len;
+            cases.extend(BEFORE.iter().filter(reaches).map(|before| {
+                let item = format!("{call}{input}{before:02}{len:04}");
+                let padding = if call == 'a' { "x".repeat(len - item.len()) } else { String::new() };
+                let name = ["data", "part"][input];
+                let offset = 32usize.saturating_sub(*before);
+                (item + &padding, format!("wrote to read-only input \"{name}\" at offset {offset:#x}"))
+            }));
+        }
+    }
+    let start = ["map", "straddles.wat", "--json", "-j", "1", "--call", "t"];
+    let items = cases.iter().map(|(item, _)| item.as_str());
+    let args: Vec<&str> = start.iter().chain(WITH_DATA).copied().chain(items).collect();
+    let ended = objects(&place.says(&args).stdout);
+    assert_eq!(ended.len(), cases.len());
+    let wrong = cases
+        .iter()
+        .zip(&ended)
+        .filter(|((_, expected), task)| task["status"] != "input-fault" || task["error"].as_str() != Some(expected));
+    let wrong: Vec<String> = wrong.map(|((item, expected), task)| format!("{item}: {expected}, not {task}")).collect();
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }
 
 const READS: &[&str] = &[

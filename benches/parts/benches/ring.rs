@@ -3,9 +3,9 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
-use wrun_parts::ipc::wire::{DoneSlot, InputRange, Payload, TaskSlot, WindowBytes};
+use wrun_ipc::Status;
+use wrun_ipc::wire::{DoneSlot, InputRange, Payload, TaskSlot, WindowBytes};
 use wrun_parts::journey::Journey;
-use wrun_parts::status::Status;
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
@@ -14,8 +14,8 @@ fn main() {
     criterion.final_summary();
 }
 
-/// A task there and back: push, publish, take, begin, finish, pop, release. Both sides in one thread, so the time is that of
-/// the instructions, without what two processors' caches cost each other.
+/// A task's round trip: push, publish, take, begin, finish, pop, release. Both sides run in one thread, so this is the time
+/// of the instructions, without cache traffic between two processors.
 fn ring(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("ring round trip");
     for (name, together, bytes) in [

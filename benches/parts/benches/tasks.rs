@@ -1,6 +1,6 @@
 //! Single tasks through the library, one worker: `cargo bench -p wrun-parts --bench tasks`.
 //!
-//! Each number is the time of a task when tasks follow each other closely: the worker's, unless the pool is slower.
+//! Each number is the time per task when tasks follow each other closely: the worker's time, unless the pool is slower.
 
 use std::fs::File;
 use std::num::NonZeroUsize;
@@ -13,7 +13,7 @@ use wrun::{Input, Job, Module, Pool, Task};
 /// Does nothing.
 const NOOP: &str = include_str!("../../peers/noop.wat");
 
-/// Maps all of its first input, and touches neither of its ends.
+/// Maps its whole first input without accessing it.
 const MAP: &str = r#"(module
     (import "wrun_v1" "input_len" (func $len (param i32) (result i64)))
     (import "wrun_v1" "input_map" (func $map (param i32 i64 i32) (result i32)))
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let map = Module::from_bytes("map.wat", MAP.as_bytes())?;
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sparse");
     for (name, len) in [("4 KiB", 4 << 10), ("1 MiB", 1 << 20), ("1 GiB", 1 << 30)] {
-        // A hole: what is in the file is not looked at.
+        // A hole will do: nobody reads the file.
         File::create(&path)?.set_len(len)?;
         let task = Task::default().input(Input::open(&path)?);
         bench(&mut criterion, &format!("window of {name}, fresh instance"), &Job::new(&map), &task)?;
@@ -57,10 +57,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// Runs as many copies of the task as criterion asks for.
 fn bench(criterion: &mut Criterion, name: &str, job: &Job, task: &Task) -> wrun::Result<()> {
     let mut pool = Pool::builder().workers(NonZeroUsize::MIN).build()?;
-    // The worker starts and loads the module.
+    // Makes the worker start and load the module.
     pool.run(job, task.clone())?;
     criterion.bench_function(name, |bencher| {
-        bencher.iter_custom(|count| time(&mut pool, job, task, count).expect("tasks that pass"));
+        bencher.iter_custom(|count| time(&mut pool, job, task, count).expect("a run that does not end early"));
     });
     Ok(())
 }
@@ -69,6 +69,6 @@ fn time(pool: &mut Pool, job: &Job, task: &Task, count: u64) -> wrun::Result<Dur
     let start = Instant::now();
     let run = pool.map(job, (0..count).map(|_| task.clone()))?;
     let passed = run.filter(|outcome| outcome.result.is_ok()).count();
-    assert_eq!(passed as u64, count, "tasks that fail");
+    assert_eq!(passed as u64, count, "tasks failed");
     Ok(start.elapsed())
 }

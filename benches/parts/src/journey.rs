@@ -1,10 +1,10 @@
-//! Tasks on their way from a pool to a worker and back, both sides in one thread: nothing sleeps, nobody is woken.
+//! Tasks on their way from a pool to a worker and back, with both sides in one thread: nobody sleeps or is woken.
 
 use std::hint::black_box;
 
-use crate::ipc::ring::{PoolRing, WorkerRing};
-use crate::ipc::wire::{DoneSlot, InputRange, Payload, TaskSlot, WindowBytes};
-use crate::status::Status;
+use wrun_ipc::Status;
+use wrun_ipc::ring::{PoolRing, WorkerRing};
+use wrun_ipc::wire::{DoneSlot, InputRange, Payload, TaskSlot, WindowBytes};
 
 /// Both sides of a ring.
 pub struct Journey {
@@ -13,14 +13,14 @@ pub struct Journey {
     next_ticket: u64,
     /// The bytes of the task's input ranges and argument.
     payload: Vec<u8>,
-    /// What the worker and the pool copy out.
+    /// Where the worker and the pool copy to.
     taken: Vec<u8>,
     popped: Vec<u8>,
     result: Vec<u8>,
 }
 
 impl Journey {
-    /// Tasks with one input range, and with an argument and a result of these lengths.
+    /// Tasks with one input range, and an argument and a result of these lengths in bytes.
     pub fn new(argument_len: usize, result_len: usize) -> Journey {
         let (file, pool) = PoolRing::new().expect("memory for a ring");
         let worker = WorkerRing::map(&file).expect("the same memory");
@@ -31,10 +31,10 @@ impl Journey {
         Journey { pool, worker, next_ticket: 1, payload, taken, popped, result: vec![b'r'; result_len] }
     }
 
-    /// Takes `tasks` tasks there and back, together: the pool pushes all and publishes once, as a dispatcher does.
+    /// Makes `tasks` tasks do the round trip together: the pool pushes all and publishes once, as a dispatcher does.
     pub fn go(&mut self, tasks: u64) {
         for ticket in self.next_ticket..self.next_ticket + tasks {
-            assert!(self.pool.has_room(self.payload.len()).expect("a legal worker"), "too many tasks at a time");
+            assert!(self.pool.has_room(self.payload.len()).expect("a well-behaved worker"), "too many tasks at a time");
             let slot = TaskSlot {
                 ticket,
                 index: ticket,
@@ -47,7 +47,7 @@ impl Journey {
             };
             self.pool.push(slot, &self.payload);
         }
-        // Nobody sleeps, so nobody is to be woken.
+        // Nobody sleeps, so there is nobody to wake.
         let _ = self.pool.publish();
         while let Some(task) = self.worker.take(&mut self.taken) {
             self.worker.begin(task.ticket, task.ticket);
@@ -71,7 +71,7 @@ impl Journey {
         }
         for ticket in self.next_ticket..self.next_ticket + tasks {
             self.popped.clear();
-            let done = self.pool.pop(&mut self.popped).expect("a legal worker").expect("each task has ended");
+            let done = self.pool.pop(&mut self.popped).expect("a well-behaved worker").expect("each task has ended");
             assert_eq!((done.ticket, self.popped.len()), (ticket, self.result.len()));
         }
         self.pool.release();

@@ -1,6 +1,6 @@
-"""The rows of Python: `joblib_rows.py ROW ARG...` measures one of them once and prints a JSON object.
+"""The Python rows: `joblib_rows.py ROW ARG...` measures one of them once and prints a JSON object.
 
-The clock starts when joblib and numpy are imported and the worker processes run: joblib's best case.
+The clock starts when joblib and numpy are imported and the worker processes are running: joblib's best case.
 """
 
 import json
@@ -85,9 +85,9 @@ def first(workers):
 
 
 def lost(workers):
-    """Kills a worker in the middle of a call: the seconds until the call fails, and how."""
+    """Kills a worker in the middle of a call; returns the seconds until the call fails, and the error."""
     parallel = Parallel(n_jobs=workers)
-    # Asked of the workers themselves: the executor's own list is not to be had without changing it.
+    # The workers are asked, because the executor's own list cannot be read without changing it.
     worker = parallel(delayed(os.getpid)() for _ in range(100))[0]
     killed = []
 
@@ -115,9 +115,9 @@ def main():
         "first": lambda: first(*numbers),
         "lost": lambda: lost(*numbers),
     }
-    told = rows[row]()
-    if told is not None:
-        print(json.dumps(told))
+    measured = rows[row]()
+    if measured is not None:
+        print(json.dumps(measured))
 
 
 if __name__ == "__main__":

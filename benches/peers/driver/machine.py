@@ -1,4 +1,4 @@
-"""Where and with which versions something was measured."""
+"""Describes the machine and the versions that were measured."""
 
 import datetime
 import os
@@ -10,7 +10,7 @@ PYTHON = "target/bench-peers/venv/bin/python"
 
 
 def describe():
-    """What a reader has to know of the machine, as a dictionary."""
+    """What a reader needs to know about the machine, as a dictionary."""
     with open("/proc/cpuinfo") as file:
         cpu = re.search(r"model name\s*: (.*)", file.read())
     with open("/proc/meminfo") as file:
@@ -44,7 +44,7 @@ def versions():
 
 
 def cores():
-    """The CPUs that this process may use, and so the number of workers and threads of all rows."""
+    """The number of CPUs that this process may use, which is the number of workers and threads in all rows."""
     return len(os.sched_getaffinity(0))
 
 

@@ -1,7 +1,7 @@
-"""Measures all rows in turn, several times over, and prints one table.
+"""Measures all rows in turn, several times, and prints one table.
 
-Round robin: a round measures each row once, so that what changes on the machine in the meantime falls on all rows alike.
-Memory is sampled in rounds of its own, because looking at it takes time.
+Each round measures every row once, so that changes on the machine affect all rows alike. Memory is sampled in separate
+rounds, because sampling takes time.
 """
 
 import argparse
@@ -20,9 +20,9 @@ MEMORY_ROUNDS = 3
 
 def main():
     parser = argparse.ArgumentParser(prog="benches/peers/run")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often each row is measured (5)")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="measure each row this many times (default: 5)")
     parser.add_argument("--write", action="store_true", help="write benches/RESULTS.md and benches/results.json")
-    parser.add_argument("--parts", action="store_true", help="add what criterion measured of the parts just before")
+    parser.add_argument("--parts", action="store_true", help="add the parts that criterion measured just before")
     options = parser.parse_args()
 
     about = machine.describe()
@@ -31,16 +31,16 @@ def main():
     measured = rows.all_rows()
     for number in range(options.rounds):
         for row in measured:
-            tell(f"round {number + 1} of {options.rounds}: {row.name}")
+            show(f"round {number + 1} of {options.rounds}: {row.name}")
             row.take()
     for number in range(MEMORY_ROUNDS):
         for row in measured:
             if row.memory:
-                tell(f"memory {number + 1} of {MEMORY_ROUNDS}: {row.name}")
+                show(f"memory {number + 1} of {MEMORY_ROUNDS}: {row.name}")
                 row.take_memory()
-    tell("memory: 10 million tasks")
+    show("memory: 10 million tasks")
     peak_mib = rows.peak_of_ten_million_mib()
-    tell("")
+    show("")
     times = parts.medians() if options.parts else {}
     verdicts = goals.judge({row.key: row for row in measured}, peak_mib, times)
     text = report.table(measured) + report.parts(times) + "\n" + report.goals(verdicts)
@@ -55,8 +55,8 @@ def main():
     print(f"\nall samples: {path}")
 
 
-def tell(what):
-    """Says what is being done, on a terminal only."""
+def show(what):
+    """Shows what is being done, on a terminal only."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
 

@@ -1,4 +1,4 @@
-"""What criterion measured of the parts (`make bench`), as far as it is there."""
+"""The times of the parts that criterion measured (`make bench`), as far as they are available."""
 
 import glob
 import json
@@ -10,7 +10,7 @@ WINDOWS = {size: f"window of {size}, fresh instance" for size in ("4 KiB", "1 Mi
 
 
 def medians():
-    """The median of each bench, in nanoseconds, by its name."""
+    """The median of each benchmark in nanoseconds, by name."""
     times = {}
     for path in sorted(glob.glob("target/criterion/**/new/estimates.json", recursive=True)):
         with open(path) as file:

@@ -1,4 +1,4 @@
-"""Runs a command and says how long it took, or how much memory it and all that it started used."""
+"""Runs a command and measures how long it takes, or how much memory it and its descendants use."""
 
 import os
 import re
@@ -6,7 +6,7 @@ import subprocess
 import time
 
 PAUSE_SECONDS = 0.004
-# Longer than any row takes: one that hangs ends the run.
+# Longer than any row takes, so that a row that hangs ends the run.
 PATIENCE_SECONDS = 120
 
 
@@ -16,14 +16,14 @@ def output(command):
 
 
 def timed(command):
-    """The seconds from the start of the command to its end, and what it printed."""
+    """The seconds from the command's start to its end, and what it printed."""
     start = time.perf_counter()
     printed = output(command)
     return time.perf_counter() - start, printed
 
 
 def read(path):
-    """Reads a file, so that it is in the page cache: idle systems may have dropped it, and the next reader would pay."""
+    """Reads a file into the page cache: an idle system may have dropped it, and the next reader would pay for that."""
     buffer = bytearray(1 << 20)
     with open(path, "rb", buffering=0) as file:
         while file.readinto(buffer):
@@ -31,10 +31,10 @@ def read(path):
 
 
 def evict(path):
-    """Takes a file out of the page cache; that needs no privileges, as none of its pages has to be written.
+    """Drops a file from the page cache; this needs no privileges, because none of its pages is dirty.
 
-    It is read before: memory that is used again at once costs the same in all rows, also where a virtual machine's host
-    takes back what has been free for long.
+    The file is read first: memory that is reused at once costs the same in all rows, even if a virtual machine's host takes
+    back what has been free for long.
     """
     with open(path, "rb") as file:
         os.fsync(file.fileno())
@@ -44,29 +44,29 @@ def evict(path):
 
 
 def read_from_disks_mib():
-    """What the machine has read from disks since its start (proc(5), `pgpgin` in KiB)."""
+    """What the machine has read from disks since boot, in MiB (proc(5), `pgpgin` in KiB)."""
     with open("/proc/vmstat") as file:
         return int(re.search(r"^pgpgin (\d+)", file.read(), re.MULTILINE)[1]) / 1024
 
 
 def until_first_byte(command):
-    """The seconds from the start of the command to the first byte that it prints; then waits for its end."""
+    """The seconds from the command's start to the first byte that it prints; then waits for its end."""
     start = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0) as process:
         first = process.stdout.read(1)
         seconds = time.perf_counter() - start
         process.stdout.read()
     if process.returncode != 0 or not first:
-        raise RuntimeError(f"{command} printed nothing, or failed")
+        raise RuntimeError(f"{command} failed or printed nothing")
     return seconds
 
 
 def memory(command):
     """The highest sample of the memory of the command's process tree, in MiB.
 
-    `total` is anonymous memory and mapped files of all processes, shared pages counted once (proc(5), `Pss`), and what
-    shared memory of the whole machine grew by (`Shmem`: /dev/shm and memory files, mapped or not). `own` leaves files out.
-    `worker` is the highest private memory of one child process (`Private_Dirty`).
+    `total` is the anonymous memory and mapped files of all processes, with shared pages counted once (proc(5), `Pss`), plus
+    the growth of the whole machine's shared memory (`Shmem`: /dev/shm and memory files, mapped or not). `own` leaves out
+    files. `worker` is the highest private memory of a single child process (`Private_Dirty`).
     """
     shared_before = shared_kib()
     most = {"total": 0, "own": 0, "worker": 0}
@@ -93,7 +93,7 @@ def sample(root, shared):
 
 
 def tree(root):
-    """The process and all that descend from it."""
+    """The process and all its descendants."""
     found = [root]
     for pid in found:
         try:
@@ -101,7 +101,7 @@ def tree(root):
                 with open(f"/proc/{pid}/task/{thread}/children") as file:
                     found.extend(int(child) for child in file.read().split())
         except OSError:
-            # It has ended meanwhile.
+            # It has ended in the meantime.
             continue
     return found
 

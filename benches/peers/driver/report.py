@@ -1,12 +1,13 @@
-"""What was measured, as text for people and as JSON for programs."""
+"""Formats the measurements: text for people, JSON for programs."""
 
 import json
 
 INTRODUCTION = """\
 # Results
 
-Written by `make bench-results`; `make bench-peers` prints the same for your machine. Every number was measured in that one
-run, and [`results.json`](results.json) has all samples. The rows are in [`benches/peers/driver/rows.py`](peers/driver/rows.py).
+Written by `make bench-results`; `make bench-peers` prints the same for your machine. All numbers come from one run, and
+[`results.json`](results.json) has all samples. The rows are defined in
+[`benches/peers/driver/rows.py`](peers/driver/rows.py).
 
 """
 
@@ -18,12 +19,12 @@ def heading(about, rounds):
         f"{about['cpu']}, {about['cores']} cores, {about['memory_gib']} GiB, Linux {about['kernel']}\n"
         f"{versions}\n"
         f"load at the start {about['load_at_start']:.2f}; "
-        f"medians of {rounds} rounds of all rows in turn, with the least and the most\n"
+        f"medians of {rounds} rounds of all rows in turn, with minimum and maximum\n"
     )
 
 
 def table(rows):
-    cells, section = [["", "median", "", "least - most", "memory MiB", "without files"]], None
+    cells, section = [["", "median", "", "min - max", "memory MiB", "without files"]], None
     for row in rows:
         if row.section != section:
             section = row.section
@@ -34,10 +35,10 @@ def table(rows):
             memory = [number(row.median_memory("total")), number(row.median_memory("own"))]
         cells.append([f"  {row.name}", number(row.median()), row.unit, f"{low} - {high}", *memory])
     notes = [
-        "A whole command is timed from its start to its end. joblib's calls are timed alone, with warm workers.",
-        "Files are read just before, so that all rows find them in the page cache; the cold file was thrown out of it.",
-        "Memory is the highest sample over the process tree: shared pages once, with what /dev/shm and memory files grew by;",
-        "then the same without mapped files, whose pages are the page cache's.",
+        "Commands are timed from start to end. Of joblib, only the calls are timed, with warm workers.",
+        "Files are read just before, so that all rows find them in the page cache; the cold file is dropped from it.",
+        "Memory is the highest sample over the process tree, with shared pages counted once and the growth of /dev/shm and",
+        "memory files added; the next column leaves out mapped files, whose pages belong to the page cache.",
     ]
     read = [remark["read_mib"] for row in rows for remark in row.remarks if "read_mib" in remark]
     if read:
@@ -46,9 +47,9 @@ def table(rows):
         failed = [remark for remark in row.remarks if "failed" in remark]
         errors = sorted({remark["error"] for remark in row.remarks if "error" in remark})
         if failed:
-            notes.append(f"wrun's killed worker: {max(each['failed'] for each in failed)} of {failed[0]['tasks']} tasks failed at most.")
+            notes.append(f"wrun's killed worker: at most {max(each['failed'] for each in failed)} of {failed[0]['tasks']} tasks failed.")
         if errors:
-            notes.append(f"joblib's killed worker: the whole call fails ({', '.join(errors)}), and all its results are gone.")
+            notes.append(f"joblib's killed worker: the whole call fails ({', '.join(errors)}), and all its results are lost.")
     if not any(row.key == "first-wasmtime" for row in rows):
         notes.append("Not measured: `wasmtime run`, which is not installed (BENCH_WASMTIME=1 installs it).")
     return aligned(cells) + "\n" + "\n".join(notes) + "\n"
@@ -58,7 +59,7 @@ def parts(times):
     if not times:
         return ""
     cells = [["", "median", ""]] + [[f"  {name}", nanoseconds(time), ""] for name, time in times.items()]
-    return "\nThe parts, by criterion, of one worker or of none:\n" + aligned(cells)
+    return "\nThe parts, measured by criterion, with one worker or none:\n" + aligned(cells)
 
 
 def nanoseconds(time):
@@ -86,12 +87,12 @@ def to_json(about, rows, times, verdicts):
 
 
 def number(value):
-    """Three digits, or all of them before the point, in groups."""
+    """Three significant digits, or all digits before the point, in groups."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def aligned(rows):
-    """Columns of one width: the first and the last to the left, where they have text, and numbers to the right."""
+    """Columns of equal width: text columns (the first and the unit or last) left-aligned, numbers right-aligned."""
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     left = {0, 2} if len(widths) > 4 else {0, len(widths) - 1}
     lines = []

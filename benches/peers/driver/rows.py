@@ -1,4 +1,4 @@
-"""The rows of the table: what is run, and which number is taken of it."""
+"""The rows of the table: what is run, and which number is taken from it."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ LOST = ("One worker killed in mid-run", "ms")
 
 
 class Row:
-    """One row. `measure` gives a number in the unit of its section, or a pair of it and a remark."""
+    """One row. `measure` returns a number in the unit of its section, or a pair of a number and a remark."""
 
     def __init__(self, key, section, name, measure, memory=None):
         self.key, (self.section, self.unit), self.name = key, section, name
@@ -55,15 +55,15 @@ class Row:
 
 def all_rows():
     rows = [
-        Row("fresh", RATE, "wrun, a fresh instance each", lambda: peers_rate("noop-fresh", 500_000)),
+        Row("fresh", RATE, "wrun, fresh instances", lambda: peers_rate("noop-fresh", 500_000)),
         Row("reuse", RATE, "wrun, instances reused", lambda: peers_rate("noop-reuse", 1_000_000)),
-        Row("unordered", RATE, "wrun, fresh, as they end", lambda: peers_rate("noop-unordered", 500_000)),
+        Row("unordered", RATE, "wrun, fresh, unordered", lambda: peers_rate("noop-unordered", 500_000)),
         Row("bare-1", RATE, "wasmtime alone, fresh, 1 thread", lambda: peers_rate("bare", 300_000, "1")),
         Row("bare-2", RATE, f"wasmtime alone, fresh, {CORES} threads", lambda: peers_rate("bare", 500_000)),
-        Row("joblib-auto", RATE, "joblib loky, batches by itself", lambda: python_rate("noop-auto", 200_000)),
+        Row("joblib-auto", RATE, "joblib loky, automatic batches", lambda: python_rate("noop-auto", 200_000)),
         Row("joblib-1", RATE, "joblib loky, batch_size=1", lambda: python_rate("noop-single", 5_000)),
         Row("imap", RATE, "multiprocessing.Pool.imap", lambda: python_rate("noop-imap", 20_000)),
-        Row("xargs", RATE, "xargs -P, true: a process each", lambda: xargs_rate(["true"], 1000)),
+        Row("xargs", RATE, "xargs -P, true: a process per task", lambda: xargs_rate(["true"], 1000)),
         Row("sum", SUM, "wrun, whole command", lambda: sum_ms(wrun_sum(), sum_of_raw), memory=wrun_sum()),
         Row("sum-native", SUM, "threads over mmap, whole command", lambda: sum_ms(native_sum(), sum_of_json), memory=native_sum()),
         Row("sum-memmap", SUM, "joblib, numpy.memmap, the call alone", lambda: python_sum("sum-memmap"),
@@ -83,8 +83,8 @@ def all_rows():
         Row("first", FIRST, "wrun map", lambda: first_ms([WRUN, "map", SQRT, "2"])),
         Row("first-run", FIRST, "wrun run", lambda: first_ms([WRUN, "run", SQRT, "2"])),
         Row("first-joblib", FIRST, "joblib loky", lambda: first_ms(python("first", CORES), starts=2)),
-        Row("python", FIRST, "Python that prints a line: a floor", lambda: first_ms([machine.PYTHON, "-c", "print()"])),
-        Row("lost", LOST, "wrun: until its replacement has ended a task", lost_ms),
+        Row("python", FIRST, "Python that prints a line (lower bound)", lambda: first_ms([machine.PYTHON, "-c", "print()"])),
+        Row("lost", LOST, "wrun: until its replacement completes a task", lost_ms),
         Row("slow-down", LOST, "wrun: how much longer the run takes", slow_down_ms),
         Row("lost-joblib", LOST, "joblib loky: until the whole call fails", joblib_lost_ms),
     ]
@@ -102,7 +102,7 @@ def peers_rate(row, tasks, threads=CORES):
 
 
 def peak_of_ten_million_mib():
-    """The peak of resident memory of a pool's process over ten million tasks."""
+    """The peak resident memory of a pool's process over ten million tasks, in MiB."""
     return json.loads(process.output([PEERS, "noop-fresh", "10000000", CORES]))["peak_kib"] / 1024
 
 
@@ -153,9 +153,9 @@ def cold_ms(command):
 
 def python_sum(row):
     process.read(NUMBERS)
-    told = json.loads(process.output(python(row, NUMBERS, SLICES)))
-    same("sum", told["sum"])
-    return told["seconds"] * 1000
+    measured = json.loads(process.output(python(row, NUMBERS, SLICES)))
+    same("sum", measured["sum"])
+    return measured["seconds"] * 1000
 
 
 def words_ms(command):
@@ -169,9 +169,9 @@ RESULTS = {}
 
 
 def same(what, result):
-    """All rows that compute the same thing must have the same result."""
+    """Checks that all rows that compute the same thing have the same result."""
     if RESULTS.setdefault(what, result) != result:
-        raise RuntimeError(f"the {what} is {result}, and another row's is {RESULTS[what]}")
+        raise RuntimeError(f"the {what} is {result}, but another row's is {RESULTS[what]}")
 
 
 def first_ms(command, starts=9):
@@ -182,8 +182,8 @@ LOST_TASKS = "1500"
 
 
 def lost_ms():
-    told = json.loads(process.output([PEERS, "lost", LOST_TASKS, CORES]))
-    return told["replaced_after"] * 1000, {"tasks": int(LOST_TASKS), "failed": told["failed"]}
+    measured = json.loads(process.output([PEERS, "lost", LOST_TASKS, CORES]))
+    return measured["replaced_after"] * 1000, {"tasks": int(LOST_TASKS), "failed": measured["failed"]}
 
 
 def slow_down_ms():
@@ -193,5 +193,5 @@ def slow_down_ms():
 
 
 def joblib_lost_ms():
-    told = json.loads(process.output(python("lost", CORES)))
-    return told["seconds"] * 1000, {"error": told["error"]}
+    measured = json.loads(process.output(python("lost", CORES)))
+    return measured["seconds"] * 1000, {"error": measured["error"]}

@@ -1,4 +1,4 @@
-//! wasmtime alone: a loop of instantiate, call and drop on each thread, with the settings of a worker of wrun.
+//! wasmtime alone: a loop of instantiate, call and drop on each thread, with the settings of a wrun worker.
 
 use std::time::Instant;
 
@@ -10,9 +10,9 @@ use wasmtime::{
 use crate::Outcome;
 use crate::noop::MODULE;
 
-/// Tasks a second of all threads together.
+/// Tasks per second of all threads together.
 pub fn rate(tasks: usize, threads: usize) -> Outcome {
-    // An engine for each thread, as each worker process of wrun has its own: they share no pool and no lock.
+    // One engine per thread, because each wrun worker process has its own: no pool or lock is shared.
     let engines = (0..threads).map(|_| engine()).collect::<Result<Vec<_>, _>>()?;
     let each = tasks / threads;
     for pre in &engines {
@@ -21,12 +21,12 @@ pub fn rate(tasks: usize, threads: usize) -> Outcome {
     let start = Instant::now();
     std::thread::scope(|scope| {
         let running: Vec<_> = engines.iter().map(|pre| scope.spawn(move || calls(pre, each))).collect();
-        running.into_iter().try_for_each(|thread| thread.join().expect("a loop that does not panic"))
+        running.into_iter().try_for_each(|thread| thread.join().expect("the loop does not panic"))
     })?;
     Ok(json!({ "per_second": (each * threads) as f64 / start.elapsed().as_secs_f64() }).to_string())
 }
 
-/// The settings of `src/guest/engine.rs` that instances depend on.
+/// The settings of `src/module/engine.rs` that instances depend on.
 fn engine() -> wasmtime::Result<InstancePre<()>> {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(4)

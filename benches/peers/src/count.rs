@@ -11,16 +11,16 @@ use memmap2::Mmap;
 use crate::Outcome;
 use crate::table::Table;
 
-/// Counts pieces of about `piece_bytes` that end with a line, on plain threads over one mapping.
+/// Counts pieces of about `piece_bytes` that end at a line's end, on plain threads over one mapping.
 pub fn count(path: &str, piece_bytes: usize, threads: usize) -> Outcome {
-    // SAFETY: nobody changes the file meanwhile: it belongs to the benchmark.
+    // SAFETY: nobody changes the file in the meantime: it belongs to the benchmark.
     let map = unsafe { Mmap::map(&File::open(path)?)? };
     let pieces = pieces(&map, piece_bytes);
     let (next, tables) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                // Only the number matters; the lock orders the tables.
+                // `Relaxed` is enough for a counter; the lock orders the tables.
                 while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let table = Table::of_text(piece).to_bytes();
                     tables.lock().expect("nobody panicked").push(table);
@@ -31,12 +31,12 @@ pub fn count(path: &str, piece_bytes: usize, threads: usize) -> Outcome {
     merged(&tables.into_inner()?)
 }
 
-/// Counts what comes on standard input: one piece, for `parallel --pipe-part`.
+/// Counts one piece from standard input, for `parallel --pipe-part`.
 pub fn count_stdin() -> Outcome {
     Ok(String::from_utf8(Table::of_text(&read_stdin()?).to_bytes())?)
 }
 
-/// Merges tables that stand one after another on standard input.
+/// Merges concatenated tables from standard input.
 pub fn merge_stdin() -> Outcome {
     merged(&[read_stdin()?])
 }

@@ -1,11 +1,11 @@
-//! One row of the comparison, measured once: `wrun-peers ROW ARG...` prints a JSON object with what it measured.
+//! Measures one row of the comparison once: `wrun-peers ROW ARG...` prints the measurements as a JSON object.
 
 mod bare;
 mod count;
 mod lost;
 mod noop;
 mod sum;
-// The guest's own algorithm, compiled for this machine.
+// The word count guest's algorithm, compiled for this machine.
 #[path = "../../../examples/guests/wordcount/src/table.rs"]
 mod table;
 #[path = "../../../examples/guests/wordcount/src/words.rs"]
@@ -13,11 +13,11 @@ mod words;
 
 use std::error::Error;
 
-/// A row's numbers, or text that is itself the result.
+/// A row's measurements as JSON, or text that is itself the result.
 type Outcome = Result<String, Box<dyn Error>>;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // Workers of the rows that use the library are this program, started again.
+    // For rows that use the library, workers are this same program, started again.
     wrun::init();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["merge-stdin"] => count::merge_stdin(),
         ["lost", tasks, workers] => lost::with_kill(tasks.parse()?, workers.parse()?),
         ["not-lost", tasks, workers] => lost::without_kill(tasks.parse()?, workers.parse()?),
-        _ => Err(format!("no row {words:?}; see main.rs").into()),
+        _ => Err(format!("unknown row {words:?}; see main.rs").into()),
     }?;
     print!("{text}");
     Ok(())

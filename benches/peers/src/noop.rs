@@ -1,4 +1,4 @@
-//! Tasks that do nothing, through a pool whose workers run already.
+//! Tasks that do nothing, in a pool whose workers are already running.
 
 use std::num::NonZeroUsize;
 use std::time::Instant;
@@ -8,10 +8,10 @@ use wrun::{Job, Module, Pool};
 
 use crate::Outcome;
 
-/// The module of all no-op rows: a memory of 17 pages, as a small Rust program has, and a function that returns 0.
+/// The module of all no-op rows: a memory of 17 pages, like a small Rust program's, and a function that returns 0.
 pub const MODULE: &str = include_str!("../noop.wat");
 
-/// Tasks before the clock starts: workers start, and load the module.
+/// Tasks before the clock starts, so that workers start and load the module.
 const WARM_UP: usize = 20_000;
 
 pub fn fresh(tasks: usize, workers: NonZeroUsize) -> Outcome {
@@ -30,7 +30,7 @@ fn module() -> wrun::Result<Module> {
     Module::from_bytes("noop.wat", MODULE.as_bytes())
 }
 
-/// In which order outcomes come.
+/// The order of outcomes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Order {
     ByItem,
@@ -44,14 +44,14 @@ fn rate(job: Job, tasks: usize, workers: NonZeroUsize, order: Order) -> Outcome 
         let run = if order == Order::AsTheyEnd { run.unordered() } else { run };
         Ok(run.filter(|outcome| outcome.result.is_ok()).count())
     };
-    assert_eq!(count(WARM_UP)?, WARM_UP, "tasks that fail");
+    assert_eq!(count(WARM_UP)?, WARM_UP, "tasks failed");
     let start = Instant::now();
-    assert_eq!(count(tasks)?, tasks, "tasks that fail");
+    assert_eq!(count(tasks)?, tasks, "tasks failed");
     let per_second = tasks as f64 / start.elapsed().as_secs_f64();
     Ok(json!({ "per_second": per_second, "peak_kib": peak_kib() }).to_string())
 }
 
-/// The most memory that this process has had resident (proc(5), `VmHWM`); its workers are others.
+/// The peak resident memory of this process in KiB (proc(5), `VmHWM`), without its workers.
 fn peak_kib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     status.lines().find(|line| line.starts_with("VmHWM"))?.split_whitespace().nth(1)?.parse().ok()

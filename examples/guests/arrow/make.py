@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Writes trips.arrow beside it: pip install pyarrow.
+"""Writes trips.arrow next to this script: pip install pyarrow.
 
-500 invented taxi trips, in 5 record batches: kind (a dictionary of texts), distance in km (with nulls), fare in cents (with nulls).
+500 invented taxi trips in 5 record batches: kind (a dictionary of strings), distance in km (with nulls), fare in cents
+(with nulls).
 """
 
 import os
@@ -13,7 +14,7 @@ KINDS = ["bus", "cab", "taxi", "van"]
 
 
 def random(seed):
-    """The same numbers everywhere: a linear congruential generator (Knuth's MMIX), its upper bits."""
+    """The same numbers everywhere: the upper bits of a linear congruential generator (Knuth's MMIX)."""
     while True:
         seed = (seed * 6364136223846793005 + 1442695040888963407) % 2**64
         yield seed >> 33

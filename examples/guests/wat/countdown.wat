@@ -1,4 +1,4 @@
-;; Counts down from the item to 0, and gives the item: a task that takes as long as it is told to.
+;; Counts down from the item to 0 and returns the item: a task that takes as long as the item says.
 ;;
 ;;   $ wrun map countdown.wat 10
 ;;   10

@@ -1,4 +1,4 @@
-;; Throws a die with as many sides as the item says. The random numbers of WASI follow from --seed and the item's position.
+;; Throws a die with as many sides as the item says. WASI's random numbers depend only on --seed and the item's position.
 ;;
 ;;   $ wrun map dice.wat 6 6 20
 (module

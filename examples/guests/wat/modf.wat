@@ -1,4 +1,4 @@
-;; A function with two results: the fractional and the integral part of each item, as math.modf of Python gives them.
+;; A function with two results: the fractional and the integral part of each item, like Python's math.modf.
 ;;
 ;;   $ wrun map modf.wat 1.5
 ;;   0.5 1

@@ -1,55 +1,55 @@
-/* Counts words, in C: the same tasks and the same result, byte by byte, as the Rust guest `wordcount`.
+/* Counts words, in C: the same tasks as the Rust guest `wordcount`, with identical results.
  *
  *     wrun map wordcount-c.wasm --call count --split 16M big.txt --reduce merge
  *
  * A word is a maximal run of ASCII letters and digits. `count` writes a line `WORD COUNT` for each word, in the order
- * of the words' bytes; `merge` makes one such table of several, in any grouping and order.
+ * of the words' bytes; `merge` combines several such tables into one, in any grouping and order.
  */
 #include <stdio.h>
 
 #include "wrun.h"
 
-/* A word, which stays where it is in the text or table that it comes from, and how often it was seen. */
+/* A word and how often it occurs. The word is not copied: it points into its text or table. */
 struct entry {
     const unsigned char *word;
     uint32_t len;
     uint32_t hash;
-    uint64_t count; /* 0 in places that are free */
+    uint64_t count; /* 0 in free slots */
 };
 
-/* A hash table with open addressing: a power of two of places, at most half of them taken. */
+/* A hash table with open addressing: the number of slots is a power of two, and at most half of them are used. */
 struct table {
-    struct entry *places;
+    struct entry *slots;
     uint32_t mask;
     uint32_t used;
 };
 
-static struct entry *new_places(uint32_t count) {
+static struct entry *new_slots(uint32_t count) {
     size_t size = (size_t)count * sizeof(struct entry);
     return (struct entry *)memset(wrun_alloc(size), 0, size);
 }
 
 static struct table new_table(void) {
-    struct table table = {new_places(1u << 12), (1u << 12) - 1, 0};
+    struct table table = {new_slots(1u << 12), (1u << 12) - 1, 0};
     return table;
 }
 
-/* The place of the word, or the free place where it belongs. */
+/* The word's slot, or the free slot where it belongs. */
 static struct entry *find(const struct table *table, const unsigned char *word, uint32_t len, uint32_t hash) {
     for (uint32_t at = hash & table->mask;; at = (at + 1) & table->mask) {
-        struct entry *entry = &table->places[at];
+        struct entry *entry = &table->slots[at];
         if (!entry->count) return entry;
         if (entry->hash == hash && entry->len == len && !memcmp(entry->word, word, len)) return entry;
     }
 }
 
 static void grow(struct table *table) {
-    struct table larger = {new_places(2 * (table->mask + 1)), 2 * table->mask + 1, table->used};
+    struct table larger = {new_slots(2 * (table->mask + 1)), 2 * table->mask + 1, table->used};
     for (uint32_t at = 0; at <= table->mask; at++) {
-        const struct entry *entry = &table->places[at];
+        const struct entry *entry = &table->slots[at];
         if (entry->count) *find(&larger, entry->word, entry->len, entry->hash) = *entry;
     }
-    free(table->places);
+    free(table->slots);
     *table = larger;
 }
 
@@ -85,9 +85,9 @@ static int by_word(const void *a, const void *b) {
     return order ? order : (x->len > y->len) - (x->len < y->len);
 }
 
-/* Writes the table as text, and with that uses it up. */
+/* Writes the table as text and consumes it. */
 static void write_table(struct table *table) {
-    struct entry *entries = table->places;
+    struct entry *entries = table->slots;
     size_t size = 0, used = 0;
     for (uint32_t at = 0; at <= table->mask; at++) {
         if (!entries[at].count) continue;

@@ -1,4 +1,4 @@
-//! The imports of the contract: their names, what they do, and their types as data.
+//! The contract's imports: their names, what they do, and their types as data.
 
 /// `() -> i64`: the position of the task's item in the job, from 0.
 pub const TASK_INDEX: &str = "task_index";
@@ -6,93 +6,95 @@ pub const TASK_INDEX: &str = "task_index";
 /// `() -> i32`: the length of the task's argument in bytes.
 pub const ARG_LEN: &str = "arg_len";
 
-/// `(dst) -> ()`: copies the argument, all [`ARG_LEN`] bytes of it, to `dst`.
+/// `(dst) -> ()`: copies the whole argument ([`ARG_LEN`] bytes) to `dst`.
 ///
-/// The argument is the item's text; for an item that is a file its path, for a piece of a file path and range.
-/// Traps when the bytes do not fit into memory at `dst`.
+/// The argument is the item's text: for a file its path, for a piece of a file its path and range.
+/// Traps if the bytes do not fit into memory at `dst`.
 pub const ARG_READ: &str = "arg_read";
 
-/// `() -> i32`: how many inputs the task has.
+/// `() -> i32`: the number of inputs that the task has.
 ///
-/// A task's own file or piece is input 0, where the job's items are such; the job's shared inputs follow in the
+/// If the job's items are files or pieces of files, the task's own one is input 0. The job's shared inputs follow in the
 /// order in which they were given. The inputs of a reduce task are the results that it merges, in order; shared inputs
-/// are not counted then, and found by [`INPUT_FIND`] alone. A task on rows of a `.npy` file has the rows as input 0 and
-/// the file's header as input 1.
+/// are then not counted and can only be found with [`INPUT_FIND`]. A task on rows of a `.npy` file has the rows as
+/// input 0 and the file's header as input 1.
 pub const INPUT_COUNT: &str = "input_count";
 
 /// `(name, len) -> i32`: the index of the input with that name, or [`NOT_FOUND`](crate::NOT_FOUND).
 ///
-/// Traps when the name's bytes are not in memory.
+/// Traps if the name's bytes are outside memory.
 pub const INPUT_FIND: &str = "input_find";
 
-/// `(input) -> i64`: the length in bytes of the range that this task may see of an input.
+/// `(input) -> i64`: the length in bytes of the part of an input that this task can see.
 ///
-/// For a piece of a file this is the piece's length, and offsets count from the piece's start. Traps when there is no
+/// For a piece of a file this is the piece's length, and offsets count from the start of the piece. Traps if there is no
 /// such input.
 pub const INPUT_LEN: &str = "input_len";
 
-/// `() -> i32`: whether the job's inputs are mapped copy on write: 1, or 0.
+/// `() -> i32`: 1 if the job's inputs are mapped copy-on-write, otherwise 0.
 pub const INPUT_WRITABLE: &str = "input_writable";
 
 /// `(input, offset, len) -> i32`: maps a range of an input read-only and returns its address.
 ///
-/// The address is never 0. It agrees with the range's offset in the file modulo
-/// [`WINDOW_GRANULE`](crate::WINDOW_GRANULE). Mapping the same range again gives the same address, and counts: the
-/// window goes away when each of its maps was undone by an [`INPUT_UNMAP`]. A window of no bytes has an address behind
-/// which there is nothing. All windows end with the task.
+/// The address is never 0. It is congruent to the range's offset in the file modulo
+/// [`WINDOW_GRANULE`](crate::WINDOW_GRANULE). Mapping the same range again returns the same address and is counted: the
+/// window stays until there have been as many calls to [`INPUT_UNMAP`]. An empty window has an address at which nothing
+/// is mapped. All windows end with the task.
 ///
-/// Traps when there is no such input, when the range does not lie within [`INPUT_LEN`], and when the memory's
-/// maximum or the task's memory limit leaves no room. A store into a window ends the task, unless the job's inputs are
-/// mapped copy on write: then it changes this window alone, windows count against the memory limit, and mapping a range again gives
+/// Traps if there is no such input, if the range is not within [`INPUT_LEN`], or if the memory's maximum or the task's
+/// memory limit leaves no room. A store into a window ends the task, unless the job's inputs are mapped copy-on-write:
+/// then the store changes this window alone, windows count against the memory limit, and mapping a range again gives
 /// another copy of it.
 pub const INPUT_MAP: &str = "input_map";
 
-/// `(address) -> ()`: undoes one [`INPUT_MAP`] or [`REGION_MAP`]; after the last one the window may not be touched any more.
+/// `(address) -> ()`: undoes one [`INPUT_MAP`] or [`REGION_MAP`]; after the last one the window must not be accessed.
 ///
-/// The host may give the same addresses to a later window. Traps when no window begins at the address.
+/// The host may reuse the addresses for a later window. Traps if no window begins at the address.
 pub const INPUT_UNMAP: &str = "input_unmap";
 
 /// `(address, len) -> ()`: appends a copy of these bytes to the task's result.
 ///
-/// Traps when the bytes are not in memory or when the result grows over the output limit.
+/// Traps if the bytes are outside memory or the result exceeds the output limit.
 pub const OUTPUT_WRITE: &str = "output_write";
 
-/// `(len) -> i32`: an area of `len` zero bytes, writable until the task returns, that becomes its result uncopied.
+/// `(len) -> i32`: returns a buffer of `len` zero bytes that becomes the task's result without a copy.
 ///
-/// The address is never 0 and a multiple of [`WINDOW_GRANULE`](crate::WINDOW_GRANULE). A task calls it at most once and
-/// then does not call [`OUTPUT_WRITE`]; either traps, as does a length over the output limit.
+/// The buffer is writable until the task returns. Its address is never 0 and is a multiple of
+/// [`WINDOW_GRANULE`](crate::WINDOW_GRANULE). A task calls this at most once, and not together with [`OUTPUT_WRITE`]:
+/// a second call, a mixture of both, and a length over the output limit trap.
 pub const OUTPUT_MAP: &str = "output_map";
 
-/// `() -> i32`: how many regions of shared memory the task has.
+/// `() -> i32`: the number of regions that the task has: its output slice, if the job has one, and shared memories.
 pub const REGION_COUNT: &str = "region_count";
 
-/// `(name, len) -> i32`: the index of the area with that name, of no name that of the task's slice, or [`NOT_FOUND`](crate::NOT_FOUND).
+/// `(name, len) -> i32`: the index of the shared memory with that name, or [`NOT_FOUND`](crate::NOT_FOUND).
 ///
-/// Traps when the name's bytes are not in memory.
+/// An empty name finds the task's output slice. Traps if the name's bytes are outside memory.
 pub const REGION_FIND: &str = "region_find";
 
-/// `(region) -> i64`: the length in bytes of what this task may see of a region.
+/// `(region) -> i64`: the length in bytes of the part of a region that this task can see.
 ///
-/// Traps when there is no such region.
+/// Traps if there is no such region.
 pub const REGION_LEN: &str = "region_len";
 
 /// `(region, offset, len) -> i32`: maps a range of a region for reading and writing and returns its address.
 ///
-/// A region is either a slice that belongs to this task alone, always the first region where the job has slices, or an
-/// area that other tasks write at the same time, to be touched with atomic instructions only. What is written stands in
-/// the region's file, at the latest when the task has ended. The address, mapping a range again, [`INPUT_UNMAP`] and traps are as with
-/// [`INPUT_MAP`]. Windows on overlapping ranges show the same bytes. Bytes before and behind a range, up to the page's
-/// ends, may be readable and writable: those of the region are its own, others are nobody's and lost.
+/// A region is one of two things. An output slice belongs to this task alone; it is always the first region, if the job
+/// has one. A shared memory is written by other tasks at the same time and must be accessed with atomic instructions
+/// only. What is written is in the region's file at the latest when the task has ended. The address, mapping a range
+/// again, [`INPUT_UNMAP`] and traps are as for [`INPUT_MAP`]. Windows of overlapping ranges show the same bytes. Bytes
+/// before and after a range, up to the page boundaries, may be readable and writable: those within the region are the
+/// region's, all others belong to nobody, and what is written there is lost.
 pub const REGION_MAP: &str = "region_map";
 
-/// `(address, len) -> ()`: sets the message of a task that is about to return non-zero, or to trap.
+/// `(address, len) -> ()`: sets the error message of a task that is about to return a non-zero number or to trap.
 ///
-/// A later call replaces the message. Traps when the bytes are not in memory.
+/// A later call replaces the message. Traps if the bytes are outside memory.
 pub const FAIL: &str = "fail";
 
-/// `(level, address, len) -> ()`: one log line, attributed to the task; the level is a [`Level`](crate::Level).
+/// `(level, address, len) -> ()`: writes one log line, attributed to the task; the level is a [`Level`](crate::Level).
 ///
-/// Traps when the level is unknown or the bytes are not in memory.
+/// Traps if the level is unknown or the bytes are outside memory.
 pub const LOG: &str = "log";
 
 /// The wasm types that the contract uses.
@@ -104,14 +106,22 @@ pub enum ValueType {
     I64,
 }
 
-/// One import: its name and wasm type.
+/// One import: its name and wasm type. [`IMPORTS`] lists them all.
+///
+/// ```
+/// use wrun_abi::ValueType::{I32, I64};
+///
+/// let map = wrun_abi::IMPORTS.iter().find(|import| import.name == "input_map").unwrap();
+/// assert_eq!((map.params, map.results), (&[I32, I64, I32][..], &[I32][..]));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Import {
     /// The name within [`MODULE`](crate::MODULE).
     pub name: &'static str,
-    /// The parameters' types, in order.
+    /// The types of the parameters, in order.
     pub params: &'static [ValueType],
-    /// The result's type; at most one.
+    /// The type of the result, if there is one; never more than one.
     pub results: &'static [ValueType],
 }
 

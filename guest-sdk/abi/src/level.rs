@@ -1,25 +1,33 @@
-//! Log levels, as they cross the boundary.
+//! Log levels as numbers that host and guest agree on.
 
 use core::fmt;
 
-/// How important a log line is; the number is what [`LOG`](crate::import::LOG) takes.
+/// How important a log line is; its number is the first argument of [`LOG`](crate::import::LOG).
+///
+/// ```
+/// use wrun_abi::Level;
+///
+/// assert_eq!(Level::try_from(2), Ok(Level::Warn));
+/// assert_eq!(Level::try_from(9).unwrap_err().to_string(), "log level 9 is not between 1 (error) and 5 (trace)");
+/// assert!(Level::Error < Level::Trace);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(i32)]
 pub enum Level {
-    /// Something is wrong with this task's work.
+    /// The task's work is wrong or incomplete.
     Error = 1,
-    /// Something looks wrong, and the task goes on.
+    /// Something looks wrong, but the task continues.
     Warn = 2,
-    /// What a user wants to see by default.
+    /// What users want to see by default.
     Info = 3,
     /// What the task's author wants to see.
     Debug = 4,
-    /// Everything.
+    /// Every detail.
     Trace = 5,
 }
 
 impl Level {
-    /// All levels, the most important one first.
+    /// All levels, most important first.
     pub const ALL: [Level; 5] = [Level::Error, Level::Warn, Level::Info, Level::Debug, Level::Trace];
 
     /// The level's name in lower case, for example `warn`.
@@ -48,7 +56,7 @@ impl TryFrom<i32> for Level {
     }
 }
 
-/// The error for a number that is no [`Level`].
+/// The error for a number that is not a [`Level`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownLevel(pub i32);
 

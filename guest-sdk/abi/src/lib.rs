@@ -1,21 +1,42 @@
 //! The contract between `wrun` and a WebAssembly task: names, types, codes and rules.
 //!
-//! Host and guests use this crate, so that both sides mean the same thing by construction. It has no code beyond a
-//! few constants, needs no allocator and no `std`. Guests written in Rust use the `wrun-guest` crate, which wraps all
-//! of this; guests in C include `guest-sdk/c/wrun.h`; for any other language this page is the specification.
+//! Host and guests both use this crate, so they cannot disagree. It contains little more than constants and needs
+//! neither an allocator nor `std`. Guests in Rust use the `wrun-guest` crate, which wraps all of this; guests in C
+//! include `guest-sdk/c/wrun.h`; for any other language this page is the specification.
+//!
+//! ```
+//! use wrun_abi::{IMPORTS, Level, MODULE, task_name};
+//!
+//! assert_eq!(task_name("wrun:task/count"), Some("count"));
+//! assert!(MODULE == "wrun_v1" && IMPORTS.iter().any(|import| import.name == "input_map"));
+//! assert_eq!(Level::Warn as i32, 2);
+//! ```
 //!
 //! # What a task module looks like
 //!
 //! It exports a memory named [`MEMORY_EXPORT`] and, for each of its tasks, a function of type `() -> i32` whose name
-//! is [`TASK_EXPORT_PREFIX`] followed by the task's name. The function returns [`TASK_OK`] or any other number for
-//! a failure. Where the module exports [`INITIALIZE_EXPORT`], the host calls that once per instance, first.
+//! is [`TASK_EXPORT_PREFIX`] followed by the task's name. The function returns [`TASK_OK`] for success and any other
+//! number for failure. If the module exports [`INITIALIZE_EXPORT`], the host calls it once per instance, before
+//! anything else.
+//!
+//! The smallest one, in WebAssembly's text format:
+//!
+//! ```text
+//! (module
+//!   (import "wrun_v1" "output_write" (func $write (param i32 i32)))
+//!   (memory (export "memory") 1)
+//!   (data (i32.const 0) "hello")
+//!   (func (export "wrun:task/greet") (result i32)
+//!     (call $write (i32.const 0) (i32.const 5))
+//!     (i32.const 0)))
+//! ```
 //!
 //! # Conventions
 //!
 //! All imports come from the module [`MODULE`] and use plain numbers. Addresses and lengths in memory are unsigned
 //! 32-bit numbers in an `i32`; offsets and lengths of inputs and regions are unsigned 64-bit numbers in an `i64`.
-//! Text is UTF-8. A call with an address or a length outside memory, an unknown index or an impossible range traps
-//! with a message that names the call and the values, so no import has an error code.
+//! Text is UTF-8. No import has an error code: a call with an address or length outside memory, an unknown index or an
+//! impossible range traps with a message that names the call and the values.
 //!
 //! # The imports
 //!
@@ -55,36 +76,36 @@ pub const MODULE: &str = "wrun_v1";
 /// The contract's version, which is the number in [`MODULE`].
 pub const VERSION: u32 = 1;
 
-/// What an export's name begins with when it is a task; the rest is the task's name.
+/// The prefix of a task export's name; the rest is the task's name.
 pub const TASK_EXPORT_PREFIX: &str = "wrun:task/";
 
-/// The name under which a task module exports its linear memory.
+/// The name of the export that is the module's linear memory.
 pub const MEMORY_EXPORT: &str = "memory";
 
-/// The export that the host calls once per instance before anything else, where it exists.
+/// The export that the host calls once per instance before anything else, if it exists.
 ///
-/// It is the entry point of a WASI reactor, which runs the constructors of the module's language.
+/// It is the entry point of a WASI reactor, which runs the module's constructors.
 pub const INITIALIZE_EXPORT: &str = "_initialize";
 
 /// What a task function returns when its result is complete.
 pub const TASK_OK: i32 = 0;
 
-/// What the SDKs return from a task function after [`import::FAIL`]; any non-zero number means the same.
+/// What the SDKs return from a task function after calling [`import::FAIL`]; any non-zero number means the same.
 pub const TASK_FAILED: i32 = 1;
 
-/// What [`import::INPUT_FIND`] and [`import::REGION_FIND`] return when there is nothing of that name.
+/// What [`import::INPUT_FIND`] and [`import::REGION_FIND`] return when nothing has that name.
 pub const NOT_FOUND: i32 = -1;
 
-/// The region that is the task's own slice of the job's output file, where the job has one; the areas that tasks share follow.
+/// The index of the region that is the task's output slice, if the job has one; shared memories follow.
 pub const SLICE: u32 = 0;
 
-/// The unit of mapping, in bytes: a window's address and its offset in the *file* agree modulo this number.
+/// The unit of mapping, in bytes: a window's address and its offset in the *file* are congruent modulo this number.
 ///
-/// A record that is aligned in the file is therefore aligned in memory. For a piece of a file the offset in the file
-/// is the piece's own start plus the offset that the task asked for.
+/// A record that is aligned in the file is therefore aligned in memory. For a piece of a file, the offset in the file
+/// is the start of the piece plus the offset that the task asked for.
 pub const WINDOW_GRANULE: u64 = 4096;
 
-/// The task's name when `export` is the name of a task export.
+/// The task's name if `export` is the name of a task export.
 ///
 /// ```
 /// assert_eq!(wrun_abi::task_name("wrun:task/count"), Some("count"));

@@ -1,4 +1,4 @@
-//! Expansion of `#[task]`: the function stays as it is, and next to it goes the export that the host calls.
+//! Expansion of `#[task]`: the function stays as it is, and the export that the host calls is added next to it.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -9,9 +9,9 @@ use syn::{Error, FnArg, ItemFn, LitStr, ReturnType, Type, meta};
 /// The contract's `TASK_EXPORT_PREFIX`; `wrun-guest` asserts that the two agree.
 const EXPORT_PREFIX: &str = "wrun:task/";
 
-/// The function and its export, or the function and a compile error that points at what is wrong with it.
+/// The function and its export, or the function and a compile error that points at the problem.
 ///
-/// The function is kept in the second case too, so that the compiler does not also complain that it is missing.
+/// The function is kept even on an error, so that the compiler does not also report it as missing.
 pub fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
     match try_expand(options, &item) {
         Ok(export) => quote!(#item #export),
@@ -33,7 +33,7 @@ fn try_expand(options: TokenStream, item: &TokenStream) -> Result<TokenStream, E
     for (position, parameter) in function.sig.inputs.iter().enumerate() {
         let ty = parameter_type(parameter)?;
         let argument = format_ident!("argument_{position}");
-        // The type's own span makes the compiler point at the parameter when it is no extractor.
+        // With the type's own span, the compiler points at the parameter if its type is not an extractor.
         extractions.push(quote_spanned! {ty.span()=>
             let #argument = <#ty as ::wrun_guest::FromTask<'_>>::from_task(task)?;
         });
@@ -49,7 +49,7 @@ fn try_expand(options: TokenStream, item: &TokenStream) -> Result<TokenStream, E
         ::wrun_guest::IntoOutput::into_output(result, &mut task.output())
     };
     let export_name = format!("{EXPORT_PREFIX}{name}");
-    // Conditional compilation that applies to the function applies to its export as well.
+    // A `cfg` on the function also applies to its export.
     let conditions = function.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"));
     Ok(quote! {
         #(#conditions)*
@@ -71,7 +71,7 @@ fn try_expand(options: TokenStream, item: &TokenStream) -> Result<TokenStream, E
     })
 }
 
-/// The name in `#[task(name = "...")]`, else the function's own.
+/// The name in `#[task(name = "...")]`, otherwise the function's own.
 fn task_name(options: TokenStream, function: &ItemFn) -> Result<String, Error> {
     let mut name = None;
     let parser = meta::parser(|option| {
@@ -88,7 +88,10 @@ fn task_name(options: TokenStream, function: &ItemFn) -> Result<String, Error> {
     };
     let text = name.value();
     if text.is_empty() || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(Error::new(name.span(), "a task's name has at least one character, and no white space"));
+        return Err(Error::new(
+            name.span(),
+            "a task's name needs at least one character and must not contain white space",
+        ));
     }
     Ok(text)
 }
@@ -99,7 +102,7 @@ fn refuse_what_cannot_be_called(function: &ItemFn) -> Result<(), Error> {
         return Err(Error::new(token.span(), "a task cannot be async: it runs alone in its own instance"));
     }
     if let Some(token) = &signature.unsafety {
-        return Err(Error::new(token.span(), "a task cannot be unsafe: the host calls it with any argument"));
+        return Err(Error::new(token.span(), "a task cannot be unsafe: the host may call it with any argument"));
     }
     if let Some(token) = &signature.variadic {
         return Err(Error::new(token.span(), "a task cannot be variadic"));
@@ -111,10 +114,10 @@ fn refuse_what_cannot_be_called(function: &ItemFn) -> Result<(), Error> {
     Ok(())
 }
 
-/// The parameter's type with named lifetimes left to inference, since the export has none of them.
+/// The parameter's type with named lifetimes left to inference, because the export does not declare them.
 fn parameter_type(parameter: &FnArg) -> Result<Type, Error> {
     let FnArg::Typed(parameter) = parameter else {
-        return Err(Error::new(parameter.span(), "a task is a free function: it has no `self`"));
+        return Err(Error::new(parameter.span(), "a task must be a free function: it has no `self`"));
     };
     if let Type::ImplTrait(ty) = &*parameter.ty {
         return Err(Error::new(ty.span(), "a task's parameter needs a concrete type, such as `Input` or `&str`"));
@@ -122,7 +125,7 @@ fn parameter_type(parameter: &FnArg) -> Result<Type, Error> {
     syn::parse2(elide_lifetimes(parameter.ty.to_token_stream()))
 }
 
-/// The tokens with every lifetime but `'static` replaced by `'_`.
+/// The tokens with every lifetime except `'static` replaced by `'_`.
 fn elide_lifetimes(tokens: TokenStream) -> TokenStream {
     use proc_macro2::{Group, Ident, TokenTree};
     let mut after_quote = false;

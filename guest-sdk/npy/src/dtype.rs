@@ -1,10 +1,19 @@
-//! Types of elements.
+//! Element types.
 
 use std::fmt;
 
 use super::{Error, error};
 
-/// The type of an array's elements: a kind of number, its bytes, and their order.
+/// The type of an array's elements: the kind of number, its size, and its byte order.
+///
+/// ```
+/// use wrun_npy::{Dtype, Kind, Order};
+///
+/// let dtype = Dtype::parse(">f8").unwrap();
+/// assert_eq!((dtype.kind(), dtype.bytes(), dtype.order()), (Kind::Float, 8, Order::Big));
+/// assert_eq!(Dtype::little(Kind::Int, 4).unwrap().to_string(), "<i4");
+/// assert!(Dtype::parse("<U5").is_err());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Dtype {
     kind: Kind,
@@ -14,6 +23,7 @@ pub struct Dtype {
 
 /// A kind of number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Kind {
     /// A byte that is 0 or 1 (`b1`).
     Bool,
@@ -23,21 +33,22 @@ pub enum Kind {
     Uint,
     /// A floating-point number (`f2`, `f4`, `f8`).
     Float,
-    /// Two floating-point numbers, real and imaginary part (`c8`, `c16`).
+    /// Two floating-point numbers, the real and the imaginary part (`c8`, `c16`).
     Complex,
 }
 
-/// The order of a number's bytes.
+/// A byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Order {
-    /// The lowest first, as WebAssembly has them; also that of single bytes.
+    /// Least significant byte first, as in WebAssembly; also used for single bytes.
     Little,
-    /// The highest first.
+    /// Most significant byte first.
     Big,
 }
 
 impl Dtype {
-    /// A little-endian type; `None` where there is none of that kind with so many bytes.
+    /// The little-endian type of this kind and size in bytes; `None` if there is no such type.
+    #[must_use]
     pub const fn little(kind: Kind, bytes: u8) -> Option<Dtype> {
         Dtype::new(kind, bytes, Order::Little)
     }
@@ -52,11 +63,11 @@ impl Dtype {
         if exists { Some(Dtype { kind, bytes, order }) } else { None }
     }
 
-    /// Reads what a header says, such as `<f8`.
+    /// Parses the `descr` of a header, such as `<f8`.
     ///
     /// # Errors
     ///
-    /// Where these are not numbers that can be read in place.
+    /// If the elements are not numbers that can be read in place.
     pub fn parse(text: &str) -> Result<Dtype, Error> {
         Dtype::parse_bytes(text.as_bytes())
     }
@@ -77,7 +88,7 @@ impl Dtype {
             b'c' => Kind::Complex,
             b'O' => {
                 return error(
-                    "the array's elements are Python objects (pickled), which are not supported; save it as numbers, such as a.astype(float)",
+                    "the array's elements are Python objects (pickled), which are not supported; save the array as numbers, for example a.astype(float)",
                 );
             }
             _ => return unknown(text),
@@ -91,7 +102,7 @@ impl Dtype {
             _ => return unknown(text),
         };
         match (order, bytes) {
-            // The order of a single byte's bytes is none.
+            // A single byte has no byte order.
             (_, 1) => Dtype::little(kind, 1),
             (Some(order), _) => Dtype::new(kind, bytes, order),
             (None, _) => None,
@@ -104,12 +115,12 @@ impl Dtype {
         self.kind
     }
 
-    /// The bytes of an element.
+    /// The size of an element in bytes.
     pub const fn bytes(self) -> u8 {
         self.bytes
     }
 
-    /// The order of an element's bytes.
+    /// The byte order.
     pub const fn order(self) -> Order {
         self.order
     }
@@ -118,11 +129,11 @@ impl Dtype {
 fn unknown(text: &[u8]) -> Result<Dtype, Error> {
     let shown = String::from_utf8_lossy(&text[..text.len().min(20)]);
     error(format_args!(
-        "the array's elements have the dtype {shown:?}, which is not supported; these are: bool, int, uint, float and complex of 1 to 16 bytes"
+        "the array's elements have the dtype {shown:?}, which is not supported; use bool, int, uint, float or complex of 1 to 16 bytes"
     ))
 }
 
-/// As NumPy writes it.
+/// Writes the type as NumPy does, for example `<f8`.
 impl fmt::Display for Dtype {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let order = match self.order {

@@ -1,19 +1,22 @@
-//! The headers of NumPy's `.npy` files, versions 1.0, 2.0 and 3.0, as `numpy.lib.format` describes them.
-//!
-//! Host and guests use this crate, so that both read the same array. The bytes may be anything: a header is at most
-//! [`MAX_LEN`] bytes long, nothing is read twice, nothing recurses, and all products are checked. What is understood are arrays
-//! of numbers in C order; for everything else the error says what to do about it.
-//!
-//! (The crates that there are read any Python literal into a tree, take the length that a header claims for it before they
-//! look for its bytes, and quote it whole in errors.)
+//! Reads and writes the headers of NumPy's `.npy` files, versions 1.0, 2.0 and 3.0 (specification: `numpy.lib.format`).
 //!
 //! ```
 //! use wrun_npy::{Dtype, Header};
 //!
-//! let bytes = Header::encode(Dtype::parse("<f8").unwrap(), &[3, 2]);
-//! let header = Header::parse(&bytes).unwrap();
-//! assert_eq!((header.shape(), header.row_bytes(), header.len()), (&[3, 2][..], Some(16), 128));
+//! let file = [Header::encode(Dtype::parse("<f8").unwrap(), &[3, 2]), vec![0; 48]].concat();
+//!
+//! let header = Header::parse(&file).unwrap();
+//! assert_eq!((header.shape(), header.rows(), header.row_bytes()), (&[3, 2][..], Some(3), Some(16)));
+//! let data = &file[header.len()..];
+//! assert_eq!(data.len() as u64, header.data_bytes());
 //! ```
+//!
+//! `wrun` and its tasks both use this crate, so they read the same array. Arrays of numbers in C order are supported; for
+//! anything else, the error says what to do.
+//!
+//! The input is not trusted: a header is at most [`MAX_LEN`] bytes long, nothing is read twice, nothing recurses, and all
+//! products are checked. (Other crates parse any Python literal into a tree, allocate the length that a header claims
+//! before they look for its bytes, and quote the whole header in errors.)
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -26,19 +29,19 @@ use std::fmt;
 pub use dtype::{Dtype, Kind, Order};
 use literal::{Literal, Value};
 
-/// The most bytes that a header may have, with everything before the data. That of an array of numbers has 128.
+/// The maximum length of a header in bytes, including everything before the data. An array of numbers needs 128.
 pub const MAX_LEN: usize = 64 << 10;
 
-/// What a file begins with; the version's two bytes follow.
+/// The magic bytes at the start of a file; the two bytes of the version follow.
 pub const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
-/// The most axes; NumPy 2 has 64.
+/// The maximum number of axes, as in NumPy 2.
 const MAX_AXES: usize = 64;
 
-/// The bytes of which the data begins at a multiple, in files that NumPy or this crate writes.
+/// The alignment in bytes of the data's start, in files that NumPy or this crate writes.
 const ALIGN: usize = 64;
 
-/// Why bytes are no header of an array that can be read; says what to do.
+/// The error for bytes that are not the header of a supported array; its text says what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error(String);
 
@@ -54,7 +57,17 @@ fn error<T>(message: impl fmt::Display) -> Result<T, Error> {
     Err(Error(message.to_string()))
 }
 
-/// What a `.npy` file says of its data: type, shape, and where it begins. The data is in C order: the last axis is that of neighbours.
+/// The header of a `.npy` file: the type, shape and start of its data.
+///
+/// The data is in C order: neighbours along the last axis are adjacent.
+///
+/// ```
+/// use wrun_npy::{Dtype, Header};
+///
+/// let header = Header::encode(Dtype::parse("<i2").unwrap(), &[5]);
+/// let header = Header::parse(&header).unwrap();
+/// assert_eq!((header.dtype().to_string().as_str(), header.data_bytes(), header.len()), ("<i2", 10, 128));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     dtype: Dtype,
@@ -68,8 +81,8 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// Where there is none, or it is one of an array that cannot be read in place: in Fortran order, or of objects, texts,
-    /// times or structures.
+    /// If there is no header, or the array cannot be read in place: it is in Fortran order, or its elements are objects,
+    /// text, times or structures.
     pub fn parse(file: &[u8]) -> Result<Header, Error> {
         let Some(rest) = file.strip_prefix(MAGIC) else {
             return error(no_magic(file));
@@ -79,13 +92,13 @@ impl Header {
             [2 | 3, 0, a, b, c, d, ref rest @ ..] => (rest, u32::from_le_bytes([a, b, c, d]) as usize),
             [1..=3, 0, ..] | [] | [_] => return error("the file ends in its .npy header"),
             [major, minor, ..] => {
-                return error(format_args!("version {major}.{minor} of .npy is not known; these are 1.0, 2.0 and 3.0"));
+                return error(format_args!("version {major}.{minor} of .npy is not supported; use 1.0, 2.0 or 3.0"));
             }
         };
         let before = file.len() - text.len();
         if len > MAX_LEN - before {
             return error(format_args!(
-                "the .npy header says that it has {len} bytes; that of an array of numbers has less than {MAX_LEN}"
+                "the .npy header claims to have {len} bytes; that of an array of numbers has fewer than {MAX_LEN}"
             ));
         }
         let Some(text) = text.get(..len) else {
@@ -98,15 +111,16 @@ impl Header {
         Ok(Header { dtype, shape, len: before + len, data_bytes })
     }
 
-    /// A header of version 1.0, as NumPy writes it, behind which data is aligned to 64 bytes.
+    /// A header of version 1.0 as NumPy writes it, padded so that the data is aligned to 64 bytes.
     ///
     /// # Panics
     ///
-    /// Where there are more than 64 axes.
+    /// If there are more than 64 axes.
+    #[must_use]
     pub fn encode(dtype: Dtype, shape: &[u64]) -> Vec<u8> {
         assert!(shape.len() <= MAX_AXES, "an array has at most {MAX_AXES} axes");
         let axes: String = shape.iter().map(|axis| format!("{axis}, ")).collect();
-        // A tuple of one has a comma at its end, and others have none.
+        // A tuple of one element ends with a comma, longer ones do not.
         let axes = if shape.len() == 1 { axes.trim_end() } else { axes.trim_end_matches(", ") };
         let mut text = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({axes}), }}");
         let before = MAGIC.len() + 4;
@@ -122,45 +136,45 @@ impl Header {
         self.dtype
     }
 
-    /// The lengths of the axes; none for a single number.
+    /// The lengths of the axes; empty for a single number.
     pub fn shape(&self) -> &[u64] {
         &self.shape
     }
 
-    /// Where the data begins: the bytes of the header and everything before it.
+    /// The offset of the data in bytes: the length of the header and everything before it.
     #[expect(clippy::len_without_is_empty, reason = "a header is never empty")]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// The bytes of all data.
+    /// The size of the data in bytes.
     pub fn data_bytes(&self) -> u64 {
         self.data_bytes
     }
 
-    /// How many rows there are, which is the length of axis 0; `None` for a single number.
+    /// The number of rows, which is the length of axis 0; `None` for a single number.
     pub fn rows(&self) -> Option<u64> {
         self.shape.first().copied()
     }
 
-    /// The bytes of one row; `None` for a single number.
+    /// The size of one row in bytes; `None` for a single number, or if it does not fit into 64 bits.
     pub fn row_bytes(&self) -> Option<u64> {
-        // A product of fewer factors than that of all, unless one of the others is 0.
+        // `parse` checked the product of all axes; this one can still overflow if axis 0 is 0.
         product(self.dtype, self.shape.get(1..)?)
     }
 }
 
-/// The bytes of an array; `None` where that is no number.
+/// The size of an array in bytes; `None` if it does not fit into 64 bits.
 fn product(dtype: Dtype, shape: &[u64]) -> Option<u64> {
     shape.iter().try_fold(u64::from(dtype.bytes()), |bytes, axis| bytes.checked_mul(*axis))
 }
 
 fn no_magic(file: &[u8]) -> &'static str {
     match file {
-        [] => "the file is empty, and no .npy file",
-        [b'P', b'K', ..] => "the file is a zip archive, such as an .npz; unzip it, and name the .npy files in it",
+        [] => "the file is empty; save the array with numpy.save",
+        [b'P', b'K', ..] => "the file is a zip archive, such as an .npz; unzip it and give the .npy files in it",
         [0x80, 2..=5, ..] => "the file is a pickle; save the array with numpy.save",
-        _ => "the file does not begin as a .npy file does; save the array with numpy.save",
+        _ => "the file does not start like a .npy file; save the array with numpy.save",
     }
 }
 
@@ -173,18 +187,18 @@ fn fields(text: &[u8]) -> Result<(Dtype, Vec<u64>), Error> {
             (b"descr", Value::Text(text)) => dtype.replace(Dtype::parse_bytes(text)?).is_none(),
             (b"descr", Value::List) => {
                 return error(
-                    "the array's elements are structures, which are not supported; save each field as an array, such as a['x']",
+                    "the array's elements are structures, which are not supported; save each field as an array, for example a['x']",
                 );
             }
             (b"fortran_order", Value::Bool(bool)) => fortran.replace(bool).is_none(),
             (b"shape", Value::Tuple(axes)) => shape.replace(axes).is_none(),
             _ => false,
         };
-        if known { Ok(()) } else { error("the .npy header is not one that NumPy writes") }
+        if known { Ok(()) } else { error("the .npy header is not in the form that NumPy writes") }
     })?;
     match (dtype, fortran, shape) {
         (Some(dtype), Some(false), Some(shape)) => Ok((dtype, shape)),
-        // With one axis (or one that is longer than 1) there is no difference.
+        // With at most one axis longer than 1, both orders are the same.
         (Some(dtype), Some(true), Some(shape)) if shape.iter().filter(|axis| **axis > 1).count() <= 1 => {
             Ok((dtype, shape))
         }
@@ -194,6 +208,11 @@ fn fields(text: &[u8]) -> Result<(Dtype, Vec<u64>), Error> {
         _ => error("the .npy header lacks one of descr, fortran_order and shape"),
     }
 }
+
+/// Compiles and runs the code in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct ReadmeExamples;
 
 #[cfg(test)]
 mod tests;

@@ -1,21 +1,22 @@
-//! As much of Python's literals as headers have: a dictionary of texts to texts, truth values and tuples of integers.
+//! A parser for the subset of Python literals that headers use: a dictionary from strings to strings, booleans and tuples
+//! of integers.
 
 use super::{Error, MAX_AXES, error};
 
-/// What an entry may be.
+/// The value of an entry.
 #[derive(Debug)]
 pub enum Value<'a> {
-    /// A quoted text, without its quotes.
+    /// A quoted string, without its quotes.
     Text(&'a [u8]),
     /// `True` or `False`.
     Bool(bool),
     /// Integers in parentheses.
     Tuple(Vec<u64>),
-    /// The beginning of a list; what is in it was not read.
+    /// The start of a list, whose contents were not read.
     List,
 }
 
-/// Text that is read from its beginning.
+/// A parser over text, with what it has not read yet.
 #[derive(Debug)]
 pub struct Literal<'a> {
     rest: &'a [u8],
@@ -26,7 +27,7 @@ impl<'a> Literal<'a> {
         Literal { rest: text }
     }
 
-    /// Reads a dictionary, behind which there is nothing but white space, and gives each entry to `take`.
+    /// Reads a dictionary, which only white space may follow, and passes each entry to `take`.
     pub fn dictionary(&mut self, mut take: impl FnMut(&'a [u8], Value<'a>) -> Result<(), Error>) -> Result<(), Error> {
         self.expect(b'{')?;
         while !self.skip(b'}') {
@@ -83,7 +84,7 @@ impl<'a> Literal<'a> {
         self.space();
         let digits = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let (number, rest) = self.rest.split_at(digits);
-        // Python 2 wrote an L behind long integers.
+        // Python 2 wrote an L after long integers.
         self.rest = rest.strip_prefix(b"L").unwrap_or(rest);
         if number.is_empty() {
             return malformed();
@@ -109,7 +110,7 @@ impl<'a> Literal<'a> {
         if self.skip(byte) { Ok(()) } else { malformed() }
     }
 
-    /// Whether `byte` comes next, behind white space; goes past it then.
+    /// Whether `byte` comes next, after white space; if so, moves past it.
     fn skip(&mut self, byte: u8) -> bool {
         self.space();
         match self.rest.split_first() {
@@ -127,5 +128,5 @@ impl<'a> Literal<'a> {
 }
 
 fn malformed<T>() -> Result<T, Error> {
-    error("the .npy header is no dictionary of descr, fortran_order and shape; save the array again with numpy.save")
+    error("the .npy header is not a dictionary of descr, fortran_order and shape; save the array again with numpy.save")
 }

@@ -58,12 +58,12 @@ fn what_cannot_be_read_says_what_to_do() {
         (b"PK\x03\x04".to_vec(), "the file is a zip archive"),
         (b"\x80\x04\x95".to_vec(), "the file is a pickle"),
         (b"".to_vec(), "the file is empty"),
-        (b"hello".to_vec(), "the file does not begin as a .npy file does"),
-        (b"\x93NUMPY\x04\x00".to_vec(), "version 4.0 of .npy is not known"),
+        (b"hello".to_vec(), "the file does not start like a .npy file"),
+        (b"\x93NUMPY\x04\x00".to_vec(), "version 4.0 of .npy is not supported"),
         (b"\x93NUMPY\x01".to_vec(), "the file ends in its .npy header"),
         (b"\x93NUMPY\x02\x00\x01\x00".to_vec(), "the file ends in its .npy header"),
         (b"\x93NUMPY\x01\x00\x80\x00{".to_vec(), "the file ends in its .npy header"),
-        (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{".to_vec(), "the .npy header says that it has 4294967295 bytes"),
+        (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{".to_vec(), "the .npy header claims to have 4294967295 bytes"),
     ] {
         assert!(refusal(&bytes).starts_with(start), "{} instead of {start}", refusal(&bytes));
     }
@@ -78,16 +78,16 @@ fn hostile_dictionaries_are_refused() {
         ("(18446744073709551616,)", "the .npy header has an axis of more elements"),
         (&format!("({})", "9".repeat(50_000)), "the .npy header has an axis of more elements"),
         (&format!("({})", "1,".repeat(65)), "the .npy header has a shape of more than 64 axes"),
-        (&"(".repeat(60_000), "the .npy header is no dictionary"),
-        ("(-1,)", "the .npy header is no dictionary"),
-        ("(1.5,)", "the .npy header is no dictionary"),
-        ("(1 2)", "the .npy header is no dictionary"),
-        ("[1]", "the .npy header is not one that NumPy writes"),
-        ("'1'", "the .npy header is not one that NumPy writes"),
-        ("(1,), 'x': True", "the .npy header is not one that NumPy writes"),
-        ("(1,), 'shape': (1,)", "the .npy header is not one that NumPy writes"),
-        ("(1,)} x", "the .npy header is no dictionary"),
-        ("__import__('os')", "the .npy header is no dictionary"),
+        (&"(".repeat(60_000), "the .npy header is not a dictionary"),
+        ("(-1,)", "the .npy header is not a dictionary"),
+        ("(1.5,)", "the .npy header is not a dictionary"),
+        ("(1 2)", "the .npy header is not a dictionary"),
+        ("[1]", "the .npy header is not in the form that NumPy writes"),
+        ("'1'", "the .npy header is not in the form that NumPy writes"),
+        ("(1,), 'x': True", "the .npy header is not in the form that NumPy writes"),
+        ("(1,), 'shape': (1,)", "the .npy header is not in the form that NumPy writes"),
+        ("(1,)} x", "the .npy header is not a dictionary"),
+        ("__import__('os')", "the .npy header is not a dictionary"),
     ] {
         assert!(refusal(&of(shape)).starts_with(start), "{shape:.30}: {} instead of {start}", refusal(&of(shape)));
     }
@@ -101,7 +101,7 @@ fn rows_without_elements_have_no_bytes() {
     let of = |shape: &[u64]| Header::parse(&Header::encode(Dtype::parse("<f8").unwrap(), shape)).unwrap();
     assert_eq!((of(&[5, 0]).row_bytes(), of(&[5, 0]).data_bytes()), (Some(0), 0));
     assert_eq!((of(&[]).row_bytes(), of(&[]).data_bytes()), (None, 8));
-    // The product with a 0 in front is one, and that of a row is none.
+    // With an axis 0 of length 0 the product of all axes is 0, but that of a row overflows.
     assert_eq!(of(&[0, u64::MAX]).row_bytes(), None);
 }
 
@@ -111,7 +111,7 @@ fn no_bytes_make_it_panic() {
     for end in 0..good.len() {
         assert!(Header::parse(&good[..end]).is_err());
     }
-    // Each byte of a header replaced by each other one.
+    // Replaces each byte of a header by every other value.
     for at in 0..good.len() {
         for byte in 0..=255 {
             let mut bytes = good.clone();

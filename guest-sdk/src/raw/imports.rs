@@ -1,6 +1,6 @@
-//! The contract's imports as they are; `wrun_abi::import` says what each does and when it traps.
+//! The contract's imports, unwrapped; `wrun_abi::import` documents what each does and when it traps.
 //!
-//! Ordinary tasks never need them. They are public for what the safe API does not cover.
+//! Ordinary tasks do not need them. They are public for what the safe API does not cover.
 
 #[link(wasm_import_module = "wrun_v1")]
 unsafe extern "C" {
@@ -14,7 +14,7 @@ unsafe extern "C" {
     ///
     /// `dst` is valid for writes of [`arg_len`] bytes.
     pub unsafe fn arg_read(dst: *mut u8);
-    /// How many inputs the task has.
+    /// The number of inputs that the task has.
     pub safe fn input_count() -> u32;
     /// The index of the input with this name, or -1.
     ///
@@ -22,17 +22,17 @@ unsafe extern "C" {
     ///
     /// `name` is valid for reads of `len` bytes.
     pub unsafe fn input_find(name: *const u8, len: usize) -> i32;
-    /// The length in bytes of what the task may see of an input.
+    /// The length in bytes of the part of an input that the task can see.
     pub safe fn input_len(input: u32) -> u64;
-    /// Whether what `input_map` gives may be written (1) or not (0).
+    /// 1 if windows of inputs may be written, otherwise 0.
     pub safe fn input_writable() -> u32;
-    /// Maps a range of an input and returns its address; safe because the bytes are only reachable through it.
+    /// Maps a range of an input and returns its address; safe, because the bytes can only be accessed through it.
     pub safe fn input_map(input: u32, offset: u64, len: usize) -> *const u8;
     /// Undoes one `input_map` or `region_map`.
     ///
     /// # Safety
     ///
-    /// No reference that this map justified is used any more.
+    /// No reference into the window is used afterwards.
     pub unsafe fn input_unmap(address: *const u8);
     /// Appends a copy of these bytes to the result.
     ///
@@ -40,19 +40,20 @@ unsafe extern "C" {
     ///
     /// `bytes` is valid for reads of `len` bytes.
     pub unsafe fn output_write(bytes: *const u8, len: usize);
-    /// A zeroed area of `len` bytes that becomes the result.
+    /// Returns a buffer of `len` zero bytes that becomes the result.
     pub safe fn output_map(len: usize) -> *mut u8;
-    /// How many regions the task has.
+    /// The number of regions that the task has.
     pub safe fn region_count() -> u32;
-    /// The index of the area with this name, or of the slice where `len` is 0; or -1.
+    /// The index of the shared memory with this name, or of the output slice if `len` is 0; or -1.
     ///
     /// # Safety
     ///
     /// `name` is valid for reads of `len` bytes.
     pub unsafe fn region_find(name: *const u8, len: usize) -> i32;
-    /// The length in bytes of what the task may see of a region.
+    /// The length in bytes of the part of a region that the task can see.
     pub safe fn region_len(region: u32) -> u64;
-    /// Maps a range of a region; other tasks may write there at the same time, so use atomic instructions only.
+    /// Maps a range of a region and returns its address. Other tasks write to shared memory at the same time: access it with
+    /// atomic instructions only.
     pub safe fn region_map(region: u32, offset: u64, len: usize) -> *mut u8;
     /// Sets the error message.
     ///
@@ -69,10 +70,10 @@ unsafe extern "C" {
 }
 
 unsafe extern "C" {
-    /// The module's constructors, as one function that the linker writes.
+    /// Runs the module's constructors; the linker generates this function.
     ///
     /// # Safety
     ///
-    /// To be called before anything that relies on it, and again only where every constructor bears that.
+    /// Call it before anything that relies on constructors, and call it again only if every constructor permits that.
     pub(super) unsafe fn __wasm_call_ctors();
 }

@@ -1,9 +1,9 @@
-//! The only unsafe code of this crate: the imports themselves, the types that own or share mapped memory, and numbers as bytes.
+//! The only unsafe code of this crate: the imports, the types that own or share mapped memory, and numbers as bytes.
 //!
-//! On WebAssembly, `host` is the contract's imports in safe clothes. Elsewhere it is a stand-in that
+//! On WebAssembly, `host` is a safe wrapper of the contract's imports. Elsewhere it is a stand-in that
 //! [`TestTask`](crate::TestTask) fills, so that tasks can be tested natively.
 
-#![expect(unsafe_code, reason = "imports take addresses, and mapped memory is only known by its address")]
+#![expect(unsafe_code, reason = "imports take addresses, and mapped memory is known only by its address")]
 
 #[cfg(not(target_family = "wasm"))]
 #[path = "native.rs"]

@@ -1,4 +1,4 @@
-//! The host's stand-in on native targets, one per thread, filled and emptied by `TestTask`.
+//! The stand-in for the host on native targets, one per thread, filled and emptied by `TestTask`.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -6,55 +6,56 @@ use std::ptr::NonNull;
 
 use wrun_abi::{Level, WINDOW_GRANULE};
 
-/// What a test gives to a task, and what the task has done so far.
+/// What a test gives a task, and what the task has done so far.
 #[derive(Default)]
 pub(crate) struct Host {
     pub index: u64,
     pub arg: Vec<u8>,
-    /// Name, bytes, and the offset in the file at which the input begins.
+    /// Name, bytes, and the offset in the file at which the input starts.
     pub inputs: Vec<(String, Vec<u8>, u64)>,
-    /// Name and bytes; the slice, which has no name, is the first.
-    pub regions: Vec<(String, Area)>,
-    /// Whether inputs may be written, and the windows on such.
+    /// Name and bytes; the output slice, which has no name, comes first.
+    pub regions: Vec<(String, Memory)>,
+    /// Whether inputs can be written.
     pub inputs_are_writable: bool,
-    private: Vec<Area>,
+    /// The writable windows of inputs.
+    private: Vec<Memory>,
     pub output: Vec<u8>,
-    pub area: Option<Area>,
+    pub mapped_output: Option<Memory>,
     pub error: Option<String>,
     pub log: Vec<(Level, String)>,
-    windows: BTreeMap<(u32, u64, usize), (Area, usize)>,
+    windows: BTreeMap<(u32, u64, usize), (Memory, usize)>,
 }
 
 /// Zeroed memory whose first byte has a given address modulo the granule.
 ///
-/// All access goes through the pointer that the vector gave when it was made, as references to the vector would
-/// invalidate what tasks hold.
-pub(crate) struct Area {
+/// All access goes through the pointer that was taken from the vector once, because later references to the vector would
+/// invalidate the pointers that tasks hold.
+pub(crate) struct Memory {
     _memory: Vec<u8>,
     first: NonNull<u8>,
     len: usize,
 }
 
-impl Area {
-    pub fn new(residue: u64, len: usize) -> Area {
+impl Memory {
+    pub fn new(residue: u64, len: usize) -> Memory {
         let granule = WINDOW_GRANULE as usize;
         let mut memory = vec![0; len + 2 * granule];
         let base = NonNull::new(memory.as_mut_ptr()).expect("a vector is never at address 0");
         let skip = (granule - base.addr().get() % granule) % granule + residue as usize % granule;
-        // SAFETY: `skip` is below two granules, by which the vector is longer than `len`.
+        // SAFETY: the vector is two granules longer than `len`, and `skip` is less than that.
         let first = unsafe { base.add(skip) };
-        Area { _memory: memory, first, len }
+        Memory { _memory: memory, first, len }
     }
 
     fn fill(&mut self, bytes: &[u8]) {
-        assert!(bytes.len() <= self.len, "more bytes than the area has");
-        // SAFETY: the area has at least that many bytes, nobody else has its address yet, and `bytes` is elsewhere.
+        assert!(bytes.len() <= self.len, "more bytes than the memory has");
+        // SAFETY: the memory has at least that many bytes, nobody else has its address yet, and `bytes` is elsewhere.
         unsafe { self.first.copy_from(NonNull::from(bytes).cast(), bytes.len()) };
     }
 
-    /// The area's bytes, when the task that wrote them has ended.
+    /// The bytes, once the task that wrote them has ended.
     pub fn bytes(&self) -> Vec<u8> {
-        // SAFETY: the vector is as long as `new` made it, and the task's own references ended with the task.
+        // SAFETY: the vector is as long as `new` made it, and the task's references ended with the task.
         unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.len) }.to_vec()
     }
 }
@@ -63,16 +64,18 @@ thread_local! {
     static HOST: RefCell<Option<Host>> = const { RefCell::new(None) };
 }
 
-/// Makes `host` this thread's host and returns the one before.
+/// Makes `host` this thread's host and returns the previous one.
 pub(crate) fn install(host: Option<Host>) -> Option<Host> {
     HOST.replace(host)
 }
 
 fn with<R>(call: impl FnOnce(&mut Host) -> R) -> R {
-    HOST.with_borrow_mut(|host| call(host.as_mut().expect("outside WebAssembly a task runs within `TestTask::run`")))
+    HOST.with_borrow_mut(|host| {
+        call(host.as_mut().expect("outside WebAssembly, tasks run only within `TestTask::run`"))
+    })
 }
 
-/// How many maps the running task has not undone.
+/// The number of maps that the running task has not undone.
 #[cfg(test)]
 pub(crate) fn open_maps() -> usize {
     with(|host| host.windows.values().map(|(_, maps)| maps).sum())
@@ -102,13 +105,13 @@ pub(crate) fn input_map(input: u32, offset: u64, len: usize) -> NonNull<u8> {
     with(|host| {
         let (_, bytes, file_offset) = &host.inputs[input as usize];
         let bytes = &bytes[offset as usize..][..len];
-        let (area, maps) = host.windows.entry((input, offset, len)).or_insert_with(|| {
-            let mut area = Area::new(file_offset + offset, len);
-            area.fill(bytes);
-            (area, 0)
+        let (memory, maps) = host.windows.entry((input, offset, len)).or_insert_with(|| {
+            let mut memory = Memory::new(file_offset + offset, len);
+            memory.fill(bytes);
+            (memory, 0)
         });
         *maps += 1;
-        area.first
+        memory.first
     })
 }
 
@@ -119,28 +122,29 @@ pub(crate) fn input_writable() -> bool {
 pub(crate) fn input_map_private(input: u32, offset: u64, len: usize) -> NonNull<u8> {
     with(|host| {
         let (_, bytes, file_offset) = &host.inputs[input as usize];
-        let mut area = Area::new(file_offset + offset, len);
-        area.fill(&bytes[offset as usize..][..len]);
-        host.private.push(area);
+        let mut memory = Memory::new(file_offset + offset, len);
+        memory.fill(&bytes[offset as usize..][..len]);
+        host.private.push(memory);
         host.private[host.private.len() - 1].first
     })
 }
 
 /// # Safety
 ///
-/// No reference that this map justified is used any more.
+/// No reference into the window is used afterwards.
 pub(crate) unsafe fn input_unmap(address: NonNull<u8>) {
     with(|host| {
-        if let Some(index) = host.private.iter().position(|area| area.first == address) {
+        if let Some(index) = host.private.iter().position(|memory| memory.first == address) {
             host.private.remove(index);
             return;
         }
-        let is_in = |area: &Area| (0..area.len).contains(&address.addr().get().wrapping_sub(area.first.addr().get()));
-        if host.regions.iter().any(|(_, area)| is_in(area)) {
+        let is_in =
+            |memory: &Memory| (0..memory.len).contains(&address.addr().get().wrapping_sub(memory.first.addr().get()));
+        if host.regions.iter().any(|(_, memory)| is_in(memory)) {
             return;
         }
-        let range = host.windows.iter().find(|(_, (area, _))| area.first == address).map(|(range, _)| *range);
-        let range = range.expect("only mapped windows are given back");
+        let range = host.windows.iter().find(|(_, (memory, _))| memory.first == address).map(|(range, _)| *range);
+        let range = range.expect("only mapped windows are unmapped");
         let maps = &mut host.windows.get_mut(&range).expect("it was just found").1;
         *maps -= 1;
         if *maps == 0 {
@@ -159,24 +163,24 @@ pub(crate) fn region_len(region: u32) -> u64 {
 
 pub(crate) fn region_map(region: u32, offset: u64, len: usize) -> NonNull<u8> {
     with(|host| {
-        let area = &host.regions[region as usize].1;
-        assert!(offset as usize + len <= area.len, "the range is not within the region");
-        // SAFETY: within the area, as was just checked.
-        unsafe { area.first.add(offset as usize) }
+        let memory = &host.regions[region as usize].1;
+        assert!(offset as usize + len <= memory.len, "the range is not within the region");
+        // SAFETY: within the region, as was just checked.
+        unsafe { memory.first.add(offset as usize) }
     })
 }
 
 pub(crate) fn output_write(bytes: &[u8]) {
     with(|host| {
-        assert!(host.area.is_none(), "output_write after output_map");
+        assert!(host.mapped_output.is_none(), "output_write after output_map");
         host.output.extend_from_slice(bytes);
     });
 }
 
 pub(crate) fn output_map(len: usize) -> NonNull<u8> {
     with(|host| {
-        assert!(host.area.is_none() && host.output.is_empty(), "output_map after another result");
-        host.area.insert(Area::new(0, len)).first
+        assert!(host.mapped_output.is_none() && host.output.is_empty(), "output_map after another result");
+        host.mapped_output.insert(Memory::new(0, len)).first
     })
 }
 
@@ -189,5 +193,5 @@ pub(crate) fn log(level: i32, line: &str) {
     with(|host| host.log.push((level, line.to_owned())));
 }
 
-/// Nothing to do: constructors have run, and panics are the test harness's.
+/// Nothing to do: constructors have run, and the test harness handles panics.
 pub(crate) fn prepare_instance() {}

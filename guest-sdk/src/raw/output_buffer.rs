@@ -1,4 +1,4 @@
-//! The owner of a result that is written in place.
+//! A result that is written in place.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,10 +8,21 @@ use std::ptr::NonNull;
 use super::host;
 use crate::Output;
 
-/// A result of known length that is written in place and leaves the task uncopied: dereferences to `[u8]`.
+/// A result of known length that is written in place, without a copy. Dereferences to `[u8]`.
 ///
-/// It begins as zeros. Made by [`Output::map`]; return it from the task, or just drop it: the area is the result
-/// either way.
+/// It starts as zeros. Made by [`Output::map`]. Return it from the task or drop it: it becomes the result either way.
+///
+/// ```
+/// # use wrun_guest::{Output, TestTask};
+/// #[wrun_guest::task]
+/// fn ramp(len: usize, output: Output) {
+///     let mut ramp = output.map(len);
+///     ramp.iter_mut().zip(0..).for_each(|(byte, value)| *byte = value);
+/// }
+///
+/// let result = TestTask::new().arg("4").run(|task| Ok(ramp(task.extract()?, task.extract()?)));
+/// assert_eq!(result.unwrap(), [0, 1, 2, 3]);
+/// ```
 pub struct OutputBuffer<'t> {
     first: NonNull<u8>,
     len: usize,
@@ -20,7 +31,7 @@ pub struct OutputBuffer<'t> {
 
 impl<'t> OutputBuffer<'t> {
     pub(crate) fn map(_output: Output<'t>, len: usize) -> Self {
-        // The host is asked even for no bytes, as it is what makes the result complete.
+        // The host is asked even for an empty buffer, because the call is what sets the result.
         OutputBuffer { first: host::output_map(len), len, _task: PhantomData }
     }
 }
@@ -29,9 +40,9 @@ impl Deref for OutputBuffer<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: the host made `len` initialised bytes at this non-zero address, for this task until it ends, which
-        // `'t` outlasts. The host allows one such area a task, so no other value refers to it, and it is no part
-        // of the allocator's memory. `Output::map` checked that `len` is at most `isize::MAX`.
+        // SAFETY: the host made `len` initialised bytes at this non-zero address, valid until the task ends, and `'t` ends
+        // before that. The host allows one such buffer per task, so no other value refers to it, and it is not part of the
+        // allocator's memory. `Output::map` checked that `len` is at most `isize::MAX`.
         unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.len) }
     }
 }

@@ -1,4 +1,4 @@
-//! The host as a guest sees it: the imports in safe clothes.
+//! The host as a guest sees it: safe wrappers of the imports.
 
 use std::panic::PanicHookInfo;
 use std::ptr::NonNull;
@@ -41,20 +41,20 @@ pub(crate) fn input_writable() -> bool {
     imports::input_writable() != 0
 }
 
-/// As `input_map`, where inputs are writable: each such window is a copy of its own.
+/// As `input_map`, for writable inputs: each window is then a separate copy.
 pub(crate) fn input_map_private(input: u32, offset: u64, len: usize) -> NonNull<u8> {
     input_map(input, offset, len)
 }
 
 /// # Safety
 ///
-/// No reference that this map justified is used any more.
+/// No reference into the window is used afterwards.
 pub(crate) unsafe fn input_unmap(address: NonNull<u8>) {
-    // SAFETY: the caller's promise is the one that the import asks for.
+    // SAFETY: the caller promises what the import requires.
     unsafe { imports::input_unmap(address.as_ptr()) }
 }
 
-/// The region of that name; of no name, the slice.
+/// The region with this name; the empty name finds the output slice.
 pub(crate) fn region_find(name: &str) -> Option<u32> {
     // SAFETY: a `str` is valid for reads of its length.
     let index = unsafe { imports::region_find(name.as_ptr(), name.len()) };
@@ -76,7 +76,7 @@ pub(crate) fn output_write(bytes: &[u8]) {
 }
 
 pub(crate) fn output_map(len: usize) -> NonNull<u8> {
-    NonNull::new(imports::output_map(len)).expect("the contract says that the area is never at address 0")
+    NonNull::new(imports::output_map(len)).expect("the contract says that the buffer is never at address 0")
 }
 
 pub(crate) fn fail(message: &str) {
@@ -89,24 +89,24 @@ pub(crate) fn log(level: i32, line: &str) {
     unsafe { imports::log(level, line.as_ptr(), line.len()) }
 }
 
-/// Gets an instance ready for its first task; does nothing for the next ones.
+/// Prepares an instance for its first task; does nothing for later ones.
 pub(crate) fn prepare_instance() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // Without this reference the linker takes the module for a command, and runs constructors and destructors
-        // around every single call of an export, which an instance that is reused does not survive unharmed.
-        // SAFETY: `Once` makes it one call, before the task's own code. Only a module with an entry of its own
-        // (`_start`, `_initialize`) has called them before; those of Rust and wasi-libc allow for a second time.
+        // Without this reference, the linker takes the module for a command and runs constructors and destructors around
+        // every call of an export, which would break an instance that is reused.
+        // SAFETY: `Once` makes this one call, before the task's own code. Only a module with an entry point of its own
+        // (`_start`, `_initialize`) has run them before, and those of Rust and wasi-libc may run twice.
         unsafe { imports::__wasm_call_ctors() };
         std::panic::set_hook(Box::new(report_panic));
     });
 }
 
-/// Tells the host a panic's message and location, before the panic traps.
+/// Reports a panic's message and location to the host, before the panic traps.
 ///
-/// It replaces the default hook, which would write the same once more to a standard error that may not exist.
+/// It replaces the default hook, which would write the same again, to a standard error that may not exist.
 fn report_panic(panic: &PanicHookInfo<'_>) {
-    let message = panic.payload_as_str().unwrap_or("a panic without a text");
+    let message = panic.payload_as_str().unwrap_or("a panic without a message");
     match panic.location() {
         Some(location) => fail(&format!("panicked at {location}: {message}")),
         None => fail(&format!("panicked: {message}")),

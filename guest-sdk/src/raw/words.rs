@@ -1,4 +1,4 @@
-//! Words of memory that other tasks change at the same time.
+//! Words of shared memory, which other tasks change at the same time.
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use super::host;
 use crate::{Error, Task};
 
-/// The 64-bit words of a shared area, each to be read and written whole. All operations are sequentially consistent.
+/// The 64-bit words of a shared memory, each read and written as a whole. All operations are sequentially consistent.
 #[derive(Clone, Copy)]
 pub struct Words<'t> {
     first: NonNull<u64>,
@@ -15,10 +15,12 @@ pub struct Words<'t> {
 }
 
 impl<'t> Words<'t> {
-    /// Maps the first `bytes` bytes of a region; the area stays mapped until the task ends.
+    /// Maps the first `bytes` bytes of a region, which stay mapped until the task ends.
     pub fn map(_task: &'t Task, region: u32, bytes: usize) -> Result<Self, Error> {
         if !bytes.is_multiple_of(size_of::<u64>()) {
-            return Err(Error::new(format_args!("a shared area of {bytes} bytes is no whole number of 64-bit words")));
+            return Err(Error::new(format_args!(
+                "a shared memory of {bytes} bytes is not a whole number of 64-bit words"
+            )));
         }
         let first = if bytes == 0 { NonNull::dangling() } else { host::region_map(region, 0, bytes).cast::<u64>() };
         if !first.is_aligned() {
@@ -31,11 +33,11 @@ impl<'t> Words<'t> {
         self.len
     }
 
-    /// The words from `start` on, `len` of them.
+    /// `len` words from `start` on.
     ///
     /// # Panics
     ///
-    /// Where there are not so many.
+    /// If there are fewer.
     pub fn part(&self, start: usize, len: usize) -> Self {
         assert!(start.checked_add(len).is_some_and(|end| end <= self.len), "words {start}.. of {}", self.len);
         // SAFETY: within the words, as was just checked.
@@ -52,7 +54,7 @@ impl<'t> Words<'t> {
         unsafe { atomic::store(self.word(index), value) }
     }
 
-    /// Adds, wrapping around; gives the value before.
+    /// Adds, wrapping around, and returns the previous value.
     pub fn add(&self, index: usize, value: u64) -> u64 {
         // SAFETY: see `word`.
         unsafe { atomic::add(self.word(index), value) }
@@ -63,14 +65,14 @@ impl<'t> Words<'t> {
         unsafe { atomic::exchange(self.word(index), value) }
     }
 
-    /// Gives the value before; it was exchanged where that is `current`.
+    /// Returns the previous value; the exchange took place if that is `current`.
     pub fn compare_exchange(&self, index: usize, current: u64, new: u64) -> u64 {
         // SAFETY: see `word`.
         unsafe { atomic::compare_exchange(self.word(index), current, new) }
     }
 
     /// The address of a word: aligned, mapped readable and writable until the task ends, which `'t` does not outlive, and
-    /// reached by atomic operations alone, by this type and by whoever else has the area.
+    /// accessed with atomic operations only, by this type and by everyone else who maps the shared memory.
     fn word(&self, index: usize) -> *mut u64 {
         assert!(index < self.len, "word {index} of {}", self.len);
         // SAFETY: within the words, as was just checked.
@@ -78,7 +80,7 @@ impl<'t> Words<'t> {
     }
 }
 
-/// The instructions, in the library that `build.rs` writes.
+/// The atomic instructions, in the library that `build.rs` writes.
 #[cfg(target_family = "wasm")]
 mod atomic {
     #[link(name = "wrun_atomics", kind = "static")]
@@ -96,14 +98,14 @@ mod atomic {
     }
 }
 
-/// The same natively. Each pointer is that of an aligned word which is reached by atomic operations alone.
+/// The same natively. Each pointer is to an aligned word that is accessed with atomic operations only.
 #[cfg(not(target_family = "wasm"))]
 mod atomic {
     use std::sync::atomic::AtomicU64;
     use std::sync::atomic::Ordering::SeqCst;
 
     pub unsafe fn load(at: *mut u64) -> u64 {
-        // SAFETY: see above; so for all of these.
+        // SAFETY: the pointer is as described above.
         unsafe { AtomicU64::from_ptr(at) }.load(SeqCst)
     }
 

@@ -1,11 +1,11 @@
-//! How many tasks took how long, as a drawing.
+//! A histogram of the durations of tasks.
 
 use super::{Bar, TaskRecord, duration};
 
-/// Bars to each power of ten.
+/// How many bars there are per power of ten.
 const PER_DECADE: f64 = 5.0;
 
-/// Powers of ten from a microsecond to a month; what is out of these bounds is counted at their ends.
+/// The powers of ten from a microsecond to a month. Durations outside count for the first or last bar.
 const DECADES: usize = 13;
 
 const WIDTH: f64 = 1000.0;
@@ -43,12 +43,12 @@ fn lower_bound(bin: usize) -> f64 {
 }
 
 impl Histogram {
-    /// The drawing; `None` where no task was ever started.
+    /// The drawing; `None` if no task was ever started.
     pub fn new(tasks: &[TaskRecord]) -> Option<Histogram> {
         let started = || tasks.iter().filter(|task| task.attempts > 0);
         let first = started().map(|task| bin(task.seconds)).min()?;
         let last = started().map(|task| bin(task.seconds)).max()?;
-        // A few empty ones at the sides, so that one bar alone does not fill the page.
+        // Some empty bars on both sides keep a single bar from filling the page.
         let first = first.saturating_sub(2);
         let mut bins = vec![(0u64, 0u64); last + 3 - first];
         for task in started() {
@@ -78,7 +78,7 @@ impl Histogram {
                 let y = round(AXIS - height(all) - 4.0);
                 labels.push(Label { x: round(x + width / 2.0), y, text: all.to_string() });
             }
-            // The lower bound, where there is room for it.
+            // The lower bound, if there is room for it.
             if at > 0 && at.is_multiple_of(bins.len().div_ceil(12)) {
                 labels.push(Label { x: round(x), y: AXIS + 15.0, text: from });
             }

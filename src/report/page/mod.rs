@@ -1,4 +1,4 @@
-//! A job log as a page for browsers: whole in itself, without scripts, and with a policy that forbids them.
+//! A job log as a web page: self-contained, without scripts, and with a policy that forbids them.
 
 mod histogram;
 mod timeline;
@@ -13,26 +13,26 @@ use super::text::{self, Keep, escape};
 use histogram::Histogram;
 use timeline::Timeline;
 
-/// Bytes of an item, a message, a backtrace or a command line that are shown.
+/// How many bytes of a message, a backtrace or a command line are shown.
 const MAX_TEXT_BYTES: usize = 16 << 10;
 
-/// Bytes of an item that are shown where a line has to do.
+/// How many bytes of an item, or of the first line of a message, are shown.
 const MAX_ITEM_BYTES: usize = 300;
 
-/// What is known of every task.
+/// What is known about every task.
 #[derive(Clone, Copy, Debug)]
 pub struct TaskRecord {
-    /// Position of the item in its run.
+    /// The position of the item in its run.
     pub index: u64,
     /// Seconds since 1970.
     pub start: f64,
-    /// Seconds that the last attempt took.
+    /// The duration of the last attempt in seconds.
     pub seconds: f64,
     /// The worker that ran it.
     pub worker: u32,
-    /// How often it was started; 0 where it never was.
+    /// How often it was started.
     pub attempts: u32,
-    /// What became of it.
+    /// How it ended.
     pub status: Status,
 }
 
@@ -42,7 +42,7 @@ impl TaskRecord {
     }
 }
 
-/// What is shown of some tasks.
+/// The texts of a task in a list.
 #[derive(Clone, Debug, Default)]
 pub struct TaskTexts {
     /// The item's bytes.
@@ -116,7 +116,7 @@ impl ShownTask {
             worker: task.worker,
             message: shown(texts.message.as_bytes(), MAX_TEXT_BYTES, Keep::Layout),
             backtrace: texts.backtrace.as_ref().map(|text| shown(text.as_bytes(), MAX_TEXT_BYTES, Keep::Layout)),
-            // A command line that is cut off is none.
+            // A command line that is cut off is useless.
             rerun: texts.rerun.as_ref().filter(|line| line.len() <= MAX_TEXT_BYTES).map(|line| text::name(line)),
         }
     }
@@ -127,7 +127,7 @@ impl ShownTask {
     }
 }
 
-/// A stranger's text, harmless and of a bounded length; the template does the rest.
+/// A harmless text of a bounded length; the template escapes HTML.
 fn shown(bytes: &[u8], most: usize, keep: Keep) -> String {
     match bytes.get(..most) {
         Some(beginning) if bytes.len() > most => format!("{} [...]", escape(beginning, keep)),
@@ -139,18 +139,18 @@ fn duration(seconds: f64) -> String {
     text::duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
 }
 
-/// Tasks of a log that are shown one by one, with their texts.
+/// The tasks that are listed, with their texts.
 #[derive(Debug, Default)]
 pub struct Details {
-    /// The slowest, the slowest first.
+    /// The slowest tasks, the slowest first.
     pub slowest: Vec<(TaskRecord, TaskTexts)>,
-    /// Failed ones.
+    /// Failed tasks.
     pub failed: Vec<(TaskRecord, TaskTexts)>,
-    /// How many more have failed.
+    /// How many failed tasks are not listed.
     pub failed_more: usize,
 }
 
-/// Makes the page of these tasks.
+/// Renders the page.
 pub fn page(title: &str, tasks: &[TaskRecord], details: &Details) -> String {
     let shown =
         |tasks: &[(TaskRecord, TaskTexts)]| tasks.iter().map(|(task, texts)| ShownTask::new(task, texts)).collect();
@@ -163,7 +163,7 @@ pub fn page(title: &str, tasks: &[TaskRecord], details: &Details) -> String {
         failed: shown(&details.failed),
         failed_more: details.failed_more,
     };
-    page.render().expect("a string takes all")
+    page.render().expect("writing to a string cannot fail")
 }
 
 fn totals(tasks: &[TaskRecord]) -> Vec<Total> {

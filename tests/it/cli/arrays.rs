@@ -85,12 +85,12 @@ fn pieces_of_an_array_are_whole_rows() {
 }
 
 #[test]
-fn rows_whose_task_failed_are_told_and_can_be_run_again() {
+fn rows_whose_task_failed_are_reported_and_can_be_run_again() {
     let (npy, integers) = (guest("npy"), numpy_path("i4-little.npy"));
     let failed = run(&["map", &npy, "--call", "show", "--split-into", "2", &integers]);
     assert_eq!(failed.status.code(), Some(100));
     let text = stderr(&failed);
-    let message = format!("({integers}[1:3]) failed: the array's elements are <i4, and this task reads <f8 (f64)\n");
+    let message = format!("({integers}[1:3]) failed: the array's elements are <i4, but this task reads <f8 (f64)\n");
     assert!(text.contains(&message), "{text}");
     let item = format!("{integers}[1:3]");
     assert!(text.contains(&format!("--index 1 --file '{item}'\n")), "{text}");
@@ -118,7 +118,7 @@ fn what_is_no_array_of_numbers_is_refused_before_anything_runs() {
         (numpy_path("structures.npy"), "the array's elements are structures, which are not supported"),
         (numpy_path("texts.npy"), r#"the array's elements have the dtype "<U3", which is not supported"#),
         (numpy_path("archive.npz"), "the file is a zip archive, such as an .npz; unzip it"),
-        (numpy_path("make.py"), "the file does not begin as a .npy file does"),
+        (numpy_path("make.py"), "the file does not start like a .npy file"),
         (numpy_path("number.npy"), "is a single number and has no rows; use the file whole"),
         (
             path(&short).to_owned(),

@@ -99,7 +99,7 @@ fn run_takes_and_keeps_results_too() {
 }
 
 #[test]
-fn what_cannot_be_cached_is_said_in_one_line() {
+fn what_cannot_be_cached_is_reported_in_one_line() {
     let place = Cached::new();
     let hello = hello();
     for (option, why) in [

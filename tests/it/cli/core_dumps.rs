@@ -68,12 +68,12 @@ fn tasks_that_do_not_trap_have_no_core_dump() {
 }
 
 #[test]
-fn a_core_dump_that_cannot_be_written_is_told_and_changes_nothing_else() {
+fn a_core_dump_that_cannot_be_written_is_reported_and_changes_nothing_else() {
     let place = Place::new();
     place.file("file", "");
     let said = place.says(&["map", "kit.wat", "--call", "divide", "--coredump", "file/x", "a"]);
     assert_eq!(said.code, Some(1));
-    assert!(said.stderr.starts_with("wrun: cannot make directory \"file/x\" for core dumps: "), "{said:?}");
+    assert!(said.stderr.starts_with("wrun: cannot create directory \"file/x\" for core dumps: "), "{said:?}");
     let said = place.says(&["run", "kit.wat", "--call", "divide", "--coredump", "/proc/self/fdinfo"]);
     assert_eq!(said.code, Some(100));
     let warning = "wrun: warning: cannot write the core dump of task 0 to \"/proc/self/fdinfo/kit.0.coredump\": ";
@@ -97,7 +97,7 @@ fn nothing_is_written_over_and_no_link_is_followed() {
         std::fs::create_dir_all(place.path().join(dir)).expect("a directory");
         let said =
             place.says(&["map", "kit.wat", "--call", "divide", "--dir", "granted::/d:rw", "--coredump", dir, "a"]);
-        let error = format!("wrun: --coredump \"{dir}\" lies in a directory that tasks may write; name another one\n");
+        let error = format!("wrun: --coredump \"{dir}\" is in a directory that tasks may write; name another one\n");
         assert_eq!((said.code, said.stderr), (Some(2), error));
     }
 }

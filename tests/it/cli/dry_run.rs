@@ -72,7 +72,7 @@ fn nothing_is_run_and_what_is_done_is_left_out() {
     );
 
     let dry = place.map("echo", &["--dry-run", "--env", "KEY=secret", "a"]);
-    let notice = "wrun: values of --env are left out of these lines; they are taken from the environment\n";
+    let notice = "wrun: these lines leave out the values of --env, and take them from the environment\n";
     assert_eq!(dry, said(0, "wrun run kit.wat --call echo --env KEY --index 0 a\n", notice));
 
     assert_eq!(place.map("echo", &["--joblog", "log", "a"]), ok("a\n"));
@@ -108,7 +108,7 @@ fn a_run_that_could_not_begin_has_no_lines() {
 }
 
 #[test]
-fn what_cannot_run_or_be_named_is_told() {
+fn what_cannot_run_or_be_named_is_reported() {
     let place = Place::new();
     place.file("list", "nofile\nkit.wat\n");
     let dry = place.map("echo", &["--dry-run", "--files", "--items", "list"]);

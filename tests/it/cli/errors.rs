@@ -43,7 +43,7 @@ fn missing_files_are_named() {
 }
 
 #[test]
-fn missing_modules_are_named_and_it_is_said_what_to_do() {
+fn missing_modules_are_named_with_advice() {
     let place = Place::new();
     assert_eq!(place.says(&["map", "sqrt.wat", "4"]), ok("2\n"));
     for command in ["map", "run", "inspect", "compile"] {
@@ -52,7 +52,7 @@ fn missing_modules_are_named_and_it_is_said_what_to_do() {
 }
 
 #[test]
-fn missing_lists_of_items_are_named_and_it_is_said_what_to_do() {
+fn missing_lists_of_items_are_named_with_advice() {
     let place = Place::new();
     place.file("list", "4\n");
     assert_eq!(place.says(&["map", "sqrt.wat", "--items", "list"]), ok("2\n"));
@@ -73,7 +73,7 @@ fn directories_are_no_files() {
 }
 
 #[test]
-fn what_cannot_be_mapped_is_said_to_be_so() {
+fn what_cannot_be_mapped_is_refused() {
     let place = Place::new();
     let status = Command::new("mkfifo").arg(place.path().join("pipe")).status().expect("mkfifo");
     assert!(status.success());
@@ -164,7 +164,7 @@ fn unknown_imports_are_named() {
 }
 
 #[test]
-fn memory_that_cannot_hold_the_input_is_said_to_be_too_small() {
+fn memory_that_cannot_hold_the_input_is_reported_as_too_small() {
     let place = Place::new();
     let mapper = |memory: &str| {
         format!(
@@ -230,9 +230,14 @@ fn arguments_that_do_not_fit_the_parameters_are_refused_before_any_task() {
     place.file("int.wat", "(module (func (export \"f\") (param i32) (result i32) (local.get 0)))");
     assert_eq!(place.says(&["map", "int.wat", "-1", "4294967295"]), ok("-1\n-1\n"));
     let fit = |argument: &str, why: &str| format!("argument {argument:?} does not fit f(i32) -> i32: {why}");
-    refuses(&place, &["map", "int.wat", "1", "abc"], USAGE, &fit("abc", "\"abc\" is no i32"));
-    refuses(&place, &["map", "int.wat", "1", "4294967296"], USAGE, &fit("4294967296", "\"4294967296\" is no i32"));
-    refuses(&place, &["map", "int.wat", "1", "1.5"], USAGE, &fit("1.5", "\"1.5\" is no i32"));
+    refuses(&place, &["map", "int.wat", "1", "abc"], USAGE, &fit("abc", "\"abc\" is not a valid i32"));
+    refuses(
+        &place,
+        &["map", "int.wat", "1", "4294967296"],
+        USAGE,
+        &fit("4294967296", "\"4294967296\" is not a valid i32"),
+    );
+    refuses(&place, &["map", "int.wat", "1", "1.5"], USAGE, &fit("1.5", "\"1.5\" is not a valid i32"));
     refuses(&place, &["map", "int.wat", "1", "2 3"], USAGE, &fit("2 3", "it takes 1 number, 2 given"));
     refuses(&place, &["map", "int.wat", ""], USAGE, &fit("", "it takes 1 number, 0 given"));
     // Lines come one after the other, and so does what is wrong with them.

@@ -4,7 +4,7 @@ use crate::cli::kit::{Place, objects, said, texts};
 use crate::support;
 
 #[test]
-fn flaky_tasks_are_told_and_counted() {
+fn flaky_tasks_are_reported_and_counted() {
     let place = Place::new();
     let args = ["--reuse", "-j1", "--retries", "2", "--retry-delay", "1ms", "3x"];
     let stderr = "task 0 (3x) passed on attempt 3 of 3 (flaky); attempt 1: 3x; attempt 2: 3x\n\
@@ -62,7 +62,7 @@ fn files_whose_results_wait_for_a_retry_are_not_too_many() {
 }
 
 #[test]
-fn failures_stop_a_run_that_is_told_so() {
+fn failures_stop_a_run_that_asks_for_it() {
     let place = Place::new();
     let endless: String = (0..100_000).map(|index| format!("f{index}\n")).collect();
     for (halt, line) in [
@@ -96,7 +96,7 @@ fn what_makes_no_sense_is_refused() {
             &["--halt", "later"][..],
             "invalid value 'later' for '--halt <never|soon|now[,fail=N|N%]>': give never, soon or now",
         ),
-        (&["--halt", "soon,fail=0"], "fail=0 is no number above 0 and no percentage from 1% to 100%"),
+        (&["--halt", "soon,fail=0"], "fail=0 is neither a number above 0 nor a percentage from 1% to 100%"),
         (&["--retries", "-1"], "invalid value '-1' for '--retries <N>'"),
     ] {
         let said = place.map("echo", &[args, &["x"]].concat());

@@ -94,11 +94,11 @@ fn torn_lines_are_passed_over_and_bad_ones_are_named() {
         place.file("log", text);
         place.says(&["report", "log", "-o", "-"])
     };
-    let wrong = "wrun: line 2 of joblog \"log\" is none of a joblog; name the right file, or remove it\n";
+    let wrong = "wrun: line 2 of joblog \"log\" is not from a joblog; name the right file, or remove it\n";
     assert_eq!(report(format!("{whole}hello\n")), said(1, "", wrong));
-    let wrong = "wrun: line 1 of joblog \"log\" has a status that is none: \"fine\"\n";
+    let wrong = "wrun: line 1 of joblog \"log\" has an unknown status: \"fine\"\n";
     assert_eq!(report(line(0, "fine", 0.0, 1.0)), said(1, "", wrong));
-    let wrong = "wrun: line 1 of joblog \"log\" lacks what a task's line has; name the right file\n";
+    let wrong = "wrun: line 1 of joblog \"log\" lacks fields that a task's line has; name the right file\n";
     assert_eq!(report("{\"key\":null,\"status\":\"ok\"}\n".to_owned()), said(1, "", wrong));
     // Numbers that no run wrote.
     let odd = report(line(0, "ok", 1e300, 1e300) + &line(1, "ok", -1e300, -5.0));

@@ -225,7 +225,7 @@ fn whatever_can_change_a_result_makes_another_task() {
 }
 
 #[test]
-fn a_log_that_cannot_be_used_is_said_to_be_so() {
+fn a_log_that_cannot_be_used_is_refused() {
     let place = Place::new();
     let full = place.map("echo", &["-j1", "--joblog", "/dev/full", "a", "b"]);
     let why = "wrun: the run was stopped, because joblog \"/dev/full\" cannot be written: No space left on device (os error 28)\n";
@@ -246,21 +246,21 @@ fn a_log_that_cannot_be_used_is_said_to_be_so() {
         (&["--joblog", "text"], "joblog \"text\" exists; add --resume to continue it, or remove it"),
         (
             &["--joblog", "text", "--resume"],
-            "line 1 of joblog \"text\" is none of a joblog; name the right file, or remove it",
+            "line 1 of joblog \"text\" is not from a joblog; name the right file, or remove it",
         ),
         (
             &["--joblog", "words", "--resume"],
-            "line 1 of joblog \"words\" is none of a joblog; name the right file, or remove it",
+            "line 1 of joblog \"words\" is not from a joblog; name the right file, or remove it",
         ),
         (
             &["--joblog", "/dev/null", "--resume"],
-            "joblog \"/dev/null\" is no file, so there is nothing to resume; leave --resume out",
+            "joblog \"/dev/null\" is not a regular file, so there is nothing to resume; omit --resume",
         ),
-        (&["--joblog", "locked"], "joblog \"locked\" is written by another run; give each its own"),
+        (&["--joblog", "locked"], "joblog \"locked\" is in use by another run; give each run its own"),
     ] {
         assert_eq!(place.map("echo", &[args, &["a"]].concat()), said(1, "", &format!("wrun: {why}\n")));
     }
     assert_eq!(log(&place, "text") + &log(&place, "words"), "my precious notes\nprecious");
-    let why = "wrun: --resume and --resume-failed go on from a log; name it with --joblog FILE\n";
+    let why = "wrun: --resume and --resume-failed continue a job log; name it with --joblog FILE\n";
     assert_eq!(place.map("echo", &["--resume", "a"]), said(2, "", why));
 }

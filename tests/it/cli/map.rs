@@ -225,7 +225,7 @@ fn words_after_two_dashes_are_a_template_of_arguments() {
     assert_eq!(place.says(&["map", &hello(), "a", "--", "--tag", "-j0"]), ok("hello, --tag\nhello, -j0\n"));
     assert_eq!(
         place.says(&["map", "sqrt.wat", "4", "--", "5"]),
-        said(2, "", "wrun: words after -- are a command's arguments, and module sqrt.wat is called as no command\n")
+        said(2, "", "wrun: words after -- are a command's arguments, and module sqrt.wat is not run as a command\n")
     );
 }
 
@@ -242,7 +242,7 @@ fn command_that_fails_is_an_error_with_its_standard_error_as_the_message() {
 }
 
 #[test]
-fn failed_tasks_are_told_and_counted_and_others_go_on() {
+fn failed_tasks_are_reported_and_counted_and_others_go_on() {
     let place = Place::new();
     assert_eq!(place.map("fail-f", &["a", "b"]), ok("a\nb\n"));
     let failures = "task 1 (f1) failed: f1\nrerun: wrun run kit.wat --call fail-f --index 1 f1\n\

@@ -94,8 +94,8 @@ fn impossible_cuts_are_refused_before_any_task() {
     );
     refused(
         &["--split", "4", "--split-at", "words", "f"],
-        "invalid value 'words' for '--split-at <WHERE>': give lines, bytes, rows or record:N, where N is the record's number of \
-         bytes; --help shows all options",
+        "invalid value 'words' for '--split-at <WHERE>': give lines, bytes, rows or record:N, with N as the number of bytes \
+         of a record; --help shows all options",
     );
     refused(
         &["--split", "0", "f"],

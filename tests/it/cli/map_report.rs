@@ -140,7 +140,7 @@ fn output_limit_is_named_with_the_option_that_raises_it() {
 }
 
 #[test]
-fn progress_is_told_as_asked() {
+fn progress_is_reported_as_asked() {
     let place = Place::new();
     for none in [&[][..], &["--progress", "auto"], &["--progress", "none"]] {
         assert_eq!(place.map("echo", &[none, &["a"]].concat()), ok("a\n"), "{none:?}");

@@ -172,7 +172,7 @@ fn inspect_marks_what_cannot_be_run() {
     place.file("i.wat", "(module (import \"env\" \"puts\" (func (param i32))) (func (export \"f\") (param i32)))");
     let said = place.says(&["inspect", "i.wat"]);
     assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
-    assert!(said.stdout.contains("  env: puts (func (i32) -> ()) is NOT given by wrun\n"), "{}", said.stdout);
+    assert!(said.stdout.contains("  env: puts (func (i32) -> ()) is NOT provided by wrun\n"), "{}", said.stdout);
     assert!(said.stdout.contains("\nCannot be run: the module imports env::puts"), "{}", said.stdout);
 }
 
@@ -222,7 +222,7 @@ fn cache_that_others_can_write_to_is_not_used() {
     command.env("WRUN_CACHE_DIR", &dir);
     let said = finish(command);
     assert_eq!((said.code, said.stdout.as_str()), (Some(0), "2\n"));
-    assert!(said.stderr.starts_with("wrun: warning: compiled code is not kept: cache directory "), "{}", said.stderr);
+    assert!(said.stderr.starts_with("wrun: warning: compiled code is not cached: cache directory "), "{}", said.stderr);
     assert_eq!(said.stderr.lines().count(), 1, "{}", said.stderr);
     assert_eq!(std::fs::read_dir(&dir).expect("the directory").count(), 0);
 }

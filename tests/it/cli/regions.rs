@@ -102,7 +102,7 @@ fn a_run_that_is_resumed_has_its_slices_in_the_file_already() {
 }
 
 #[test]
-fn a_shared_area_counts_in_map_and_in_run() {
+fn shared_memory_counts_in_map_and_in_run() {
     let place = place();
     let count =
         || u64::from_le_bytes(fs::read(place.path().join("n.bin")).expect("the area").try_into().expect("8 bytes"));

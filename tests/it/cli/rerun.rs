@@ -98,7 +98,7 @@ fn failed_tasks_come_with_a_line_that_does_it_again() {
 }
 
 #[test]
-fn options_and_variables_that_matter_are_said_again() {
+fn options_and_variables_that_matter_are_repeated() {
     let place = place();
     place.file("data", "0123456789");
     let mut command =

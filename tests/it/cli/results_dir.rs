@@ -54,7 +54,7 @@ fn a_directory_of_another_run_is_refused_unless_it_is_resumed() {
     assert_eq!(files(&place), map_of(&[("0.err", "2\n"), ("1.out", "0")]));
     let again = map(&place, "echo", &["a"]);
     let problem =
-        "wrun: results directory \"dir\" is not empty; name another, or go on with its run by --joblog FILE --resume\n";
+        "wrun: results directory \"dir\" is not empty; name another, or resume its run with --joblog FILE --resume\n";
     assert_eq!(again, said(1, "", problem));
     // What failed and passes now has its result alone, and what was done before is there as well.
     fs::remove_file(place.path().join("dir/1.out")).expect("a file");
@@ -90,7 +90,7 @@ fn a_directory_that_takes_no_more_ends_the_run() {
     let place = Place::new();
     let file = place.map("echo", &["--results", "kit.wat", "a"]);
     assert_eq!((file.code, file.stdout.as_str()), (Some(1), ""));
-    assert!(file.stderr.starts_with("wrun: cannot make results directory \"kit.wat\": "), "{}", file.stderr);
+    assert!(file.stderr.starts_with("wrun: cannot create results directory \"kit.wat\": "), "{}", file.stderr);
     // A file that is there already, as a directory, cannot be replaced.
     fs::create_dir_all(place.path().join("dir/0.out/x")).expect("a directory");
     place.file("log", "");

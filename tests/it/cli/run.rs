@@ -89,7 +89,7 @@ fn function_of_numbers_is_called_with_numbers() {
     );
     assert_eq!(
         place.says(&["run", "sqrt.wat", "two"]),
-        said(2, "", "wrun: argument \"two\" does not fit sqrt(f64) -> f64: \"two\" is no f64\n")
+        said(2, "", "wrun: argument \"two\" does not fit sqrt(f64) -> f64: \"two\" is not a valid f64\n")
     );
 }
 

@@ -135,7 +135,8 @@ fn a_trace_that_cannot_be_written_is_named_and_the_results_are_all_there() {
     let items: Vec<String> = (0..2000).map(|item| item.to_string()).collect();
     let items: Vec<&str> = items.iter().map(String::as_str).collect();
     let full = place.map("echo", &[&["--trace", "/dev/full"], &items[..]].concat());
-    let problem = "wrun: trace \"/dev/full\" cannot be written, and lacks what came last: No space left on device (os error 28)\n";
+    let problem =
+        "wrun: trace \"/dev/full\" cannot be written, and is incomplete: No space left on device (os error 28)\n";
     assert_eq!(full, said(1, "", problem), "it is known before the first task runs");
 
     // A reader that goes away after the beginning.

@@ -46,9 +46,9 @@ fn workers_search_one_table_and_have_no_copy_of_it() {
     }
 
     let mib = |name: &str| said[name].split_once(" MiB").and_then(|(mib, _)| mib.parse::<f64>().ok()).expect("MiB");
-    let own = mib("memory of their own");
+    let own = mib("private memory of all workers");
     assert!(own > 0.1 && own < 24.0, "{WORKERS} workers have {own} MiB of their own");
-    assert!(mib("memory of this process's own") < 24.0);
+    assert!(mib("private memory of this process") < 24.0);
 }
 
 #[test]

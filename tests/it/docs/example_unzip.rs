@@ -61,9 +61,9 @@ fn zip_files_become_one_array_and_bad_ones_are_zeros_in_it() {
     assert_eq!(array.len(), PARTS * PART_BYTES);
     for (k, (slice, outcome)) in array.chunks(PART_BYTES).zip(&outcomes).enumerate() {
         let problem = match k {
-            7 => "this is no zip file, or not all of it: ",
+            7 => "this is not a zip file, or it is cut off: ",
             20 => "Invalid checksum: ",
-            33 => "there are 39996 bytes of numbers for a slice of 40000 bytes; see --slice",
+            33 => "the file has 39996 bytes of numbers, but the output slice has 40000; check --slice",
             _ => {
                 assert_eq!((outcome["status"].as_str(), outcome["attempts"].as_u64()), (Some("ok"), Some(1)));
                 assert!(slice == part(k), "part {k} differs");

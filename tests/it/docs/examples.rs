@@ -322,7 +322,7 @@ pub fn guests_dir() -> TempDir {
 }
 
 /// Runs the commands of a document in this directory, and holds its `console` blocks to what they print. With
-/// `WRUN_UPDATE_DOCUMENTS=1` the document is changed to what they print instead.
+/// `WRUN_BLESS=1` the document is changed to what they print instead.
 ///
 /// # Panics
 ///
@@ -335,7 +335,7 @@ pub fn replay_document(path: &str, dir: &Path) {
         blocks.retain(|block| !block.contains("wordcount-c.wasm"));
     }
     let printed = replay(&blocks, dir);
-    if std::env::var_os("WRUN_UPDATE_DOCUMENTS").is_some() {
+    if std::env::var_os("WRUN_BLESS").is_some() {
         for (block, printed) in blocks.iter().zip(&printed).filter(|(block, printed)| *block != printed) {
             text = text.replace(&format!("```console\n{block}```"), &format!("```console\n{printed}```"));
         }

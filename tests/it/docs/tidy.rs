@@ -205,7 +205,7 @@ fn pool_and_worker_meet_only_in_ipc() {
     let bad = [
         ("src/pool/run.rs", "use crate::{Input, worker::main};"),
         ("src/worker.rs", "use crate::pool::Pool;"),
-        ("src/guest/abi.rs", "use crate::{Input, Run};"),
+        ("src/guest/instance.rs", "use crate::{Input, Run};"),
         ("src/ipc/ring.rs", "use crate::guest::Guest;"),
     ];
     hold(rule, &sources(), &bad);
@@ -214,13 +214,11 @@ fn pool_and_worker_meet_only_in_ipc() {
 /// Where `unsafe` is written, and why it has to be.
 const UNSAFE: &[(&str, &str)] = &[
     ("src/sys/", "system calls and shared memory"),
-    ("src/guest/fault.rs", "handles the signals of faults in windows"),
-    ("src/guest/place.rs", "looks at a guest that it has interrupted"),
-    ("src/guest/window.rs", "maps files over guest memory"),
-    ("src/guest/window/", "the same"),
+    ("src/guest/signals/", "handles the signals of faults in windows, and looks at a guest that it has interrupted"),
+    ("src/guest/window/", "maps files over guest memory"),
     ("tests/allocations/main.rs", "an allocator that counts"),
     ("tests/it/library/changed_inputs.rs", "a test that changes memory together with a worker"),
-    ("src/guest/job.rs", "loads precompiled code"),
+    ("src/guest/code_file.rs", "loads precompiled code"),
     ("src/module/helper.rs", "loads precompiled code, to check it"),
     ("benches/peers/src/", "maps files by plain memmap2, as programs without wrun do"),
     ("guest-sdk/src/raw/", "the contract's imports, and the memory that they map"),

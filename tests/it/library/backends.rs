@@ -203,7 +203,7 @@ fn threads_end_with_their_pool() {
 }
 
 #[test]
-fn a_worker_that_a_pool_inside_loses_is_told_of_and_replaced() {
+fn a_worker_that_a_pool_inside_loses_is_reported_and_replaced() {
     let mut outer = Pool::builder().build_on(Box::new(pool(1))).expect("a pool");
     let mut lost = Vec::new();
     let limits = Limits { timeout: Some(Duration::from_millis(200).into()), ..Limits::default() };

@@ -357,7 +357,7 @@ fn an_unchanged_file_is_hashed_once_for_all_runs() {
 }
 
 #[test]
-fn a_cache_that_cannot_be_written_is_told_once_and_the_run_goes_on() {
+fn a_cache_that_cannot_be_written_is_reported_once_and_the_run_goes_on() {
     let place = Place::new();
     let not_a_directory = place.0.path().join("file");
     std::fs::write(&not_a_directory, "").expect("a file");

@@ -181,7 +181,7 @@ fn a_directory_that_cannot_be_granted_is_named() {
         (
             &["--env", "NO_SUCH_VARIABLE"],
             "invalid value 'NO_SUCH_VARIABLE' for '--env <NAME[=VALUE]>': \
-             NO_SUCH_VARIABLE has no value here that is text; give NO_SUCH_VARIABLE=VALUE; --help shows all options",
+             NO_SUCH_VARIABLE is not set here, or is not UTF-8; give NO_SUCH_VARIABLE=VALUE; --help shows all options",
         ),
     ] {
         let said = place.says(&[&["map", "sqrt.wat", "2"], options].concat());

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::time::{Duration, UNIX_EPOCH};
 
-use wrun::job::Finished;
+use wrun::Finished;
 use wrun::{Halt, HaltAt, Input, Status, Task, TaskError, TaskKeys, TaskStats, TaskUsage};
 
 use crate::library::dispatch::echo_job;

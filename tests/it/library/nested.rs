@@ -14,7 +14,7 @@ fn nested(workers: usize) -> Pool {
 }
 
 #[test]
-fn slow_tasks_are_told_and_do_not_keep_the_thread_busy() {
+fn slow_tasks_are_reported_and_do_not_keep_the_thread_busy() {
     let flag = Flag::new();
     let (told, turns) = (RefCell::new(Vec::new()), RefCell::new(0));
     let job = Job { slow: Some(Duration::from_millis(20).into()), ..echo_job() };

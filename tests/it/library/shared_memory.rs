@@ -28,7 +28,7 @@ fn no_update_of_four_workers_is_lost() {
 }
 
 #[test]
-fn areas_are_found_by_name_and_mapped_in_parts() {
+fn shared_memory_is_found_by_name_and_mapped_in_parts() {
     let module = task_module(
         "1",
         r#"(data (i32.const 64) "ab") (data (i32.const 80) "c")
@@ -57,7 +57,7 @@ fn areas_are_found_by_name_and_mapped_in_parts() {
 }
 
 #[test]
-fn areas_that_cannot_be_are_refused() {
+fn impossible_shared_memory_is_refused() {
     let long = file(&[1; 5000]);
     let error = SharedArea::create(long.path(), 100).unwrap_err().to_string();
     assert!(

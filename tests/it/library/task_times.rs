@@ -51,7 +51,7 @@ fn without_enough_tasks_that_passed_there_is_no_median() {
 }
 
 #[test]
-fn a_slow_task_is_told_while_it_runs_and_again_when_its_time_has_doubled() {
+fn a_slow_task_is_reported_while_it_runs_and_again_when_its_time_has_doubled() {
     let flag = Flag::new();
     let told = RefCell::new(Vec::new());
     let job = Job { slow: Some(Duration::from_millis(20).into()), ..job() };

@@ -104,7 +104,7 @@ fn recursion_is_found() {
 }
 
 #[test]
-fn a_call_of_the_host_is_told_by_its_caller() {
+fn a_call_of_the_host_is_reported_by_its_caller() {
     let module = task_module(
         "4096",
         r#"(func $filler (memory.fill (i32.const 0) (i32.const 1) (i32.const 0x10000000)))

@@ -52,6 +52,7 @@ fn make(dir: &Path) -> Result<(), String> {
     make.arg("--no-print-directory").arg("-C").arg(dir).stdin(Stdio::null());
     // Of a make that runs these tests.
     make.env_remove("MAKEFLAGS").env_remove("MFLAGS").env_remove("MAKELEVEL");
+    tell(b"building the example guests\n");
     let output = make.output().map_err(|error| match error.kind() {
         ErrorKind::NotFound => "install make".to_owned(),
         _ => format!("make: {error}"),
@@ -63,9 +64,15 @@ fn make(dir: &Path) -> Result<(), String> {
             format!("`make guests` fails:\n{}", stderr(&output))
         });
     }
-    // That a guest was skipped. Not by `eprint`, which shows nothing of tests that pass; it is no harm if nobody sees it.
-    let _ = std::io::stderr().write_all(&output.stderr);
+    // That a guest was skipped.
+    tell(&output.stderr);
     Ok(())
+}
+
+/// Writes to standard error. `eprint` would show nothing of tests that pass.
+fn tell(text: &[u8]) {
+    // It is no harm if nobody reads it.
+    let _ = std::io::stderr().write_all(text);
 }
 
 /// Whether the toolchain that builds the guests is there, and the standard library of their target is not.

@@ -1,20 +1,20 @@
-//! Prints the lines of files that match a regular expression, as `grep -n` does, without a carriage return at their end.
+//! Prints the lines of files that match a regular expression, like `grep -n`, without a trailing carriage return.
 //!
 //! ```text
 //! wrun map grep.wasm --call grep --input pattern=pattern.txt --files src/*.rs
 //! ```
 //!
-//! The pattern is the shared input `pattern`: a file with one expression in the syntax of the `regex` crate, where `^`
-//! and `$` are the ends of a line. The result has a line `ITEM:NUMBER:TEXT` for each line that matches, and is empty
-//! where none does. Lines are bytes and need not be UTF-8. With `--files`, ITEM is the path. With `--split` it is the
-//! piece's path and range, and the number counts from the piece's first line.
+//! The pattern is the shared input `pattern`: a file with one expression in the syntax of the `regex` crate, in which `^`
+//! and `$` match the start and end of a line. The result has a line `ITEM:NUMBER:TEXT` for each matching line, and is
+//! empty if there are none. Lines are bytes and need not be UTF-8. With `--files`, ITEM is the path. With `--split`, it is
+//! the piece's path and range, and line numbers count from the start of the piece.
 
 use std::io::{self, BufWriter, Write};
 
 use regex::bytes::Regex;
 use wrun_guest::{Error, Input, Inputs, Output, task};
 
-/// The lines of the task's file that match.
+/// The matching lines of the task's file.
 #[task]
 fn grep(item: &[u8], input: Input, inputs: Inputs, output: Output) -> Result<(), Error> {
     let pattern = inputs.named("pattern")?;

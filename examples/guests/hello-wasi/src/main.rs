@@ -1,4 +1,4 @@
-//! An ordinary WASI program that knows nothing of wrun: it greets its arguments, then shouts its standard input.
+//! An ordinary WASI program that knows nothing about wrun: it greets its arguments, then shouts its standard input.
 //!
 //! ```text
 //! $ wrun map hello-wasi.wasm alice bob
@@ -6,8 +6,8 @@
 //! hello, bob
 //! ```
 //!
-//! What is on standard input, for example an item that is a file, is written after that in upper case. Input that is
-//! not UTF-8, and nothing to do at all, are errors: a line on standard error and exit code 1.
+//! Standard input, for example an item that is a file, is then written in upper case. If the input is not UTF-8, or there
+//! is nothing to do, it writes a line to standard error and exits with code 1.
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::process::ExitCode;

@@ -1,9 +1,9 @@
-//! Results that are written in place: each task its own part of a file of floats, and all together one histogram.
+//! Tasks that write results in place: each one its own slice of a file of floats, and all together one histogram.
 
 use wrun_guest::{Error, Input, Shared, Slice, task};
 
-/// The sum of the `f64` of a piece of a file, in the first number of the task's slice; in the second one, where there is one, how
-/// many there were.
+/// Sums the `f64` numbers of a piece of a file into the first number of the task's output slice; the second one, if there
+/// is one, becomes their count.
 #[task]
 pub fn sum(input: Input, mut out: Slice<f64>) -> Result<(), Error> {
     let numbers = input.as_slice::<f64>()?;
@@ -13,8 +13,8 @@ pub fn sum(input: Input, mut out: Slice<f64>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Counts the lines of a piece of a file by their length, in the bins of the shared area `lengths`; the last one is for all that are
-/// longer.
+/// Counts the lines of a piece of a file by length, in the bins of the shared memory `lengths`; the last bin also counts
+/// all longer lines.
 #[task]
 pub fn lengths(input: Input, shared: Shared) -> Result<(), Error> {
     let lengths = shared.histogram("lengths")?;

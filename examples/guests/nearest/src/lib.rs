@@ -1,12 +1,13 @@
-//! The nearest neighbour of a vector in a large table that all tasks share, mapped and never copied: the guest of
+//! Finds the nearest neighbour of a vector in a large table that all tasks share, mapped and never copied: the guest of
 //! `examples/shared_object.rs`.
 
 use wrun_guest::{Error, Inputs, task};
 
-/// The numbers of a vector.
+/// How many numbers a vector has.
 const DIM: usize = 64;
 
-/// The row of the input `table`, rows of 64 little-endian `f32`, that is nearest to the vector in the argument, by Euclid's distance.
+/// The row of the input `table` (rows of 64 little-endian `f32`) that is nearest to the vector in the argument, by Euclidean
+/// distance.
 #[task]
 fn nearest(query: &[u8], inputs: Inputs) -> Result<usize, Error> {
     let query = vector(query)?;
@@ -18,14 +19,14 @@ fn nearest(query: &[u8], inputs: Inputs) -> Result<usize, Error> {
 }
 
 fn vector(bytes: &[u8]) -> Result<[f32; DIM], Error> {
-    let (numbers, []) = bytes.as_chunks::<4>() else { return Err(Error::new("the argument is no vector of f32")) };
+    let (numbers, []) = bytes.as_chunks::<4>() else { return Err(Error::new("the argument is not a vector of f32")) };
     let numbers: Vec<f32> = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    numbers.try_into().map_err(|_| Error::new(format_args!("the argument has to be {DIM} numbers of 4 bytes")))
+    numbers.try_into().map_err(|_| Error::new(format_args!("the argument must be {DIM} numbers of 4 bytes")))
 }
 
 /// The square of the distance.
 fn distance(a: &[f32; DIM], b: &[f32; DIM]) -> f32 {
-    // Sums by themselves, which can be added up side by side.
+    // Independent sums, which the compiler can add up with SIMD.
     let mut sums = [0.0; 16];
     for (a, b) in a.as_chunks::<16>().0.iter().zip(b.as_chunks::<16>().0) {
         for lane in 0..16 {
@@ -57,6 +58,6 @@ mod tests {
     #[test]
     fn what_has_no_neighbour_is_refused() {
         assert_eq!(nearest_in(&[0.0; 63], &[0.0; DIM]).unwrap_err(), "the table has no row of 64 numbers");
-        assert_eq!(nearest_in(&[], &[0.0; 3]).unwrap_err(), "the argument has to be 64 numbers of 4 bytes");
+        assert_eq!(nearest_in(&[], &[0.0; 3]).unwrap_err(), "the argument must be 64 numbers of 4 bytes");
     }
 }

@@ -1,20 +1,21 @@
-//! Sums along the first axis of a NumPy array of any size, as NumPy's `a.sum(axis=0)` gives them.
+//! Sums a NumPy array of any size along its first axis, like NumPy's `a.sum(axis=0)`.
 //!
 //! ```text
 //! wrun map npy.wasm --call sum --split 64M table.npy --reduce add --raw > sums.npy
 //! wrun map npy.wasm --call show --files sums.npy
 //! ```
 //!
-//! Each task gets whole rows of the array and adds them up; `add` adds the sums of all tasks. Results are `.npy` files of `f64`.
+//! Each task gets whole rows of the array and adds them up; `add` adds the sums of all tasks. Results are `.npy` files of
+//! `f64`.
 
 use std::fmt::Write as _;
 
 use wrun_guest::{DtypeKind, Element, Error, Inputs, Npy, NpyInput, NpyView, Slice, task};
 
-/// How much is mapped at a time, in bytes; a piece may therefore have any length.
+/// How many bytes are mapped at a time, so that a piece may have any length.
 const CHUNK_BYTES: u64 = 64 << 20;
 
-/// The sum of the rows of the task's array, or of rows of one.
+/// The sum of the rows of the task's array, or of its part of an array.
 #[task]
 fn sum(array: NpyInput) -> Result<Npy<'static, f64>, Error> {
     let dtype = array.dtype();
@@ -24,7 +25,7 @@ fn sum(array: NpyInput) -> Result<Npy<'static, f64>, Error> {
         (DtypeKind::Int, 4) => sum_of(&array, |number: i32| number.into()),
         (DtypeKind::Int, 8) => sum_of(&array, |number: i64| number as f64),
         (DtypeKind::Uint | DtypeKind::Bool, 1) => sum_of(&array, |number: u8| number.into()),
-        _ => Err(Error::new(format_args!("arrays of {dtype} are not summed here; save a.astype(float)"))),
+        _ => Err(Error::new(format_args!("this task does not sum arrays of {dtype}; save a.astype(float)"))),
     }
 }
 
@@ -46,7 +47,7 @@ fn sum_of<T: Element>(array: &NpyInput, number: impl Fn(T) -> f64) -> Result<Npy
     Npy::from_vec(&shape, sums)
 }
 
-/// The sum of arrays of one shape.
+/// The sum of arrays with the same shape.
 #[task]
 fn add(arrays: Inputs) -> Result<Npy<'static, f64>, Error> {
     let mut sums: Option<(Vec<usize>, Vec<f64>)> = None;
@@ -59,7 +60,7 @@ fn add(arrays: Inputs) -> Result<Npy<'static, f64>, Error> {
             }
             Some((shape, _)) => {
                 let other = array.shape();
-                return Err(Error::new(format_args!("arrays of the shapes {shape:?} and {other:?} have no sum")));
+                return Err(Error::new(format_args!("cannot add arrays of shapes {shape:?} and {other:?}")));
             }
         }
     }
@@ -67,18 +68,18 @@ fn add(arrays: Inputs) -> Result<Npy<'static, f64>, Error> {
     Npy::from_vec(&shape, sums)
 }
 
-/// The array as text: its type, its shape, and a row a line.
+/// The array as text: its type, its shape, and one row per line.
 #[task]
 fn show(array: NpyView<f64>) -> String {
     let mut text = format!("float64 {:?}\n", array.shape());
     for row in array.rows() {
         let words: Vec<String> = row.iter().map(f64::to_string).collect();
-        writeln!(text, "{}", words.join(" ")).expect("a string takes all text");
+        writeln!(text, "{}", words.join(" ")).expect("writing to a string cannot fail");
     }
     text
 }
 
-/// The numbers 0, 1, 2, ... in an array of this shape (`10,1000`), as `numpy.arange(10.0 * 1000).reshape(10, 1000)` gives it.
+/// The numbers 0, 1, 2, ... in an array of this shape (`10,1000`), like `numpy.arange(10.0 * 1000).reshape(10, 1000)`.
 #[task]
 fn arange(shape: &str) -> Result<Npy<'static, f64>, Error> {
     let shape: Vec<usize> = shape.split(',').map(str::parse).collect::<Result<_, _>>().map_err(Error::new)?;
@@ -99,7 +100,7 @@ fn mean_of(window: &str, inputs: Inputs) -> Result<f64, Error> {
     Ok(mean(NpyInput::open(inputs.named("data")?)?.rows(rows)?.view()?))
 }
 
-/// The sum of each row, written to the task's slice.
+/// The sum of each row, written to the task's output slice.
 #[task]
 fn row_sums(array: NpyView<f64>, mut sums: Slice<f64>) {
     for (sum, row) in sums.iter_mut().zip(array.rows()) {
@@ -152,9 +153,9 @@ mod tests {
     #[test]
     fn what_has_no_sum_is_refused() {
         let text = summed(file(&[1], vec![[1.0f32, 2.0]])).unwrap_err();
-        assert_eq!(text, "arrays of <c8 are not summed here; save a.astype(float)");
+        assert_eq!(text, "this task does not sum arrays of <c8; save a.astype(float)");
         let task = TestTask::new().input("", file(&[1], vec![1.0])).input("", file(&[2], vec![1.0, 2.0]));
         let text = task.run(|task| add(task.extract()?)).unwrap_err();
-        assert_eq!(text, "arrays of the shapes [1] and [2] have no sum");
+        assert_eq!(text, "cannot add arrays of shapes [1] and [2]");
     }
 }

@@ -1,4 +1,4 @@
-//! Tasks that use each part of the SDK, one at a time, so that tests can see all of it work in a real worker.
+//! Tasks that each use one part of the SDK, so that tests can see all of it work in a real worker.
 
 use serde::{Deserialize, Serialize};
 use wrun_guest::{Error, Input, Inputs, Json, Output, Shared, TaskIndex, task};
@@ -27,14 +27,14 @@ fn double(number: i64) -> i64 {
     number * 2
 }
 
-/// What [`area`] takes.
+/// The argument of [`area`].
 #[derive(Deserialize)]
 struct Rectangle {
     width: f64,
     height: f64,
 }
 
-/// What [`area`] gives.
+/// The result of [`area`].
 #[derive(Serialize)]
 struct Area {
     area: f64,
@@ -65,14 +65,14 @@ fn sum_f64(input: Input) -> Result<f64, Error> {
     Ok(input.as_slice::<f64>()?.iter().sum())
 }
 
-/// How many lines the input has, and the length of the longest.
+/// The number of lines of the input, and the length of the longest.
 #[task]
 fn lines(input: Input) -> String {
     let (count, longest) = input.lines().fold((0, 0), |(count, longest), line| (count + 1, longest.max(line.len())));
     format!("{count} {longest}")
 }
 
-/// Logs a line of each level.
+/// Logs one line at each level.
 #[task]
 fn logs(argument: &str) {
     wrun_guest::error!("error {argument}");
@@ -83,7 +83,7 @@ fn logs(argument: &str) {
     println!("printed {argument}");
 }
 
-/// Maps a result of so many bytes and fills it.
+/// Maps a result of this many bytes and fills it.
 #[task]
 fn filled(len: u32, output: Output) {
     output.map(len as usize).fill(b'x');
@@ -108,7 +108,7 @@ fn spin() {
     }
 }
 
-/// Adds 1 so many times to the shared numbers `count`, `down` (less 1) and `half` (a half), and to the bins of `bins` in turn.
+/// This many times, adds 1 to the shared number `count`, -1 to `down`, a half to `half`, and 1 to the next bin of `bins`.
 #[task]
 fn add_up(times: u64, shared: Shared) -> Result<(), Error> {
     let (count, down, half) = (shared.u64("count")?, shared.i64("down")?, shared.f64("half")?);

@@ -4,10 +4,10 @@ use num_bigint::{BigInt, BigUint, Sign};
 use num_rational::Ratio;
 use num_traits::{ToPrimitive, Zero};
 
-/// The exponent of the unit in which sums are held: every finite `f64` is a multiple of two to this power.
+/// The exponent of the unit of sums: every finite `f64` is a multiple of two to this power.
 const UNIT_EXPONENT: i64 = -1074;
 
-/// The sums of some numbers and of their squares, with no rounding.
+/// The sums of numbers and of their squares, without rounding.
 #[derive(Default)]
 pub struct Sums {
     /// The sum of the numbers, in units of `2^UNIT_EXPONENT`.
@@ -16,7 +16,7 @@ pub struct Sums {
     squares: BigUint,
 }
 
-/// How many numbers [`Bins`] can take: their squares have 106 bits, and sums of 2^22 of them fit 128 bits.
+/// How many numbers [`Bins`] can hold: their squares have 106 bits, and sums of 2^22 of them fit into 128 bits.
 const BIN_CAPACITY: usize = 1 << 22;
 
 /// Sums of significands, one for each exponent that a number can have: adding to them is exact and fast.
@@ -25,7 +25,7 @@ struct Bins {
 }
 
 impl Sums {
-    /// Adds numbers, all of which must be finite.
+    /// Adds numbers, which must all be finite.
     pub fn add(&mut self, numbers: impl Iterator<Item = f64>) {
         let mut numbers = numbers.peekable();
         while numbers.peek().is_some() {
@@ -38,7 +38,7 @@ impl Sums {
     fn add_bins(&mut self, bins: &Bins) {
         for (exponent, (sum, squares)) in bins.bins.iter().enumerate() {
             if *squares != 0 {
-                // Subnormal numbers (0) have the same unit as those of the exponent above (1).
+                // Subnormal numbers (exponent 0) have the same unit as numbers with exponent 1.
                 let shift = exponent.max(1) - 1;
                 self.sum += BigInt::from(*sum) << shift;
                 self.squares += BigUint::from(*squares) << (2 * shift);
@@ -57,7 +57,7 @@ impl Sums {
         rounded(self.sum.clone(), BigInt::from(count), UNIT_EXPONENT)
     }
 
-    /// The population's variance of `count` numbers, rounded once; infinite when it is beyond `f64`.
+    /// The population variance of `count` numbers, rounded once; infinite if it exceeds the range of `f64`.
     pub fn variance(&self, count: u64) -> f64 {
         let count = BigInt::from(count);
         let difference = &count * BigInt::from(self.squares.clone()) - &self.sum * &self.sum;
@@ -95,7 +95,7 @@ fn rounded(numerator: BigInt, denominator: BigInt, exponent: i64) -> f64 {
 }
 
 fn to_text(number: &BigInt, exponent: i64) -> String {
-    // Trailing zero bits would be most of the text.
+    // Trailing zero bits would make up most of the text.
     let zeros = number.trailing_zeros().unwrap_or(exponent.unsigned_abs());
     format!("{:x}p{:+}", number >> zeros, exponent + zeros as i64)
 }
@@ -108,7 +108,7 @@ fn from_text(text: &str, unit_exponent: i64) -> Option<BigInt> {
     };
     let magnitude = BigUint::parse_bytes(digits.as_bytes(), 16)?;
     let shift = exponent.parse::<i64>().ok()?.checked_sub(unit_exponent)?;
-    // The largest sums have a few thousand bits: a larger shift is a mistake that must not fill the memory.
+    // The largest sums have a few thousand bits: a larger shift is a mistake that must not use up the memory.
     let shift = u64::try_from(shift).ok().filter(|shift| *shift < 10_000)?;
     let sign = if magnitude.is_zero() { Sign::NoSign } else { sign };
     Some(BigInt::from_biguint(sign, magnitude << shift))
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_would_fill_the_memory_is_refused() {
+    fn text_that_would_use_up_the_memory_is_refused() {
         assert!(Sums::from_text("1p+999999999999", "1p+0").is_none());
         assert!(Sums::from_text("1p-1075", "1p+0").is_none());
         assert!(Sums::from_text("1p+0", "-1p+0").is_none());
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn more_numbers_than_bins_hold_are_no_problem() {
+    fn more_numbers_than_bins_hold_are_summed_exactly() {
         let count = BIN_CAPACITY + 3;
         let mut sums = Sums::default();
         sums.add(std::iter::repeat_n(f64::MAX, count));

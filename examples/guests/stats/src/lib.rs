@@ -1,10 +1,10 @@
-//! Minimum, maximum, mean and variance of a file of little-endian `f64`, exact however the file is cut.
+//! Minimum, maximum, mean and variance of a file of little-endian `f64`, exact however the file is split.
 //!
 //! ```text
 //! wrun map stats.wasm --call stats --split 64M --split-at record:8 numbers.f64 --reduce merge
 //! ```
 //!
-//! Both tasks write a report of `KEY VALUE` lines, for people and for `merge`:
+//! Both tasks write a report of `KEY VALUE` lines, which people and `merge` can read:
 //!
 //! ```text
 //! count 4
@@ -17,11 +17,11 @@
 //! exact-squares fp+1
 //! ```
 //!
-//! `variance` is the population's (the sum is divided by `count`). `skipped` counts what is not a finite number; it is
-//! in no other line. Without a finite number there is nothing after `skipped`. The last two lines are the sum of the
-//! numbers and of their squares as exact integers, `[-]HEX p EXPONENT`, to be multiplied by two to the power of the
-//! (decimal) exponent. No rounding happens before mean and variance are taken from these sums, each rounded once, so that
-//! the report has the same bytes whatever the pieces and the order of merging.
+//! `variance` is the population variance (the sum divided by `count`). `skipped` counts values that are not finite, which
+//! no other line includes. If there are no finite numbers, nothing follows `skipped`. The last two lines are the sums of
+//! the numbers and of their squares, as exact integers in the form `[-]HEX p EXPONENT`, to be multiplied by two to the
+//! power of the (decimal) exponent. Nothing is rounded before the mean and the variance are computed from these sums, each
+//! rounded once. So the report has the same bytes, however the file is split and the reports are merged.
 
 mod exact;
 mod report;
@@ -29,10 +29,10 @@ mod report;
 use report::Report;
 use wrun_guest::{Error, Input, Inputs, task};
 
-/// How much is mapped at a time, in bytes; a task may therefore have inputs of any length.
+/// How many bytes are mapped at a time, so that a task's input may have any length.
 const CHUNK_LEN: usize = 64 << 20;
 
-/// The report on the numbers of the task's file, or piece of a file.
+/// The report on the numbers in the task's file or piece of a file.
 #[task]
 fn stats(input: Input) -> Result<String, Error> {
     let mut report = Report::default();
@@ -42,7 +42,7 @@ fn stats(input: Input) -> Result<String, Error> {
     Ok(report.to_string())
 }
 
-/// The report on all numbers that several reports are about.
+/// The report on all numbers that several reports cover.
 #[task]
 fn merge(reports: Inputs) -> Result<String, Error> {
     let mut merged = Report::default();
@@ -83,8 +83,8 @@ mod tests {
     }
 
     #[test]
-    fn rounding_has_no_chance() {
-        // Plain summation loses the ones here, and the usual formula for the variance everything.
+    fn nothing_is_lost_to_rounding() {
+        // Plain summation would lose the ones here, and the usual formula for the variance everything.
         let lines = report(&[1e300, 1.0, -1e300, 1.0]);
         assert!(lines.contains("\nmean 0.5\n"), "{lines}");
         let lines = report(&[1e9 + 0.25, 1e9 + 0.5, 1e9 + 0.75]);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn cuts_do_not_show() {
+    fn splitting_does_not_change_the_report() {
         let numbers: Vec<f64> = (0..1000u64)
             .map(|n| f64::from_bits(n.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (n << 40)))
             .chain([0.0, -0.0, f64::MIN_POSITIVE, f64::MAX, f64::MIN, f64::NAN])
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_report_is_refused() {
+    fn text_that_is_not_a_report_is_refused() {
         assert_eq!(
             merged(&["count 0\nskipped 0\n", "hello\n"]),
             "failed: report 1: line 1 is not `count NUMBER`: \"hello\""

@@ -4,18 +4,18 @@ use std::fmt;
 
 use crate::exact::Sums;
 
-/// What is known of some numbers.
+/// What is known about a set of numbers.
 #[derive(Default)]
 pub struct Report {
     count: u64,
     skipped: u64,
-    /// Minimum and maximum in the order of [`f64::total_cmp`], where -0.0 is below 0.0; none when `count` is 0.
+    /// Minimum and maximum in the order of [`f64::total_cmp`], in which -0.0 is below 0.0; `None` if `count` is 0.
     extremes: Option<(f64, f64)>,
     sums: Sums,
 }
 
 impl Report {
-    /// Takes more numbers into account.
+    /// Adds numbers.
     pub fn add(&mut self, numbers: &[f64]) {
         let finite = || numbers.iter().copied().filter(|number| number.is_finite());
         let count = finite().count();
@@ -27,7 +27,7 @@ impl Report {
         self.sums.add(finite());
     }
 
-    /// Takes the numbers of another report into account.
+    /// Adds the numbers of another report.
     pub fn merge(&mut self, text: &str) -> Result<(), String> {
         let mut lines = Lines { lines: text.lines(), number: 0 };
         let count: u64 = lines.value("count")?;
@@ -64,7 +64,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Reads `KEY VALUE` lines in their order.
+/// Reads `KEY VALUE` lines in a fixed order.
 struct Lines<'a> {
     lines: std::str::Lines<'a>,
     number: usize,

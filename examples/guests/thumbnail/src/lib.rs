@@ -1,4 +1,4 @@
-//! Thumbnails: each task decodes one PNG or JPEG file where it is mapped, and gives a PNG of at most 256 by 256 pixels.
+//! Thumbnails: each task decodes one mapped PNG or JPEG file and returns a PNG of at most 256 by 256 pixels.
 //!
 //! ```text
 //! wrun map thumbnail.wasm --files photos/*.jpg --results thumbnails
@@ -10,13 +10,13 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use wrun_guest::{Error, Input, task};
 
-/// The longest side of a thumbnail in pixels, where the variable `SIDE` does not say otherwise.
+/// The longest side of a thumbnail in pixels, unless the variable `SIDE` is set.
 const SIDE: u32 = 256;
 
-/// The longest side that `SIDE` may ask for.
+/// The largest value of `SIDE`.
 const MAX_SIDE: u32 = 4096;
 
-/// The image in the task's file, as a PNG file that fits a square of [`SIDE`] (`--env SIDE=512`) and is upright.
+/// The image in the task's file, upright, as a PNG file that fits into a square of [`SIDE`] (`--env SIDE=512`).
 #[task]
 fn thumbnail(file: Input) -> Result<Vec<u8>, Error> {
     let side = side(std::env::var("SIDE").ok())?;
@@ -32,7 +32,7 @@ fn side(variable: Option<String>) -> Result<u32, Error> {
     let Some(text) = variable else { return Ok(SIDE) };
     let side = text.parse().ok().filter(|side| (1..=MAX_SIDE).contains(side));
     side.ok_or_else(|| {
-        Error::new(format_args!("SIDE is {text:?}, and has to be a number of pixels from 1 to {MAX_SIDE}"))
+        Error::new(format_args!("SIDE is {text:?}, but must be a number of pixels from 1 to {MAX_SIDE}"))
     })
 }
 
@@ -40,12 +40,12 @@ fn side(variable: Option<String>) -> Result<u32, Error> {
 fn decode(file: &[u8]) -> Result<(DynamicImage, Orientation), Error> {
     let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format().map_err(Error::new)?;
     match reader.format() {
-        None => return Err(Error::new("this is no PNG or JPEG file")),
-        // The decoder would give what there is of it, and grey below.
-        Some(ImageFormat::Jpeg) if !is_whole_jpeg(file) => return Err(Error::new("the file ends in its image")),
+        None => return Err(Error::new("this is not a PNG or JPEG file")),
+        // The decoder would return the part that is there, and grey below.
+        Some(ImageFormat::Jpeg) if !is_whole_jpeg(file) => return Err(Error::new("the image is cut off")),
         Some(_) => {}
     }
-    // The limit is that of the task's memory.
+    // The task's memory limit is enough.
     reader.limits(Limits::no_limits());
     let mut decoder = reader.into_decoder().map_err(error)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -54,7 +54,7 @@ fn decode(file: &[u8]) -> Result<(DynamicImage, Orientation), Error> {
 
 fn error(error: ImageError) -> Error {
     match error {
-        // Without limits of its own, this is what the decoder says of more than it could ever ask for.
+        // Without limits of its own, the decoder reports this for more memory than it could ever ask for.
         ImageError::Limits(_) => Error::new("the image has more pixels than the memory of any task can hold"),
         other => Error::new(other),
     }
@@ -66,7 +66,7 @@ fn is_whole_jpeg(file: &[u8]) -> bool {
     loop {
         match file.get(at..) {
             Some([0xff, 0xd9, ..]) => return true,
-            // Within compressed data: a byte 0xff, or a restart marker.
+            // In compressed data: a byte 0xff, or a restart marker.
             Some([0xff, 0x00 | 0x01 | 0xd0..=0xd7, ..]) => at += 2,
             Some([0xff, 0xff, ..]) => at += 1,
             // A segment, with its length.
@@ -125,10 +125,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_image_is_said() {
-        assert_eq!(thumbnail_of("hello").unwrap_err(), "this is no PNG or JPEG file");
+    fn damaged_images_are_refused() {
+        assert_eq!(thumbnail_of("hello").unwrap_err(), "this is not a PNG or JPEG file");
         for (format, text) in
-            [(ImageFormat::Png, "unexpected end of file"), (ImageFormat::Jpeg, "the file ends in its image")]
+            [(ImageFormat::Png, "unexpected end of file"), (ImageFormat::Jpeg, "the image is cut off")]
         {
             let whole = flag(64, 64, format);
             for len in [whole.len() / 2, whole.len() - 13] {
@@ -141,6 +141,6 @@ mod tests {
     fn the_side_is_checked() {
         assert_eq!((side(None).unwrap(), side(Some("512".into())).unwrap()), (256, 512));
         let text = side(Some("0".into())).unwrap_err().to_string();
-        assert_eq!(text, "SIDE is \"0\", and has to be a number of pixels from 1 to 4096");
+        assert_eq!(text, "SIDE is \"0\", but must be a number of pixels from 1 to 4096");
     }
 }

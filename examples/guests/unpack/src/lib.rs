@@ -1,10 +1,11 @@
-//! Unpacks arrays: each task inflates the one member of a zip (or `.npz`) file into its slice of the output file.
+//! Unpacks arrays: each task inflates the only member of a zip (or `.npz`) file into its output slice.
 //!
 //! ```text
 //! wrun map unpack.wasm --files parts/*.zip --out array.f32 --slice 1M
 //! ```
 //!
-//! The member is raw little-endian `f32`, or a `.npy` file of them; the output has the numbers alone. Sizes and the member's CRC are checked.
+//! The member holds raw little-endian `f32`, or is a `.npy` file of them; the output has only the numbers. Sizes and the
+//! member's CRC are checked.
 
 use std::io::{self, Read};
 
@@ -13,7 +14,7 @@ use rawzip::{CompressionMethod, ZipArchive};
 use wrun_guest::{ByteOrder, DtypeKind, Error, Input, Slice, task};
 use wrun_npy::{Header, MAX_LEN};
 
-/// Fills the task's slice with the numbers of its zip file.
+/// Fills the task's output slice with the numbers in its zip file.
 #[task]
 fn unpack(file: Input, mut out: Slice) -> Result<(), Error> {
     unpack_into(&file.map()?, &mut out)
@@ -21,7 +22,7 @@ fn unpack(file: Input, mut out: Slice) -> Result<(), Error> {
 
 fn unpack_into(file: &[u8], out: &mut [u8]) -> Result<(), Error> {
     let archive = ZipArchive::from_slice(file)
-        .map_err(|error| Error::new(format_args!("this is no zip file, or not all of it: {error}")))?;
+        .map_err(|error| Error::new(format_args!("this is not a zip file, or it is cut off: {error}")))?;
     let mut members = Vec::new();
     for member in archive.entries() {
         members.push(member.map_err(Error::new)?);
@@ -29,18 +30,16 @@ fn unpack_into(file: &[u8], out: &mut [u8]) -> Result<(), Error> {
     members.retain(|member| !member.is_dir());
     let [member] = &members[..] else {
         let count = members.len();
-        return Err(Error::new(format_args!(
-            "the zip file has {count} members, and a task unpacks the one of its file"
-        )));
+        return Err(Error::new(format_args!("the zip file has {count} members, but must have exactly one")));
     };
     let data = archive.get_entry(member.wayfinder()).map_err(Error::new)?;
     let inflated: Box<dyn Read> = match member.compression_method() {
         _ if member.flags().is_encrypted() => return Err(Error::new("the zip file is encrypted")),
         CompressionMethod::STORE => Box::new(data.data()),
         CompressionMethod::DEFLATE => Box::new(DeflateDecoder::new(data.data())),
-        other => return Err(Error::new(format_args!("the zip file is compressed by {other:?}, and not by deflate"))),
+        other => return Err(Error::new(format_args!("the zip file is compressed with {other:?}; use deflate"))),
     };
-    // Says at the end of the data whether its length and its CRC are right.
+    // Checks the length and the CRC at the end of the data.
     let mut numbers = data.verifying_reader(inflated);
     let len = match member.file_path().as_bytes().ends_with(b".npy") {
         true => read_header(&mut numbers)?.data_bytes(),
@@ -49,21 +48,21 @@ fn unpack_into(file: &[u8], out: &mut [u8]) -> Result<(), Error> {
     if len != out.len() as u64 {
         let slice = out.len();
         return Err(Error::new(format_args!(
-            "there are {len} bytes of numbers for a slice of {slice} bytes; see --slice"
+            "the file has {len} bytes of numbers, but the output slice has {slice}; check --slice"
         )));
     }
     numbers.read_exact(out).map_err(error)?;
     match numbers.read(&mut [0]).map_err(error)? {
         0 => Ok(()),
-        _ => Err(Error::new("there is more behind the numbers")),
+        _ => Err(Error::new("the zip file's member has more data after the numbers")),
     }
 }
 
-/// The header of a `.npy` file of `f32`; the numbers come next.
+/// Reads the header of a `.npy` file of `f32`, up to the start of the numbers.
 fn read_header(file: &mut impl Read) -> Result<Header, Error> {
     let mut start = vec![0; 12];
     file.read_exact(&mut start).map_err(error)?;
-    // The length of what follows has two bytes in version 1.0, and four in others.
+    // The length of the rest has two bytes in version 1.0 and four in others.
     let len = match start[6] {
         1 => 10 + usize::from(u16::from_le_bytes([start[8], start[9]])),
         _ => 12 + u32::from_le_bytes([start[8], start[9], start[10], start[11]]) as usize,
@@ -73,7 +72,7 @@ fn read_header(file: &mut impl Read) -> Result<Header, Error> {
     let header = Header::parse(&start).map_err(Error::new)?;
     match header.dtype() {
         dtype if (dtype.kind(), dtype.bytes(), dtype.order()) == (DtypeKind::Float, 4, ByteOrder::Little) => Ok(header),
-        other => Err(Error::new(format_args!("the array is one of {other}; save a.astype('<f4')"))),
+        other => Err(Error::new(format_args!("the array's elements are {other}; save a.astype('<f4')"))),
     }
 }
 
@@ -129,16 +128,16 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         let numbers = [0; 8];
         let error = |members: &[(&str, &[u8])], slice| unpacked(&zip(members), slice).unwrap_err();
-        let text = "there are 8 bytes of numbers for a slice of 12 bytes; see --slice";
+        let text = "the file has 8 bytes of numbers, but the output slice has 12; check --slice";
         assert_eq!(error(&[("a", &numbers)], 12), text);
         assert_eq!(error(&[("a.npy", &npy("<f4", &numbers))], 12), text);
-        let text = "the zip file has 2 members, and a task unpacks the one of its file";
+        let text = "the zip file has 2 members, but must have exactly one";
         assert_eq!(error(&[("a", &numbers), ("b", &numbers)], 8), text);
-        let text = "the array is one of <i4; save a.astype('<f4')";
+        let text = "the array's elements are <i4; save a.astype('<f4')";
         assert_eq!(error(&[("a.npy", &npy("<i4", &numbers))], 8), text);
         let text = "the zip file's member ends before its numbers do";
         assert_eq!(error(&[("a.npy", &npy("<f4", &numbers[..7]))], 8), text);
-        let text = "there is more behind the numbers";
+        let text = "the zip file's member has more data after the numbers";
         assert_eq!(error(&[("a.npy", &npy("<f4", &[0; 9]))], 8), text);
     }
 }

@@ -1,4 +1,4 @@
-//! Does what its arguments say with files, variables, the clock and random numbers, to show what a guest may do.
+//! Uses files, variables, the clock and random numbers as its arguments say, to show what a guest may do.
 //!
 //! ```text
 //! $ wrun map wasi-probe.wasm --dir /srv/data::/data list -- {} /data
@@ -50,14 +50,14 @@ fn act(words: &[&str]) -> io::Result<String> {
         ["remove", path] => fs::remove_file(path).map(|()| done()),
         ["rename", from, to] => fs::rename(from, to).map(|()| done()),
         ["link", from, to] => fs::hard_link(from, to).map(|()| done()),
-        #[expect(deprecated, reason = "the one way to make a symbolic link that the standard library has here")]
+        #[expect(deprecated, reason = "the standard library's only way to make a symbolic link on this target")]
         ["symlink", target, path] => fs::soft_link(target, path).map(|()| done()),
-        // So many bytes at once.
+        // This many bytes at once.
         ["print", bytes] => {
             let bytes = bytes.parse().map_err(io::Error::other)?;
             io::stdout().write_all(&vec![b'x'; bytes]).map(|()| String::new())
         }
-        // As many files as there may be at a time; says how many that was.
+        // Opens files until that fails, and says how many were open.
         ["hoard", path] => {
             let mut files = Vec::new();
             loop {
@@ -78,6 +78,6 @@ fn act(words: &[&str]) -> io::Result<String> {
             Ok(format!("{} {passed}", now.as_secs()))
         }
         ["random"] => Ok(RandomState::new().hash_one(0u8).to_string()),
-        _ => Err(io::Error::other("no such act")),
+        _ => Err(io::Error::other("unknown action")),
     }
 }

@@ -1,13 +1,13 @@
-//! Counts words: `count` makes a table of one piece of text, `merge` makes one table of several.
+//! Counts words: `count` makes a table of one piece of text, `merge` combines several tables into one.
 //!
 //! ```text
 //! wrun map wordcount.wasm --call count --split 16M big.txt --reduce merge
 //! ```
 //!
 //! A word is a maximal run of ASCII letters and digits; upper and lower case differ, and every other byte separates
-//! words, so that text in any encoding can be counted. A table has a line `WORD COUNT` for each word, in the order of the
-//! words' bytes. Both tasks write such tables, and `merge` may be applied to any grouping of them in any order with the
-//! same result. These standard tools print the same bytes:
+//! words, so text in any encoding can be counted. A table has a line `WORD COUNT` for each word, in the order of the
+//! words' bytes. Both tasks write such tables, and `merge` gives the same result for any grouping and order of them. These
+//! standard tools print the same bytes:
 //!
 //! ```text
 //! export LC_ALL=C
@@ -27,7 +27,7 @@ fn count(input: Input) -> Result<Vec<u8>, Error> {
     Ok(Table::of_text(&text).to_bytes())
 }
 
-/// The table of all words in tables, each word with the sum of its counts.
+/// One table of all words in several tables, with the counts of each word added up.
 #[task]
 fn merge(tables: Inputs) -> Result<Vec<u8>, Error> {
     let windows = tables.iter().map(|table| table.map()).collect::<Result<Vec<_>, _>>()?;
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_table_is_refused() {
+    fn text_that_is_not_a_table_is_refused() {
         assert_eq!(merged(&[b"a 1\n", b"a 1\nb\n"]).unwrap_err(), "table 1: line 2 is not `WORD COUNT`: \"b\"");
         for table in ["a -1\n", "a 0\n", " 1\n", "a b 1\n", "\n\n"] {
             assert!(merged(&[table.as_bytes()]).unwrap_err().contains("line 1"), "{table:?}");

@@ -4,13 +4,13 @@ use crate::words::{Word, for_each_word};
 
 /// Words and how often each occurs; the words borrow from the text or the tables that they come from.
 ///
-/// A hash table with open addressing: the number of places is a power of two, and at most half of them are taken.
+/// A hash table with open addressing: the number of slots is a power of two, and at most half of them are used.
 pub struct Table<'a> {
-    places: Vec<Entry<'a>>,
+    slots: Vec<Entry<'a>>,
     used: usize,
 }
 
-/// A word and its count, which is 0 in a free place.
+/// A word and its count, which is 0 in a free slot.
 #[derive(Clone, Copy)]
 struct Entry<'a> {
     word: Word<'a>,
@@ -21,19 +21,19 @@ const FREE: Entry = Entry { word: Word { bytes: &[], head: 0, hash: 0 }, count: 
 
 impl Default for Table<'_> {
     fn default() -> Self {
-        Table { places: vec![FREE; 1 << 12], used: 0 }
+        Table { slots: vec![FREE; 1 << 12], used: 0 }
     }
 }
 
 impl<'a> Table<'a> {
-    /// The words of a text.
+    /// Counts the words of a text.
     pub fn of_text(text: &'a [u8]) -> Self {
         let mut table = Table::default();
         for_each_word(text, |word| table.add(word, 1));
         table
     }
 
-    /// Adds the counts of a table as [`to_bytes`](Self::to_bytes) wrote it.
+    /// Adds the counts of a table that [`to_bytes`](Self::to_bytes) wrote.
     pub fn add_table(&mut self, text: &'a [u8]) -> Result<(), String> {
         let text = text.strip_suffix(b"\n").unwrap_or(text);
         if text.is_empty() {
@@ -52,7 +52,7 @@ impl<'a> Table<'a> {
         if entry.count == 0 {
             *entry = Entry { word, count };
             self.used += 1;
-            if self.used > self.places.len() / 2 {
+            if self.used > self.slots.len() / 2 {
                 self.grow();
             }
         } else {
@@ -60,19 +60,19 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// The word's place, or the free place where it belongs.
+    /// The word's slot, or the free slot where it belongs.
     fn find(&mut self, word: &Word) -> &mut Entry<'a> {
-        let mask = self.places.len() - 1;
+        let mask = self.slots.len() - 1;
         let mut index = word.hash as usize & mask;
-        while self.places[index].count != 0 && !self.places[index].word.is_same(word) {
+        while self.slots[index].count != 0 && !self.slots[index].word.is_same(word) {
             index = (index + 1) & mask;
         }
-        &mut self.places[index]
+        &mut self.slots[index]
     }
 
     fn grow(&mut self) {
-        let larger = vec![FREE; 2 * self.places.len()];
-        for entry in std::mem::replace(&mut self.places, larger) {
+        let larger = vec![FREE; 2 * self.slots.len()];
+        for entry in std::mem::replace(&mut self.slots, larger) {
             if entry.count != 0 {
                 *self.find(&entry.word) = entry;
             }
@@ -81,7 +81,7 @@ impl<'a> Table<'a> {
 
     /// A line `WORD COUNT` for each word, in the order of the words' bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut entries: Vec<&Entry> = self.places.iter().filter(|entry| entry.count != 0).collect();
+        let mut entries: Vec<&Entry> = self.slots.iter().filter(|entry| entry.count != 0).collect();
         entries.sort_unstable_by_key(|entry| (entry.word.head.swap_bytes(), entry.word.bytes));
         let mut text = Vec::with_capacity(entries.iter().map(|entry| entry.word.bytes.len() + 8).sum());
         for entry in entries {

@@ -1,21 +1,21 @@
 //! The words of a text, found eight bytes at a time.
 
-/// One word: its bytes, and what a table needs to find them.
+/// One word: its bytes, and what a table needs to find it.
 #[derive(Clone, Copy)]
 pub struct Word<'a> {
     pub bytes: &'a [u8],
-    /// The first eight bytes, the first one lowest; zeros follow the bytes of a shorter word.
+    /// The first eight bytes, first byte lowest; shorter words are padded with zeros.
     pub head: u64,
     pub hash: u64,
 }
 
 /// Calls `each` with every maximal run of ASCII letters and digits, in order.
 pub fn for_each_word<'a>(text: &'a [u8], mut each: impl FnMut(Word<'a>)) {
-    // Where the word begins that a block's end has cut.
+    // The start of a word that continues into the next block.
     let mut open = None;
     for (block, base) in text.chunks(BLOCK_LEN).zip((0..).step_by(BLOCK_LEN)) {
         let is_word = word_bits(block);
-        // A bit for each byte that is of another kind than the byte before it: words begin and end there.
+        // A bit for each byte of another kind than the byte before it: words start and end there.
         let mut edges = is_word ^ (is_word << 1 | u64::from(open.is_some()));
         if let Some(start) = open {
             if edges == 0 {
@@ -45,11 +45,11 @@ impl<'a> Word<'a> {
         let len = bytes.len();
         if len > 8 {
             let (head, last) = (load(bytes), load(&bytes[len - 8..]));
-            // All bytes count, the last ones perhaps twice.
+            // All bytes go into the hash, the last ones perhaps twice.
             let middle = bytes[8..len - 1].chunks_exact(8).fold(head, |hash, chunk| mix(hash, load(chunk)));
             return Word { bytes, head, hash: finish(mix(middle, last)) };
         }
-        // Reading on after the word and dropping what is too much is faster than a loop over the word.
+        // Reading past the word and dropping the excess is faster than a loop over the word.
         let head = match text.get(start..start + 8) {
             Some(bytes) if len > 0 => load(bytes) << (64 - 8 * len) >> (64 - 8 * len),
             _ => bytes.iter().rev().fold(0, |head, byte| head << 8 | u64::from(*byte)),
@@ -59,38 +59,38 @@ impl<'a> Word<'a> {
 
     /// Whether the two have the same bytes.
     pub fn is_same(&self, other: &Word) -> bool {
-        // Words have no zero bytes, so up to eight bytes the heads say it all.
+        // Words have no zero bytes, so the heads alone decide for words of up to eight bytes.
         self.head == other.head && self.bytes.get(8..) == other.bytes.get(8..)
     }
 }
 
-/// The first eight of at least eight bytes, the first one lowest.
+/// The first eight bytes of at least eight, first byte lowest.
 fn load(bytes: &[u8]) -> u64 {
     let head = bytes.first_chunk().expect("callers have at least eight bytes");
     u64::from_le_bytes(*head)
 }
 
-/// FxHash's step: fast, and good enough for words that nobody has chosen to collide.
+/// One step of FxHash: fast, and good enough for words that were not chosen to collide.
 fn mix(hash: u64, word: u64) -> u64 {
     (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95)
 }
 
-/// Moves the upper bits, on which all bytes have an influence, to where tables look.
+/// Moves the upper bits, which depend on all bytes, to where tables look.
 fn finish(hash: u64) -> u64 {
     hash.rotate_left(26)
 }
 
-/// The position of the lowest bit, which is removed.
+/// Removes the lowest set bit and returns its position.
 fn take_lowest(bits: &mut u64) -> usize {
     let position = bits.trailing_zeros() as usize;
     *bits &= *bits - 1;
     position
 }
 
-/// As many bytes as a mask has bits.
+/// The number of bits in a mask, one for each byte of a block.
 const BLOCK_LEN: usize = 64;
 
-/// A bit for each byte of a block, set for letters and digits; none set beyond the block's end.
+/// A bit for each byte of a block, set for letters and digits; bits beyond the block's end are not set.
 fn word_bits(block: &[u8]) -> u64 {
     let mut padded = [0; BLOCK_LEN];
     let block: &[u8; BLOCK_LEN] = match block.try_into() {
@@ -104,13 +104,13 @@ fn word_bits(block: &[u8]) -> u64 {
     eights.iter().rev().fold(0, |bits, eight| bits << 8 | word_bits_of_8(u64::from_le_bytes(*eight)))
 }
 
-/// The same for eight bytes at once, each in its own lane of a number.
+/// The same for eight bytes at once, each in a lane of a number.
 fn word_bits_of_8(bytes: u64) -> u64 {
     /// One in every lane.
     const ONES: u64 = 0x0101_0101_0101_0101;
-    /// The lanes' top bits, in which comparisons leave their results.
+    /// The top bit of every lane, where comparisons leave their results.
     const TOPS: u64 = 0x80 * ONES;
-    // Additions cannot carry into the next lane, as lanes are below 0x80 and so are the numbers added, or equal to it.
+    // Additions cannot carry into the next lane: lanes are below 0x80, and the numbers added at most 0x80.
     let within = |lanes: u64, low: u8, high: u8| {
         (lanes + u64::from(0x80 - low) * ONES) & !(lanes + u64::from(0x7f - high) * ONES)
     };
@@ -118,7 +118,7 @@ fn word_bits_of_8(bytes: u64) -> u64 {
     let digits = within(low_bits, b'0', b'9');
     let letters = within(low_bits | (0x20 * ONES), b'a', b'z');
     let tops = (digits | letters) & !bytes & TOPS;
-    // The product moves lane i's bit to bit 56 + i.
+    // The product moves the bit of lane i to bit 56 + i.
     (tops >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 

@@ -1,0 +1,149 @@
+//! A pair of connected sockets that keep message boundaries and carry file descriptors.
+//!
+//! Sources: unix(7) for `SOCK_SEQPACKET` and `SCM_RIGHTS`, recv(2) for `MSG_CMSG_CLOEXEC` and `MSG_CTRUNC`.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+
+/// The most file descriptors that one message carries.
+pub const MAX_FDS: usize = 4;
+
+/// One end of a pair.
+#[derive(Debug)]
+pub struct Socket(OwnedFd);
+
+/// Whether a call may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Until it can be done.
+    Block,
+    /// Not at all: `ErrorKind::WouldBlock` instead.
+    Never,
+}
+
+/// What [`Socket::receive`] got.
+#[derive(Debug)]
+pub struct Received {
+    /// Bytes of the message; 0 with no descriptors means that the other end is closed.
+    pub len: usize,
+    /// The descriptors that came with it, in order, close-on-exec.
+    pub fds: Vec<OwnedFd>,
+}
+
+impl Socket {
+    /// Two connected ends.
+    pub fn pair() -> io::Result<(Socket, Socket)> {
+        let (a, b) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        Ok((Socket(a), Socket(b)))
+    }
+
+    /// Takes over a descriptor that is known to be such an end (a worker's standard input).
+    pub fn from_fd(fd: OwnedFd) -> Self {
+        Socket(fd)
+    }
+
+    /// Gives the descriptor away.
+    pub fn into_fd(self) -> OwnedFd {
+        self.0
+    }
+
+    /// Closes the connection for both ends, which see that as the other's end.
+    pub fn shut_down(&self) {
+        // One that is closed already is no error.
+        let _ = rustix::net::shutdown(&self.0, rustix::net::Shutdown::Both);
+    }
+
+    /// Sends one message of at least one byte, with at most [`MAX_FDS`] descriptors.
+    pub fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>], wait: Wait) -> io::Result<()> {
+        debug_assert!(!bytes.is_empty() && fds.len() <= MAX_FDS);
+        self.send_with(bytes, fds, wait, &mut [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))])
+    }
+
+    /// Sends what no side of ours sends: up to 16 descriptors, no bytes.
+    #[cfg(any(test, feature = "test-support"))]
+    pub fn send_anything(&self, bytes: &[u8], fds: &[BorrowedFd<'_>], wait: Wait) -> io::Result<()> {
+        self.send_with(bytes, fds, wait, &mut [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(16))])
+    }
+
+    fn send_with(
+        &self,
+        bytes: &[u8],
+        fds: &[BorrowedFd<'_>],
+        wait: Wait,
+        space: &mut [MaybeUninit<u8>],
+    ) -> io::Result<()> {
+        let mut ancillary = SendAncillaryBuffer::new(space);
+        if !fds.is_empty() {
+            ancillary.push(SendAncillaryMessage::ScmRights(fds));
+        }
+        let mut flags = SendFlags::NOSIGNAL;
+        flags.set(SendFlags::DONTWAIT, wait == Wait::Never);
+        rustix::io::retry_on_intr(|| sendmsg(&self.0, &[IoSlice::new(bytes)], &mut ancillary, flags))?;
+        Ok(())
+    }
+
+    /// Receives one message into `buffer`. A message that is longer, or that carries too many descriptors, is an error.
+    pub fn receive(&self, buffer: &mut [u8], wait: Wait) -> io::Result<Received> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut flags = RecvFlags::CMSG_CLOEXEC;
+        flags.set(RecvFlags::DONTWAIT, wait == Wait::Never);
+        let message = loop {
+            match recvmsg(&self.0, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags) {
+                Err(rustix::io::Errno::INTR) => {}
+                other => break other?,
+            }
+        };
+        let mut fds = Vec::new();
+        for item in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(rights) = item {
+                fds.extend(rights);
+            }
+        }
+        if message.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a message was cut short"));
+        }
+        Ok(Received { len: message.bytes, fds })
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_keep_their_bounds_and_carry_descriptors() {
+        let (a, b) = Socket::pair().expect("a pair");
+        a.send(b"one", &[], Wait::Block).expect("sent");
+        a.send(b"two", &[a.as_fd(), a.as_fd()], Wait::Block).expect("sent");
+        let mut buffer = [0; 16];
+        let first = b.receive(&mut buffer, Wait::Block).expect("received");
+        assert_eq!((&buffer[..first.len], first.fds.len()), (&b"one"[..], 0));
+        let second = b.receive(&mut buffer, Wait::Block).expect("received");
+        assert_eq!((&buffer[..second.len], second.fds.len()), (&b"two"[..], 2));
+        let empty = b.receive(&mut buffer, Wait::Never).expect_err("nothing is there");
+        assert_eq!(empty.kind(), io::ErrorKind::WouldBlock);
+        drop((a, second));
+        assert_eq!(b.receive(&mut buffer, Wait::Block).expect("closed").len, 0);
+    }
+
+    #[test]
+    fn a_message_longer_than_the_buffer_is_an_error() {
+        let (a, b) = Socket::pair().expect("a pair");
+        a.send(&[7; 32], &[], Wait::Block).expect("sent");
+        let error = b.receive(&mut [0; 16], Wait::Block).expect_err("cut short");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+}

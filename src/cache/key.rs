@@ -1,0 +1,240 @@
+//! Names for tasks that last: the same for the same work, in whichever run and at whichever place.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::cache::content_hash::Contents;
+use crate::error::Kind;
+use crate::job::Instances;
+use crate::module::Entry;
+use crate::{Access, Grants, InputMode, Job, Limits, Result, Task};
+
+/// What a task is, in 256 bits: equal exactly where module, function, argument, inputs and everything else are that can
+/// change its result. It is shown and read as 64 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TaskKey([u8; 32]);
+
+impl TaskKey {
+    /// The key's bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for TaskKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
+    }
+}
+
+/// What is no key of a task.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("not a task's key, which has 64 hexadecimal digits")]
+pub struct NoTaskKey(#[source] blake3::HexError);
+
+impl FromStr for TaskKey {
+    type Err = NoTaskKey;
+
+    fn from_str(text: &str) -> Result<Self, NoTaskKey> {
+        blake3::Hash::from_hex(text).map(|hash| TaskKey(*hash.as_bytes())).map_err(NoTaskKey)
+    }
+}
+
+/// Makes the keys of a job's tasks.
+///
+/// A key covers the contents of the module and of all inputs, the names of shared inputs, function, argument, the words of a
+/// command (with its name), `reduce`, whether instances are reused, the limits that a task can notice (not time), the seed, and what was
+/// granted: of a directory, of the output file and of shared areas, which one it is, and not what is in it. It does not cover the task's position, unless
+/// the job has an output file, of which that decides the slice: items may be moved and added. A task that looks at its index, or a WASI program that uses random numbers, may give another result at another
+/// place.
+///
+/// ```no_run
+/// # fn main() -> wrun::Result<()> {
+/// use wrun::{Job, Module, Task, TaskKeys};
+///
+/// let job = Job::new(&Module::from_file("sqrt.wat")?);
+/// let mut keys = TaskKeys::new(&job, None)?;
+/// assert_eq!(keys.at(0, &Task::from(2))?, keys.at(1, &Task::from("2"))?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct TaskKeys {
+    /// Has taken in what all tasks share.
+    shared: Fields,
+    contents: Contents,
+    /// Where a task stands decides what it writes.
+    has_slices: bool,
+}
+
+impl TaskKeys {
+    /// Takes in what the job's tasks share; reads its inputs. `reduce` is the task that merges results, if any does.
+    ///
+    /// # Errors
+    ///
+    /// Where an input cannot be read, or there is no such function.
+    pub fn new(job: &Job, reduce: Option<&str>) -> Result<TaskKeys> {
+        let mut contents = Contents::default();
+        let mut fields = Fields::of_job("wrun task key 2", job);
+        fields.entry(&job.module.entry(job.call.as_deref(), reduce)?);
+        fields.add(reduce.unwrap_or_default().as_bytes());
+        fields.number(u64::from(job.instances == Instances::Reused));
+        let grants = &job.grants;
+        fields.number(u64::from(grants.clock)).number(u64::from(grants.random));
+        fields.number(grants.directories.len() as u64);
+        for directory in &grants.directories {
+            let (device, inode) = directory.id();
+            let writable = u64::from(directory.access() == Access::ReadWrite);
+            fields.add(directory.guest_path().as_bytes()).number(device).number(inode).number(writable);
+        }
+        let slices = match &job.out {
+            Some(out) => {
+                fields.number(out.slice_bytes());
+                Some(out.identity().map_err(|error| Kind::file("cannot use output file", out.name().as_ref(), error))?)
+            }
+            None => None,
+        };
+        fields.number(slices.map_or(0, |identity| identity.len() as u64));
+        for part in slices.iter().flatten() {
+            fields.number(*part);
+        }
+        fields.number(job.shared.len() as u64);
+        for (name, area) in &job.shared {
+            let identity = area.identity();
+            let identity =
+                identity.map_err(|error| Kind::file("cannot use shared area", area.name().as_ref(), error))?;
+            fields.add(name.as_bytes()).number(area.len());
+            for part in identity {
+                fields.number(part);
+            }
+        }
+        for (name, input) in &job.inputs {
+            fields.add(name.as_bytes()).number(input.len()).add(contents.of(input, &())?.hash.as_bytes());
+        }
+        Ok(TaskKeys { shared: fields, contents, has_slices: slices.is_some() })
+    }
+
+    /// The key of a task at this position; reads the inputs of its own, unless that was done for the same bytes shortly before.
+    ///
+    /// # Errors
+    ///
+    /// Where an input cannot be read.
+    pub fn at(&mut self, index: u64, task: &Task) -> Result<TaskKey> {
+        let mut fields = self.shared.clone();
+        if self.has_slices {
+            fields.number(index);
+        }
+        fields.add(&task.argument);
+        for input in &task.inputs {
+            fields.number(input.len()).add(self.contents.of(input, &())?.hash.as_bytes());
+        }
+        Ok(TaskKey(fields.hash()))
+    }
+}
+
+/// A hash of values one after the other, with lengths, so that no two lists of values are the same bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Fields(blake3::Hasher);
+
+impl Fields {
+    /// Takes in what each task of a job can see besides its function, its grants that reach outside, and the contents of inputs; `use_of`
+    /// names what the hash is for.
+    pub fn of_job(use_of: &str, job: &Job) -> Fields {
+        // All fields are named, so that no new one is forgotten: what a task can see of it has to be taken in, here or where the hash
+        // is used.
+        let Job {
+            module,
+            argv,
+            inputs,
+            limits,
+            grants,
+            seed,
+            call: _,
+            instances: _,
+            core_dumps: _,
+            retries: _,
+            halt: _,
+            admission: _,
+            slow: _,
+            input_mode,
+            // These are no part of a task's result.
+            out: _,
+            shared: _,
+        } = job;
+        let Grants { environment, directories: _, clock: _, random: _ } = grants;
+        let Limits {
+            memory_bytes,
+            output_bytes,
+            stack_bytes,
+            log_bytes,
+            fuel,
+            open_files,
+            host_call_bytes,
+            // These decide whether a task runs and ends, and not what it gives.
+            timeout: _,
+            argument_bytes: _,
+            memories: _,
+            tables: _,
+        } = limits;
+        let mut fields = Fields(blake3::Hasher::new_derive_key(use_of));
+        fields.add(module.content());
+        if module.description().wasi {
+            // It is the first word that a program sees.
+            fields.add(module.name().as_bytes());
+        }
+        fields.number(*memory_bytes).number(*output_bytes).number(*stack_bytes).number(*log_bytes);
+        fields.number(fuel.unwrap_or(u64::MAX)).number(u64::from(*open_files)).number(*host_call_bytes).number(*seed);
+        fields.number(environment.len() as u64);
+        for (name, value) in environment {
+            fields.add(name.as_bytes()).add(value.as_bytes());
+        }
+        // No words are not the same as an empty list of words.
+        fields.number(argv.as_ref().map_or(u64::MAX, |words| words.len() as u64));
+        for word in argv.iter().flatten() {
+            fields.add(word.as_bytes());
+        }
+        fields.number(u64::from(*input_mode == InputMode::CopyOnWrite));
+        fields.number(inputs.len() as u64);
+        fields
+    }
+
+    /// Adds the function.
+    pub fn entry(&mut self, entry: &Entry) -> &mut Self {
+        match entry {
+            Entry::Task(name) => self.add(b"task").add(name.as_bytes()),
+            Entry::Scalar(function) => self.add(b"function").add(function.name.as_bytes()),
+            Entry::Command => self.add(b"command"),
+        }
+    }
+
+    /// Adds bytes, after their length.
+    pub fn add(&mut self, bytes: &[u8]) -> &mut Self {
+        self.number(bytes.len() as u64);
+        self.0.update(bytes);
+        self
+    }
+
+    /// Adds a number.
+    pub fn number(&mut self, number: u64) -> &mut Self {
+        self.0.update(&number.to_le_bytes());
+        self
+    }
+
+    /// The hash of all that was added.
+    pub fn hash(&self) -> [u8; 32] {
+        *self.0.finalize().as_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_as_they_are_shown() {
+        let key = TaskKey(*blake3::hash(b"x").as_bytes());
+        assert_eq!(key.to_string().parse::<TaskKey>().unwrap(), key);
+        assert_eq!(key.to_string().len(), 64);
+        assert!("abc".parse::<TaskKey>().is_err());
+    }
+}

@@ -1,0 +1,11 @@
+//! The subcommands, and checks that two of them share.
+
+pub mod cache;
+mod check_numbers;
+pub mod compile;
+pub mod completions;
+pub mod inspect;
+pub mod man;
+pub mod map;
+pub mod report;
+pub mod run;

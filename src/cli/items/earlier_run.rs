@@ -1,0 +1,199 @@
+//! The job log of an earlier run: which tasks it has, and how they ended.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, UNIX_EPOCH};
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Deserialize;
+use wrun::Finished;
+use wrun::{Output, Status, TaskError, TaskKey, TaskStats, TaskUsage};
+
+use crate::report::{JobLog, LINE_START, LoggedStatus};
+
+/// The tasks of an earlier run by key. Equal items have one entry each.
+///
+/// Outcomes stay in the file; an entry takes about 60 bytes of memory.
+#[derive(Debug, Default)]
+pub struct EarlierRun {
+    /// The last entry of each key and status.
+    last: HashMap<(TaskKey, LoggedStatus), u32>,
+    entries: Vec<LogEntry>,
+}
+
+/// Where a task's line is in the log.
+#[derive(Clone, Copy, Debug)]
+pub struct LogEntry {
+    offset: u64,
+    len: u64,
+    /// How the task ended.
+    pub status: LoggedStatus,
+    /// The entry before it of the same key and status.
+    before: Option<u32>,
+}
+
+/// A line of a log.
+pub struct JobLogLine<'a> {
+    /// From 1.
+    pub number: u64,
+    /// Its offset in the file.
+    pub offset: u64,
+    /// Its length in bytes, with the newline.
+    pub len: u64,
+    /// Its text, which is JSON.
+    pub bytes: &'a [u8],
+    /// What every line has.
+    pub header: LineHeader,
+}
+
+/// The part of a line that says which task it is about.
+#[derive(Deserialize)]
+pub struct LineHeader {
+    key: Option<String>,
+    replaces: Option<LoggedStatus>,
+    #[serde(default)]
+    unfinished: bool,
+    status: String,
+}
+
+/// The part of a line that says how the task ended.
+#[derive(Deserialize)]
+struct LoggedOutcome {
+    status: String,
+    output: Option<String>,
+    output_base64: Option<String>,
+    error: Option<String>,
+    backtrace: Option<String>,
+    start: f64,
+    seconds: f64,
+    worker: u32,
+    attempts: u32,
+    fuel: Option<u64>,
+}
+
+/// What adding a line changed.
+pub struct Added {
+    /// The number of the entry that the line replaces.
+    pub replaced: Option<usize>,
+    /// Whether the line has become an entry.
+    pub is_entry: bool,
+}
+
+impl EarlierRun {
+    /// Reads a log, and prepares it for more lines.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or has a line that is not from a job log. Lines that were cut off are skipped.
+    pub fn read(log: &mut JobLog) -> anyhow::Result<EarlierRun> {
+        let (file, name) = log.file();
+        let mut earlier = EarlierRun::default();
+        let is_complete = read_lines(file, &name, |line| {
+            earlier.add(&line.header, line.offset, line.len);
+            Ok(())
+        })?;
+        if !is_complete {
+            log.end_line()?;
+        }
+        Ok(earlier)
+    }
+
+    /// Adds a line, if its task has a key.
+    pub fn add(&mut self, header: &LineHeader, offset: u64, len: u64) -> Added {
+        let key = header.key.as_deref().and_then(|key| key.parse().ok());
+        let (Some(key), Ok(status)) = (key, header.status.parse::<Status>()) else {
+            return Added { replaced: None, is_entry: false };
+        };
+        let replaced = header.replaces.and_then(|status| self.take_last(key, status));
+        let status = match status {
+            Status::Ok => LoggedStatus::Passed,
+            Status::WorkerLost | Status::Cancelled => LoggedStatus::Unfinished,
+            _ if header.unfinished => LoggedStatus::Unfinished,
+            _ => LoggedStatus::Failed,
+        };
+        let number = self.entries.len() as u32;
+        let before = self.last.insert((key, status), number);
+        self.entries.push(LogEntry { offset, len, status, before });
+        Added { replaced: replaced.map(|number| number as usize), is_entry: true }
+    }
+
+    /// Takes one entry of this key: one that passed if there is any, otherwise one that failed.
+    pub fn take(&mut self, key: TaskKey) -> Option<LogEntry> {
+        let best_first = [LoggedStatus::Passed, LoggedStatus::Failed, LoggedStatus::Unfinished];
+        let number = best_first.into_iter().find_map(|status| self.take_last(key, status))?;
+        Some(self.entries[number as usize])
+    }
+
+    fn take_last(&mut self, key: TaskKey, status: LoggedStatus) -> Option<u32> {
+        let number = self.last.remove(&(key, status))?;
+        if let Some(before) = self.entries[number as usize].before {
+            self.last.insert((key, status), before);
+        }
+        Some(number)
+    }
+}
+
+/// Passes each line of a log to `each`; gives whether the last one is complete.
+///
+/// # Errors
+///
+/// As [`EarlierRun::read`], and if `each` fails.
+pub fn read_lines(
+    file: &File,
+    name: &str,
+    mut each: impl FnMut(&JobLogLine<'_>) -> anyhow::Result<()>,
+) -> anyhow::Result<bool> {
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let (mut bytes, mut offset, mut is_complete) = (Vec::new(), 0, true);
+    for number in 1u64.. {
+        bytes.clear();
+        let len = reader.read_until(b'\n', &mut bytes).with_context(|| format!("cannot read joblog {name}"))? as u64;
+        if len == 0 {
+            break;
+        }
+        match serde_json::from_slice::<LineHeader>(&bytes) {
+            Ok(header) => each(&JobLogLine { number, offset, len, bytes: &bytes, header })?,
+            // It was cut off.
+            Err(_) if bytes.starts_with(LINE_START) || LINE_START.starts_with(bytes.trim_ascii_end()) => {}
+            Err(_) => bail!("line {number} of joblog {name} is not from a joblog; name the right file, or remove it"),
+        }
+        offset += len;
+        is_complete = bytes.ends_with(b"\n");
+    }
+    Ok(is_complete)
+}
+
+impl LogEntry {
+    /// Reads the outcome; `None` if the file has changed.
+    pub fn outcome(&self, file: &File) -> Option<Finished> {
+        let mut line = vec![0; usize::try_from(self.len).ok()?];
+        file.read_exact_at(&mut line, self.offset).ok()?;
+        let logged: LoggedOutcome = serde_json::from_slice(&line).ok()?;
+        let status = logged.status.parse().ok()?;
+        let output = match (logged.output, logged.output_base64) {
+            (Some(text), _) => text.into_bytes(),
+            (None, Some(base64)) => BASE64.decode(base64).ok()?,
+            (None, None) => Vec::new(),
+        };
+        let error = |message| TaskError { status, message, backtrace: logged.backtrace, core_dump: None };
+        let result = match status {
+            Status::Ok => Ok(Output::from(output)),
+            _ => Err(error(logged.error.unwrap_or_default())),
+        };
+        let start = Duration::try_from_secs_f64(logged.start).ok().and_then(|since| UNIX_EPOCH.checked_add(since));
+        let stats = TaskStats {
+            start: start.unwrap_or(UNIX_EPOCH),
+            duration: Duration::try_from_secs_f64(logged.seconds).unwrap_or_default(),
+            worker: logged.worker,
+            attempts: logged.attempts,
+            fuel: logged.fuel,
+            cached: false,
+            usage: TaskUsage::default(),
+        };
+        Some(Finished { result, log: Vec::new(), stats })
+    }
+}

@@ -1,0 +1,70 @@
+//! Options of the compiler, and loading a module with them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use wrun::{Compiler, Module, Sandbox};
+
+use super::limits::LimitArgs;
+use super::values;
+use crate::report::{ProgressMode, line_to_stderr, while_compiling};
+
+/// What one compilation may use, and whether precompiled code is accepted.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Compiler")]
+pub struct CompilerArgs {
+    /// Accept precompiled code (.cwasm), which can do anything wrun can: use it only for files you trust
+    #[arg(long)]
+    allow_precompiled: bool,
+
+    /// Give up on a module that takes longer than TIME to compile (500ms, 2s, 1m)
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = values::duration)]
+    compile_timeout: Duration,
+
+    /// Give up on a module that needs more than SIZE bytes of memory to compile
+    #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = values::size_above_0)]
+    compile_memory: u64,
+}
+
+impl CompilerArgs {
+    /// The settings for the library.
+    pub fn compiler(&self) -> Compiler {
+        Compiler {
+            allow_precompiled: self.allow_precompiled,
+            timeout: self.compile_timeout,
+            memory_bytes: self.compile_memory,
+            ..Compiler::default()
+        }
+    }
+
+    /// Loads a module whose tasks will run with these limits and this confinement.
+    ///
+    /// # Errors
+    ///
+    /// As [`load_module`], and if the module imports something that wrun does not provide.
+    pub fn load_to_run(
+        &self,
+        path: &Path,
+        limits: &LimitArgs,
+        sandbox: Sandbox,
+        progress: ProgressMode,
+    ) -> wrun::Result<Module> {
+        let compiler = Compiler { count_fuel: limits.count_fuel(), sandbox, ..self.compiler() };
+        let module = load_module(path, compiler, progress)?;
+        module.check_imports()?;
+        Ok(module)
+    }
+}
+
+/// Loads a module from the cache, or compiles it. If that takes a while, a terminal shows so.
+///
+/// # Errors
+///
+/// If the module cannot be read or compiled.
+pub fn load_module(path: &Path, compiler: Compiler, progress: ProgressMode) -> wrun::Result<Module> {
+    let module = while_compiling(path, progress, || compiler.load(path))?;
+    if let Some(problem) = module.cache_problem() {
+        line_to_stderr(&format!("wrun: warning: compiled code is not cached: {problem}"));
+    }
+    Ok(module)
+}

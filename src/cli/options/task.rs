@@ -1,0 +1,70 @@
+//! Options about the task function and its shared inputs.
+
+use std::collections::HashSet;
+
+use anyhow::Context as _;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use wrun::Input;
+
+use super::values::{self, NamedInput};
+use crate::cli::errors::usage;
+
+/// Which function to call, and which inputs all tasks share.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Task")]
+pub struct TaskArgs {
+    /// Call this task or exported function [default: the only one there is]
+    #[arg(long, value_name = "NAME")]
+    pub call: Option<String>,
+
+    /// Map a file, or LEN bytes of it from OFFSET, into every task under a name; repeatable
+    #[arg(
+        short,
+        long = "input",
+        value_name = "NAME=PATH[@OFFSET+LEN]",
+        value_parser = OsStringValueParser::new().try_map(values::named_input)
+    )]
+    inputs: Vec<NamedInput>,
+}
+
+impl TaskArgs {
+    /// Opens the inputs that all tasks share.
+    ///
+    /// # Errors
+    ///
+    /// If two inputs have the same name, or one cannot be opened.
+    pub fn open_inputs(&self) -> anyhow::Result<Vec<(String, Input)>> {
+        let mut names = HashSet::new();
+        let mut inputs = Vec::with_capacity(self.inputs.len());
+        for input in &self.inputs {
+            if !names.insert(&input.name) {
+                return Err(usage(format!("two inputs are named {:?}; give each its own name", input.name)));
+            }
+            let opened = input.open().with_context(|| format!("--input {}", input.name))?;
+            inputs.push((input.name.clone(), opened));
+        }
+        Ok(inputs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        task: TaskArgs,
+    }
+
+    #[test]
+    fn two_inputs_of_one_name_are_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().display();
+        let line = Line::parse_from(["wrun".to_owned(), format!("-ia={path}"), format!("-ia={path}@0+0")]);
+        let error = line.task.open_inputs().unwrap_err();
+        assert_eq!(error.to_string(), r#"two inputs are named "a"; give each its own name"#);
+    }
+}

@@ -1,0 +1,13 @@
+//! The functions that guests import.
+
+mod contract;
+mod grow;
+mod map;
+mod refusals;
+mod wasi;
+
+pub(super) use contract::add_to_linker as add_contract;
+#[cfg(test)]
+pub(super) use grow::grow;
+pub(super) use refusals::add_to_linker as refuse_wasi;
+pub(super) use wasi::{add_to_linker as add_wasi, enter_runtime};

@@ -1,0 +1,90 @@
+//! What all tasks of a job know of it.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use super::open_files::{FileTable, GuestInput};
+use super::stack_trace::Symbols;
+use super::wasi::Preopen;
+use crate::Access;
+use crate::ipc::wire::JobSpec;
+
+/// A job's description, and the files that it names.
+pub(super) struct JobContext {
+    pub spec: JobSpec,
+    /// The inputs that all tasks share.
+    pub inputs: Vec<GuestInput>,
+    /// The shared memory of all tasks.
+    pub areas: Vec<GuestInput>,
+    pub uses_wasi: bool,
+    pub symbols: Arc<Symbols>,
+    /// The descriptors of a program that is attached to them.
+    pub stdio: Option<[Arc<File>; 3]>,
+    /// The directories that tasks may use.
+    pub preopens: Vec<Preopen>,
+}
+
+impl JobContext {
+    /// Looks the files up that the job names.
+    pub fn new(
+        spec: JobSpec,
+        uses_wasi: bool,
+        symbols: Arc<Symbols>,
+        files: &FileTable,
+        stdio: Option<[File; 3]>,
+        directories: &[(File, Access)],
+    ) -> JobContext {
+        let directories = spec.directories.iter().zip(directories);
+        JobContext {
+            inputs: spec.inputs.iter().map(|(_, range)| files.input(range)).collect(),
+            areas: spec.areas.iter().map(|(_, range)| files.input(range)).collect(),
+            uses_wasi,
+            symbols,
+            stdio: stdio.map(|files| files.map(Arc::new)),
+            preopens: directories.map(|(name, directory)| Preopen::new(name, directory)).collect(),
+            spec,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod for_tests {
+    use wasmtime::{Engine, Module};
+
+    use super::*;
+
+    /// A job of an empty module.
+    pub fn empty(engine: &Engine) -> JobContext {
+        let module = Module::new(engine, "(module)").expect("a valid module");
+        let spec = JobSpec {
+            number: 0,
+            module: 0,
+            module_name: "empty".into(),
+            file_count: 0,
+            functions: vec![],
+            inputs: vec![],
+            copy_on_write: false,
+            slices: None,
+            areas: vec![],
+            argv: None,
+            fresh_instances: true,
+            attached: false,
+            memory_bytes: 1 << 30,
+            output_bytes: 1 << 20,
+            stack_bytes: 1 << 20,
+            log_bytes: 1 << 10,
+            counts_fuel: false,
+            fuel: None,
+            core_dumps: false,
+            open_files: 16,
+            host_call_bytes: 1 << 20,
+            directories: vec![],
+            environment: vec![],
+            real_clock: false,
+            real_random: false,
+            seed: 0,
+        };
+        let symbols = Arc::new(Symbols::new(module, None));
+        JobContext::new(spec, false, symbols, &FileTable::default(), None, &[])
+    }
+}

@@ -1,0 +1,196 @@
+//! Decides a task's outcome, from how its call ended and from what the host noticed meanwhile.
+
+use wasmtime::component::ResourceTableError;
+use wasmtime::{Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+use super::host_error::HostError;
+use super::input_faults::{input_fault, truncated};
+use super::linked_job::TaskFunction;
+use super::state::State;
+use super::task_result::TaskResult;
+use super::wasi::{Refused, Said};
+use super::window::Recorded;
+use crate::result::Status;
+
+/// How a call ended without a trap.
+pub(super) enum Returned {
+    /// The task function's code, 0 for success.
+    Code(i32),
+    /// The argument does not match the function's parameters.
+    BadArgument(String),
+}
+
+/// Decides the task's outcome, and moves its output to `result`.
+pub(super) fn decide_outcome(
+    ended: &wasmtime::Result<Returned>,
+    function: &TaskFunction,
+    state: &mut State,
+    result: &mut TaskResult,
+) {
+    std::mem::swap(&mut state.output, &mut result.output);
+    std::mem::swap(&mut state.log, &mut result.log);
+    result.output_file = state.output_file.take();
+    let program = if let TaskFunction::Command(_) = function { Program::Command } else { Program::Task };
+    let stderr = streams(program, state, result);
+    if let Err(error) = ended {
+        let trace = error.downcast_ref::<WasmBacktrace>();
+        result.backtrace = trace.map(|trace| state.job.symbols.backtrace(trace)).unwrap_or_default();
+    }
+    decide_status(ended, program, &stderr, state, result);
+    name_refusal(state, result);
+    // If a command failed, its standard error is the message instead.
+    if program == Program::Command && result.status == Status::Ok {
+        let limit = state.job.spec.log_bytes;
+        for line in stderr.lines() {
+            result.log.push(LEVEL_INFO, line, limit);
+        }
+    }
+}
+
+/// Decides the status by the first of these that applies: a fault in a window, a file that is now too short, how the guest itself ended.
+fn decide_status(
+    ended: &wasmtime::Result<Returned>,
+    program: Program,
+    stderr: &str,
+    state: &mut State,
+    result: &mut TaskResult,
+) {
+    if let Some(recorded) = state.windows.recorded() {
+        match input_fault(state, recorded) {
+            Some(fault) => result.fail(Status::InputFault, fault.encode()),
+            None if recorded == Recorded::NoMemory => {
+                result.fail(Status::Limit, "there is no memory left for its result, or for inputs that it writes to")
+            }
+            None if recorded == Recorded::MemoryLimit => {
+                state.usage.refuse_write();
+                result.fail(Status::Limit, state.usage.limit_message().unwrap_or_default());
+            }
+            None => result.fail(Status::Trap, "it used memory outside of its windows, or a window that it gave back"),
+        }
+        return;
+    }
+    if let Some(fault) = state.windows.ends().find_map(|end| truncated(state, end)) {
+        return result.fail(Status::InputFault, fault.encode());
+    }
+    match ended {
+        Ok(Returned::Code(0)) => {}
+        Ok(Returned::Code(code)) => {
+            let message = state.failure.take().unwrap_or_else(|| format!("the task function returned {code}"));
+            result.fail(Status::Error, message);
+        }
+        Ok(Returned::BadArgument(message)) => result.fail(Status::Error, message.as_str()),
+        Err(error) => stopped(error, program, stderr, state, result),
+    }
+}
+
+/// If a failed task was refused something, reports that: it is the reason that helps the user.
+fn name_refusal(state: &State, result: &mut TaskResult) {
+    if !state.job.uses_wasi || !matches!(result.status, Status::Error | Status::Trap) {
+        return;
+    }
+    let own_words = String::from_utf8_lossy(&result.message);
+    if Refused::too_much_at_once(&own_words) {
+        let limit = state.job.spec.host_call_bytes;
+        let why = "one call of WASI takes over at most";
+        result.message = format!("{own_words}; {why} {limit} bytes; raise it with --max-host-call").into();
+        result.status = Status::Limit;
+        return;
+    }
+    let said = || Refused::said_by(&own_words, !state.job.preopens.is_empty());
+    match state.refused.map(Said::Clearly).or_else(said) {
+        Some(Said::Clearly(refused)) => {
+            result.message = format!("{own_words}; {}", refused.advice()).into();
+            result.status = Status::Denied;
+        }
+        Some(Said::Perhaps(refused)) => {
+            result.message = format!("{own_words} (if that is about a file: {})", refused.advice()).into();
+        }
+        None => {}
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Program {
+    Task,
+    Command,
+}
+
+/// Distributes standard output and standard error: a command's output is its result, everything else is logged. Returns what a
+/// command wrote to standard error.
+fn streams(program: Program, state: &mut State, result: &mut TaskResult) -> String {
+    let Some(wasi) = state.wasi.take() else { return String::new() };
+    let (stdout, stderr) = (wasi.stdout.take(), wasi.stderr.take());
+    let limit = state.job.spec.log_bytes;
+    let mut log = |bytes: &[u8]| {
+        for line in String::from_utf8_lossy(bytes).lines() {
+            result.log.push(LEVEL_INFO, line, limit);
+        }
+    };
+    match program {
+        Program::Command if result.output_file.is_none() => result.output = stdout,
+        Program::Command => log(&stdout),
+        Program::Task => {
+            log(&stderr);
+            log(&stdout);
+        }
+    }
+    String::from_utf8_lossy(&stderr).trim_end().to_owned()
+}
+
+const LEVEL_INFO: u8 = 3;
+
+/// Decides the status of a task whose guest ended with an error.
+fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut State, result: &mut TaskResult) {
+    if let Some(&I32Exit(code)) = error.downcast_ref() {
+        result.backtrace.clear();
+        match code {
+            0 if program == Program::Command => {}
+            // A function's result is incomplete until it returns.
+            0 => result.fail(Status::Error, "exited with code 0 before it returned"),
+            _ if stderr.is_empty() => result.fail(Status::Error, format!("exited with code {code}")),
+            _ => result.fail(Status::Error, stderr),
+        }
+        if state.job.spec.attached {
+            result.status = Status::Ok;
+            result.output = code.to_le_bytes().into();
+        }
+        return;
+    }
+    match error.downcast_ref::<HostError>() {
+        Some(HostError::Limit(message)) => return result.fail(Status::Limit, message.as_str()),
+        Some(HostError::Input(fault)) => return result.fail(Status::InputFault, fault.encode()),
+        None => {}
+    }
+    // A guest that cannot handle a refused allocation executes `unreachable`, or uses memory that it did not get. Other traps have
+    // other causes.
+    let gave_up = error
+        .downcast_ref::<Trap>()
+        .is_none_or(|trap| matches!(trap, Trap::UnreachableCodeReached | Trap::MemoryOutOfBounds));
+    if gave_up && let Some(message) = state.usage.limit_message() {
+        return result.fail(Status::Limit, message);
+    }
+    if let Some(Trap::OutOfFuel) = error.downcast_ref() {
+        let limit = state.job.spec.fuel.unwrap_or(u64::MAX);
+        return result
+            .fail(Status::Limit, format!("it needs more fuel than the limit of {limit}; raise it with --fuel"));
+    }
+    if let Some(ResourceTableError::Full) = error.downcast_ref() {
+        let limit = state.job.spec.open_files;
+        let message = format!(
+            "it has more files, directories and events of WASI than the limit of {limit}; raise it with --max-open-files"
+        );
+        return result.fail(Status::Limit, message);
+    }
+    if let Some(Trap::StackOverflow) = error.downcast_ref() {
+        let limit = state.job.spec.stack_bytes;
+        let message = format!("it needs more stack than the limit of {limit} bytes; raise it with --stack");
+        return result.fail(Status::Limit, message);
+    }
+    let cause = error.root_cause().to_string();
+    let cause = cause.strip_prefix("wasm trap: ").unwrap_or(&cause);
+    // The text of a panic says more than the `unreachable` that follows it.
+    let first_words = state.failure.take().unwrap_or_else(|| stderr.to_owned());
+    let message = if first_words.is_empty() { cause.to_owned() } else { format!("{first_words} ({cause})") };
+    result.fail(Status::Trap, message);
+}

@@ -1,0 +1,108 @@
+//! A task's WASI context: only granted capabilities, a clock and random numbers that depend on the task alone, and standard
+//! streams that are part of the task (or, for an attached program, the caller's own).
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+
+use rand::SeedableRng;
+use rand::rngs::Xoshiro256PlusPlus;
+use wasmtime::Result;
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _};
+
+use super::clock::TaskClock;
+use super::streams::{Attached, Capture, InputReader, OnFull};
+use crate::Access;
+use crate::guest::open_files::GuestInput;
+use crate::ipc::wire::JobSpec;
+
+/// A task's WASI context, and what the task wrote to its standard streams.
+pub(in crate::guest) struct Wasi {
+    pub ctx: WasiP1Ctx,
+    pub stdout: Capture,
+    pub stderr: Capture,
+}
+
+/// A directory that tasks may use.
+pub(in crate::guest) struct Preopen {
+    /// A path to the open directory: a context accepts only paths.
+    host_path: String,
+    guest_path: String,
+    perms: FsPerms,
+}
+
+impl Preopen {
+    /// A directory that the guest sees as `guest_path`. The descriptor must stay open as long as the process lives.
+    pub fn new(guest_path: &str, (directory, access): &(File, Access)) -> Preopen {
+        let perms = match access {
+            Access::ReadOnly => FsPerms::ReadOnly,
+            Access::ReadWrite => FsPerms::ReadWrite,
+        };
+        let host_path = format!("/proc/self/fd/{}", directory.as_raw_fd());
+        Preopen { host_path, guest_path: guest_path.to_owned(), perms }
+    }
+}
+
+/// What a task's WASI context is made from.
+pub(in crate::guest) struct WasiSettings<'a> {
+    pub spec: &'a JobSpec,
+    /// The descriptors of an attached program.
+    pub stdio: Option<&'a [Arc<File>; 3]>,
+    pub preopens: &'a [Preopen],
+    /// The task's first own input.
+    pub stdin: Option<&'a GuestInput>,
+    /// Position of the item in the job.
+    pub index: u64,
+}
+
+/// Makes the context of a task. A command's arguments are `argv`.
+///
+/// # Errors
+///
+/// Returns an error if a directory cannot be opened, for example because too many files are open.
+pub(in crate::guest) fn context(settings: &WasiSettings<'_>, argv: &[String]) -> Result<Wasi> {
+    let mut builder = WasiCtxBuilder::new();
+    let &WasiSettings { spec, stdio, preopens, stdin, index } = settings;
+    let stdout = Capture::new(spec.output_bytes, OnFull::Stop);
+    let stderr = Capture::new(spec.log_bytes, OnFull::Drop);
+    match stdio {
+        Some([stdin, out, err]) => {
+            builder.stdin(Attached(stdin.clone())).stdout(Attached(out.clone())).stderr(Attached(err.clone()));
+        }
+        None => {
+            builder.stdout(stdout.clone()).stderr(stderr.clone());
+            if let Some(input) = stdin {
+                builder.stdin(InputReader::new(input.clone()));
+            }
+        }
+    }
+    builder.args(argv).envs(&spec.environment).allow_blocking_current_thread(true);
+    if !spec.real_random {
+        // A task whose result must be the same in every run cannot have secret numbers.
+        let seed = task_seed(spec.seed, index);
+        builder
+            .secure_random(Xoshiro256PlusPlus::seed_from_u64(seed))
+            .insecure_random(Xoshiro256PlusPlus::seed_from_u64(!seed))
+            .insecure_random_seed(u128::from(seed));
+    }
+    if !spec.real_clock {
+        builder.wall_clock(TaskClock::default()).monotonic_clock(TaskClock::default());
+    }
+    for Preopen { host_path, guest_path, perms } in preopens {
+        builder.preopened_dir(host_path, guest_path, *perms)?;
+    }
+    let mut ctx = builder.build_p1();
+    // WASI's own entries: the standard streams, the directories, and temporary ones while polling.
+    let own = 64 + preopens.len();
+    ctx.ctx().table.set_max_capacity(own + spec.open_files as usize);
+    Ok(Wasi { ctx, stdout, stderr })
+}
+
+/// The seed of a task's random numbers. It differs between tasks with the same job seed, and between job seeds for the same task,
+/// because multiplication by an odd number is a bijection.
+fn task_seed(seed: u64, index: u64) -> u64 {
+    /// 2^64 divided by the golden ratio, which spreads neighbouring seeds.
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    seed.wrapping_mul(SPREAD) ^ index
+}

@@ -1,0 +1,16 @@
+//! Ranges of files in a guest's linear memory; README.md beside this file explains them.
+
+mod area;
+mod dirty_pages;
+mod fault_record;
+mod file_range;
+mod on_fault;
+mod slice_edges;
+mod windows;
+
+pub(super) use area::{MapError, RangeEnd, WASM_PAGE};
+pub(super) use dirty_pages::DirtyPages;
+pub(super) use fault_record::Recorded;
+pub(crate) use file_range::HUGE_PAGE;
+pub(super) use file_range::{FileRange, WindowAccess};
+pub(super) use windows::Windows;

@@ -1,0 +1,120 @@
+//! Loads modules from files or bytes, by the cache or by compiling them.
+
+use std::fs::File;
+use std::path::Path;
+
+use super::cache::Cache;
+use super::compiled::{Compiled, Module, Origin};
+use super::compiler::Compiler;
+use super::engine::Fuel;
+use super::fingerprint::{self, Target};
+use super::source::{Format, ModuleSource};
+use super::{artifact, compile};
+use crate::{Error, Result};
+
+impl Compiler {
+    /// Reads, compiles (or finds in the cache) and describes the module in a `.wasm` or `.wat` file, or in a `.cwasm` file if these are
+    /// allowed. The file's content decides, not its name.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be read, is not a valid module, or takes too long or too much memory to compile, or if there is
+    /// no program to compile with. A cache that cannot be used is not an error; see [`Module::cache_problem`].
+    pub fn load(&self, path: impl AsRef<Path>) -> Result<Module> {
+        self.load_source(ModuleSource::read(path.as_ref())?)
+    }
+
+    /// Does the same with a module in memory. Messages call it `name`.
+    ///
+    /// # Errors
+    ///
+    /// Like [`Compiler::load`].
+    pub fn load_bytes(&self, name: &str, bytes: &[u8]) -> Result<Module> {
+        self.load_source(ModuleSource::from_bytes(name, bytes.to_vec(), None)?)
+    }
+
+    fn load_source(&self, source: ModuleSource) -> Result<Module> {
+        let content = *blake3::hash(&source.bytes).as_bytes();
+        if source.format == Format::Precompiled {
+            return self.load_precompiled(source, content);
+        }
+        let target = Target::new(Fuel::new(self.count_fuel))?;
+        let Target { fuel, fingerprint } = target;
+        let key = fingerprint::cache_key(fingerprint, &content);
+        let (cache, mut cache_problem) = self.open_cache();
+        let (code, meta, origin) = match cache.as_ref().and_then(|cache| cache.get(&key, fingerprint)) {
+            Some((code, meta)) => (code, meta, Origin::Cache),
+            None => {
+                let (code, meta) = compile::compile(self, &source, target)?;
+                if let Some(dir) = self.cache_dir.as_deref().filter(|_| cache_problem.is_none()) {
+                    cache_problem = keep(dir, &key, &code).err();
+                }
+                (code, meta, Origin::Compiled)
+            }
+        };
+        let (name, description) = (source.name, meta.description);
+        Ok(Module::new(Compiled { content, name, description, code, origin, cache_problem, fuel }))
+    }
+
+    /// The cache, if there is one, or why it cannot be used.
+    fn open_cache(&self) -> (Option<Cache>, Option<String>) {
+        match self.cache_dir.as_deref().map(Cache::open).transpose() {
+            Ok(cache) => (cache.flatten(), None),
+            Err(error) => (None, Some(error.to_string())),
+        }
+    }
+
+    fn load_precompiled(&self, source: ModuleSource, content: [u8; 32]) -> Result<Module> {
+        if !self.allow_precompiled {
+            return Err(Error::module(format!(
+                "{} is precompiled code, which is trusted code: allow it with --allow-precompiled, or name the .wasm file",
+                source.label
+            )));
+        }
+        let code = match &source.file {
+            Some(file) => file.try_clone().and_then(artifact::loadable),
+            None => crate::sys::memory_file::sealed(&source.bytes),
+        };
+        let code = code.map_err(|error| Error::system("cannot hold precompiled code", error))?;
+        // Code of this very compiler needs no check. Anything else is checked in the compiler process, where a fault does no harm.
+        let (description, fuel) = match artifact::read_trailer(&code).ok().flatten() {
+            Some(meta) if meta.compiler == Target::new(Fuel::NotCounted)?.fingerprint => {
+                (meta.description, Fuel::NotCounted)
+            }
+            Some(meta) if meta.compiler == Target::new(Fuel::Counted)?.fingerprint => (meta.description, Fuel::Counted),
+            _ => {
+                let target = Target::new(Fuel::new(self.count_fuel))?;
+                (compile::describe(self, &source, target, &code)?, target.fuel)
+            }
+        };
+        let (name, origin) = (source.name, Origin::Precompiled);
+        let cache_problem = None;
+        Ok(Module::new(Compiled { content, name, description, code, origin, cache_problem, fuel }))
+    }
+}
+
+/// Stores compiled code in the cache, or returns why it cannot.
+fn keep(dir: &Path, key: &str, code: &File) -> Result<(), String> {
+    let cache = Cache::create(dir).map_err(|error| error.to_string())?;
+    cache.put(key, code).map_err(|error| format!("cannot write to cache directory {}: {error}", dir.display()))
+}
+
+impl Module {
+    /// Reads, compiles (or finds in the cache) and describes the module in a `.wasm` or `.wat` file, with default settings.
+    ///
+    /// # Errors
+    ///
+    /// Like [`Compiler::load`].
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Module> {
+        Compiler::default().load(path)
+    }
+
+    /// Does the same with a module in memory. Messages call it `name`.
+    ///
+    /// # Errors
+    ///
+    /// Like [`Compiler::load`].
+    pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Module> {
+        Compiler::default().load_bytes(name, bytes)
+    }
+}

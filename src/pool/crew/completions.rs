@@ -1,0 +1,138 @@
+//! Reading what workers have done.
+
+use std::time::Instant;
+
+use super::Ending;
+use super::run::{CrewRun, MIN_DEPTH};
+use super::worker::SocketState;
+use crate::backend::Call;
+use crate::ipc::ring::{SLOTS, Violation};
+use crate::ipc::wire::DoneSlot;
+use crate::pool::completion::{complete, timed_out};
+use crate::pool::record::{Ended, Pending};
+use crate::result::Status;
+
+/// As much work as this is given to a worker ahead of time.
+const AHEAD_NS: u64 = 2_000_000;
+
+/// What there was to read of one worker.
+#[derive(Default)]
+struct ReadCompletions {
+    count: u32,
+    /// It did something impossible.
+    violation: Option<Violation>,
+    /// The task that it lied about.
+    lied_about: Option<Pending>,
+}
+
+impl CrewRun<'_> {
+    /// Reads the completions of all workers.
+    pub(super) fn read_completions(&mut self) {
+        for index in 0..self.crew.workers.len() {
+            self.read_completions_of(index);
+        }
+    }
+
+    fn read_completions_of(&mut self, index: usize) {
+        let ReadCompletions { count, violation, lied_about } = self.pop_completions(index);
+        if count > 0 {
+            self.note_completions(index, violation.is_none());
+        }
+        let Some(violation) = violation else { return };
+        self.condemn(index, Some(violation), Ending::Killed);
+        // Ended when its worker is dead and writes nowhere any more.
+        if let Some(pending) = lied_about {
+            let message = format!("its worker did what no worker does: {}", violation.0);
+            self.report_end(pending.fail(Status::WorkerLost, message, index as u32));
+        }
+    }
+
+    /// Takes the completions out of a worker's ring, up to the first one that cannot be.
+    fn pop_completions(&mut self, index: usize) -> ReadCompletions {
+        let mut read = ReadCompletions::default();
+        let mut payload = std::mem::take(&mut self.payload);
+        while let Some(worker) = &mut self.crew.workers[index] {
+            match worker.next_done(&mut payload) {
+                Ok(None) => break,
+                Err(violation) => {
+                    read.violation = Some(violation);
+                    break;
+                }
+                Ok(Some((done, pending, file))) => {
+                    read.count += 1;
+                    if worker.killed_for.ticket() == Some(done.ticket) {
+                        // Its time was over before it ended.
+                        let (limit, trace) = (worker.killed_for.limit(), worker.stack_trace(done.ticket));
+                        let ended = timed_out(&self.job, pending, limit, trace, index as u32);
+                        self.report_end(ended);
+                        continue;
+                    }
+                    let ended = complete(&self.job, index as u32, &done, pending, &payload, file, self.clock_zero);
+                    self.note_duration(&done);
+                    match ended {
+                        Ok(ended) => {
+                            self.note_time(&ended);
+                            self.report_end(ended);
+                        }
+                        Err(lie) => {
+                            read.violation = Some(lie.violation);
+                            read.lied_about = Some(lie.pending);
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        self.payload = payload;
+        read
+    }
+
+    /// Keeps the mean duration of tasks.
+    fn note_duration(&mut self, done: &DoneSlot) {
+        self.mean_ns = match self.mean_ns {
+            0 => done.duration_ns.max(1),
+            mean => (mean / 8 * 7).saturating_add(done.duration_ns / 8).max(1),
+        };
+    }
+
+    /// Takes the time of a task that has passed into account.
+    fn note_time(&mut self, ended: &Ended) {
+        let has_passed = ended.call == Call::Map && ended.outcome.result.is_ok();
+        if has_passed && self.times.passed(ended.outcome.stats.duration) {
+            self.crew.set_timeout(self.times.timeout());
+        }
+    }
+
+    /// Notes that a worker has ended tasks.
+    fn note_completions(&mut self, index: usize, is_honest: bool) {
+        self.still_births = 0;
+        self.refusals = 0;
+        if is_honest {
+            self.lost_in_a_row = 0;
+        }
+        if let Some(worker) = &mut self.crew.workers[index] {
+            if !std::mem::replace(&mut worker.proven, true) {
+                // What it says of its confinement comes before its first completion.
+                self.ready.push(index);
+            }
+            worker.front_since = Instant::now();
+            worker.free_done();
+        }
+        let ahead = usize::try_from(AHEAD_NS.checked_div(self.mean_ns).unwrap_or(0)).unwrap_or(SLOTS);
+        self.depth = (1 + ahead).clamp(MIN_DEPTH, SLOTS - 1);
+    }
+
+    /// Reads what a worker has sent by its socket.
+    pub(super) fn read_socket(&mut self, index: usize) {
+        let Some(worker) = &mut self.crew.workers[index] else { return };
+        match worker.read_socket() {
+            SocketState::Open => {}
+            SocketState::Gone(violation) => {
+                // What it finished before its end counts.
+                self.read_completions();
+                let ending = if violation.is_some() { Ending::Killed } else { Ending::ByItself };
+                self.condemn(index, violation, ending);
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Workers that do not do what they should, or that say that they cannot.
+
+use std::time::{Duration, Instant};
+
+use super::Ending;
+use super::run::CrewRun;
+use super::worker::Worker;
+use crate::Error;
+use crate::ipc::ring::Violation;
+use crate::pool::report::Notice;
+use crate::sys::process::Process;
+
+/// Workers that refuse the job in a row before a task ends, until the run gives up.
+const MAX_REFUSALS: u32 = 3;
+
+/// How much longer than its time a worker may take to say that it has begun a task: it may have to start first.
+const SILENCE: Duration = Duration::from_secs(2);
+
+impl CrewRun<'_> {
+    /// Ends workers that neither ended their task in its time nor said that they run it: the keeper, which goes by what they
+    /// say, cannot.
+    pub(super) fn end_silent(&mut self) {
+        // Those whose limit has just become shorter are the keeper's.
+        let Some(timeout) = self.times.timeout().filter(|_| self.times.is_settled(SILENCE)) else { return };
+        for index in 0..self.crew.workers.len() {
+            let silent = |worker: &Worker| {
+                !worker.held.is_empty() && worker.front_since.elapsed() > timeout.saturating_add(SILENCE)
+            };
+            if self.crew.workers[index].as_ref().is_some_and(silent) {
+                let violation = Violation("it neither ended its task in time nor said that it runs it");
+                self.condemn(index, Some(violation), Ending::Killed);
+            }
+        }
+    }
+
+    /// Ends workers that are not ready in the time for that.
+    pub(super) fn end_unready(&mut self) {
+        for index in 0..self.crew.workers.len() {
+            let Some(worker) = &mut self.crew.workers[index] else { continue };
+            if worker.ready_until().is_some_and(|until| until <= Instant::now()) {
+                self.condemn(index, Some(Violation("it did not get ready in time")), Ending::Killed);
+            }
+        }
+    }
+
+    /// Ends a worker whose process has ended although somebody still holds its end of the socket.
+    pub(super) fn bury(&mut self, index: usize) {
+        // What it sent before its end counts.
+        self.read_socket(index);
+        let has_ended = |worker: &Worker| worker.process().is_some_and(Process::has_ended);
+        if self.crew.workers[index].as_ref().is_some_and(has_ended) {
+            self.read_completions();
+            self.condemn(index, None, Ending::ByItself);
+        }
+    }
+
+    /// Takes what workers have said of themselves.
+    pub(super) fn heed_messages(&mut self) {
+        let mut refused = Vec::new();
+        let mut unconfined = Vec::new();
+        for (index, worker) in self.crew.workers.iter_mut().enumerate() {
+            let Some(worker) = worker else { continue };
+            for missing in worker.unconfined.drain(..) {
+                if !self.crew.reported_missing.contains(&missing.layer) {
+                    self.crew.reported_missing.push(missing.layer);
+                    unconfined.push(missing);
+                }
+            }
+            // A refusal of an earlier run's job may come late.
+            if let Some((_, reason)) = worker.refused.take_if(|(job, _)| *job == self.crew.job) {
+                refused.push((index, reason));
+            }
+        }
+        if !unconfined.is_empty() {
+            self.notice(Notice::Unconfined(unconfined));
+        }
+        for (index, reason) in refused {
+            self.heed_refusal(index, &reason);
+        }
+    }
+
+    /// Takes it that a worker says that it cannot set the job up. One alone is not believed, because it may have been taken
+    /// over: it is replaced, and its tasks go to others.
+    fn heed_refusal(&mut self, index: usize, reason: &str) {
+        self.refusals += 1;
+        if self.refusals >= MAX_REFUSALS {
+            let message = format!("module {}: {reason}", self.job.module.name());
+            return self.fail(Error::module(message));
+        }
+        let Some((mut worker, _)) = self.crew.take_worker(index, Ending::Killed) else { return };
+        let reason = format!("refused the job: {reason}");
+        let mut next_to_begin = true;
+        while let Some(held) = worker.held.pop_front() {
+            let pending = worker.release(held);
+            self.return_unbegun(pending, std::mem::take(&mut next_to_begin), index as u32, &reason);
+        }
+        // A pool that has workers goes on with those.
+        self.is_full = self.crew.workers.iter().any(Option::is_some);
+    }
+}

@@ -1,0 +1,151 @@
+//! A crew at work on one job: an executor whose workers are processes or threads.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Crew;
+use super::task_times::TaskTimes;
+use crate::pool::completion::clock_zero;
+use crate::pool::prepared_job::PreparedJob;
+use crate::pool::record::{Ended, Pending};
+use crate::pool::report::{Notice, Report};
+use crate::pool::stop::StopLevel;
+use crate::{Error, Input, Result};
+
+/// A crew and the job that it runs.
+///
+/// The files of this folder build on each other, each with methods of its own:
+/// `deaths`, `completions`, `health`, `assign`, `slow`, `sleep`, `turn`.
+pub(in crate::pool) struct CrewRun<'pool> {
+    pub(super) crew: &'pool mut Crew,
+    pub(super) job: Arc<PreparedJob>,
+    /// The job's description, once a worker has needed it.
+    pub(super) spec: Option<Input>,
+    /// How many tasks a worker may hold.
+    pub(super) depth: usize,
+    /// The mean duration of the last tasks, roughly; 0 before the first end.
+    pub(super) mean_ns: u64,
+    /// No more workers could be started.
+    pub(super) is_full: bool,
+    /// How far the run has been stopped.
+    pub(super) stopped: StopLevel,
+    /// Workers that died in a row before they ended a task.
+    pub(super) still_births: u32,
+    /// Workers that died in a row, each while it ran a task, when no task ended otherwise.
+    pub(super) lost_in_a_row: u32,
+    /// How often in a row workers refused the job before a task ended.
+    pub(super) refusals: u32,
+    /// How long tasks may run, and after how long they are slow.
+    pub(super) times: TaskTimes,
+    /// The Unix time of the monotonic clock's zero.
+    pub(super) clock_zero: Duration,
+    /// Scratch space for the payload of a task or completion.
+    pub(super) payload: Vec<u8>,
+    /// Workers with something at their socket, or gone.
+    pub(super) ready: Vec<usize>,
+    /// Workers whose process has ended.
+    pub(super) ended_workers: Vec<usize>,
+    /// Attempts that have ended and have not been reported.
+    ended: VecDeque<Ended>,
+    /// Everything else that has not been reported.
+    reports: VecDeque<Report>,
+}
+
+/// A worker always holds a task beside the one it runs, so that it does not wait for the next.
+pub(super) const MIN_DEPTH: usize = 2;
+
+impl<'pool> CrewRun<'pool> {
+    pub fn new(crew: &'pool mut Crew, job: PreparedJob) -> CrewRun<'pool> {
+        crew.begin_run();
+        crew.job += 1;
+        let times = TaskTimes::new(job.limits.timeout, job.slow);
+        crew.set_timeout(times.timeout());
+        CrewRun {
+            crew,
+            job: Arc::new(job),
+            spec: None,
+            depth: MIN_DEPTH,
+            mean_ns: 0,
+            is_full: false,
+            stopped: StopLevel::Running,
+            still_births: 0,
+            lost_in_a_row: 0,
+            refusals: 0,
+            times,
+            clock_zero: clock_zero(),
+            payload: Vec::new(),
+            ready: Vec::new(),
+            ended_workers: Vec::new(),
+            ended: VecDeque::new(),
+            reports: VecDeque::new(),
+        }
+    }
+
+    /// Lets tasks call the merge function `function`; before the first task.
+    pub fn merge_with(&mut self, function: &str) -> Result<()> {
+        Arc::get_mut(&mut self.job).expect("no worker has the job before the first task").add_merge(function)
+    }
+
+    /// How many tasks can run at a time; at least one.
+    pub fn parallelism(&self) -> u64 {
+        self.crew.workers.len().max(1) as u64
+    }
+
+    /// Whether no worker holds a task, and all has been reported.
+    pub fn is_idle(&self) -> bool {
+        self.ended.is_empty()
+            && self.reports.is_empty()
+            && self.crew.workers.iter().flatten().all(|worker| worker.held.is_empty())
+    }
+
+    /// The next report.
+    pub fn next_report(&mut self) -> Option<Report> {
+        match self.ended.pop_front() {
+            Some(ended) => Some(Report::Ended(ended)),
+            None => self.reports.pop_front(),
+        }
+    }
+
+    /// Whether there is something to report.
+    pub(super) fn has_reports(&self) -> bool {
+        !self.ended.is_empty() || !self.reports.is_empty()
+    }
+
+    pub fn worker_pids(&mut self) -> Vec<u32> {
+        self.crew.pids()
+    }
+
+    /// The task with this ticket, if this worker still runs it.
+    pub fn under_way(&self, worker: usize, ticket: u64) -> Option<&Pending> {
+        let held = self.crew.workers[worker].as_ref()?.held.front();
+        held.filter(|held| held.ticket == ticket).map(|held| &held.pending)
+    }
+
+    /// Reports the end of an attempt.
+    pub(super) fn report_end(&mut self, ended: Ended) {
+        self.ended.push_back(ended);
+    }
+
+    /// Reports something else.
+    pub(super) fn report(&mut self, report: Report) {
+        self.reports.push_back(report);
+    }
+
+    /// Reports something for the observer.
+    pub(super) fn notice(&mut self, notice: Notice) {
+        self.report(Report::Notice(notice));
+    }
+
+    /// Reports that the crew cannot go on.
+    pub(super) fn fail(&mut self, error: Error) {
+        self.report(Report::Failed(error));
+    }
+}
+
+impl Drop for CrewRun<'_> {
+    fn drop(&mut self) {
+        self.crew.set_timeout(None);
+        self.crew.end_run();
+    }
+}

@@ -1,0 +1,502 @@
+//! The pool's side of one worker.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::file_numbers::FileNumbers;
+use super::keeper::{Keeper, KilledFor};
+use super::thread::WorkerThread;
+use crate::ipc::channel::{ToPool, ToWorker};
+use crate::ipc::ring::{INLINE_MAX_BYTES, MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, Violation};
+use crate::ipc::stack_trace::StackTrace;
+use crate::ipc::wire::{DoneSlot, InputRange, PROTOCOL_VERSION, Payload, TaskSlot};
+use crate::module::explain::one_line;
+use crate::pool::prepared_job::{LoadedCode, PreparedJob};
+use crate::pool::record::Pending;
+use crate::sandbox::{Missing, Sandbox};
+use crate::sys::memory_file;
+use crate::sys::process::Process;
+use crate::sys::read_ahead;
+use crate::sys::socket::{Socket, Wait};
+use crate::{Directory, Input, Task};
+
+/// A worker, from the moment it is ordered: it can hold tasks before its process runs.
+#[derive(Debug)]
+pub(super) struct Worker {
+    /// Unique in the pool; its number may go to a successor.
+    pub id: u64,
+    ring: PoolRing,
+    socket: Socket,
+    /// The ring's memory, until the greeting takes it to the worker.
+    memory: Option<File>,
+    pub process: Start,
+    pub killed_for: KilledFor,
+    /// The tasks that it holds, in the order in which it runs them.
+    pub held: VecDeque<Held>,
+    /// The last task that it ended.
+    last_done: Option<u64>,
+    /// Control messages sent or waiting to be, wake-ups not counted.
+    messages: u32,
+    unsent: VecDeque<Message>,
+    files: FileNumbers,
+    /// Bytes of the arguments in files of the tasks that it holds.
+    argument_bytes: u64,
+    /// Payloads that came by the socket, for completions to come.
+    payloads: VecDeque<File>,
+    /// The number of the job that it was given last.
+    pub job: u64,
+    /// What it has loaded: it can load no other code.
+    code: Option<LoadedCode>,
+    /// The directories that it has kept the right to use.
+    directories: Vec<Directory>,
+    /// The files that it has been given to write.
+    region_files: Vec<Arc<File>>,
+    /// The number of a job that it cannot run, and why.
+    pub refused: Option<(u64, String)>,
+    /// Layers of confinement that it does not have, and why.
+    pub unconfined: Vec<Missing>,
+    /// When the first of the tasks that it holds became the first.
+    pub front_since: Instant,
+    /// When it has to be ready at the latest; `None` before it runs, and when it is.
+    pub ready_until: Option<Instant>,
+    /// It has ended a task.
+    pub proven: bool,
+    /// The task that was reported as slow.
+    pub reported_slow: Option<ReportedSlow>,
+    /// Tasks that were pushed and not published.
+    unpublished: u32,
+}
+
+/// A task that a worker holds.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub ticket: u64,
+    /// Its position in the worker's ring.
+    pub position: u64,
+    pub pending: Pending,
+}
+
+const _: () = assert!(
+    Task::MAX_INPUTS * InputRange::BYTES + INLINE_MAX_BYTES <= MAX_TASK_PAYLOAD_BYTES,
+    "every task that is accepted fits into an empty ring"
+);
+
+/// A worker sees so many new tasks at the latest, though there may be more to come.
+const PUBLISHED_TOGETHER: u32 = 256;
+
+/// Results that came by the socket and have not been announced yet, at most.
+const MAX_PAYLOADS: usize = 2;
+
+/// Bytes of arguments in files that a worker may hold, beside one.
+const MAX_HELD_ARGUMENT_BYTES: u64 = 64 << 20;
+
+/// A task that was reported as slow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReportedSlow {
+    pub ticket: u64,
+    /// After how long it is reported again.
+    pub again_after: Duration,
+}
+
+/// How far a worker has come.
+#[derive(Debug)]
+pub(super) enum Start {
+    /// The keeper has not started its process yet.
+    Ordered,
+    Running(Process),
+    /// It is a thread of this process.
+    Thread(WorkerThread),
+    /// It could not be started, and why.
+    Failed(String),
+}
+
+/// A control message that waits for room in the socket.
+#[derive(Debug)]
+enum Message {
+    Hello(File, Sandbox, u32),
+    Directory(Directory),
+    File(u32, Input),
+    Region(u32, Arc<File>),
+    Close(u32),
+    Stdio([File; 3]),
+    Job(Arc<PreparedJob>, Input),
+}
+
+/// How a worker's socket was found.
+pub(super) enum SocketState {
+    /// There is nothing more for now.
+    Open,
+    /// The process is gone, or says what no worker of ours says.
+    Gone(Option<Violation>),
+}
+
+impl Worker {
+    /// Orders a process of the keeper, or starts a thread where there is none. It waits for its greeting.
+    pub fn start(id: u64, keeper: Option<&Keeper>) -> io::Result<Worker> {
+        let (memory, ring) = PoolRing::new()?;
+        let (ours, theirs) = Socket::pair()?;
+        let (process, killed_for) = match keeper {
+            Some(keeper) => (Start::Ordered, keeper.start_process(id, theirs, ring.clock(), ring.stack_trace())),
+            None => (Start::Thread(WorkerThread::start(theirs)?), KilledFor::default()),
+        };
+        Ok(Worker {
+            id,
+            ring,
+            socket: ours,
+            memory: Some(memory),
+            process,
+            killed_for,
+            held: VecDeque::new(),
+            last_done: None,
+            messages: 0,
+            unsent: VecDeque::new(),
+            files: FileNumbers::default(),
+            argument_bytes: 0,
+            payloads: VecDeque::new(),
+            job: 0,
+            code: None,
+            directories: Vec::new(),
+            region_files: Vec::new(),
+            refused: None,
+            unconfined: Vec::new(),
+            front_since: Instant::now(),
+            ready_until: None,
+            proven: false,
+            reported_slow: None,
+            unpublished: 0,
+        })
+    }
+
+    /// Greets it, with which it begins to set itself up. It may take as long as `timeout` for that, once its process runs.
+    pub fn greet(&mut self, sandbox: Sandbox, directories: &[Directory], timeout: Duration) {
+        let Some(memory) = self.memory.take() else { return };
+        self.directories = directories.to_vec();
+        self.send(Message::Hello(memory, sandbox, directories.len() as u32));
+        directories.iter().for_each(|directory| self.send(Message::Directory(directory.clone())));
+        // The greeting does not count: it is no part of what tasks wait for.
+        self.messages = 0;
+        self.expect_ready(timeout);
+    }
+
+    /// Takes note of what became of the order.
+    pub fn note_started(&mut self, started: io::Result<Process>, timeout: Duration) {
+        self.process = match started {
+            Ok(process) => Start::Running(process),
+            Err(error) => Start::Failed(error.to_string()),
+        };
+        self.expect_ready(timeout);
+    }
+
+    fn expect_ready(&mut self, timeout: Duration) {
+        if self.memory.is_none() && matches!(self.process, Start::Running(_) | Start::Thread(_)) {
+            self.ready_until = Instant::now().checked_add(timeout);
+        }
+    }
+
+    /// Its process, as far as that is known to run.
+    pub fn process(&self) -> Option<&Process> {
+        match &self.process {
+            Start::Running(process) => Some(process),
+            Start::Ordered | Start::Thread(_) | Start::Failed(_) => None,
+        }
+    }
+
+    /// Whether its tasks can be stopped.
+    pub fn can_be_killed(&self) -> bool {
+        self.process().is_some()
+    }
+
+    /// Where it says that the task with this ticket was when its time was over.
+    pub fn stack_trace(&self, ticket: u64) -> Option<StackTrace> {
+        self.ring.stack_trace().read(ticket)
+    }
+
+    /// The task that it runs, as it says, and since when: its ticket and its start.
+    pub fn running(&self) -> Option<(u64, u64)> {
+        let (ticket, start_ns) = self.ring.clock().current()?;
+        // No other is its next one.
+        self.held.front().filter(|held| held.ticket == ticket).map(|_| (ticket, start_ns))
+    }
+
+    /// Until when it may take to get ready, where it is not.
+    pub fn ready_until(&mut self) -> Option<Instant> {
+        self.ready_until.take_if(|_| self.ring.worker_is_ready());
+        self.ready_until
+    }
+
+    /// Whether it can run tasks of this job: it has loaded no code yet, or the same, may use the same directories, and cannot have
+    /// kept a file of another job that it may write.
+    pub fn can_run(&self, job: &PreparedJob) -> bool {
+        self.region_files.iter().all(|file| job.region_files.iter().any(|other| Arc::ptr_eq(file, other)))
+            && self.directories == job.directories
+            && self.code.is_none_or(|code| code == job.code())
+    }
+
+    /// Gives it a job; tasks pushed from now on are the job's.
+    pub fn begin_job(&mut self, number: u64, job: &Arc<PreparedJob>, spec: &Input) -> io::Result<()> {
+        self.job = number;
+        self.code = Some(job.code());
+        self.files.begin_job((job.files.len() + job.region_files.len()) as u32);
+        for (number, file) in job.files.iter().enumerate() {
+            self.send(Message::File(number as u32, file.clone()));
+        }
+        for (number, file) in job.region_files.iter().enumerate() {
+            self.send(Message::Region((job.files.len() + number) as u32, file.clone()));
+        }
+        self.region_files.clone_from(&job.region_files);
+        if let Some([a, b, c]) = &job.stdio {
+            self.send(Message::Stdio([a.try_clone()?, b.try_clone()?, c.try_clone()?]));
+        }
+        self.send(Message::Job(job.clone(), spec.clone()));
+        Ok(())
+    }
+
+    fn send(&mut self, message: Message) {
+        self.messages += 1;
+        self.unsent.push_back(message);
+        self.send_unsent();
+    }
+
+    /// Sends what did not fit into the socket before. A worker that is gone is noticed elsewhere.
+    pub fn send_unsent(&mut self) {
+        while let Some(message) = self.unsent.front() {
+            if message.send(&self.socket).is_err() {
+                return;
+            }
+            self.unsent.pop_front();
+        }
+    }
+
+    pub fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Whether the ring takes a task now.
+    pub fn has_room(&mut self, task: &Task) -> Result<bool, Violation> {
+        // A slot is not used again while a task that it held is under way: the state of a slot must be that of one task.
+        if self.held.front().is_some_and(|held| self.ring.next_position() - held.position >= SLOTS as u64) {
+            return Ok(false);
+        }
+        let argument = match task.argument.file() {
+            None => task.argument.len(),
+            Some(file) if self.argument_bytes > 0 && self.argument_bytes + file.len() > MAX_HELD_ARGUMENT_BYTES => {
+                return Ok(false);
+            }
+            Some(_) => InputRange::BYTES,
+        };
+        self.ring.has_room(task.inputs.len() * InputRange::BYTES + argument)
+    }
+
+    /// Gives it a task for which there is room. `payload` is scratch space.
+    pub fn push(&mut self, ticket: u64, pending: Pending, payload: &mut Vec<u8>) {
+        payload.clear();
+        for input in &pending.task().inputs {
+            self.refer_to(input, payload);
+        }
+        let argument_file = pending.task().argument.file();
+        match argument_file {
+            None => payload.extend_from_slice(&pending.task().argument),
+            Some(file) => {
+                self.argument_bytes += file.len();
+                self.refer_to(file, payload);
+            }
+        }
+        let slot = TaskSlot {
+            ticket,
+            index: pending.index(),
+            payload: 0,
+            payload_len: 0,
+            input_count: pending.task().inputs.len() as u32,
+            argument_is_file: argument_file.is_some(),
+            after: self.messages,
+            function: pending.call().number(),
+        };
+        if self.held.is_empty() {
+            self.front_since = Instant::now();
+        }
+        let position = self.ring.push(slot, payload);
+        self.held.push_back(Held { ticket, position, pending });
+        self.unpublished += 1;
+        if self.unpublished >= PUBLISHED_TOGETHER {
+            self.publish();
+        }
+    }
+
+    /// Writes what stands for a file in a task's payload, and sends the file if the worker does not have it.
+    fn refer_to(&mut self, input: &Input, payload: &mut Vec<u8>) {
+        let (file, new) = self.files.take(input);
+        if new {
+            self.send(Message::File(file, input.clone()));
+        }
+        InputRange { file, offset: input.offset(), len: input.len() }.encode(payload);
+    }
+
+    /// Lets it see the tasks that it was given.
+    pub fn publish(&mut self) {
+        if std::mem::take(&mut self.unpublished) > 0 && self.ring.publish() {
+            self.wake();
+        }
+    }
+
+    /// Closes the connection, which ends a worker that has nothing to do.
+    pub fn hang_up(&self) {
+        self.socket.shut_down();
+    }
+
+    fn wake(&self) {
+        // A full socket has messages that wake it as well; one that is closed is noticed elsewhere.
+        let _ = ToWorker::<BorrowedFd<'_>>::Wake.send(&self.socket, Wait::Never);
+    }
+
+    /// Takes back the last task, if it has not begun it.
+    pub fn take_back(&mut self) -> Option<Pending> {
+        let last = self.held.back()?;
+        self.ring.revoke(last.position).then(|| self.held.pop_back().map(|held| self.release(held)))?
+    }
+
+    /// Takes back the first task, if it has not begun it: for a worker that is gone.
+    pub fn take_back_first(&mut self) -> Option<Pending> {
+        let first = self.held.front()?;
+        self.ring.revoke(first.position).then(|| self.held.pop_front().map(|held| self.release(held)))?
+    }
+
+    /// Ends the worker's part in a task.
+    pub fn release(&mut self, held: Held) -> Pending {
+        held.pending.task().inputs.iter().for_each(|input| self.files.give_back(input));
+        let argument = &held.pending.task().argument;
+        if let Some(file) = argument.file() {
+            self.argument_bytes -= file.len();
+            if !argument.is_last() {
+                self.files.give_back(file);
+            } else if let Some(number) = self.files.close(file) {
+                self.send(Message::Close(number));
+            }
+        }
+        held.pending
+    }
+
+    /// The next completion, with the task that it ends; its payload, where it came by the ring, replaces what is in `payload`.
+    pub fn next_done(&mut self, payload: &mut Vec<u8>) -> Result<Option<(DoneSlot, Pending, Option<File>)>, Violation> {
+        payload.clear();
+        let Some(done) = self.ring.pop(payload)? else {
+            // It announces each result before it sends the next.
+            return match self.payloads.len() {
+                MAX_PAYLOADS.. => Err(Violation("it sent more results than it ended tasks")),
+                _ => Ok(None),
+            };
+        };
+        // Tasks are run in the order in which they were given. One that the worker lies about stays with it, for its end.
+        if self.held.front().is_none_or(|held| held.ticket != done.ticket) {
+            return Err(Violation("it finished a task that it did not have"));
+        }
+        let file = match done.payload {
+            Payload::Ring(_) => None,
+            Payload::File => {
+                if self.payloads.is_empty()
+                    && let SocketState::Gone(Some(violation)) = self.read_socket()
+                {
+                    return Err(violation);
+                }
+                Some(self.payloads.pop_front().ok_or(Violation("it did not send a result that it announced"))?)
+            }
+        };
+        self.last_done = Some(done.ticket);
+        let held = self.held.pop_front().map(|held| self.release(held));
+        Ok(held.map(|pending| (done, pending, file)))
+    }
+
+    /// Whether it holds this task or may have ended it: tickets only grow.
+    pub fn had(&self, ticket: u64) -> bool {
+        self.held.iter().any(|held| held.ticket == ticket) || self.last_done.is_some_and(|last| ticket <= last)
+    }
+
+    /// Gives the ring's space of all completions read so far back to it.
+    pub fn free_done(&self) {
+        self.ring.release();
+    }
+
+    /// Asks to be woken when `count` more completions are there. `false`: some are there already.
+    pub fn fall_asleep(&self, count: u64) -> bool {
+        self.ring.fall_asleep(count)
+    }
+
+    /// Takes that wish back.
+    pub fn awake(&self) {
+        self.ring.awake();
+    }
+
+    /// Reads the messages that are there.
+    pub fn read_socket(&mut self) -> SocketState {
+        // What is left is seen at the next look, so that a worker that floods its pool holds nobody else up.
+        for _ in 0..2 * SLOTS {
+            // The others keep for now: each costs a descriptor here.
+            if self.payloads.len() >= MAX_PAYLOADS {
+                return SocketState::Open;
+            }
+            match ToPool::receive(&self.socket) {
+                Ok(Some(ToPool::Wake)) => {}
+                Ok(Some(ToPool::Payload { file })) => {
+                    // Looked at now, so that no descriptor is kept that is something else: the worker's own end of the
+                    // socket, say, which would hide its death.
+                    if !memory_file::is_immutable(&file).unwrap_or(false) {
+                        return SocketState::Gone(Some(Violation(
+                            "it sent a result that is no memory file, or can still change",
+                        )));
+                    }
+                    self.payloads.push_back(file);
+                }
+                Ok(Some(ToPool::JobRefused { job, reason })) => self.refused = Some((job, one_line(&reason))),
+                Ok(Some(ToPool::Unconfined { mut missing })) => {
+                    missing.iter_mut().for_each(|missing| missing.why = one_line(&missing.why));
+                    self.unconfined = missing;
+                }
+                Ok(None) => return SocketState::Gone(None),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return SocketState::Open,
+                // Said once where the worker died with messages unread; what it sent comes after it.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+                Err(_) => return SocketState::Gone(Some(Violation("it sent a message that makes no sense"))),
+            }
+        }
+        SocketState::Open
+    }
+}
+
+impl AsFd for Worker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Message {
+    fn send(&self, socket: &Socket) -> io::Result<()> {
+        match self {
+            Message::Hello(ring, sandbox, directories) => {
+                let (version, sandbox, directories) = (PROTOCOL_VERSION, *sandbox, *directories);
+                ToWorker::Hello { version, sandbox, directories, ring: ring.as_fd() }.send(socket, Wait::Never)
+            }
+            Message::Directory(directory) => {
+                let (access, directory) = (directory.access(), directory.file().as_fd());
+                ToWorker::Directory { access, directory }.send(socket, Wait::Never)
+            }
+            Message::File(number, input) => {
+                let (file, _) = input.file();
+                let own = read_ahead::own_state(file);
+                ToWorker::File { number: *number, file: own.as_ref().unwrap_or(file).as_fd() }.send(socket, Wait::Never)
+            }
+            Message::Region(number, file) => {
+                ToWorker::File { number: *number, file: file.as_fd() }.send(socket, Wait::Never)
+            }
+            Message::Close(number) => ToWorker::<BorrowedFd<'_>>::Close { number: *number }.send(socket, Wait::Never),
+            Message::Stdio(files) => {
+                ToWorker::Stdio { fds: files.each_ref().map(AsFd::as_fd) }.send(socket, Wait::Never)
+            }
+            Message::Job(job, spec) => {
+                ToWorker::Job { code: job.module.code().as_fd(), spec: spec.file().0.as_fd() }.send(socket, Wait::Never)
+            }
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! A job checked and made ready for workers: what can be wrong with it is said here, before any task runs.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use crate::backend::{BuiltIn, Call};
+use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, Slices};
+use crate::job::Instances;
+use crate::job::TaskTime;
+use crate::module::Entry;
+use crate::{Access, Directory, Error, Grants, Input, InputMode, Job, Limits, Module, OutputFile, Result, Task};
+
+/// A job as workers get it.
+#[derive(Debug)]
+pub(super) struct PreparedJob {
+    pub module: Module,
+    /// Whether failed tasks may send a core dump.
+    pub core_dumps: bool,
+    pub limits: Limits,
+    pub slow: Option<TaskTime>,
+    /// The files of the shared inputs, by their number in a worker's table.
+    pub files: Vec<Input>,
+    /// The files that tasks write, which follow.
+    pub region_files: Vec<Arc<File>>,
+    /// The file in which each task has a slice.
+    pub out: Option<OutputFile>,
+    /// The directories that tasks may use.
+    pub directories: Vec<Directory>,
+    /// Standard input, output and error for an attached program.
+    pub stdio: Option<[File; 3]>,
+    spec: JobSpec,
+}
+
+/// What a worker loads once: the module's code, and what its engine is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LoadedCode {
+    module: u64,
+    stack_bytes: u64,
+    core_dumps: bool,
+}
+
+/// Where the standard streams of a WASI program go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stdio {
+    /// Into the outcome.
+    Captured,
+    /// To this process's own.
+    Attached,
+}
+
+impl PreparedJob {
+    /// Checks everything about the job that does not depend on its tasks.
+    pub fn new(job: &Job, stdio: Stdio) -> Result<PreparedJob> {
+        let entry = job.module.entry(job.call.as_deref(), None)?;
+        job.module.check_imports()?;
+        if job.argv.is_some() && entry != Entry::Command {
+            return Err(Error::request(format!("argv is for WASI commands, which {} is not", job.module.name())));
+        }
+        check_limits(job)?;
+        check_grants(&job.grants)?;
+        let (files, inputs) = shared_inputs(job)?;
+        let (region_files, slices, areas) = regions(job, files.len() as u32)?;
+        let stdio = match stdio {
+            Stdio::Captured => None,
+            Stdio::Attached => Some(own_stdio()?),
+        };
+        let limits = job.limits.clone();
+        let spec = JobSpec {
+            number: 0,
+            module: job.module.id(),
+            module_name: job.module.name().to_owned(),
+            file_count: (files.len() + region_files.len()) as u32,
+            functions: vec![entry],
+            inputs,
+            copy_on_write: job.input_mode == InputMode::CopyOnWrite,
+            slices,
+            areas,
+            argv: job.argv.clone(),
+            fresh_instances: job.instances == Instances::Fresh,
+            attached: stdio.is_some(),
+            memory_bytes: limits.memory_bytes,
+            output_bytes: limits.output_bytes,
+            stack_bytes: limits.stack_bytes,
+            log_bytes: limits.log_bytes,
+            counts_fuel: job.module.counts_fuel(),
+            fuel: limits.fuel,
+            core_dumps: job.core_dumps,
+            open_files: limits.open_files,
+            host_call_bytes: limits.host_call_bytes,
+            directories: job.grants.directories.iter().map(|directory| directory.guest_path().to_owned()).collect(),
+            environment: job.grants.environment.clone(),
+            real_clock: job.grants.clock,
+            real_random: job.grants.random,
+            seed: job.seed,
+        };
+        let directories = job.grants.directories.clone();
+        let slow = job.slow;
+        let core_dumps = job.core_dumps;
+        Ok(PreparedJob {
+            module: job.module.clone(),
+            core_dumps,
+            limits,
+            slow,
+            files,
+            region_files,
+            out: job.out.clone(),
+            directories,
+            stdio,
+            spec,
+        })
+    }
+
+    /// What its workers load.
+    pub fn code(&self) -> LoadedCode {
+        LoadedCode { module: self.module.id(), stack_bytes: self.limits.stack_bytes, core_dumps: self.core_dumps }
+    }
+
+    /// What map tasks call.
+    pub fn map_entry(&self) -> &Entry {
+        &self.spec.functions[MAP as usize]
+    }
+
+    /// Lets tasks call the merge function `name`.
+    pub fn add_merge(&mut self, name: &str) -> Result<()> {
+        let entry = merge_entry(&self.module, name)?;
+        self.spec.functions.truncate(REDUCE as usize);
+        self.spec.functions.push(entry);
+        Ok(())
+    }
+
+    /// The description that workers get of the job with this number.
+    pub fn spec(&self, number: u64) -> JobSpec {
+        JobSpec { number, ..self.spec.clone() }
+    }
+
+    /// The same, in memory that nobody can change.
+    pub fn spec_file(&self, number: u64) -> Result<Input> {
+        let bytes = postcard::to_stdvec(&self.spec(number))
+            .map_err(|error| Error::request(format!("the job cannot be described: {error}")))?;
+        Input::from_bytes("job", &bytes)
+    }
+
+    /// What the region is, for a message, that a task of that function sees at `index`.
+    pub fn region_name(&self, call: Call, index: usize) -> String {
+        let slices = self.out.as_ref().filter(|_| call == Call::Map);
+        match (slices, index.checked_sub(usize::from(slices.is_some()))) {
+            (Some(out), None) => format!("output file {:?}", out.name()),
+            (_, area) => match area.and_then(|area| self.spec.areas.get(area)) {
+                Some((name, _)) => format!("shared area {name:?}"),
+                None => format!("region {index}"),
+            },
+        }
+    }
+
+    /// The name of the input that a task sees at `index`.
+    pub fn input_name(&self, own: &[Input], index: usize) -> String {
+        match index.checked_sub(own.len()) {
+            None => own[index].label(),
+            Some(shared) => self.spec.inputs.get(shared).map_or_else(|| format!("#{index}"), |(name, _)| name.clone()),
+        }
+    }
+}
+
+/// What tasks of `module` that merge call.
+///
+/// # Errors
+///
+/// There is no such task.
+pub(super) fn merge_entry(module: &Module, name: &str) -> Result<Entry> {
+    match module.entry(Some(name), None)? {
+        entry @ Entry::Task(_) => Ok(entry),
+        _ => Err(Error::request(format!(
+            "{name:?} cannot merge: only a task (an export `wrun:task/NAME`) can read the results as its inputs"
+        ))),
+    }
+}
+
+/// The files behind a job's regions, and its slices and areas in them.
+type Regions = (Vec<Arc<File>>, Option<Slices>, NamedRanges);
+
+/// The regions' files are numbered from `first` on.
+fn regions(job: &Job, first: u32) -> Result<Regions> {
+    let writes = job.module.description().wrun_imports.iter().any(|import| import == wrun_abi::import::REGION_MAP);
+    if !writes && (job.out.is_some() || !job.shared.is_empty()) {
+        return Err(Error::request(format!(
+            "module {} writes to no output file and no shared area (it does not import wrun_v1::{}): give it none",
+            job.module.name(),
+            wrun_abi::import::REGION_MAP
+        )));
+    }
+    let (mut files, mut areas) = (Vec::new(), NamedRanges::new());
+    let inputs = || job.inputs.iter();
+    if let Some((name, _)) = inputs().find(|(_, input)| job.out.as_ref().is_some_and(|out| out.is_file_of(input))) {
+        return Err(Error::request(format!("input {name:?} is the output file; give another file for one of them")));
+    }
+    let slices = job.out.as_ref().map(|out| {
+        files.push(out.opened());
+        Slices { file: first, slice_bytes: out.slice_bytes() }
+    });
+    for (name, area) in &job.shared {
+        if name.is_empty() {
+            return Err(Error::request("a shared area needs a name"));
+        }
+        if areas.iter().any(|(other, _)| other == name) {
+            return Err(Error::request(format!("there are two shared areas named {name:?}")));
+        }
+        if let Some((input, _)) = inputs().find(|(_, input)| area.is_file_of(input)) {
+            return Err(Error::request(format!(
+                "input {input:?} is the file of shared area {name:?}; give another file for one of them"
+            )));
+        }
+        if job.out.as_ref().is_some_and(|out| out.is_file_of_area(area)) {
+            return Err(Error::request(format!(
+                "shared area {name:?} is the output file, whose slices are a task's own; give another file for one of them"
+            )));
+        }
+        areas.push((name.clone(), InputRange { file: first + files.len() as u32, offset: 0, len: area.len() }));
+        files.push(area.opened());
+    }
+    Ok((files, slices, areas))
+}
+
+fn check_limits(job: &Job) -> Result<()> {
+    let Limits { stack_bytes, argument_bytes, open_files, memories, tables, .. } = job.limits;
+    let stack = (stack_bytes, 1, Limits::MAX_STACK_BYTES, "stack");
+    let argument = (argument_bytes, 0, Task::MAX_ARGUMENT_BYTES as u64, "argument");
+    for (bytes, least, most, what) in [stack, argument] {
+        if !(least..=most).contains(&bytes) {
+            return Err(Error::request(format!(
+                "a limit of {bytes} bytes for the {what} is not possible: give at least {least} and at most {most}"
+            )));
+        }
+    }
+    if open_files > Limits::MAX_OPEN_FILES {
+        let most = Limits::MAX_OPEN_FILES;
+        return Err(Error::request(format!("{open_files} open files a task are not possible: give at most {most}")));
+    }
+    let (module, description) = (job.module.name(), job.module.description());
+    for (count, limit, what) in [(description.memories, memories, "memories"), (description.tables, tables, "tables")] {
+        if count > limit {
+            let message =
+                format!("module {module} has {count} {what}, and the limit is {limit}; raise it with --max-{what}");
+            return Err(Error::module(message));
+        }
+    }
+    if job.limits.fuel.is_some() && !job.module.counts_fuel() {
+        return Err(Error::module(format!(
+            "module {module} was compiled without counting fuel: compile it again with `wrun compile --count-fuel`"
+        )));
+    }
+    Ok(())
+}
+
+/// The most directories that tasks may be granted.
+const MAX_DIRECTORIES: usize = 256;
+
+fn check_grants(grants: &Grants) -> Result<()> {
+    let count = grants.directories.len();
+    if count > MAX_DIRECTORIES {
+        return Err(Error::request(format!("{count} directories are too many: {MAX_DIRECTORIES} can be granted")));
+    }
+    for (at, directory) in grants.directories.iter().enumerate() {
+        if grants.directories[..at].iter().any(|other| other.guest_path() == directory.guest_path()) {
+            return Err(Error::request(format!(
+                "two directories are called {:?}; name one with --dir HOST::GUEST",
+                directory.guest_path()
+            )));
+        }
+        let lies_in = |other: &&Directory| other.is_writable_at(directory.host_path());
+        if directory.access() == Access::ReadOnly
+            && let Some(other) = grants.directories.iter().find(lies_in)
+        {
+            let (inner, outer) = (directory.host_path().display().to_string(), other.host_path().display().to_string());
+            return Err(Error::request(format!(
+                "directory {inner:?} cannot be granted for reading alone: tasks may write it as a part of {outer:?}"
+            )));
+        }
+    }
+    // What a WASI guest gets is `NAME=VALUE` with a NUL behind it.
+    let impossible =
+        |(name, value): &&(String, String)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0');
+    let mut names: Vec<&str> = grants.environment.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(Error::request(format!("there are two values for the variable {:?}", pair[0])));
+    }
+    match grants.environment.iter().find(impossible) {
+        Some((name, _)) => {
+            Err(Error::request(format!("{name:?} cannot be an environment variable, or its value cannot be one's")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The job's inputs by name, as ranges of the files that each worker gets.
+type NamedRanges = Vec<(String, InputRange)>;
+
+fn shared_inputs(job: &Job) -> Result<(Vec<Input>, NamedRanges)> {
+    let mut files: Vec<Input> = Vec::new();
+    let mut inputs: Vec<(String, InputRange)> = Vec::new();
+    for (name, input) in &job.inputs {
+        if inputs.iter().any(|(other, _)| other == name) {
+            return Err(Error::request(format!("there are two inputs named {name:?}")));
+        }
+        let (_, id) = input.file();
+        let known = files.iter().position(|file| file.file().1 == id);
+        let number = known.unwrap_or_else(|| {
+            files.push(input.clone());
+            files.len() - 1
+        });
+        inputs.push((name.clone(), InputRange { file: number as u32, offset: input.offset(), len: input.len() }));
+    }
+    Ok((files, inputs))
+}
+
+/// Copies of this process's standard streams.
+fn own_stdio() -> Result<[File; 3]> {
+    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    let copy = |fd: std::os::fd::BorrowedFd<'_>| {
+        fd.try_clone_to_owned()
+            .map(File::from)
+            .map_err(|error| Error::system("cannot hand over a standard stream", error))
+    };
+    Ok([copy(stdin.as_fd())?, copy(stdout.as_fd())?, copy(stderr.as_fd())?])
+}
+
+/// Only a process can be killed while it runs a task, and who runs one here cannot look at the clock meanwhile.
+pub(super) fn refuse_times(job: &Job, backend: BuiltIn) -> Result<()> {
+    let name = backend.name();
+    if job.limits.timeout.is_some() {
+        return Err(Error::request(format!(
+            "a task of the backend {name} cannot be stopped by --timeout: limit its --fuel, or run it in processes"
+        )));
+    }
+    if backend == BuiltIn::Inline && job.slow.is_some() {
+        return Err(Error::request(format!(
+            "a task of the backend {name} cannot be watched for --slow: run it in processes or threads"
+        )));
+    }
+    Ok(())
+}

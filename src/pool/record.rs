@@ -1,0 +1,172 @@
+//! A task on its way: waiting for an executor, with one, or ended.
+
+use std::ops::{Deref, DerefMut};
+use std::time::{Duration, SystemTime};
+
+use crate::backend::Call;
+use crate::job::Task;
+use crate::outcome::Outcome;
+use crate::result::{Output, Status, TaskError, TaskStats, TaskUsage};
+
+/// Failures before the last one that are kept of a task, the oldest ones first to go.
+pub(super) const MAX_EARLIER: usize = 8;
+
+/// All that is known of a task. It goes through many hands, so it stays where it is and a pointer goes.
+#[derive(Debug)]
+pub(super) struct TaskRecord {
+    /// What the run calls it; comes back with its end.
+    pub tag: u64,
+    /// Which of the job's functions it calls.
+    pub call: Call,
+    /// How often a worker died, or was killed, that should have been about to begin it.
+    returned: u32,
+    /// How often it was tried again.
+    pub retried: u32,
+    /// Its result means nothing before its end.
+    pub outcome: Outcome,
+}
+
+/// A task that was taken from the source and has no outcome yet.
+#[derive(Debug)]
+pub(super) struct Pending(Box<TaskRecord>);
+
+/// A task that has an outcome.
+#[derive(Debug)]
+pub(super) struct Ended(Box<TaskRecord>);
+
+/// The memory of records whose outcome has been delivered, for the tasks to come.
+#[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "the boxes are what is kept")]
+pub(super) struct SpareRecords(Vec<Box<TaskRecord>>);
+
+impl SpareRecords {
+    /// A task that has not been started.
+    pub fn pending(&mut self, tag: u64, index: u64, call: Call, task: Task) -> Pending {
+        let Some(mut record) = self.0.pop() else { return Pending::new(tag, index, call, task) };
+        (record.tag, record.call, record.returned, record.retried) = (tag, call, 0, 0);
+        (record.outcome.index, record.outcome.task) = (index, task);
+        Pending(record)
+    }
+
+    /// The outcome of a task that ended.
+    pub fn outcome(&mut self, ended: Ended) -> Outcome {
+        let mut record = ended.0;
+        let outcome = std::mem::replace(&mut record.outcome, no_outcome(0, Task::default()));
+        // There are no more records than tasks were under way at a time.
+        self.0.push(record);
+        outcome
+    }
+}
+
+fn no_outcome(index: u64, task: Task) -> Outcome {
+    let (result, stats) = (Ok(Output::default()), TaskStats::default());
+    Outcome { index, task, result, log: Vec::new(), stats, ran_earlier: false, earlier: Vec::new() }
+}
+
+impl Pending {
+    /// A task that has not been started.
+    pub fn new(tag: u64, index: u64, call: Call, task: Task) -> Pending {
+        Pending(Box::new(TaskRecord { tag, call, returned: 0, retried: 0, outcome: no_outcome(index, task) }))
+    }
+
+    /// What the run calls it.
+    pub fn tag(&self) -> u64 {
+        self.0.tag
+    }
+
+    pub fn task(&self) -> &Task {
+        &self.0.outcome.task
+    }
+
+    /// Its position in the job, as the guest sees it.
+    pub fn index(&self) -> u64 {
+        self.0.outcome.index
+    }
+
+    /// Which of the job's functions it calls.
+    pub fn call(&self) -> Call {
+        self.0.call
+    }
+
+    /// Takes out how it ended in an earlier run, where that is known.
+    pub fn take_finished(&mut self) -> Option<Box<crate::result::Finished>> {
+        self.0.outcome.task.finished.take()
+    }
+
+    /// How the last attempt failed, where there was one.
+    pub fn take_last_failure(&mut self) -> Option<TaskError> {
+        self.0.outcome.earlier.pop()
+    }
+
+    /// Counts an attempt; gives how many there were with it.
+    pub fn count_attempt(&mut self) -> u32 {
+        self.0.outcome.stats.attempts += 1;
+        self.0.outcome.stats.attempts
+    }
+
+    /// Counts that its worker died, or was killed, when it should have been about to begin it; gives how often that was.
+    pub fn count_return(&mut self) -> u32 {
+        self.0.returned += 1;
+        self.0.returned
+    }
+
+    /// Ends the task without a completion of its own.
+    pub fn fail(self, status: Status, message: String, worker: u32) -> Ended {
+        let stats = TaskStats {
+            start: SystemTime::now(),
+            duration: Duration::ZERO,
+            worker,
+            attempts: self.0.outcome.stats.attempts,
+            fuel: None,
+            cached: false,
+            usage: TaskUsage::default(),
+        };
+        self.end(Err(TaskError { status, message, backtrace: None, core_dump: None }), Vec::new(), stats)
+    }
+
+    /// Ends the task.
+    pub fn end(self, result: Result<Output, TaskError>, log: Vec<(u8, String)>, stats: TaskStats) -> Ended {
+        let mut record = self.0;
+        record.outcome.result = result;
+        record.outcome.log = log;
+        record.outcome.stats = stats;
+        Ended(record)
+    }
+}
+
+impl Ended {
+    /// The next attempt of the task.
+    pub fn again(self) -> Pending {
+        let mut record = self.0;
+        record.returned = 0;
+        record.retried += 1;
+        let outcome = &mut record.outcome;
+        outcome.log = Vec::new();
+        if let Err(error) = std::mem::replace(&mut outcome.result, Ok(Output::default())) {
+            if outcome.earlier.len() == MAX_EARLIER {
+                outcome.earlier.remove(0);
+            }
+            outcome.earlier.push(error);
+        }
+        Pending(record)
+    }
+
+    /// The outcome, for good.
+    pub fn into_outcome(self) -> Outcome {
+        self.0.outcome
+    }
+}
+
+impl Deref for Ended {
+    type Target = TaskRecord;
+
+    fn deref(&self) -> &TaskRecord {
+        &self.0
+    }
+}
+
+impl DerefMut for Ended {
+    fn deref_mut(&mut self) -> &mut TaskRecord {
+        &mut self.0
+    }
+}

@@ -1,0 +1,115 @@
+//! `--results`: files with each task's result, failure and log.
+//!
+//! Each file is written under another name and renamed when it is complete, so that nobody sees half a file.
+
+use std::fs::{self, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use wrun::Outcome;
+
+use crate::report::text::{Keep, describe, escape};
+use crate::report::{ItemKind, RunStart};
+
+/// How many bytes of an item's file name are kept. With the rest of the name, every file system accepts this many.
+const MAX_NAME_BYTES: usize = 150;
+
+/// Writes the files of a run.
+#[derive(Debug)]
+pub struct ResultsDir {
+    path: PathBuf,
+    item_kind: ItemKind,
+}
+
+impl ResultsDir {
+    /// Opens the directory, and creates it if needed. Only a resumed run accepts one that is not empty.
+    ///
+    /// # Errors
+    ///
+    /// If it is not empty, or cannot be created or read.
+    pub fn open(path: &Path, start: RunStart, item_kind: ItemKind) -> anyhow::Result<ResultsDir> {
+        let name = path.display().to_string();
+        fs::create_dir_all(path).with_context(|| format!("cannot create results directory {name:?}"))?;
+        let mut entries = fs::read_dir(path).with_context(|| format!("cannot read results directory {name:?}"))?;
+        if start == RunStart::Fresh && entries.next().is_some() {
+            bail!(
+                "results directory {name:?} is not empty; name another, or resume its run with --joblog FILE --resume"
+            );
+        }
+        Ok(ResultsDir { path: path.to_owned(), item_kind })
+    }
+
+    /// Writes the files of a finished task, and removes those that an earlier run has left of it.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be written.
+    pub fn write(&self, outcome: &Outcome) -> anyhow::Result<()> {
+        let name = self.name(outcome);
+        let (result, failure) = match &outcome.result {
+            Ok(output) => (Some(&output[..]), None),
+            Err(error) => (None, Some(describe(error) + "\n")),
+        };
+        // An outcome from a job log has no log lines, so the file with them stays if it belongs to this result.
+        if outcome.ran_earlier && !outcome.stats.cached && self.holds(&name, result, failure.as_deref()) {
+            return Ok(());
+        }
+        let log = outcome.log.iter().map(|(_, line)| escape(line.as_bytes(), Keep::Layout) + "\n").collect::<String>();
+        let log = Some(log).filter(|log| !log.is_empty());
+        let files = [
+            ("out", result),
+            ("err", failure.as_ref().map(String::as_bytes)),
+            ("log", log.as_ref().map(String::as_bytes)),
+        ];
+        for (extension, bytes) in files {
+            self.put(&format!("{name}.{extension}"), bytes).with_context(|| {
+                format!("results directory {:?} cannot be written", self.path.display().to_string())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Whether the files with this name already have this result and this failure.
+    fn holds(&self, name: &str, result: Option<&[u8]>, failure: Option<&str>) -> bool {
+        let wanted = [("out", result), ("err", failure.map(str::as_bytes))];
+        wanted.into_iter().all(|(extension, bytes)| {
+            match (fs::read(self.path.join(format!("{name}.{extension}"))), bytes) {
+                (Ok(found), Some(bytes)) => found == bytes,
+                (Err(error), None) => error.kind() == io::ErrorKind::NotFound,
+                _ => false,
+            }
+        })
+    }
+
+    /// `7`, or `7-data.csv` if the item is a file or a piece of one.
+    fn name(&self, outcome: &Outcome) -> String {
+        match self.item_kind {
+            ItemKind::Text => outcome.index.to_string(),
+            ItemKind::File => {
+                let argument = &outcome.task.argument[..];
+                let file = argument.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+                // The name may contain anything, so it is made harmless text.
+                let file = escape(file, Keep::Nothing);
+                format!("{}-{}", outcome.index, &file[..file.floor_char_boundary(MAX_NAME_BYTES)])
+            }
+        }
+    }
+
+    /// Writes the file with these bytes, or removes it.
+    fn put(&self, name: &str, bytes: Option<&[u8]>) -> io::Result<()> {
+        let path = self.path.join(name);
+        let Some(bytes) = bytes else {
+            return match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            };
+        };
+        let usual = Permissions::from_mode(0o666);
+        let mut file = tempfile::Builder::new().prefix(".wrun-").permissions(usual).tempfile_in(&self.path)?;
+        file.write_all(bytes)?;
+        file.persist(path)?;
+        Ok(())
+    }
+}

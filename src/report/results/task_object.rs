@@ -1,0 +1,163 @@
+//! The JSON object of a task, as in `--json` and in job logs.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Serialize, Serializer};
+use wrun::Outcome;
+
+/// A task's outcome. Fields that do not apply are left out.
+#[derive(Debug, Serialize)]
+pub struct TaskObject<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item: Option<&'a str>,
+    /// Instead of `item` if that is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "base64")]
+    item_base64: Option<&'a [u8]>,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<&'a str>,
+    /// Instead of `output` if that is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "base64")]
+    output_base64: Option<&'a [u8]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backtrace: Option<&'a str>,
+    /// Seconds since 1970.
+    start: f64,
+    seconds: f64,
+    worker: u32,
+    attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fuel: Option<u64>,
+    /// The most memory that it had at any time, if that is wanted and it ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_memory_bytes: Option<u64>,
+    /// Set if it did not run because its result was cached.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cached: bool,
+    /// The command line that runs a failed task again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rerun: Option<&'a str>,
+}
+
+impl<'a> TaskObject<'a> {
+    /// The object of an item's task.
+    pub fn of_task(outcome: &'a Outcome) -> TaskObject<'a> {
+        let (item, item_base64) = text_or_bytes(&outcome.task.argument);
+        TaskObject { index: Some(outcome.index), item, item_base64, ..TaskObject::of_merge(outcome) }
+    }
+
+    /// Adds the command line that runs the task again.
+    pub fn rerun(self, rerun: Option<&'a str>) -> TaskObject<'a> {
+        TaskObject { rerun, ..self }
+    }
+
+    /// Adds the memory that the task used, if that is `wanted` and it ran.
+    pub fn usage(self, outcome: &Outcome, wanted: bool) -> TaskObject<'a> {
+        let peak = (wanted && !outcome.ran_earlier).then_some(outcome.stats.usage.peak_memory_bytes);
+        TaskObject { peak_memory_bytes: peak, ..self }
+    }
+
+    /// The object of a merge, which has no item.
+    pub fn of_merge(outcome: &'a Outcome) -> TaskObject<'a> {
+        let (output, output_base64) = match &outcome.result {
+            Ok(output) => text_or_bytes(output),
+            Err(_) => (None, None),
+        };
+        let error = outcome.result.as_ref().err();
+        TaskObject {
+            index: None,
+            item: None,
+            item_base64: None,
+            status: outcome.status().as_str(),
+            output,
+            output_base64,
+            error: error.map(|error| error.message.as_str()),
+            backtrace: error.and_then(|error| error.backtrace.as_deref()),
+            start: unix_seconds(outcome.stats.start),
+            seconds: outcome.stats.duration.as_secs_f64(),
+            worker: outcome.stats.worker,
+            attempts: outcome.stats.attempts,
+            fuel: outcome.stats.fuel,
+            peak_memory_bytes: None,
+            cached: outcome.stats.cached,
+            rerun: None,
+        }
+    }
+}
+
+fn text_or_bytes(bytes: &[u8]) -> (Option<&str>, Option<&[u8]>) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (Some(text), None),
+        Err(_) => (None, Some(bytes)),
+    }
+}
+
+fn base64<S: Serializer>(bytes: &Option<&[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&base64::display::Base64Display::new(bytes.unwrap_or_default(), &BASE64))
+}
+
+fn unix_seconds(time: SystemTime) -> f64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => since.as_secs_f64(),
+        Err(before) => -before.duration().as_secs_f64(),
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use std::time::Duration;
+
+    use wrun::{Status, Task, TaskError, TaskStats, TaskUsage};
+
+    use super::*;
+
+    /// An outcome of task 3.
+    pub fn outcome(item: &[u8], result: Result<&[u8], &str>) -> Outcome {
+        Outcome {
+            index: 3,
+            task: Task::new(item),
+            result: result.map(|bytes| bytes.to_vec().into()).map_err(|message| TaskError {
+                status: Status::Error,
+                message: message.to_owned(),
+                backtrace: Some("0: f".to_owned()),
+                core_dump: None,
+            }),
+            log: Vec::new(),
+            stats: TaskStats {
+                start: UNIX_EPOCH + Duration::from_millis(1500),
+                duration: Duration::from_millis(250),
+                worker: 1,
+                attempts: 2,
+                fuel: None,
+                cached: false,
+                usage: TaskUsage::default(),
+            },
+            ran_earlier: false,
+            earlier: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn objects_hold_what_applies() {
+        let json = |outcome: &Outcome| serde_json::to_string(&TaskObject::of_task(outcome)).unwrap();
+        assert_eq!(
+            json(&outcome(b"a \"b\"", Ok(b"x\n"))),
+            r#"{"index":3,"item":"a \"b\"","status":"ok","output":"x\n","start":1.5,"seconds":0.25,"worker":1,"attempts":2}"#
+        );
+        assert_eq!(
+            json(&outcome(b"\xff", Ok(b"\xfe\x00"))),
+            r#"{"index":3,"item_base64":"/w==","status":"ok","output_base64":"/gA=","start":1.5,"seconds":0.25,"worker":1,"attempts":2}"#
+        );
+        assert_eq!(
+            json(&outcome(b"a", Err("bad"))),
+            r#"{"index":3,"item":"a","status":"error","error":"bad","backtrace":"0: f","start":1.5,"seconds":0.25,"worker":1,"attempts":2}"#
+        );
+        let merged = serde_json::to_string(&TaskObject::of_merge(&outcome(b"a", Ok(b"")))).unwrap();
+        assert_eq!(merged, r#"{"status":"ok","output":"","start":1.5,"seconds":0.25,"worker":1,"attempts":2}"#);
+    }
+}

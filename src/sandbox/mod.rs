@@ -1,0 +1,80 @@
+//! What the system lets a worker (and a compiler) do: the policy, as data, and its layers in the order in which they are put on.
+//!
+//! A worker is one process with what it was given by descriptors. Before anything of the user's reaches it, it cuts
+//! itself off from the rest. The system calls that it keeps stand in `sandbox/seccomp.json`, each with its reason.
+
+use std::fs::File;
+use std::io;
+
+pub use wrun_ipc::confinement::{Layer, Missing, Sandbox};
+
+use crate::sys::path_access::{self, Access, Enforced};
+use crate::sys::{rlimit, seccomp};
+
+/// Puts on the layers that come before the first file or module of the user's. The calling thread must be the only one
+/// that runs code of ours. What is in `directories` stays in reach. Gives the layers that this machine does not have.
+pub fn confine(directories: &[(File, Access)]) -> Vec<Missing> {
+    let mut missing = Vec::new();
+    let mut note = |layer, done: io::Result<()>| {
+        if let Err(error) = done {
+            missing.push(Missing { layer, why: error.to_string() });
+        }
+    };
+    note(Layer::NoNewPrivileges, rlimit::no_new_privileges());
+    note(Layer::ResourceLimits, rlimit::limit(&LIMITS));
+    note(
+        Layer::Landlock,
+        path_access::restrict(directories).and_then(|enforced| match enforced {
+            // An older kernel lacks the network and signals here, which seccomp denies as well.
+            Enforced::Fully | Enforced::Partly => Ok(()),
+            Enforced::Not => Err(io::Error::other("this kernel does not have it, or it is switched off")),
+        }),
+    );
+    // The filters of system calls are in `sandbox/seccomp.json`; `build.rs` compiles them.
+    let filter = match directories {
+        [] => "worker",
+        _ if directories.iter().all(|(_, access)| *access == Access::ReadOnly) => "worker+reading",
+        _ => "worker+reading+writing",
+    };
+    note(Layer::Seccomp, seccomp::apply(filter));
+    missing
+}
+
+/// Puts on this filter alone, for a test of what it lets in.
+#[cfg(test)]
+pub fn confine_by(filter: &str) {
+    rlimit::no_new_privileges().expect("no new privileges");
+    seccomp::apply(filter).expect("a filter");
+}
+
+/// Puts on the layer that comes after a module is loaded, before its first task.
+pub fn close_code(directories: &[(File, Access)]) -> Result<(), Missing> {
+    let filter = if directories.is_empty() { "loaded+no-paths" } else { "loaded" };
+    seccomp::apply(filter).map_err(|error| Missing { layer: Layer::NoNewCode, why: error.to_string() })
+}
+
+/// Limits of a worker's process.
+const LIMITS: [rlimit::Limit; 4] = [
+    // A core file would hold the user's data.
+    rlimit::Limit { resource: rlimit::Resource::Core, most: 0 },
+    // The job's shared inputs, and those of 256 tasks that are under way.
+    rlimit::Limit { resource: rlimit::Resource::Nofile, most: 16 << 10 },
+    // Results are memory files of at most what 32-bit addresses reach.
+    rlimit::Limit { resource: rlimit::Resource::Fsize, most: 5 << 30 },
+    // Threads count as processes; a user's other processes count as well, so this cannot be small.
+    rlimit::Limit { resource: rlimit::Resource::Nproc, most: 64 << 10 },
+];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_rule_has_a_reason() {
+        let filters: serde_json::Value = serde_json::from_str(include_str!("seccomp.json")).expect("JSON");
+        for (name, filter) in filters.as_object().expect("filters") {
+            for rule in filter["filter"].as_array().expect("rules") {
+                let reason = rule["comment"].as_str().unwrap_or_default();
+                assert!(reason.len() > 3, "{name}: {} has no reason", rule["syscall"]);
+            }
+        }
+    }
+}
