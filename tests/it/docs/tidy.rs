@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::documents::document;
 use crate::support::{run, stdout};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// A text file of the repository: its path from the root, with `/`, and its contents.
-struct Text {
-    path: String,
-    text: String,
+pub struct Text {
+    pub path: String,
+    pub text: String,
 }
 
 /// What breaks a rule: `PATH: what`.
@@ -57,7 +58,7 @@ fn complain(sources: &[Text], what: &str, breaks: impl Fn(&str, &str) -> bool) -
 }
 
 /// Checks that a rule holds, and that it would be broken by each of these sources (path, text).
-fn hold(rule: impl Fn(&[Text]) -> Complaints, sources: &[Text], broken_by: &[(&str, &str)]) {
+pub fn hold(rule: impl Fn(&[Text]) -> Complaints, sources: &[Text], broken_by: &[(&str, &str)]) {
     for (path, text) in broken_by {
         let sample = [Text { path: (*path).to_owned(), text: (*text).to_owned() }];
         assert_eq!(rule(&sample).len(), 1, "the rule does not see what is wrong with {path}: {text}");
@@ -290,7 +291,7 @@ fn nobody_sleeps_to_wait_for_something() {
 }
 
 /// Every text file that a reader may see.
-fn all_texts() -> Vec<Text> {
+pub fn all_texts() -> Vec<Text> {
     texts(&["."]).into_iter().map(|text| Text { path: text.path.replace("./", ""), ..text }).collect()
 }
 
@@ -324,10 +325,10 @@ fn lock_files_name_the_public_registry_alone() {
 }
 
 #[test]
-fn the_readme_names_every_command_and_option() {
-    let readme = fs::read_to_string(Path::new(ROOT).join("README.md")).expect("README.md");
+fn the_book_names_every_command_and_option() {
+    let page = document("docs/src/reference/commands.md");
     let help = |words: &[&str]| stdout(&run(&[words, &["--help"]].concat()));
-    let undocumented = |readme: &str| {
+    let undocumented = |page: &str| {
         let mut missing = Vec::new();
         let commands = help(&[]);
         let commands =
@@ -336,18 +337,18 @@ fn the_readme_names_every_command_and_option() {
         let commands: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
         assert!(commands.len() >= 6, "{commands:?}");
         for command in commands.into_iter().filter(|command| *command != "help") {
-            if !readme.contains(&format!("`wrun {command}")) {
+            if !page.contains(&format!("`wrun {command}")) {
                 missing.push(command.to_owned());
             }
             let help = help(&[command]);
             let options = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
             let options = options.filter_map(|line| line.split([' ', ',', '.']).find(|word| word.starts_with("--")));
-            missing.extend(options.filter(|option| *option != "--help" && !has_option(readme, option)).map(Into::into));
+            missing.extend(options.filter(|option| *option != "--help" && !has_option(page, option)).map(Into::into));
         }
         missing
     };
     assert!(undocumented("").len() > 30, "too few options are looked for");
-    assert_eq!(undocumented(&readme), Vec::<String>::new(), "these are not in the README");
+    assert_eq!(undocumented(&page), Vec::<String>::new(), "the page of commands does not have these");
 }
 
 fn has_option(text: &str, option: &str) -> bool {
@@ -356,18 +357,19 @@ fn has_option(text: &str, option: &str) -> bool {
 }
 
 #[test]
-fn numbers_of_speed_in_the_readme_are_those_that_were_measured() {
-    let read = |path: &str| std::fs::read_to_string(Path::new(ROOT).join(path)).expect("a document");
-    let (readme, results) = (read("README.md"), read("benches/RESULTS.md"));
-    let (_, section) = readme.split_once("\n## Speed\n").expect("a section");
-    let section = section.split("\n## ").next().expect("its text");
-    let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
-    let numbers = rows.flat_map(|row| row.split('|').skip(2).flat_map(str::split_whitespace));
-    let numbers: Vec<_> = numbers.filter(|word| word.starts_with(|first: char| first.is_ascii_digit())).collect();
-    assert!(numbers.len() > 10, "{numbers:?}");
+fn numbers_of_speed_in_documents_are_those_that_were_measured() {
+    let results = document("benches/RESULTS.md");
     let measured: BTreeSet<_> = results.split_whitespace().collect();
-    let strangers: Vec<_> = numbers.into_iter().filter(|number| !measured.contains(number)).collect();
-    assert!(strangers.is_empty(), "benches/RESULTS.md does not have {strangers:?}");
+    for (path, heading, least) in [("README.md", "## Speed", 8), ("docs/src/performance.md", "# Performance", 15)] {
+        let text = document(path);
+        let (_, section) = text.split_once(&format!("{heading}\n")).expect("a section");
+        let rows = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+        let numbers = rows.skip(2).flat_map(|row| row.split('|').skip(2).flat_map(str::split_whitespace));
+        let numbers: Vec<_> = numbers.filter(|word| word.starts_with(|first: char| first.is_ascii_digit())).collect();
+        assert!(numbers.len() >= least, "{path}: {numbers:?}");
+        let strangers: Vec<_> = numbers.into_iter().filter(|number| !measured.contains(number)).collect();
+        assert!(strangers.is_empty(), "{path}: benches/RESULTS.md does not have {strangers:?}");
+    }
 }
 
 #[test]
@@ -416,7 +418,7 @@ pub fn missing_tests(text: &str) -> Complaints {
 
 #[test]
 fn the_security_page_names_tests_that_exist() {
-    let page = fs::read_to_string(Path::new(ROOT).join("SECURITY.md")).expect("SECURITY.md");
+    let page = document("SECURITY.md");
     let named = page.matches(".rs::").count();
     assert!(named > 40, "{named} tests are named");
     // Each claim has one.
