@@ -295,7 +295,7 @@ fn keep(exe: &std::path::Path, requests: &Receiver<Request>, started: &Sender<St
 const MAX_NAP_NS: u64 = 1_000_000_000;
 
 /// How long a worker may take to say where its task is.
-const GRACE_NS: u64 = 100_000_000;
+const GRACE_NS: u64 = 1_000_000_000;
 
 /// The time between two looks for what it says.
 const LOOK_NS: u64 = 1_000_000;

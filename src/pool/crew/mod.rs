@@ -18,6 +18,7 @@ mod keeper;
 pub(crate) mod liar;
 #[cfg(test)]
 mod liar_tests;
+mod message;
 mod run;
 mod sleep;
 mod slow;

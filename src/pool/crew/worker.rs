@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::file_numbers::FileNumbers;
 use super::keeper::{Keeper, KilledFor};
+use super::message::Message;
 use super::thread::WorkerThread;
 use crate::ipc::channel::{ToPool, ToWorker};
 use crate::ipc::ring::{INLINE_MAX_BYTES, MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, Violation};
@@ -112,18 +113,6 @@ pub(super) enum Start {
     Thread(WorkerThread),
     /// It could not be started, and why.
     Failed(String),
-}
-
-/// A control message that waits for room in the socket.
-#[derive(Debug)]
-enum Message {
-    Hello(File, Sandbox, u32),
-    Directory(Directory),
-    File(u32, Input),
-    Region(u32, Arc<File>),
-    Close(u32),
-    Stdio([File; 3]),
-    Job(Arc<PreparedJob>, Input),
 }
 
 /// How a worker's socket was found.
@@ -468,35 +457,5 @@ impl Worker {
 impl AsFd for Worker {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
-    }
-}
-
-impl Message {
-    fn send(&self, socket: &Socket) -> io::Result<()> {
-        match self {
-            Message::Hello(ring, sandbox, directories) => {
-                let (version, sandbox, directories) = (PROTOCOL_VERSION, *sandbox, *directories);
-                ToWorker::Hello { version, sandbox, directories, ring: ring.as_fd() }.send(socket, Wait::Never)
-            }
-            Message::Directory(directory) => {
-                let (access, directory) = (directory.access(), directory.file().as_fd());
-                ToWorker::Directory { access, directory }.send(socket, Wait::Never)
-            }
-            Message::File(number, input) => {
-                let (file, _) = input.file();
-                let own = read_ahead::own_state(file);
-                ToWorker::File { number: *number, file: own.as_ref().unwrap_or(file).as_fd() }.send(socket, Wait::Never)
-            }
-            Message::Region(number, file) => {
-                ToWorker::File { number: *number, file: file.as_fd() }.send(socket, Wait::Never)
-            }
-            Message::Close(number) => ToWorker::<BorrowedFd<'_>>::Close { number: *number }.send(socket, Wait::Never),
-            Message::Stdio(files) => {
-                ToWorker::Stdio { fds: files.each_ref().map(AsFd::as_fd) }.send(socket, Wait::Never)
-            }
-            Message::Job(job, spec) => {
-                ToWorker::Job { code: job.module.code().as_fd(), spec: spec.file().0.as_fd() }.send(socket, Wait::Never)
-            }
-        }
     }
 }

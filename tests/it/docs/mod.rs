@@ -5,6 +5,7 @@ mod example_images;
 mod example_shared_object;
 mod example_unzip;
 mod examples;
+mod folders;
 mod packed;
 mod parity;
 mod reference;

@@ -2,10 +2,11 @@
 //!
 //! Sources: unix(7) for `SOCK_SEQPACKET` and `SCM_RIGHTS`, recv(2) for `MSG_CMSG_CLOEXEC` and `MSG_CTRUNC`.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
@@ -84,8 +85,17 @@ impl Socket {
         }
         let mut flags = SendFlags::NOSIGNAL;
         flags.set(SendFlags::DONTWAIT, wait == Wait::Never);
-        rustix::io::retry_on_intr(|| sendmsg(&self.0, &[IoSlice::new(bytes)], &mut ancillary, flags))?;
-        Ok(())
+        loop {
+            match sendmsg(&self.0, &[IoSlice::new(bytes)], &mut ancillary, flags) {
+                Ok(_) => return Ok(()),
+                Err(Errno::INTR) => {}
+                // As many of this user's descriptors are in sockets as a process may have open; each that is received makes room for
+                // another (unix(7), `ETOOMANYREFS`).
+                Err(Errno::TOOMANYREFS) if wait == Wait::Never => return Err(ErrorKind::WouldBlock.into()),
+                Err(Errno::TOOMANYREFS) => std::thread::yield_now(),
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Receives one message into `buffer`. A message that is longer, or that carries too many descriptors, is an error.
@@ -96,7 +106,7 @@ impl Socket {
         flags.set(RecvFlags::DONTWAIT, wait == Wait::Never);
         let message = loop {
             match recvmsg(&self.0, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags) {
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 other => break other?,
             }
         };
