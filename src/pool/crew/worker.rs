@@ -14,14 +14,13 @@ use super::thread::WorkerThread;
 use crate::ipc::channel::{ToPool, ToWorker};
 use crate::ipc::ring::{INLINE_MAX_BYTES, MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, Violation};
 use crate::ipc::stack_trace::StackTrace;
-use crate::ipc::wire::{DoneSlot, InputRange, PROTOCOL_VERSION, Payload, TaskSlot};
+use crate::ipc::wire::{DoneSlot, InputRange, Payload, TaskSlot};
 use crate::module::explain::one_line;
 use crate::pool::prepared_job::{LoadedCode, PreparedJob};
 use crate::pool::record::Pending;
 use crate::sandbox::{Missing, Sandbox};
 use crate::sys::memory_file;
 use crate::sys::process::Process;
-use crate::sys::read_ahead;
 use crate::sys::socket::{Socket, Wait};
 use crate::{Directory, Input, Task};
 
