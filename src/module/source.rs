@@ -95,7 +95,7 @@ fn judge(bytes: &[u8], extension: Option<&str>) -> Result<Format, String> {
         _ if wasmtime::Engine::detect_precompiled(bytes) == Some(wasmtime::Precompiled::Module) => {
             Ok(Format::Precompiled)
         }
-        _ if extension == Some("cwasm") => Err("is not a precompiled module, which `wrun compile` makes".into()),
+        _ if extension == Some("cwasm") => Err("is not a precompiled module; make one with `wrun compile`".into()),
         _ if extension == Some("wat") || is_text_module(bytes) => Ok(Format::Text),
         _ => Err("is not a WebAssembly module: name a .wasm (binary) or .wat (text) file".into()),
     }

@@ -217,7 +217,7 @@ fn precompiled_code_of_wasmtime_itself_is_described_and_checked() {
     let mut config = engine::config(Fuel::NotCounted);
     config.epoch_interruption(true);
     let error = problem(trusting.load_bytes("other", &precompile(&config).unwrap()));
-    assert!(error.starts_with("other was precompiled for another wrun, wasmtime or CPU: compile it again"), "{error}");
+    assert!(error.starts_with("other was precompiled for another wrun, wasmtime or CPU; compile it again"), "{error}");
 }
 
 #[test]

@@ -45,8 +45,9 @@ const CAT: &str = r#"
     (local.set $at (call $map (i32.const 0)))
     (loop (br_if 0 (i32.eqz (i32.atomic.load (local.get $at)))))
     (i32.const 0))
-  ;; A result of 200,000 bytes.
+  ;; A result of 200,000 bytes, with the argument in it.
   (func (export "wrun:task/long") (result i32) (local $count i32)
+    (call $arg_read (i32.const 0))
     (loop
       (call $write (i32.const 0) (i32.const 50000))
       (local.set $count (i32.add (local.get $count) (i32.const 1)))
