@@ -9,7 +9,6 @@ use wrun::{OutputFile, Source, Task, TaskKey, TaskKeys, Waker};
 
 use super::Items;
 use super::earlier_run::EarlierRun;
-use crate::cli::options::failure::OpenLog;
 use crate::report::{JobLog, LoggedStatus, PendingTask, PendingTasks};
 
 /// Which finished tasks of a log do not run again.
@@ -19,6 +18,14 @@ pub enum ResumePolicy {
     KeepFailures,
     /// Those that passed.
     RetryFailures,
+}
+
+/// An open job log, and if it is resumed, what an earlier run wrote to it.
+pub struct OpenLog {
+    /// The log to write.
+    pub log: JobLog,
+    /// What is resumed.
+    pub resumed: Option<(ResumePolicy, EarlierRun)>,
 }
 
 /// The items of a `map`, each noted for the job log. Those that are finished in the log of an earlier run get their outcomes from
