@@ -1,4 +1,4 @@
-//! The ends of attempts as workers report them, checked and put into words.
+//! Checks what workers report at the end of attempts, and makes outcomes of it.
 
 use std::fs::File;
 use std::io;
@@ -19,7 +19,7 @@ use crate::result::{Output, Status, TaskError, TaskStats, TaskUsage};
 use crate::sys::process::monotonic_ns;
 use crate::sys::rlimit;
 
-/// The end of a task whose time was over, and where it was then, as far as its worker said.
+/// The end of a task that exceeded its time limit, with the stack trace that its worker left, if any.
 pub(super) fn timed_out(
     job: &PreparedJob,
     mut pending: Pending,
@@ -43,7 +43,7 @@ pub(super) fn timed_out(
     )
 }
 
-/// A completion that cannot be, and the task that it is about.
+/// A completion that no honest worker sends, and the task that it is about.
 #[derive(Debug)]
 pub(super) struct Lie {
     pub violation: Violation,
@@ -56,13 +56,13 @@ impl Lie {
     }
 }
 
-/// The Unix time of the monotonic clock's zero.
+/// The Unix time at the monotonic clock's zero.
 pub(super) fn clock_zero() -> Duration {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     unix.saturating_sub(Duration::from_nanos(monotonic_ns()))
 }
 
-/// Reads a completion of an untrusted worker. Where it lies, the task is given back.
+/// Reads a completion from an untrusted worker. If it lies, the task is returned.
 pub(super) fn complete(
     job: &PreparedJob,
     worker: u32,
@@ -83,7 +83,7 @@ pub(super) fn complete(
         usage: usage(done, pending.task()),
     };
     if matches!(done.status, Status::Timeout | Status::WorkerLost | Status::Cancelled) {
-        return Err(Lie::about(pending, "it said of a task what only its pool can know"));
+        return Err(Lie::about(pending, "it reported a status that only its pool can decide"));
     }
     let longest_text = max_text_bytes(job.limits.log_bytes) as u64;
     let most_output = match done.status {
@@ -110,7 +110,7 @@ pub(super) fn complete(
                 Err(violation) => return Err(Box::new(Lie { violation, pending })),
             };
             let output = match rlimit::is_high(&file) {
-                // A copy costs memory, but no descriptor for as long as the result waits.
+                // A copy costs memory, but holds no descriptor while the result waits.
                 true => copy(&file, done.output_len),
                 false => Output::from_sealed(file, done.output_len),
             };
@@ -149,8 +149,8 @@ pub(super) fn complete(
     Ok(pending.end(result, decode_log(log), stats))
 }
 
-/// What a task took. How its argument and result travelled the pool knows by itself; the rest is the worker's word, which counts
-/// for a summary alone.
+/// What a task used. The pool knows for itself how the argument and the result travelled. The rest is the worker's claim, and only
+/// the summary relies on it.
 fn usage(done: &DoneSlot, task: &Task) -> TaskUsage {
     let (result_mapped, result_copied) = match done.payload {
         Payload::File => (done.output_len, 0),
@@ -163,12 +163,12 @@ fn usage(done: &DoneSlot, task: &Task) -> TaskUsage {
     }
 }
 
-/// The latest start that is believed: the year 2554.
+/// Later start times are clamped to this one, in the year 2554.
 const MAX_TIME: Duration = Duration::from_secs(u64::MAX / 1_000_000_000);
 
-/// The bytes behind the output in a completion's file, which must be immutable and as long as announced.
+/// The bytes after the output in a completion's file, which must be immutable and at least as long as announced.
 fn read_file(file: &File, output_len: u64, rest_len: u64) -> Result<Vec<u8>, Violation> {
-    let lie = |_| Violation("it sent a result that is no memory file");
+    let lie = |_| Violation("it sent a result that is not a memory file");
     if file.metadata().map_err(lie)?.len() < output_len.saturating_add(rest_len) {
         return Err(Violation("it sent a result that is shorter than announced"));
     }
@@ -177,12 +177,12 @@ fn read_file(file: &File, output_len: u64, rest_len: u64) -> Result<Vec<u8>, Vio
     Ok(rest)
 }
 
-/// What a failed task sent where others have their result.
+/// A failed task's core dump, which takes the place of a result.
 fn core_dump(output: io::Result<Output>) -> Option<Box<Output>> {
     output.ok().filter(|output| !output.is_empty()).map(Box::new)
 }
 
-/// The first `len` bytes of a file that has as many.
+/// The first `len` bytes of a file, which must have that many.
 fn copy(file: &File, len: u64) -> io::Result<Output> {
     let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
     file.read_exact_at(&mut bytes, 0)?;

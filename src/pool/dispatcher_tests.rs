@@ -1,4 +1,4 @@
-//! The policy of a run, on an executor that runs nothing.
+//! Tests a run's policy on an executor that runs nothing.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -13,7 +13,7 @@ use crate::pool::external::External;
 use crate::result::{Output, TaskError, TaskStats};
 use crate::sys::machine::Machine;
 
-/// What tests see of an executor's work.
+/// A record of what an executor was asked to do.
 #[derive(Clone, Default)]
 struct Seen(Rc<RefCell<Vec<String>>>);
 
@@ -27,8 +27,8 @@ impl Seen {
     }
 }
 
-/// Ends each attempt at once, as its task's argument says: `ok`, a status, `broken` (the executor fails), `stranger` (it ends an attempt
-/// that it was not given), `unstarted` (it cancels it), or `hang` (it never ends by itself).
+/// Ends each attempt at once, as its task's argument says: `ok`, a status, `broken` (the executor fails), `stranger` (it ends an
+/// attempt that it was not given), `unstarted` (it cancels the attempt), or `hang` (the attempt never ends by itself).
 struct Mock {
     seen: Seen,
     room: usize,
@@ -41,7 +41,7 @@ impl Mock {
     fn end(ticket: u64, attempts: u32, result: Result<&str, Status>) -> News {
         let result = result.map(|text| Output::from(text.as_bytes())).map_err(|status| TaskError {
             status,
-            message: "as it was asked".into(),
+            message: "as requested".into(),
             setting: None,
             backtrace: None,
             core_dump: None,
@@ -114,7 +114,7 @@ fn submit(dispatcher: &mut Dispatcher<'_>, arguments: &[&str]) {
     }
 }
 
-/// Runs what was submitted to its end; gives each task's status and attempts, by tag.
+/// Runs all submitted tasks to their ends; returns each task's status and number of attempts, by tag.
 fn outcomes(dispatcher: &mut Dispatcher<'_>) -> Vec<(Status, u32)> {
     let mut outcomes = Vec::new();
     for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! A job checked and made ready for workers: what can be wrong with it is said here, before any task runs.
+//! A job, checked and made ready for workers. Mistakes in it are reported here, before any task runs.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -20,11 +20,11 @@ pub(super) struct PreparedJob {
     pub core_dumps: bool,
     pub limits: Limits,
     pub slow: Option<TaskTime>,
-    /// The files of the shared inputs, by their number in a worker's table.
+    /// The files of the shared inputs, in the order of their numbers in a worker's table.
     pub files: Vec<Input>,
-    /// The files that tasks write, which follow.
+    /// The files that tasks write; their numbers follow.
     pub region_files: Vec<Arc<File>>,
-    /// The file in which each task has a slice.
+    /// The file that holds the tasks' output slices.
     pub out: Option<OutputFile>,
     /// The directories that tasks may use.
     pub directories: Vec<Directory>,
@@ -33,7 +33,7 @@ pub(super) struct PreparedJob {
     spec: JobSpec,
 }
 
-/// What a worker loads once: the module's code, and what its engine is made for.
+/// What a worker loads once: the module's code, and the settings of the engine for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LoadedCode {
     module: u64,
@@ -46,7 +46,7 @@ pub(super) struct LoadedCode {
 pub(super) enum Stdio {
     /// Into the outcome.
     Captured,
-    /// To this process's own.
+    /// To this process's own streams.
     Attached,
 }
 
@@ -112,7 +112,7 @@ impl PreparedJob {
         })
     }
 
-    /// What its workers load.
+    /// What the job's workers load.
     pub fn code(&self) -> LoadedCode {
         LoadedCode { module: self.module.id(), stack_bytes: self.limits.stack_bytes, core_dumps: self.core_dumps }
     }
@@ -130,19 +130,19 @@ impl PreparedJob {
         Ok(())
     }
 
-    /// The description that workers get of the job with this number.
+    /// The description of the job that workers get, under this number.
     pub fn spec(&self, number: u64) -> JobSpec {
         JobSpec { number, ..self.spec.clone() }
     }
 
-    /// The same, in memory that nobody can change.
+    /// The same, in a sealed memory file.
     pub fn spec_file(&self, number: u64) -> Result<Input> {
         let bytes = postcard::to_stdvec(&self.spec(number))
-            .map_err(|error| Error::request(format!("the job cannot be described: {error}")))?;
+            .map_err(|error| Error::request(format!("cannot describe the job to workers: {error}")))?;
         Input::from_bytes("job", &bytes)
     }
 
-    /// What the region is, for a message, that a task of that function sees at `index`.
+    /// A message's name for the region that a task sees at `index` when it makes this call.
     pub fn region_name(&self, call: Call, index: usize) -> String {
         let slices = self.out.as_ref().filter(|_| call == Call::Map);
         match (slices, index.checked_sub(usize::from(slices.is_some()))) {
@@ -163,11 +163,11 @@ impl PreparedJob {
     }
 }
 
-/// What tasks of `module` that merge call.
+/// The entry that merge tasks of `module` call.
 ///
 /// # Errors
 ///
-/// There is no such task.
+/// If the module has no such task.
 pub(super) fn merge_entry(module: &Module, name: &str) -> Result<Entry> {
     match module.entry(Some(name), None)? {
         entry @ Entry::Task(_) => Ok(entry),
@@ -177,10 +177,10 @@ pub(super) fn merge_entry(module: &Module, name: &str) -> Result<Entry> {
     }
 }
 
-/// The files behind a job's regions, and its slices and areas in them.
+/// The files behind a job's regions, and the output slices and shared memory in them.
 type Regions = (Vec<Arc<File>>, Option<Slices>, NamedRanges);
 
-/// The regions' files are numbered from `first` on.
+/// Checks a job's regions; numbers their files from `first` on.
 fn regions(job: &Job, first: u32) -> Result<Regions> {
     let writes = job.module.description().wrun_imports.iter().any(|import| import == wrun_abi::import::REGION_MAP);
     if !writes && (job.out.is_some() || !job.shared.is_empty()) {
@@ -235,7 +235,9 @@ fn check_limits(job: &Job) -> Result<()> {
     }
     if open_files > Limits::MAX_OPEN_FILES {
         let most = Limits::MAX_OPEN_FILES;
-        return Err(Error::request(format!("{open_files} open files a task are not possible: give at most {most}")));
+        return Err(Error::request(format!(
+            "a limit of {open_files} open files per task is not possible: give at most {most}"
+        )));
     }
     let (module, description) = (job.module.name(), job.module.description());
     for (count, limit, what, setting) in [
@@ -261,7 +263,7 @@ const MAX_DIRECTORIES: usize = 256;
 fn check_grants(grants: &Grants) -> Result<()> {
     let count = grants.directories.len();
     if count > MAX_DIRECTORIES {
-        return Err(Error::request(format!("{count} directories are too many: {MAX_DIRECTORIES} can be granted")));
+        return Err(Error::request(format!("{count} directories are too many: grant at most {MAX_DIRECTORIES}")));
     }
     for (at, directory) in grants.directories.iter().enumerate() {
         if grants.directories[..at].iter().any(|other| other.guest_path() == directory.guest_path()) {
@@ -276,11 +278,11 @@ fn check_grants(grants: &Grants) -> Result<()> {
         {
             let (inner, outer) = (directory.host_path().display().to_string(), other.host_path().display().to_string());
             return Err(Error::request(format!(
-                "directory {inner:?} cannot be granted for reading alone: tasks may write it as a part of {outer:?}"
+                "directory {inner:?} cannot be granted as read-only: tasks may write it as a part of {outer:?}"
             )));
         }
     }
-    // What a WASI guest gets is `NAME=VALUE` with a NUL behind it.
+    // A WASI guest gets `NAME=VALUE` with a terminating NUL.
     let impossible =
         |(name, value): &&(String, String)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0');
     let mut names: Vec<&str> = grants.environment.iter().map(|(name, _)| name.as_str()).collect();
@@ -289,14 +291,14 @@ fn check_grants(grants: &Grants) -> Result<()> {
         return Err(Error::request(format!("there are two values for the variable {:?}", pair[0])));
     }
     match grants.environment.iter().find(impossible) {
-        Some((name, _)) => {
-            Err(Error::request(format!("{name:?} cannot be an environment variable, or its value cannot be one's")))
-        }
+        Some((name, _)) => Err(Error::request(format!(
+            "{name:?} is not a possible name of an environment variable, or its value is not a possible value"
+        ))),
         None => Ok(()),
     }
 }
 
-/// The job's inputs by name, as ranges of the files that each worker gets.
+/// A job's inputs or shared memory by name, as ranges of the files that each worker gets.
 type NamedRanges = Vec<(String, InputRange)>;
 
 fn shared_inputs(job: &Job) -> Result<(Vec<Input>, NamedRanges)> {
@@ -323,12 +325,13 @@ fn own_stdio() -> Result<[File; 3]> {
     let copy = |fd: std::os::fd::BorrowedFd<'_>| {
         fd.try_clone_to_owned()
             .map(File::from)
-            .map_err(|error| Error::system("cannot hand over a standard stream", error))
+            .map_err(|error| Error::system("cannot duplicate a standard stream", error))
     };
     Ok([copy(stdin.as_fd())?, copy(stdout.as_fd())?, copy(stderr.as_fd())?])
 }
 
-/// Only a process can be killed while it runs a task, and who runs one here cannot look at the clock meanwhile.
+/// Refuses time limits that a backend cannot keep: only a process can be killed while it runs a task, and the thread that runs a
+/// task inline cannot check the clock meanwhile.
 pub(super) fn refuse_times(job: &Job, backend: BuiltIn) -> Result<()> {
     let name = backend.name();
     if job.limits.timeout.is_some() {

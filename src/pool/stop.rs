@@ -12,14 +12,14 @@ pub struct StopHandle {
     waker: Waker,
 }
 
-/// How far a run is stopped.
+/// To what extent a run is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum StopLevel {
     /// Not at all.
     Running,
     /// No more tasks start.
     Soon,
-    /// Tasks that run are killed as well.
+    /// Tasks that are running are killed as well.
     Now,
 }
 
@@ -39,7 +39,7 @@ impl StopHandle {
     }
 
     pub(super) fn raise(&self, level: StopLevel) {
-        // Relaxed: no other data depends on the level, and the waker orders it before the look that follows.
+        // Relaxed: no other data depends on the level, and the waker orders this store before the load that follows the wake-up.
         self.level.fetch_max(level as u8, Ordering::Relaxed);
         self.waker.wake();
     }

@@ -18,12 +18,14 @@ use crate::{Admission, Error, Job, Result, Waker};
 impl Crew {
     /// Runs the job's tasks for another run, which `waker` wakes.
     pub fn executor_for(&mut self, job: &Job, waker: &Waker) -> Result<Box<dyn Executor + '_>> {
-        // The other run sees to these.
+        // These are up to the other run.
         let (retries, halt, admission) = (Retries::default(), Halt::Never, Admission::default());
         let job = Job { retries, halt, admission, ..job.clone() };
         let prepared = PreparedJob::new(&job, Stdio::Captured)?;
         self.check(&job)?;
-        self.poll.add(waker, OUTER_WAKER).map_err(|error| Error::system("cannot watch a run", error))?;
+        self.poll
+            .add(waker, OUTER_WAKER)
+            .map_err(|error| Error::system("cannot watch the other run's waker", error))?;
         let crew = CrewRun::new(self, prepared);
         Ok(Box::new(CrewExecutor { crew, waiting: VecDeque::new(), waker: waker.clone() }))
     }
@@ -32,9 +34,9 @@ impl Crew {
 /// A crew that runs tasks for another run.
 struct CrewExecutor<'pool> {
     crew: CrewRun<'pool>,
-    /// Tasks that came back.
+    /// Tasks that were returned and wait for a worker.
     waiting: VecDeque<Pending>,
-    /// The other run's.
+    /// The other run's waker.
     waker: Waker,
 }
 
@@ -69,11 +71,11 @@ impl Executor for CrewExecutor<'_> {
                 Report::Notice(Notice::WorkerLost { worker, reason }) => News::WorkerLost(worker, reason),
                 Report::Notice(Notice::Unconfined(missing)) => News::Unconfined(missing),
                 Report::Notice(Notice::Slow { worker, ticket, elapsed }) => {
-                    // It may have ended meanwhile.
+                    // It may have ended in the meantime.
                     let Some(pending) = self.crew.under_way(worker as usize, ticket) else { continue };
                     News::Slow { ticket: pending.tag(), worker, elapsed }
                 }
-                // A crew decides nothing of that.
+                // A crew never reports these.
                 Report::Notice(Notice::HeldUp(_) | Notice::Requeued { .. }) => continue,
             });
         }
@@ -89,7 +91,7 @@ impl Executor for CrewExecutor<'_> {
         if !self.crew.has_reports() {
             self.crew.wait(at_most.map_or(Wait::Event, Wait::AtMost), !self.waiting.is_empty());
         }
-        self.crew.heed_workers();
+        self.crew.handle_workers();
     }
 
     fn stop(&mut self, now: bool) {
@@ -117,7 +119,7 @@ fn never_started(pending: Pending, message: String) -> News {
 impl Drop for CrewExecutor<'_> {
     fn drop(&mut self) {
         self.crew.end();
-        // It outlives this run.
+        // The poll set outlives this run.
         let _ = self.crew.crew.poll.remove(&self.waker);
     }
 }
