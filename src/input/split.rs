@@ -66,7 +66,7 @@ impl Pieces {
         };
         if !input.len().is_multiple_of(unit) {
             return Err(Error::request(format!(
-                "input {:?} has {} bytes, which is no whole number of records of {unit} bytes; check the record size",
+                "input {:?} has {} bytes, which is not a whole number of records of {unit} bytes; check the record size",
                 input.label(),
                 input.len()
             )));
@@ -396,7 +396,7 @@ mod tests {
         }
         assert_eq!(
             ten.split(SplitSize::Bytes(1), SplitAt::Record(8)).unwrap_err().to_string(),
-            r#"input "data" has 10 bytes, which is no whole number of records of 8 bytes; check the record size"#
+            r#"input "data" has 10 bytes, which is not a whole number of records of 8 bytes; check the record size"#
         );
     }
 }

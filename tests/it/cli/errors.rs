@@ -145,7 +145,7 @@ fn unknown_imports_are_named() {
         ("other", "f", "only functions of wrun_v1 and wasi_snapshot_preview1 are"),
     ] {
         place.file("i.wat", importing(module, name));
-        let line = format!("module i.wat imports {module}::{name}, which wrun does not give: {advice}");
+        let line = format!("module i.wat imports {module}::{name}, which wrun does not provide: {advice}");
         refuses(&place, &["map", "i.wat", ""], FAILURE, &line);
         refuses(&place, &["run", "i.wat"], FAILURE, &line);
     }
@@ -243,7 +243,7 @@ fn arguments_that_do_not_fit_the_parameters_are_refused_before_any_task() {
     // Lines come one after the other, and so does what is wrong with them.
     let lines = place.says_to(&["map", "int.wat"], "1\nabc\n2\n");
     let failed =
-        "task 1 (abc) failed: \"abc\" is no i32\nrerun: wrun run int.wat --index 1 abc\nwrun: 1 of 3 tasks failed\n";
+        "task 1 (abc) failed: \"abc\" is not a valid i32\nrerun: wrun run int.wat --index 1 abc\nwrun: 1 of 3 tasks failed\n";
     assert_eq!(lines, said(100, "1\n2\n", failed));
 }
 

@@ -286,9 +286,9 @@ fn scalar_exports_take_and_give_all_four_types() {
         assert_eq!(text(&call(name, argument)), expected, "{name}({argument})");
     }
     let bad = [
-        ("i32", "4294967296", Status::Error, "\"4294967296\" is no i32"),
-        ("i32", "1.5", Status::Error, "\"1.5\" is no i32"),
-        ("f64", "abc", Status::Error, "\"abc\" is no f64"),
+        ("i32", "4294967296", Status::Error, "\"4294967296\" is not a valid i32"),
+        ("i32", "1.5", Status::Error, "\"1.5\" is not a valid i32"),
+        ("f64", "abc", Status::Error, "\"abc\" is not a valid f64"),
         ("all", "1 2 3", Status::Error, "`all` takes 4 numbers, not 3: \"1 2 3\""),
         ("none", "1", Status::Error, "`none` takes 0 numbers, not 1: \"1\""),
         ("divide", "1 0", Status::Trap, "integer divide by zero"),

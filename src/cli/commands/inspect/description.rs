@@ -217,7 +217,7 @@ Run it with:
         }));
         let text = describe("m.wasm", &description, "m.wasm").unwrap();
         assert!(text.contains("  env: puts (func (i32) -> (i32)) is NOT provided by wrun\n"), "{text}");
-        assert!(text.contains("\nCannot be run: the module imports env::puts, which wrun does not give"), "{text}");
+        assert!(text.contains("\nCannot be run: the module imports env::puts, which wrun does not provide"), "{text}");
         assert!(!text.contains("Run it with") && !text.contains('\u{1b}'), "{text}");
     }
 
