@@ -124,7 +124,7 @@ mod tests {
 
     /// The fuzzers' inputs that were kept.
     fn corpus(target: &str) -> Vec<Vec<u8>> {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
         let entries = std::fs::read_dir(directory).expect("the corpus").flatten();
         entries.map(|entry| std::fs::read(entry.path()).expect("an input")).collect()
     }
