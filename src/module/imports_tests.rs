@@ -37,7 +37,10 @@ fn unknown_imports_are_named_with_advice() {
             r#""wrun_v1" "input_steal" (func)"#,
             "imports wrun_v1::input_steal, which wrun does not provide: there is no such",
         ),
-        (r#""wasi_snapshot_preview1" "fork" (func)"#, "imports wasi_snapshot_preview1::fork, which wrun does not provide"),
+        (
+            r#""wasi_snapshot_preview1" "fork" (func)"#,
+            "imports wasi_snapshot_preview1::fork, which wrun does not provide",
+        ),
         (r#""env" "puts" (func)"#, "imports env::puts, which wrun does not provide: link the library"),
         (
             r#""env" "memory" (memory 1)"#,

@@ -242,8 +242,7 @@ fn arguments_that_do_not_fit_the_parameters_are_refused_before_any_task() {
     refuses(&place, &["map", "int.wat", ""], USAGE, &fit("", "it takes 1 number, 0 given"));
     // Lines come one after the other, and so does what is wrong with them.
     let lines = place.says_to(&["map", "int.wat"], "1\nabc\n2\n");
-    let failed =
-        "task 1 (abc) failed: \"abc\" is not a valid i32\nrerun: wrun run int.wat --index 1 abc\nwrun: 1 of 3 tasks failed\n";
+    let failed = "task 1 (abc) failed: \"abc\" is not a valid i32\nrerun: wrun run int.wat --index 1 abc\nwrun: 1 of 3 tasks failed\n";
     assert_eq!(lines, said(100, "1\n2\n", failed));
 }
 

@@ -44,19 +44,19 @@ impl Socket {
         Ok((Socket(a), Socket(b)))
     }
 
-    /// Takes over a descriptor that is known to be such an end (a worker's standard input).
+    /// Takes over a descriptor that is known to be one end of such a pair (a worker's standard input).
     pub fn from_fd(fd: OwnedFd) -> Self {
         Socket(fd)
     }
 
-    /// Gives the descriptor away.
+    /// Returns the descriptor.
     pub fn into_fd(self) -> OwnedFd {
         self.0
     }
 
-    /// Closes the connection for both ends, which see that as the other's end.
+    /// Closes the connection for both sides; each sees this as an end of file.
     pub fn shut_down(&self) {
-        // One that is closed already is no error.
+        // It is not an error if the connection is already closed.
         let _ = rustix::net::shutdown(&self.0, rustix::net::Shutdown::Both);
     }
 
@@ -66,7 +66,7 @@ impl Socket {
         self.send_with(bytes, fds, wait, &mut [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))])
     }
 
-    /// Sends what no side of ours sends: up to 16 descriptors, no bytes.
+    /// Sends what neither side normally sends: up to 16 descriptors, or no bytes.
     #[cfg(any(test, feature = "test-support"))]
     pub fn send_anything(&self, bytes: &[u8], fds: &[BorrowedFd<'_>], wait: Wait) -> io::Result<()> {
         self.send_with(bytes, fds, wait, &mut [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(16))])
