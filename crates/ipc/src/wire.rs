@@ -27,7 +27,7 @@ pub const REDUCE: u32 = 1;
 pub struct TaskSlot {
     /// Identifies the task between this pool and this worker.
     pub ticket: u64,
-    /// Position of the item in the job.
+    /// The position of the item in the job.
     pub index: u64,
     /// Where the payload begins.
     pub payload: u64,
@@ -110,10 +110,10 @@ pub struct InputRange {
 }
 
 impl InputRange {
-    /// Bytes of one record in a task's payload.
+    /// The length of one record in a task's payload, in bytes.
     pub const BYTES: usize = 24;
 
-    /// Appends the record.
+    /// Appends the record to `to`.
     #[inline]
     pub fn encode(&self, to: &mut Vec<u8>) {
         for word in [u64::from(self.file), self.offset, self.len] {
