@@ -125,7 +125,7 @@ impl PrivateFiles {
     }
 }
 
-/// The same error without the name of a temporary file, which says nothing to a user.
+/// The same error without the name of a temporary file, which would mean nothing to a user.
 pub(crate) fn without_path(error: io::Error) -> io::Error {
     if error.raw_os_error().is_some() { error } else { error.kind().into() }
 }

@@ -39,7 +39,7 @@ struct OpenCache {
     sees_position: bool,
     longest_argument: u64,
     /// Tasks under way, by tag.
-    begun: HashMap<u64, PendingResult>,
+    under_way: HashMap<u64, PendingResult>,
     /// Bytes written since room was last made.
     written: u64,
     has_written: bool,
@@ -151,7 +151,7 @@ impl OpenCache {
             sees_position: sees_position(&job.module),
             longest_argument: job.limits.argument_bytes,
             module: job.module.clone(),
-            begun: HashMap::new(),
+            under_way: HashMap::new(),
             written: 0,
             has_written: false,
             can_write: true,
@@ -186,25 +186,25 @@ impl OpenCache {
         match self.store.get(&key, SystemTime::now()) {
             Some(finished) => task.finished = Some(Box::new(finished)),
             None if self.can_write => {
-                self.begun.insert(tag, PendingResult { key, function, stamps });
+                self.under_way.insert(tag, PendingResult { key, function, stamps });
             }
             None => {}
         }
     }
 
     fn keep(&mut self, tag: u64, outcome: &Outcome) -> Result<(), String> {
-        let Some(begun) = self.begun.remove(&tag) else { return Ok(()) };
+        let Some(pending) = self.under_way.remove(&tag) else { return Ok(()) };
         if outcome.result.is_err() || !self.can_write {
             return Ok(());
         }
-        let own = outcome.task.inputs.iter().zip(&begun.stamps);
+        let own = outcome.task.inputs.iter().zip(&pending.stamps);
         let mut all = own.chain(self.inputs.iter().map(|(input, stamp)| (input, stamp)));
         if !all.all(|(input, stamp)| Stamp::of(input).is_ok_and(|now| now == *stamp)) {
             return Ok(());
         }
-        let (module, function) = (self.module.name().to_owned(), self.functions[begun.function].0.clone());
+        let (module, function) = (self.module.name().to_owned(), self.functions[pending.function].0.clone());
         let now = SystemTime::now();
-        match self.store.put(&begun.key, &Head { module, function, stored: now }, outcome) {
+        match self.store.put(&pending.key, &Head { module, function, stored: now }, outcome) {
             Ok(size) => {
                 self.written += size;
                 self.has_written |= size > 0;
@@ -215,7 +215,7 @@ impl OpenCache {
             }
             Err(error) => {
                 self.can_write = false;
-                self.begun = HashMap::new();
+                self.under_way = HashMap::new();
                 let dir = self.store.dir().display();
                 Err(format!("cannot write to cache directory {dir}: {error}"))
             }

@@ -121,7 +121,7 @@ impl ResultCache {
         Ok(entries)
     }
 
-    /// Removes all results, and what is remembered of files.
+    /// Removes all results, and all remembered hashes of files.
     ///
     /// # Errors
     ///

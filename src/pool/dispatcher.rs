@@ -131,7 +131,7 @@ impl<'pool> Dispatcher<'pool> {
         self.executor.parallelism()
     }
 
-    /// Whether the run takes no more tasks.
+    /// Whether the run no longer takes tasks.
     pub fn is_stopped(&self) -> bool {
         self.stopped != StopLevel::Running || self.error.is_some() || self.halt.is_halted()
     }
@@ -218,7 +218,7 @@ impl<'pool> Dispatcher<'pool> {
         self.executor.publish();
     }
 
-    /// Does all that can be done without waiting; then, unless there is something to deliver, waits.
+    /// Does everything that can be done without waiting; then waits, unless there is something to deliver.
     pub fn turn(&mut self, wait: Wait) {
         self.executor.turn();
         self.take_reports();

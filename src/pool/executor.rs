@@ -75,7 +75,7 @@ impl AttemptExecutor<'_> {
         }
     }
 
-    /// Does all that can be done without waiting.
+    /// Does everything that can be done without waiting.
     pub fn turn(&mut self) {
         match self {
             Self::Crew(crew) => crew.turn(),

@@ -155,7 +155,7 @@ impl OutputSlices {
             let message = format!("it was truncated to {file_len} bytes while tasks wrote it, and results are lost");
             return Err(failed(std::io::Error::other(message)).into());
         }
-        // If it is longer than we made it, somebody else writes it as well.
+        // If it is longer than we made it, somebody else is writing to it as well.
         if file_len > needed && file_len <= self.asked {
             self.out.file().set_len(needed).map_err(failed)?;
         }

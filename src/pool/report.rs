@@ -24,7 +24,7 @@ pub(super) enum Report {
     Failed(Error),
 }
 
-/// What an observer gets to see besides outcomes.
+/// What is reported to an observer besides outcomes.
 #[derive(Debug)]
 pub(super) enum Notice {
     /// A worker died and is being replaced; `reason` follows "worker 3".

@@ -77,7 +77,7 @@ impl PrivateDir {
         self.through_descriptor().join(name)
     }
 
-    /// A path to this very directory.
+    /// A path to this directory by its descriptor.
     pub fn through_descriptor(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.dir.as_raw_fd()))
     }

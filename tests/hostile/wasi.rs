@@ -6,7 +6,7 @@ use crate::cli::kit::{Place, objects};
 /// WASI's error number for a bad descriptor. A guest reports the error numbers of a call for descriptors 0 to 5 and the largest one.
 const BAD_DESCRIPTOR: &str = "08";
 
-/// Calls that take a path, each with six paths for each of six descriptors, and one more.
+/// Calls that take a path. The guest tries each with six paths for each of six descriptors, and one more.
 const WITH_PATHS: &[&str] = &[
     "path_create_directory",
     "path_filestat_get",

@@ -14,10 +14,10 @@ pub struct InputRange {
 }
 
 impl InputRange {
-    /// Bytes of one record in a task's payload.
+    /// The length of one record in a task's payload, in bytes.
     pub const BYTES: usize = 24;
 
-    /// Appends the record.
+    /// Appends the record to `to`.
     #[inline]
     pub fn encode(&self, to: &mut Vec<u8>) {
         for word in [u64::from(self.file), self.offset, self.len] {

@@ -27,7 +27,7 @@ pub const REDUCE: u32 = 1;
 pub struct TaskSlot {
     /// Identifies the task between this pool and this worker.
     pub ticket: u64,
-    /// Position of the item in the job.
+    /// The position of the item in the job.
     pub index: u64,
     /// Where the payload begins.
     pub payload: u64,

@@ -103,7 +103,7 @@ fn assert_only_the_liars_task_failed(outcomes: &[Outcome], lost: usize, what: &s
     assert!(failed.len() <= lost && failed.iter().all(|(_, status, _)| own(*status)), "{what}: {failed:?}");
 }
 
-/// Tells the lie in all ways.
+/// Tries the lie in every setting.
 fn try_lie(module: &Module, lie: &str, timeout: Duration) {
     let lost = match lie {
         "takes all tasks and ends" | "stops without saying what it runs" => TASKS,
@@ -114,7 +114,7 @@ fn try_lie(module: &Module, lie: &str, timeout: Duration) {
         let (outcomes, error) = within_patience(lie, || run(module, lie, liars, timeout));
         assert_eq!(error, None, "{lie}");
         if lie == "sends a longer file than announced" {
-            // It is believed, and the result is what was announced of the file.
+            // It is believed: the result is as much of the file as was announced.
             let (believed, rest): (Vec<_>, Vec<_>) =
                 outcomes.iter().partition(|outcome| outcome.result.as_ref().is_ok_and(|output| **output == [b'x'; 10]));
             assert_eq!((believed.len(), rest.len()), (1, TASKS - 1));
@@ -165,7 +165,7 @@ fn private_bytes() -> u64 {
     line.split_whitespace().nth(1).and_then(|word| word.parse::<u64>().ok()).expect("a number") << 10
 }
 
-/// Processes that this one started and has not waited for.
+/// The child processes that this one has not reaped.
 fn children() -> String {
     let threads = std::fs::read_dir("/proc/self/task").expect("/proc").flatten();
     threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok()).collect()

@@ -36,7 +36,7 @@ pub(in crate::pool) struct CrewRun<'pool> {
     pub(super) lost_in_a_row: u32,
     /// How often in a row workers refused the job, with no task ending in between.
     pub(super) refusals: u32,
-    /// How long tasks may run, and after how long they are slow.
+    /// How long tasks may run, and when they count as slow.
     pub(super) times: TaskTimes,
     /// The Unix time at the monotonic clock's zero.
     pub(super) clock_zero: Duration,
@@ -52,7 +52,7 @@ pub(in crate::pool) struct CrewRun<'pool> {
     reports: VecDeque<Report>,
 }
 
-/// A worker always holds a task beside the one it runs, so that it does not wait for the next.
+/// A worker always holds a task in addition to the one that it runs, so that it never waits for the next.
 pub(super) const MIN_DEPTH: usize = 2;
 
 impl<'pool> CrewRun<'pool> {

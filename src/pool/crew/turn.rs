@@ -9,7 +9,7 @@ use crate::pool::report::Report;
 use crate::pool::stop::StopLevel;
 
 impl CrewRun<'_> {
-    /// Does all that can be done without waiting.
+    /// Does everything that can be done without waiting.
     pub fn turn(&mut self) {
         self.crew.note_all_started();
         self.read_completions();

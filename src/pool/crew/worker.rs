@@ -330,7 +330,7 @@ impl Worker {
         }
     }
 
-    /// Closes the connection, which ends a worker that has nothing to do.
+    /// Closes the connection, which ends an idle worker.
     pub fn hang_up(&self) {
         self.socket.shut_down();
     }

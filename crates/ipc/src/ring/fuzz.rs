@@ -47,7 +47,7 @@ pub fn ring(data: &[u8]) {
     while !choices.is_over() {
         play.step(&mut choices);
     }
-    // The pool looks once more, as it does when a worker is gone.
+    // The pool reads once more, as it does when a worker is gone.
     while play.pop() {}
 }
 
