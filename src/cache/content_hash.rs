@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::{Duration, SystemTime};
 
-use crate::error::Kind;
+use crate::error::Repr;
 use crate::sys::{file_clock, memory_file};
 use crate::{Input, Result};
 
@@ -70,7 +70,7 @@ pub(crate) struct Seen {
 }
 
 /// Where hashes are remembered from one run to the next.
-pub(crate) trait Memory {
+pub(crate) trait HashMemory {
     /// Whether a file that has changed just now is waited for until a further change could be seen, where that is a matter of
     /// milliseconds.
     fn waits(&self) -> bool;
@@ -81,7 +81,7 @@ pub(crate) trait Memory {
 }
 
 /// Remembers nothing.
-impl Memory for () {
+impl HashMemory for () {
     fn waits(&self) -> bool {
         false
     }
@@ -109,8 +109,8 @@ const MAX_WAIT: Duration = Duration::from_millis(100);
 
 impl Contents {
     /// The hash of an input's bytes. They are read and not mapped: a file that is truncated meanwhile is an error, no signal.
-    pub fn of(&mut self, input: &Input, memory: &impl Memory) -> Result<Seen> {
-        let failed = |source| Kind::file("cannot read input", input.path().as_ref(), source);
+    pub fn of(&mut self, input: &Input, memory: &impl HashMemory) -> Result<Seen> {
+        let failed = |source| Repr::file("cannot read input", input.path().as_ref(), source);
         let (file, _) = input.file();
         let mut stamp = Stamp::of(input).map_err(failed)?;
         let range = (input.offset(), input.len());
@@ -171,7 +171,7 @@ mod tests {
     /// Remembers nothing, and waits.
     struct Patient;
 
-    impl Memory for Patient {
+    impl HashMemory for Patient {
         fn waits(&self) -> bool {
             true
         }

@@ -113,7 +113,7 @@ fn why_not(job: &Job) -> Option<&'static str> {
     } else if job.out.is_some() {
         Some("tasks write to the output file (--out), which a result does not hold")
     } else if !job.shared.is_empty() {
-        Some("tasks share areas (--shared), so one can see what others left")
+        Some("tasks share memory (--shared), so one can see what others left")
     } else if *clock {
         Some("tasks can see the real time (--clock)")
     } else if *random {

@@ -4,10 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::cache::content_hash::Contents;
-use crate::error::Kind;
-use crate::job::Instances;
+use crate::error::Repr;
+use crate::job::{InputMode, Instances};
 use crate::module::Entry;
-use crate::{Access, Grants, InputMode, Job, Limits, Result, Task};
+use crate::{Access, Grants, Job, Limits, Result, Task};
 
 /// What a task is, in 256 bits: equal exactly where module, function, argument, inputs and everything else are that can
 /// change its result. It is shown and read as 64 hexadecimal digits.
@@ -27,16 +27,16 @@ impl fmt::Display for TaskKey {
     }
 }
 
-/// What is no key of a task.
+/// The error for text that is not a [`TaskKey`].
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("not a task's key, which has 64 hexadecimal digits")]
-pub struct NoTaskKey(#[source] blake3::HexError);
+pub struct ParseTaskKeyError(#[source] blake3::HexError);
 
 impl FromStr for TaskKey {
-    type Err = NoTaskKey;
+    type Err = ParseTaskKeyError;
 
-    fn from_str(text: &str) -> Result<Self, NoTaskKey> {
-        blake3::Hash::from_hex(text).map(|hash| TaskKey(*hash.as_bytes())).map_err(NoTaskKey)
+    fn from_str(text: &str) -> Result<Self, ParseTaskKeyError> {
+        blake3::Hash::from_hex(text).map(|hash| TaskKey(*hash.as_bytes())).map_err(ParseTaskKeyError)
     }
 }
 
@@ -44,13 +44,14 @@ impl FromStr for TaskKey {
 ///
 /// A key covers the contents of the module and of all inputs, the names of shared inputs, function, argument, the words of a
 /// command (with its name), `reduce`, whether instances are reused, the limits that a task can notice (not time), the seed, and what was
-/// granted: of a directory, of the output file and of shared areas, which one it is, and not what is in it. It does not cover the task's position, unless
+/// granted: of a directory, of the output file and of shared memory, which one it is, and not what is in it. It does not cover the task's position, unless
 /// the job has an output file, of which that decides the slice: items may be moved and added. A task that looks at its index, or a WASI program that uses random numbers, may give another result at another
 /// place.
 ///
 /// ```no_run
 /// # fn main() -> wrun::Result<()> {
-/// use wrun::{Job, Module, Task, TaskKeys};
+/// use wrun::cache::TaskKeys;
+/// use wrun::{Job, Module, Task};
 ///
 /// let job = Job::new(&Module::from_file("sqrt.wat")?);
 /// let mut keys = TaskKeys::new(&job, None)?;
@@ -90,7 +91,7 @@ impl TaskKeys {
         let slices = match &job.out {
             Some(out) => {
                 fields.number(out.slice_bytes());
-                Some(out.identity().map_err(|error| Kind::file("cannot use output file", out.name().as_ref(), error))?)
+                Some(out.identity().map_err(|error| Repr::file("cannot use output file", out.name().as_ref(), error))?)
             }
             None => None,
         };
@@ -99,11 +100,11 @@ impl TaskKeys {
             fields.number(*part);
         }
         fields.number(job.shared.len() as u64);
-        for (name, area) in &job.shared {
-            let identity = area.identity();
+        for (name, memory) in &job.shared {
+            let identity = memory.identity();
             let identity =
-                identity.map_err(|error| Kind::file("cannot use shared area", area.name().as_ref(), error))?;
-            fields.add(name.as_bytes()).number(area.len());
+                identity.map_err(|error| Repr::file("cannot use shared memory", memory.name().as_ref(), error))?;
+            fields.add(name.as_bytes()).number(memory.len());
             for part in identity {
                 fields.number(part);
             }
@@ -204,6 +205,8 @@ impl Fields {
             Entry::Task(name) => self.add(b"task").add(name.as_bytes()),
             Entry::Scalar(function) => self.add(b"function").add(function.name.as_bytes()),
             Entry::Command => self.add(b"command"),
+            // All of it, so that a new kind of entry cannot share keys with another one.
+            other => self.add(b"other").add(format!("{other:?}").as_bytes()),
         }
     }
 

@@ -29,7 +29,7 @@ use crate::module::Cache;
 use crate::{Error, Result};
 
 pub(crate) use job_results::JobResults;
-pub use key::{NoTaskKey, TaskKey, TaskKeys};
+pub use key::{ParseTaskKeyError, TaskKey, TaskKeys};
 use result_store::Store;
 
 /// A directory of results, and how much is kept there: with it, a pool does not run a task again whose result is there.
@@ -43,7 +43,8 @@ use result_store::Store;
 /// numbers, with instances that are reused, or with a module that can wait for time (`poll_oneoff`).
 ///
 /// ```no_run
-/// use wrun::{Job, Module, Pool, ResultCache};
+/// use wrun::cache::ResultCache;
+/// use wrun::{Job, Module, Pool};
 ///
 /// wrun::init();
 /// let job = Job::new(&Module::from_file("sqrt.wat")?);

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::entry::{self, Head, Unread};
 use super::{ClearedResults, ResultCache, ResultEntry};
-use crate::cache::content_hash::{Memory, Stamp};
+use crate::cache::content_hash::{HashMemory, Stamp};
 use crate::outcome::Outcome;
 use crate::private_files::{self, Found, Kept};
 use crate::result::Finished;
@@ -233,7 +233,7 @@ fn checked(key: &[u8; 32], hash: &[u8]) -> blake3::Hash {
     blake3::Hasher::new_derive_key("wrun file range check 1").update(key).update(hash).finalize()
 }
 
-impl Memory for Store {
+impl HashMemory for Store {
     fn waits(&self) -> bool {
         true
     }

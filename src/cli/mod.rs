@@ -23,7 +23,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use wrun::{EarlyWorker, Pool, PoolBuilder};
+use wrun::backend::EarlyWorker;
+use wrun::{Pool, PoolBuilder};
 
 use commands::{cache, compile, completions, inspect, man, map, report, run};
 pub use errors::{exit_code_of, message_of};

@@ -142,6 +142,7 @@ mod tests {
             Entry::Task(name) => format!("task {name}"),
             Entry::Scalar(scalar) => format!("scalar {scalar}"),
             Entry::Command => "command".into(),
+            other => panic!("{other:?}"),
         }
     }
 

@@ -6,18 +6,19 @@
 use std::fs::File;
 use std::io;
 
-pub use wrun_ipc::confinement::{Layer, Missing, Sandbox};
+pub(crate) use wrun_ipc::confinement::Sandbox;
+pub use wrun_ipc::confinement::{Layer, MissingLayer};
 
 use crate::sys::path_access::{self, Access, Enforced};
 use crate::sys::{rlimit, seccomp};
 
 /// Puts on the layers that come before the first file or module of the user's. The calling thread must be the only one
 /// that runs code of ours. What is in `directories` stays in reach. Gives the layers that this machine does not have.
-pub fn confine(directories: &[(File, Access)]) -> Vec<Missing> {
+pub(crate) fn confine(directories: &[(File, Access)]) -> Vec<MissingLayer> {
     let mut missing = Vec::new();
     let mut note = |layer, done: io::Result<()>| {
         if let Err(error) = done {
-            missing.push(Missing { layer, why: error.to_string() });
+            missing.push(MissingLayer::new(layer, error.to_string()));
         }
     };
     note(Layer::NoNewPrivileges, rlimit::no_new_privileges());
@@ -42,15 +43,15 @@ pub fn confine(directories: &[(File, Access)]) -> Vec<Missing> {
 
 /// Puts on this filter alone, for a test of what it lets in.
 #[cfg(test)]
-pub fn confine_by(filter: &str) {
+pub(crate) fn confine_by(filter: &str) {
     rlimit::no_new_privileges().expect("no new privileges");
     seccomp::apply(filter).expect("a filter");
 }
 
 /// Puts on the layer that comes after a module is loaded, before its first task.
-pub fn close_code(directories: &[(File, Access)]) -> Result<(), Missing> {
+pub(crate) fn close_code(directories: &[(File, Access)]) -> Result<(), MissingLayer> {
     let filter = if directories.is_empty() { "loaded+no-paths" } else { "loaded" };
-    seccomp::apply(filter).map_err(|error| Missing { layer: Layer::NoNewCode, why: error.to_string() })
+    seccomp::apply(filter).map_err(|error| MissingLayer::new(Layer::NoNewCode, error.to_string()))
 }
 
 /// Limits of a worker's process.

@@ -12,7 +12,7 @@ const MEMORY: u64 = 65536;
 /// Bytes of their one input.
 const INPUT: u64 = 10;
 
-/// Bytes of a slice and of the shared area.
+/// Bytes of an output slice and of the shared memory.
 const SLICE: u64 = 3;
 const AREA: u64 = 8;
 

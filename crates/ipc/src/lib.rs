@@ -15,7 +15,7 @@ mod status;
 pub mod sys;
 pub mod wire;
 
-pub use status::{NoStatus, Status};
+pub use status::{ParseStatusError, Status};
 
 /// The hidden argument that makes a program a worker; the number of the pool's process follows it.
 pub const WORKER_ROLE: &str = "worker";

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 pub use super::fault::{InputFault, InputFaultKind, Mapped};
-use crate::confinement::{Access, Missing, Sandbox};
+use crate::confinement::{Access, MissingLayer, Sandbox};
 use crate::entry::Entry;
 use crate::status::Status;
 
@@ -315,8 +315,8 @@ pub fn decode_access(byte: u8) -> Option<Access> {
 }
 
 /// Layers that a worker does not have, for a message of bounded length.
-pub fn encode_missing(missing: &[Missing]) -> Vec<u8> {
-    let short = |missing: &Missing| Missing {
+pub fn encode_missing(missing: &[MissingLayer]) -> Vec<u8> {
+    let short = |missing: &MissingLayer| MissingLayer {
         layer: missing.layer,
         why: missing.why[..missing.why.floor_char_boundary(MAX_WHY_BYTES)].to_owned(),
     };
@@ -325,7 +325,7 @@ pub fn encode_missing(missing: &[Missing]) -> Vec<u8> {
 }
 
 /// Reads what an untrusted worker wrote.
-pub fn decode_missing(bytes: &[u8]) -> Option<Vec<Missing>> {
+pub fn decode_missing(bytes: &[u8]) -> Option<Vec<MissingLayer>> {
     postcard::from_bytes(bytes).ok()
 }
 

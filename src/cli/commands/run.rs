@@ -9,8 +9,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use wrun::backend::EarlyWorker;
 use wrun::module::Entry;
-use wrun::{EarlyWorker, Event, Job, Module, Outcome, Pool, PoolBuilder, Task, TaskError};
+use wrun::{Event, Job, Module, Outcome, Pool, PoolBuilder, Task, TaskError};
 
 use super::check_numbers::check_numbers;
 use crate::cli::errors::usage;
@@ -249,8 +250,8 @@ fn text_words(words: Vec<OsString>) -> anyhow::Result<Vec<String>> {
 
 /// Prints the result, and what the task logged.
 fn print_outcome(outcome: &Outcome, format: ResultFormat) -> io::Result<()> {
-    for (_, line) in &outcome.log {
-        line_to_stderr(&report::message(line));
+    for line in &outcome.log {
+        line_to_stderr(&report::message(&line.text));
     }
     let mut results = ResultPrinter::to_stdout(format, &Screen::Plain)?;
     results.print(outcome, None)?;

@@ -3,7 +3,7 @@
 use super::Ending;
 use super::run::CrewRun;
 use super::worker::Worker;
-use crate::error::Kind;
+use crate::error::Repr;
 use crate::ipc::ring::Violation;
 use crate::job::Halted;
 use crate::pool::completion::timed_out;
@@ -139,7 +139,7 @@ impl CrewRun<'_> {
             self.still_births += 1;
             self.is_full = false;
             if self.still_births >= MAX_STILL_BIRTHS {
-                self.fail(Kind::Workers(format!("workers do not start: the last one {reason}")).into());
+                self.fail(Repr::Workers(format!("workers do not start: the last one {reason}")).into());
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::ipc::wire::{DoneSlot, InputRange, PROTOCOL_VERSION, Payload, TaskSlot
 use crate::module::explain::one_line;
 use crate::pool::prepared_job::{LoadedCode, PreparedJob};
 use crate::pool::record::Pending;
-use crate::sandbox::{Missing, Sandbox};
+use crate::sandbox::{MissingLayer, Sandbox};
 use crate::sys::memory_file;
 use crate::sys::process::Process;
 use crate::sys::read_ahead;
@@ -58,7 +58,7 @@ pub(super) struct Worker {
     /// The number of a job that it cannot run, and why.
     pub refused: Option<(u64, String)>,
     /// Layers of confinement that it does not have, and why.
-    pub unconfined: Vec<Missing>,
+    pub unconfined: Vec<MissingLayer>,
     /// When the first of the tasks that it holds became the first.
     pub front_since: Instant,
     /// When it has to be ready at the latest; `None` before it runs, and when it is.
