@@ -91,7 +91,7 @@ impl Kept {
     ///
     /// # Errors
     ///
-    /// Where `fill` fails or the system refuses it; nothing is left behind.
+    /// Returns an error if `fill` fails or the system refuses it. Nothing is left behind.
     pub fn write(&self, name: &str, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
         let builder = &mut tempfile::Builder::new();
         let file = builder.prefix(TEMPORARY_PREFIX).tempfile_in(self.0.through_descriptor());

@@ -73,7 +73,7 @@ impl TaskKeys {
     ///
     /// # Errors
     ///
-    /// Where an input cannot be read, or there is no such function.
+    /// Returns an error if an input cannot be read, or if there is no such function.
     pub fn new(job: &Job, reduce: Option<&str>) -> Result<TaskKeys> {
         let mut contents = Contents::default();
         let mut fields = Fields::of_job("wrun task key 2", job);
@@ -119,7 +119,7 @@ impl TaskKeys {
     ///
     /// # Errors
     ///
-    /// Where an input cannot be read.
+    /// Returns an error if an input cannot be read.
     pub fn at(&mut self, index: u64, task: &Task) -> Result<TaskKey> {
         let mut fields = self.shared.clone();
         if self.has_slices {

@@ -112,7 +112,7 @@ impl ResultCache {
     ///
     /// # Errors
     ///
-    /// Where the directory cannot be listed, belongs to somebody else, or can be written by somebody else.
+    /// Returns an error if the directory cannot be listed, if it belongs to another user, or if another user can write to it.
     pub fn list(&self) -> Result<Vec<ResultEntry>> {
         let Some(store) = self.open_existing()? else { return Ok(Vec::new()) };
         let mut entries = store.list().map_err(|error| Error::system("cannot list the cache", error))?;
@@ -124,7 +124,7 @@ impl ResultCache {
     ///
     /// # Errors
     ///
-    /// As [`ResultCache::list`], and where something cannot be removed.
+    /// Returns the same errors as [`ResultCache::list`], and one if something cannot be removed.
     pub fn clear(&self) -> Result<ClearedResults> {
         let Some(store) = self.open_existing()? else { return Ok(ClearedResults::default()) };
         store.clear().map_err(|error| Error::system("cannot clear the cache", error))

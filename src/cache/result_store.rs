@@ -94,7 +94,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Where it cannot be written.
+    /// Returns an error if it cannot be written.
     pub fn put(&self, key: &[u8; 32], head: &Head, outcome: &Outcome) -> io::Result<u64> {
         let Ok(output) = &outcome.result else { return Ok(0) };
         let beginning = entry::beginning(head, outcome, output)?;

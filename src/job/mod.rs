@@ -1,4 +1,4 @@
-//! What a pool runs: a [`Job`], its [`Task`]s, and their [`Limits`], as plain data.
+//! What a pool runs: a [`Job`](crate::Job), its [`Task`]s, and their [`Limits`], as plain data.
 //!
 //! The crate's root exports what most jobs need; the rest is here.
 

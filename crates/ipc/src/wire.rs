@@ -159,7 +159,7 @@ pub struct DoneSlot {
     pub backtrace_len: u32,
     /// Bytes of the log.
     pub log_len: u32,
-    /// When it started, by [`crate::sys::process::monotonic_ns`].
+    /// When it started, in nanoseconds of `CLOCK_MONOTONIC`.
     pub start_ns: u64,
     /// How long it ran.
     pub duration_ns: u64,

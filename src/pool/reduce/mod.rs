@@ -42,7 +42,7 @@ impl<S: Source> Run<'_, S> {
     ///
     /// # Errors
     ///
-    /// Where the module has no such task, or the run ends early.
+    /// Returns an error if the module has no such task, or if the run ends early.
     pub fn reduce(mut self, function: &str, mut on_failed: impl FnMut(Outcome)) -> Result<Outcome> {
         let feed = &mut self.feed;
         if feed.stats.taken > 0 {

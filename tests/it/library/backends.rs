@@ -170,20 +170,19 @@ fn what_takes_a_process_is_refused_elsewhere() {
 
 #[test]
 fn a_backend_of_another_crate_refuses_settings_that_it_cannot_keep() {
-    let two = NonZeroUsize::new(2).expect("two");
-    let minute = Duration::from_secs(60);
-    let cases: [(&str, fn(PoolBuilder, NonZeroUsize, Duration) -> PoolBuilder); 6] = [
-        ("workers", |builder, two, _| builder.workers(two)),
-        ("worker_exe", |builder, _, _| builder.worker_exe(WRUN)),
-        ("sandbox", |builder, _, _| builder.sandbox(Sandbox::Strict)),
-        ("sandbox", |builder, _, _| builder.sandbox(Sandbox::Off)),
-        ("start_timeout", |builder, _, minute| builder.start_timeout(minute)),
-        ("idle_timeout", |builder, _, minute| builder.idle_timeout(minute)),
+    type Set = fn(PoolBuilder) -> PoolBuilder;
+    let cases: [(&str, Set); 6] = [
+        ("workers", |builder| builder.workers(NonZeroUsize::MIN)),
+        ("worker_exe", |builder| builder.worker_exe(WRUN)),
+        ("sandbox", |builder| builder.sandbox(Sandbox::Strict)),
+        ("sandbox", |builder| builder.sandbox(Sandbox::Off)),
+        ("start_timeout", |builder| builder.start_timeout(Duration::from_secs(60))),
+        ("idle_timeout", |builder| builder.idle_timeout(Duration::from_secs(60))),
     ];
     for (setting, set) in cases {
         // Whichever is set first.
-        let before = set(Pool::builder(), two, minute).backend(Odd(ended));
-        let after = set(Pool::builder().backend(Odd(ended)), two, minute);
+        let before = set(Pool::builder()).backend(Odd(ended));
+        let after = set(Pool::builder().backend(Odd(ended)));
         for builder in [before, after] {
             let error = builder.build().expect_err("an error");
             assert_eq!(error.kind(), ErrorKind::Request);
@@ -193,9 +192,9 @@ fn a_backend_of_another_crate_refuses_settings_that_it_cannot_keep() {
             assert!(message.starts_with(&said), "{message}");
         }
         // The control: a built-in backend keeps them.
-        set(Pool::builder().worker_exe(WRUN), two, minute).build().expect("a pool");
+        set(Pool::builder().worker_exe(WRUN)).build().expect("a pool");
     }
-    let nested = Pool::builder().workers(two).backend(pool(1)).build().expect_err("an error");
+    let nested = Pool::builder().workers(NonZeroUsize::MIN).backend(pool(1)).build().expect_err("an error");
     assert!(nested.to_string().starts_with("the backend pool cannot keep the setting workers"), "{nested}");
     let boxed: Box<dyn Backend> = Box::new(Odd(ended));
     let mut boxed = Pool::builder().backend(boxed).sandbox(Sandbox::Default).build().expect("a pool");

@@ -303,7 +303,7 @@ impl PoolRing {
 pub struct TaskClock(Arc<SharedMemory>);
 
 impl TaskClock {
-    /// The ticket of the task that runs now and its start ([`crate::sys::process::monotonic_ns`]), as the worker says.
+    /// The ticket of the task that runs now and its start (in nanoseconds of `CLOCK_MONOTONIC`), as the worker says.
     #[inline]
     pub fn current(&self) -> Option<(u64, u64)> {
         // Pairs with the stores in `WorkerRing::begin`: the same ticket before and after means that the start is its own.
