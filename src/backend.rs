@@ -21,7 +21,6 @@ use crate::result::{LogLine, Output, TaskError, TaskStats};
 use crate::sandbox::MissingLayer;
 use crate::{Error, Job, Result, Task};
 
-pub use crate::pool::EarlyWorker;
 pub use crate::sys::Waker;
 
 /// The backends of wrun itself.

@@ -82,11 +82,13 @@ pub use module::compiled::Module;
 pub use module::compiler::Compiler;
 pub use outcome::event::{Event, RunStats};
 pub use outcome::task_outcome::Outcome;
-pub use pool::{Pool, PoolBuilder, Run, StopHandle};
+pub use pool::{EarlyWorker, Pool, PoolBuilder, Run, StopHandle};
 pub use result::output::Output;
 pub use result::stats::TaskStats;
 pub use result::task_error::TaskError;
+#[doc(inline)]
 pub use wrun_ipc::Status;
+#[doc(inline)]
 pub use wrun_ipc::confinement::{Access, Sandbox};
 
 /// A `Result` with this crate's [`Error`].
@@ -117,5 +119,5 @@ const _: () = {
     send_and_sync::<(Argument, Compiler, Directory, Error, Grants, Input, Job, Limits, Module)>();
     send_and_sync::<(Outcome, Output, OutputFile, SharedMemory, StopHandle, Task, TaskError, TaskStats)>();
     send_and_sync::<(backend::TaskEnd, backend::Waker, cache::ResultCache, input::Npy, result::Finished)>();
-    send::<(Pool, PoolBuilder, backend::EarlyWorker, input::Pieces, job::NpyPieces, outcome::Summary)>();
+    send::<(Pool, PoolBuilder, EarlyWorker, input::Pieces, job::NpyPieces, outcome::Summary)>();
 };

@@ -23,8 +23,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use wrun::backend::EarlyWorker;
-use wrun::{Pool, PoolBuilder};
+use wrun::{EarlyWorker, Pool, PoolBuilder};
 
 use commands::{cache, compile, completions, inspect, man, map, report, run};
 pub use errors::{exit_code_of, message_of};

@@ -16,4 +16,5 @@ pub(crate) use file_range::{Input, must_be_regular};
 pub use npy::Npy;
 pub use split::Pieces;
 pub(crate) use split::{SplitAt, SplitSize};
+#[doc(inline)]
 pub use wrun_npy::{Dtype, Kind as DtypeKind, Order as ByteOrder};

@@ -66,7 +66,7 @@ impl Npy {
         let needed = (header.len() as u64).checked_add(header.data_bytes());
         if needed.is_none_or(|needed| needed > file.len()) {
             return Err(Error::request(format!(
-                "cannot use input {:?} as an array: its header says that there are {} bytes of data, and {} are there; it was cut off",
+                "cannot use input {:?} as an array: its header announces {} bytes of data, but it has {}; the file was truncated",
                 file.label(),
                 header.data_bytes(),
                 file.len() - header.len() as u64
@@ -101,7 +101,7 @@ impl Npy {
         let Range { start, end } = rows;
         if start > end || end > count {
             return Err(Error::request(format!(
-                "rows {start}:{end} do not lie in the array of input {:?}, which has {count} rows",
+                "rows {start}:{end} are not in the array of input {:?}, which has {count} rows",
                 self.file.label()
             )));
         }
@@ -143,7 +143,7 @@ fn read_header(input: &Input) -> Result<Header> {
 
 fn shorter(error: io::Error) -> io::Error {
     match error.kind() {
-        ErrorKind::UnexpectedEof => io::Error::new(ErrorKind::UnexpectedEof, "the file became shorter meanwhile"),
+        ErrorKind::UnexpectedEof => io::Error::new(ErrorKind::UnexpectedEof, "the file was truncated meanwhile"),
         _ => error,
     }
 }
@@ -166,17 +166,17 @@ mod tests {
         assert!(array.rows(5..5).unwrap().is_empty());
         for range in [4..6, 6..6, 0..u64::MAX] {
             let error = array.rows(range).unwrap_err().to_string();
-            assert!(error.ends_with(r#"do not lie in the array of input "a.npy", which has 5 rows"#), "{error}");
+            assert!(error.ends_with(r#"are not in the array of input "a.npy", which has 5 rows"#), "{error}");
         }
     }
 
     #[test]
     fn a_file_that_is_too_short_is_refused() {
         let error = array(&[5, 3], &[0; 29]).unwrap_err().to_string();
-        assert!(error.contains("says that there are 30 bytes of data, and 29 are there; it was cut off"), "{error}");
+        assert!(error.contains("announces 30 bytes of data, but it has 29; the file was truncated"), "{error}");
         let error = array(&[u64::MAX / 2], b"").unwrap_err().to_string();
-        assert!(error.ends_with("it was cut off"), "{error}");
-        // What stands behind the array is no part of it.
+        assert!(error.ends_with("the file was truncated"), "{error}");
+        // Bytes after the array are not part of it.
         assert_eq!(array(&[5, 3], &[0; 100]).unwrap().data().len(), 30);
     }
 }

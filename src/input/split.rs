@@ -59,7 +59,7 @@ pub struct Pieces {
 impl Pieces {
     pub(super) fn new(input: Input, size: SplitSize, at: SplitAt) -> Result<Pieces> {
         if matches!(size, SplitSize::Bytes(0) | SplitSize::Pieces(0)) {
-            return Err(Error::request("pieces of no size cannot be made; give a size or a number of at least 1"));
+            return Err(Error::request("a size or a number of pieces of 0 makes no pieces; give at least 1"));
         }
         let unit = match at {
             SplitAt::Lines | SplitAt::Bytes => 1,
@@ -68,7 +68,7 @@ impl Pieces {
         };
         if !input.len().is_multiple_of(unit) {
             return Err(Error::request(format!(
-                "input {:?} has {} bytes, which is no whole number of records of {unit} bytes; check the record size",
+                "input {:?} has {} bytes, which is not a multiple of the record size {unit}; check the record size",
                 input.label(),
                 input.len()
             )));
@@ -91,7 +91,7 @@ impl Pieces {
         while position < self.input.len() {
             let wanted = usize::try_from(self.input.len() - position).unwrap_or(usize::MAX).min(SEARCH_BYTES);
             let read = match self.input.file().0.read_at(&mut buffer[..wanted], self.input.offset() + position) {
-                Ok(0) => return Err(io::Error::new(ErrorKind::UnexpectedEof, "the file became shorter meanwhile")),
+                Ok(0) => return Err(io::Error::new(ErrorKind::UnexpectedEof, "the file was truncated meanwhile")),
                 Ok(read) => read,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
@@ -398,7 +398,7 @@ mod tests {
         }
         assert_eq!(
             ten.split(SplitSize::Bytes(1), SplitAt::Record(8)).unwrap_err().to_string(),
-            r#"input "data" has 10 bytes, which is no whole number of records of 8 bytes; check the record size"#
+            r#"input "data" has 10 bytes, which is not a multiple of the record size 8; check the record size"#
         );
     }
 }

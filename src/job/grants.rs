@@ -65,7 +65,9 @@ impl Directory {
     pub fn open(host_path: impl AsRef<Path>, guest_path: impl Into<String>, access: Access) -> Result<Directory> {
         let (host_path, guest_path) = (host_path.as_ref(), guest_path.into());
         if guest_path.is_empty() || guest_path.contains('\0') {
-            return Err(Error::request(format!("a directory cannot be called {guest_path:?} in a guest")));
+            return Err(Error::request(format!(
+                "a guest cannot see a directory as {guest_path:?}: give a name that is not empty and has no NUL byte"
+            )));
         }
         let open = || {
             let file = path_access::open_directory(host_path)?;

@@ -41,7 +41,7 @@ impl Jobs {
         let count = usize::try_from(jobs.unsigned_abs()).unwrap_or(usize::MAX);
         match jobs {
             0 => Err(Error::request("0 jobs would run nothing; give 1 or more, or -1 for one job per CPU")),
-            1.. if count > most => Err(Error::request(format!("more than {most} jobs are not possible"))),
+            1.. if count > most => Err(Error::request(format!("more than {most} jobs are not supported"))),
             1.. => Ok(Jobs(NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN))),
             _ => Ok(Jobs(NonZeroUsize::new((cpus.get() + 1).saturating_sub(count)).unwrap_or(NonZeroUsize::MIN))),
         }
@@ -52,7 +52,9 @@ impl FromStr for Jobs {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Jobs> {
-        let jobs = text.parse().map_err(|_| Error::request("not a number; give 4, say, or -1 for one job per CPU"))?;
+        let jobs = text
+            .parse()
+            .map_err(|_| Error::request("not a number; give a number such as 4, or -1 for one job per CPU"))?;
         Jobs::new(jobs)
     }
 }

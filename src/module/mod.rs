@@ -31,4 +31,5 @@ pub use description::{Description, Extern, Memory};
 pub(crate) use helper::{ROLE as HELPER_ROLE, helper_main};
 pub use imports::Grant;
 pub(crate) use wasi_imports::WASI_MODULE;
+#[doc(inline)]
 pub use wrun_ipc::entry::{Entry, Number, Scalar};

@@ -150,7 +150,7 @@ impl PoolBuilder {
         if self.sandbox == Sandbox::Strict && backend != BuiltIn::Processes {
             let backend = backend.name();
             return Err(Error::request(format!(
-                "the system confines processes only, so a strict sandbox and the backend {backend} exclude each other"
+                "the backend {backend} cannot keep a strict sandbox, because the system confines only processes"
             )));
         }
         match backend {
@@ -255,7 +255,10 @@ impl PoolBuilder {
             None => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
         };
         if workers.get() > Self::MAX_WORKERS {
-            return Err(Error::request(format!("{workers} workers are too many: {} are possible", Self::MAX_WORKERS)));
+            return Err(Error::request(format!(
+                "{workers} workers are too many: a pool has at most {}",
+                Self::MAX_WORKERS
+            )));
         }
         Ok(workers)
     }

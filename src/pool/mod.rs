@@ -129,7 +129,7 @@ impl Pool {
     pub fn run_attached(&mut self, job: &Job, argv: &[String]) -> Result<Result<u8, TaskError>> {
         let job = Job { argv: Some(argv.to_vec()), ..job.clone() };
         if matches!(self.runner, Runner::Backend { .. }) {
-            let message = "a program that is attached to a terminal takes a pool of processes or of threads";
+            let message = "a program attached to the terminal needs the backend processes or threads";
             return Err(Error::request(message));
         }
         let prepared = PreparedJob::new(&job, Stdio::Attached)?;

@@ -32,12 +32,22 @@ use crate::{Module, Result, Source};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A run does nothing until it is asked for outcomes, so one that is not used is a warning:
+/// A run does nothing until it is asked for outcomes, so the compiler warns if it is not used:
 ///
 /// ```compile_fail
 /// #![deny(unused_must_use)]
-/// # fn unused(pool: &mut wrun::Pool, job: &wrun::Job) -> wrun::Result<()> {
+/// # fn run(pool: &mut wrun::Pool, job: &wrun::Job) -> wrun::Result<()> {
 /// pool.map(job, 0..10)?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// To run all tasks and ignore their outcomes, drop them one by one:
+///
+/// ```
+/// #![deny(unused_must_use)]
+/// # fn run(pool: &mut wrun::Pool, job: &wrun::Job) -> wrun::Result<()> {
+/// pool.map(job, 0..10)?.for_each(drop);
 /// # Ok(())
 /// # }
 /// ```

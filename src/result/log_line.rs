@@ -1,5 +1,6 @@
 //! Lines that tasks log.
 
+#[doc(inline)]
 pub use wrun_abi::Level;
 
 /// A line that a task logged.

@@ -12,6 +12,7 @@ pub(crate) use output::Output;
 pub(crate) use stats::TaskStats;
 pub use stats::TaskUsage;
 pub(crate) use task_error::TaskError;
+#[doc(inline)]
 pub use wrun_ipc::ParseStatusError;
 pub(crate) use wrun_ipc::Status;
 

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io;
 
 pub(crate) use wrun_ipc::confinement::Sandbox;
+#[doc(inline)]
 pub use wrun_ipc::confinement::{Layer, MissingLayer};
 
 use crate::sys::path_access::{self, Access, Enforced};

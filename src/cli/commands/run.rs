@@ -9,9 +9,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
-use wrun::backend::EarlyWorker;
 use wrun::module::Entry;
-use wrun::{Event, Job, Module, Outcome, Pool, PoolBuilder, Task, TaskError};
+use wrun::{EarlyWorker, Event, Job, Module, Outcome, Pool, PoolBuilder, Task, TaskError};
 
 use super::check_numbers::check_numbers;
 use crate::cli::errors::usage;

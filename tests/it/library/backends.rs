@@ -164,7 +164,7 @@ fn what_takes_a_process_is_refused_elsewhere() {
         let slow = Job { slow: Some(Duration::from_secs(60).into()), ..echo_job() };
         assert_eq!(builder(backend).build().expect("a pool").map(&slow, 0..3).is_err(), backend == BuiltIn::Inline);
         let refused = builder(backend).sandbox(Sandbox::Strict).build().expect_err("an error");
-        assert!(refused.to_string().contains(&format!("the backend {name} exclude each other")), "{refused}");
+        assert!(refused.to_string().contains(&format!("the backend {name} cannot keep a strict sandbox")), "{refused}");
     }
 }
 
@@ -340,10 +340,7 @@ fn the_command_gives_the_same_on_every_backend() {
     assert_eq!(unknown.code, Some(2));
     assert!(unknown.stderr.contains("[possible values: processes, threads, inline]"), "{}", unknown.stderr);
     let attached = finish(place.wrun(&["run", "--backend", "inline", &crate::support::guest("hello-wasi"), "x"]));
-    assert_eq!(
-        attached.stderr,
-        "wrun: a program that is attached to a terminal takes a pool of processes or of threads\n"
-    );
+    assert_eq!(attached.stderr, "wrun: a program attached to the terminal needs the backend processes or threads\n");
 }
 
 #[test]

@@ -4,8 +4,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::process::{PidfdFlags, pidfd_open};
-use wrun::backend::EarlyWorker;
-use wrun::{Event, Job, Limits, Module, Pool, PoolBuilder, Status, Task};
+use wrun::{EarlyWorker, Event, Job, Limits, Module, Pool, PoolBuilder, Status, Task};
 
 use crate::cli::signals::{ended, pid};
 use crate::support::{kill, task_module, text, wait_for};

@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use anyhow::{Context as _, ensure};
-use wrun::backend::EarlyWorker;
-use wrun::{Event, Run, RunStats, TaskError};
+use wrun::{EarlyWorker, Event, Run, RunStats, TaskError};
 
 use super::plan::MapPlan;
 use crate::cli::interrupt::Interrupted;

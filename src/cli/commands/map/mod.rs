@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use wrun::backend::EarlyWorker;
+use wrun::EarlyWorker;
 
 use crate::cli::options::compiler::CompilerArgs;
 use crate::cli::options::core_dumps::CoreDumpArgs;
