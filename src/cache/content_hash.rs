@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::{Duration, SystemTime};
 
-use crate::error::Kind;
+use crate::error::Repr;
 use crate::sys::{file_clock, memory_file};
 use crate::{Input, Result};
 
@@ -112,7 +112,7 @@ impl ContentHashes {
     /// The hash of an input's bytes. They are read rather than mapped, so that truncation in the meantime gives an error and not a
     /// signal.
     pub fn of(&mut self, input: &Input, memory: &impl HashStore) -> Result<HashedInput> {
-        let failed = |source| Kind::file("cannot read input", input.path().as_ref(), source);
+        let failed = |source| Repr::file("cannot read input", input.path().as_ref(), source);
         let (file, _) = input.file();
         let mut stamp = Stamp::of(input).map_err(failed)?;
         let range = (input.offset(), input.len());

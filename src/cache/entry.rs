@@ -16,8 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ipc::ring::INLINE_MAX_BYTES;
 use crate::outcome::Outcome;
-use crate::result::Finished;
-use crate::result::{Output, TaskStats};
+use crate::result::{Finished, LogLine, Output, TaskStats};
 use crate::sys::{memory_file, rlimit};
 
 /// What a list of results shows.
@@ -35,7 +34,8 @@ struct Body<'a> {
     duration: Duration,
     worker: u32,
     fuel: Option<u64>,
-    log: Cow<'a, [(u8, String)]>,
+    /// Level and text of each line.
+    log: Vec<(u8, Cow<'a, str>)>,
 }
 
 const MAGIC: &[u8; 8] = b"wrunres1";
@@ -71,7 +71,8 @@ fn hasher(key: &[u8; 32]) -> blake3::Hasher {
 /// Everything in an entry that comes before the output.
 pub(super) fn beginning(head: &Head, outcome: &Outcome, output: &Output) -> io::Result<Vec<u8>> {
     let TaskStats { start, duration, worker, fuel, .. } = outcome.stats;
-    let body = Body { start, duration, worker, fuel, log: Cow::Borrowed(&outcome.log) };
+    let log = outcome.log.iter().map(|line| (line.level as u8, Cow::Borrowed(&*line.text))).collect();
+    let body = Body { start, duration, worker, fuel, log };
     let head = postcard::to_stdvec(head).map_err(io::Error::other)?;
     let body = postcard::to_stdvec(&body).map_err(io::Error::other)?;
     let mut bytes = Vec::with_capacity(LENGTHS + head.len() + body.len());
@@ -173,7 +174,8 @@ pub(super) fn read(file: &File, len: u64, key: &[u8; 32]) -> Result<(Head, Finis
     let body = postcard::from_bytes(&bytes[layout.head_end..layout.body_end]).map_err(|_| EntryError::Damaged)?;
     let Body { start, duration, worker, fuel, log } = body;
     let stats = TaskStats { start, duration, worker, attempts: 1, fuel, cached: true, ..TaskStats::default() };
-    Ok((head, Finished { result: Ok(output), log: log.into_owned(), stats }))
+    let log = log.into_iter().map(|(level, text): (u8, Cow<str>)| LogLine::from_wire((level, text.into_owned())));
+    Ok((head, Finished { result: Ok(output), log: log.collect(), stats }))
 }
 
 /// Copies a part of a file into sealed memory, and adds it to the hash.

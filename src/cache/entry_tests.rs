@@ -5,6 +5,7 @@ use std::io::Read;
 use super::*;
 use crate::Task;
 use crate::private_files::PrivateFiles;
+use crate::result::Level;
 
 fn outcome(output: Vec<u8>) -> Outcome {
     let stats = TaskStats {
@@ -15,7 +16,7 @@ fn outcome(output: Vec<u8>) -> Outcome {
         fuel: Some(5),
         ..TaskStats::default()
     };
-    let log = vec![(3, "hello".to_owned()), (1, String::new())];
+    let log = vec![LogLine::new(Level::Info, "hello"), LogLine::new(Level::Error, "")];
     Outcome {
         index: 0,
         task: Task::default(),

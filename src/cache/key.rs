@@ -4,10 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::cache::content_hash::ContentHashes;
-use crate::error::Kind;
-use crate::job::Instances;
+use crate::error::Repr;
+use crate::job::{InputMode, Instances};
 use crate::module::Entry;
-use crate::{Access, Grants, InputMode, Job, Limits, Result, Task};
+use crate::{Access, Grants, Job, Limits, Result, Task};
 
 /// Identifies a task in 256 bits: two keys are equal exactly if module, function, argument, inputs and everything else that can
 /// change the result are equal. It is displayed and parsed as 64 hexadecimal digits.
@@ -30,13 +30,13 @@ impl fmt::Display for TaskKey {
 /// The error for text that is not a task's key.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("not a task's key, which has 64 hexadecimal digits")]
-pub struct NoTaskKey(#[source] blake3::HexError);
+pub struct ParseTaskKeyError(#[source] blake3::HexError);
 
 impl FromStr for TaskKey {
-    type Err = NoTaskKey;
+    type Err = ParseTaskKeyError;
 
-    fn from_str(text: &str) -> Result<Self, NoTaskKey> {
-        blake3::Hash::from_hex(text).map(|hash| TaskKey(*hash.as_bytes())).map_err(NoTaskKey)
+    fn from_str(text: &str) -> Result<Self, ParseTaskKeyError> {
+        blake3::Hash::from_hex(text).map(|hash| TaskKey(*hash.as_bytes())).map_err(ParseTaskKeyError)
     }
 }
 
@@ -52,7 +52,8 @@ impl FromStr for TaskKey {
 ///
 /// ```no_run
 /// # fn main() -> wrun::Result<()> {
-/// use wrun::{Job, Module, Task, TaskKeys};
+/// use wrun::cache::TaskKeys;
+/// use wrun::{Job, Module, Task};
 ///
 /// let job = Job::new(&Module::from_file("sqrt.wat")?);
 /// let mut keys = TaskKeys::new(&job, None)?;
@@ -92,7 +93,7 @@ impl TaskKeys {
         let slices = match &job.out {
             Some(out) => {
                 fields.number(out.slice_bytes());
-                Some(out.identity().map_err(|error| Kind::file("cannot use output file", out.name().as_ref(), error))?)
+                Some(out.identity().map_err(|error| Repr::file("cannot use output file", out.name().as_ref(), error))?)
             }
             None => None,
         };
@@ -101,11 +102,11 @@ impl TaskKeys {
             fields.number(*part);
         }
         fields.number(job.shared.len() as u64);
-        for (name, area) in &job.shared {
-            let identity = area.identity();
+        for (name, memory) in &job.shared {
+            let identity = memory.identity();
             let identity =
-                identity.map_err(|error| Kind::file("cannot use shared area", area.name().as_ref(), error))?;
-            fields.add(name.as_bytes()).number(area.len());
+                identity.map_err(|error| Repr::file("cannot use shared memory", memory.name().as_ref(), error))?;
+            fields.add(name.as_bytes()).number(memory.len());
             for part in identity {
                 fields.number(part);
             }
@@ -206,6 +207,8 @@ impl Fields {
             Entry::Task(name) => self.add(b"task").add(name.as_bytes()),
             Entry::Scalar(function) => self.add(b"function").add(function.name.as_bytes()),
             Entry::Command => self.add(b"command"),
+            // All of it, so that a new kind of entry cannot share keys with another one.
+            other => self.add(b"other").add(format!("{other:?}").as_bytes()),
         }
     }
 

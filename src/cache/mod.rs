@@ -30,7 +30,7 @@ use crate::module::Cache;
 use crate::{Error, Result};
 
 pub(crate) use job_results::JobResults;
-pub use key::{NoTaskKey, TaskKey, TaskKeys};
+pub use key::{ParseTaskKeyError, TaskKey, TaskKeys};
 use result_store::Store;
 
 /// A directory of cached results, with its limits: a pool that has one does not run a task again if its result is there.
@@ -45,7 +45,8 @@ use result_store::Store;
 /// wait for time (`poll_oneoff`).
 ///
 /// ```no_run
-/// use wrun::{Job, Module, Pool, ResultCache};
+/// use wrun::cache::ResultCache;
+/// use wrun::{Job, Module, Pool};
 ///
 /// wrun::init();
 /// let job = Job::new(&Module::from_file("sqrt.wat")?);

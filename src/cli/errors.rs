@@ -32,9 +32,10 @@ pub fn message_of(error: &anyhow::Error) -> String {
 
 /// The exit code for an error of [`run`](super::run).
 pub fn exit_code_of(error: &anyhow::Error) -> ExitCode {
-    let wrong_usage = error
-        .chain()
-        .any(|cause| cause.is::<Usage>() || cause.downcast_ref::<wrun::Error>().is_some_and(wrun::Error::is_request));
+    let wrong_usage = error.chain().any(|cause| {
+        cause.is::<Usage>()
+            || cause.downcast_ref::<wrun::Error>().is_some_and(|error| error.kind() == wrun::ErrorKind::Request)
+    });
     ExitCode::from(if wrong_usage { exit_codes::USAGE } else { exit_codes::FAILURE })
 }
 

@@ -170,6 +170,7 @@ mod tests {
             Entry::Task(name) => format!("task {name}"),
             Entry::Scalar(scalar) => format!("scalar {scalar}"),
             Entry::Command => "command".into(),
+            other => panic!("{other:?}"),
         }
     }
 

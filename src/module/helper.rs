@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::description::Description;
 use super::engine::{self, Fuel};
 use super::{debug, describe, explain, fingerprint};
-use crate::sandbox::{self, Missing, Sandbox};
+use crate::sandbox::{self, MissingLayer, Sandbox};
 use crate::sys::{compiler_process, self_exe};
 
 /// The second hidden argument, which distinguishes this process from a worker.
@@ -133,7 +133,7 @@ fn obey(order: &CompilerRequest) -> io::Result<Answer> {
     if order.sandbox == Sandbox::Strict && !missing.is_empty() {
         return Ok(Answer::Unable(format!(
             "the sandbox is strict, and this machine lacks {}",
-            Missing::list(&missing)
+            MissingLayer::list(&missing)
         )));
     }
     if fingerprint::fingerprint(order.fuel).map_err(io::Error::other)? != order.fingerprint {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::error::Kind;
+use crate::error::Repr;
 use crate::{Error, Result};
 
 /// The largest module that is read, in bytes. The largest ones in use (language runtimes with their libraries) have tens of MiB.
@@ -40,7 +40,7 @@ impl ModuleSource {
     /// Reads a file (or a pipe).
     pub fn read(path: &Path) -> Result<Self> {
         let label = path.display().to_string();
-        let failed = |source| Kind::file("cannot read module", path, source);
+        let failed = |source| Repr::file("cannot read module", path, source);
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if metadata.is_dir() {

@@ -8,8 +8,8 @@ use super::engine::{self, Fuel};
 use super::fingerprint::Target;
 use super::source::ModuleSource;
 use super::*;
-use crate::Result;
 use crate::test_program::compiler;
+use crate::{Compiler, Module, Result};
 
 const SQRT: &str = r#"(module (func (export "sqrt") (param f64) (result f64) (f64.sqrt (local.get 0))))"#;
 

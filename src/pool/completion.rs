@@ -15,7 +15,7 @@ use crate::ipc::wire::{
     DoneSlot, InputFault, InputFaultKind, MAX_BACKTRACE_BYTES, Mapped, Payload, decode_log, max_core_dump_bytes,
     max_text_bytes,
 };
-use crate::result::{Output, Status, TaskError, TaskStats, TaskUsage};
+use crate::result::{LogLine, Output, Status, TaskError, TaskStats, TaskUsage};
 use crate::sys::process::monotonic_ns;
 use crate::sys::rlimit;
 
@@ -34,13 +34,9 @@ pub(super) fn timed_out(
         message = format!("{message} {summary}");
     }
     let start = SystemTime::now().checked_sub(limit).unwrap_or(UNIX_EPOCH);
-    let stats = TaskStats { start, duration: limit, worker, attempts, ..TaskStats::default() };
+    let stats = TaskStats::new(start, limit).worker(worker).attempts(attempts);
     let backtrace = (!frames.is_empty()).then_some(frames);
-    pending.end(
-        Err(TaskError { status: Status::Timeout, message, setting: None, backtrace, core_dump: None }),
-        Vec::new(),
-        stats,
-    )
+    pending.end(Err(TaskError::new(Status::Timeout, message).backtrace(backtrace)), Vec::new(), stats)
 }
 
 /// A completion that no honest worker sends, and the task that it is about.
@@ -121,13 +117,10 @@ pub(super) fn complete(
     let (backtrace, log) = rest.split_at(done.backtrace_len as usize);
     let result = match (done.status, output) {
         (Status::Ok, Ok(output)) => Ok(output),
-        (Status::Ok, Err(error)) => Err(TaskError {
-            status: Status::Limit,
-            message: format!("its result of {} bytes cannot be mapped: {error}", done.output_len),
-            setting: None,
-            backtrace: None,
-            core_dump: None,
-        }),
+        (Status::Ok, Err(error)) => {
+            let message = format!("its result of {} bytes cannot be mapped: {error}", done.output_len);
+            Err(TaskError::new(Status::Limit, message))
+        }
         (Status::InputFault, output) => match InputFault::decode(message) {
             Some(fault) => Err(TaskError {
                 status: Status::InputFault,
@@ -146,7 +139,7 @@ pub(super) fn complete(
             core_dump: core_dump(output),
         }),
     };
-    Ok(pending.end(result, decode_log(log), stats))
+    Ok(pending.end(result, decode_log(log).into_iter().map(LogLine::from_wire).collect(), stats))
 }
 
 /// What a task used. The pool knows for itself how the argument and the result travelled. The rest is the worker's claim, and only

@@ -16,13 +16,13 @@ use super::report::{Notice, Report};
 use super::retries::RetryQueue;
 use super::stop::{StopHandle, StopLevel};
 use super::wait::Wait;
-use crate::backend::Call;
+use crate::backend::{Call, Waker};
 use crate::ipc::Setting;
 use crate::ipc::ring::{INLINE_MAX_BYTES, SLOTS};
 use crate::job::{Admission, Halt, Halted, KnownArguments, Retries};
 use crate::outcome::Outcome;
 use crate::result::{Finished, Status};
-use crate::{Error, Job, OutputFile, Result, Task, Waker};
+use crate::{Error, Job, OutputFile, Result, Task};
 
 /// The dispatcher of one run.
 pub(super) struct Dispatcher<'pool> {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::backend::{Assignment, Executor, News, TaskEnd};
-use crate::job::HaltAt;
+use crate::HaltAt;
+use crate::backend::{Assignment, Executor, ExecutorEvent, TaskEnd};
 use crate::pool::external::External;
 use crate::result::{Output, TaskError, TaskStats};
 use crate::sys::machine::Machine;
@@ -38,7 +38,7 @@ struct Mock {
 }
 
 impl Mock {
-    fn end(ticket: u64, attempts: u32, result: Result<&str, Status>) -> News {
+    fn end(ticket: u64, attempts: u32, result: Result<&str, Status>) -> ExecutorEvent {
         let result = result.map(|text| Output::from(text.as_bytes())).map_err(|status| TaskError {
             status,
             message: "as requested".into(),
@@ -47,7 +47,7 @@ impl Mock {
             core_dump: None,
         });
         let stats = TaskStats { start: SystemTime::now(), attempts, ..TaskStats::default() };
-        News::Ended(TaskEnd { ticket, result, log: Vec::new(), stats })
+        ExecutorEvent::Ended(TaskEnd { ticket, result, log: Vec::new(), stats })
     }
 }
 
@@ -65,7 +65,7 @@ impl Executor for Mock {
         }
     }
 
-    fn next(&mut self) -> Option<News> {
+    fn next(&mut self) -> Option<ExecutorEvent> {
         if self.stopped
             && let Some(ticket) = self.hanging.pop()
         {
@@ -74,7 +74,7 @@ impl Executor for Mock {
         let (ticket, wish) = self.held.pop_front()?;
         Some(match wish.as_str() {
             "ok" => Mock::end(ticket, 1, Ok("done")),
-            "broken" => News::Failed(Error::backend("the machine is gone")),
+            "broken" => ExecutorEvent::Failed(Error::backend("the machine is gone")),
             "stranger" => Mock::end(u64::MAX, 1, Ok("done")),
             "unstarted" => Mock::end(ticket, 0, Err(Status::Cancelled)),
             status => Mock::end(ticket, 1, Err(status.parse().expect("a status"))),

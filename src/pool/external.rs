@@ -7,9 +7,9 @@ use super::record::Pending;
 use super::report::{Notice, Report};
 use super::stop::StopLevel;
 use super::wait::Wait;
-use crate::backend::{Assignment, Executor, News, TaskEnd};
+use crate::backend::{Assignment, Executor, ExecutorEvent, TaskEnd, Waker};
 use crate::result::Status;
-use crate::{Error, Result, Waker};
+use crate::{Error, Result};
 
 /// An executor, and the tasks that it holds.
 pub(super) struct External<'pool> {
@@ -64,7 +64,7 @@ impl<'pool> External<'pool> {
             return Some(report);
         }
         Some(match self.executor.as_mut()?.next()? {
-            News::Ended(end) => {
+            ExecutorEvent::Ended(end) => {
                 let ticket = end.ticket;
                 match self.held.remove(&ticket) {
                     Some(pending) => ended(pending, end),
@@ -73,11 +73,11 @@ impl<'pool> External<'pool> {
                     }
                 }
             }
-            News::WorkerLost(worker, reason) => Report::Notice(Notice::WorkerLost { worker, reason }),
-            News::Unconfined(missing) => Report::Notice(Notice::Unconfined(missing)),
-            News::Slow { ticket, worker, elapsed } => Report::Notice(Notice::Slow { worker, ticket, elapsed }),
-            News::Halted(why) => Report::Halted(why),
-            News::Failed(error) => self.fail(error),
+            ExecutorEvent::WorkerLost(worker, reason) => Report::Notice(Notice::WorkerLost { worker, reason }),
+            ExecutorEvent::Unconfined(missing) => Report::Notice(Notice::Unconfined(missing)),
+            ExecutorEvent::Slow { ticket, worker, elapsed } => Report::Notice(Notice::Slow { worker, ticket, elapsed }),
+            ExecutorEvent::Halted(why) => Report::Halted(why),
+            ExecutorEvent::Failed(error) => self.fail(error),
         })
     }
 

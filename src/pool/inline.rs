@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::completion::{clock_zero, complete};
 use super::prepared_job::{PreparedJob, Stdio, refuse_times};
 use super::record::Pending;
-use crate::backend::{Assignment, Backend, BuiltIn, Executor, News, TaskEnd};
+use crate::backend::{Assignment, Backend, BuiltIn, Executor, ExecutorEvent, TaskEnd, Waker};
 use crate::guest::{FileTable, Guest, TaskResult};
 use crate::ipc::wire::{InputRange, TaskSlot};
 use crate::result::Status;
 use crate::sys::process::monotonic_ns;
-use crate::{Access, Directory, Error, Input, Job, Result, Waker};
+use crate::{Access, Directory, Error, Input, Job, Result};
 
 /// The backend [`BuiltIn::Inline`].
 #[derive(Debug)]
@@ -64,15 +64,15 @@ impl Executor for InlineExecutor {
         self.next = Some((given.ticket, pending));
     }
 
-    fn next(&mut self) -> Option<News> {
+    fn next(&mut self) -> Option<ExecutorEvent> {
         let (ticket, pending) = self.next.take()?;
         if !self.is_loaded {
             if let Err(error) = self.load() {
-                return Some(News::Failed(error));
+                return Some(ExecutorEvent::Failed(error));
             }
             self.is_loaded = true;
         }
-        Some(News::Ended(self.run(ticket, pending)))
+        Some(ExecutorEvent::Ended(self.run(ticket, pending)))
     }
 
     fn wait(&mut self, _at_most: Option<Duration>) {}
@@ -111,7 +111,7 @@ impl InlineExecutor {
         }
         if let Err(error) = referred {
             let ended = pending.fail(Status::Error, format!("cannot duplicate its input's descriptor: {error}"), 0);
-            return TaskEnd::new(ticket, ended.into_outcome());
+            return TaskEnd::from_outcome(ticket, ended.into_outcome());
         }
         let slot = TaskSlot {
             ticket,
@@ -140,7 +140,7 @@ impl InlineExecutor {
             Err(error) => Ok(pending.fail(Status::Limit, format!("its result cannot be stored: {error}"), 0)),
         };
         let ended = ended.unwrap_or_else(|lie| lie.pending.fail(Status::WorkerLost, lie.violation.0.to_owned(), 0));
-        TaskEnd::new(ticket, ended.into_outcome())
+        TaskEnd::from_outcome(ticket, ended.into_outcome())
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::record::{Ended, Pending};
 use crate::backend::Call;
-use crate::error::Kind;
+use crate::error::Repr;
 use crate::ipc::wire::{InputRange, Slices};
 use crate::result::Status;
 use crate::sys::allocate;
@@ -148,7 +148,7 @@ impl OutputSlices {
     ///
     /// If somebody else has truncated the file, or a system call on it fails.
     pub fn finish(&self) -> Result<()> {
-        let failed = |error| Kind::file("cannot finish output file", self.out.name().as_ref(), error);
+        let failed = |error| Repr::file("cannot finish output file", self.out.name().as_ref(), error);
         let file_len = self.out.file().metadata().map_err(failed)?.len();
         let needed = self.needed.max(self.len_before);
         if file_len < self.needed {

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use crate::backend::{BuiltIn, Call};
 use crate::ipc::Setting;
 use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, Slices};
+use crate::job::InputMode;
 use crate::job::Instances;
 use crate::job::TaskTime;
 use crate::module::Entry;
-use crate::{Access, Directory, Error, Grants, Input, InputMode, Job, Limits, Module, OutputFile, Result, Task};
+use crate::{Access, Directory, Error, Grants, Input, Job, Limits, Module, OutputFile, Result, Task};
 
 /// A job as workers get it.
 #[derive(Debug)]
@@ -148,7 +149,7 @@ impl PreparedJob {
         match (slices, index.checked_sub(usize::from(slices.is_some()))) {
             (Some(out), None) => format!("output file {:?}", out.name()),
             (_, area) => match area.and_then(|area| self.spec.areas.get(area)) {
-                Some((name, _)) => format!("shared area {name:?}"),
+                Some((name, _)) => format!("shared memory {name:?}"),
                 None => format!("region {index}"),
             },
         }
@@ -185,7 +186,7 @@ fn regions(job: &Job, first: u32) -> Result<Regions> {
     let writes = job.module.description().wrun_imports.iter().any(|import| import == wrun_abi::import::REGION_MAP);
     if !writes && (job.out.is_some() || !job.shared.is_empty()) {
         return Err(Error::request(format!(
-            "module {} writes to no output file and no shared area (it does not import wrun_v1::{}): give it none",
+            "module {} writes to no output file and no shared memory (it does not import wrun_v1::{}): give it none",
             job.module.name(),
             wrun_abi::import::REGION_MAP
         )));
@@ -199,25 +200,25 @@ fn regions(job: &Job, first: u32) -> Result<Regions> {
         files.push(out.opened());
         Slices { file: first, slice_bytes: out.slice_bytes() }
     });
-    for (name, area) in &job.shared {
+    for (name, memory) in &job.shared {
         if name.is_empty() {
-            return Err(Error::request("a shared area needs a name"));
+            return Err(Error::request("shared memory needs a name"));
         }
         if areas.iter().any(|(other, _)| other == name) {
-            return Err(Error::request(format!("there are two shared areas named {name:?}")));
+            return Err(Error::request(format!("there are two shared memories named {name:?}")));
         }
-        if let Some((input, _)) = inputs().find(|(_, input)| area.is_file_of(input)) {
+        if let Some((input, _)) = inputs().find(|(_, input)| memory.is_file_of(input)) {
             return Err(Error::request(format!(
-                "input {input:?} is the file of shared area {name:?}; give another file for one of them"
+                "input {input:?} is the file of shared memory {name:?}; give another file for one of them"
             )));
         }
-        if job.out.as_ref().is_some_and(|out| out.is_file_of_area(area)) {
+        if job.out.as_ref().is_some_and(|out| out.is_file_of_shared(memory)) {
             return Err(Error::request(format!(
-                "shared area {name:?} is the output file, whose slices are a task's own; give another file for one of them"
+                "shared memory {name:?} is the output file, whose slices are a task's own; give another file for one of them"
             )));
         }
-        areas.push((name.clone(), InputRange { file: first + files.len() as u32, offset: 0, len: area.len() }));
-        files.push(area.opened());
+        areas.push((name.clone(), InputRange { file: first + files.len() as u32, offset: 0, len: memory.len() }));
+        files.push(memory.opened());
     }
     Ok((files, slices, areas))
 }

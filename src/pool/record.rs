@@ -7,7 +7,7 @@ use crate::backend::Call;
 use crate::ipc::Setting;
 use crate::job::Task;
 use crate::outcome::Outcome;
-use crate::result::{Output, Status, TaskError, TaskStats, TaskUsage};
+use crate::result::{LogLine, Output, Status, TaskError, TaskStats};
 
 /// How many failures before the last one are kept of a task; the oldest are dropped first.
 pub(super) const MAX_EARLIER: usize = 8;
@@ -113,20 +113,13 @@ impl Pending {
 
     /// Ends the task as failed, without a completion from a worker.
     pub fn fail(self, status: Status, message: String, worker: u32) -> Ended {
-        let stats = TaskStats {
-            start: SystemTime::now(),
-            duration: Duration::ZERO,
-            worker,
-            attempts: self.0.outcome.stats.attempts,
-            fuel: None,
-            cached: false,
-            usage: TaskUsage::default(),
-        };
-        self.end(Err(TaskError { status, message, setting: None, backtrace: None, core_dump: None }), Vec::new(), stats)
+        let attempts = self.0.outcome.stats.attempts;
+        let stats = TaskStats::new(SystemTime::now(), Duration::ZERO).worker(worker).attempts(attempts);
+        self.end(Err(TaskError::new(status, message)), Vec::new(), stats)
     }
 
     /// Ends the task.
-    pub fn end(self, result: Result<Output, TaskError>, log: Vec<(u8, String)>, stats: TaskStats) -> Ended {
+    pub fn end(self, result: Result<Output, TaskError>, log: Vec<LogLine>, stats: TaskStats) -> Ended {
         let mut record = self.0;
         record.outcome.result = result;
         record.outcome.log = log;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::record::{Ended, Pending};
 use crate::Error;
 use crate::job::{Halted, Shortage};
-use crate::sandbox::Missing;
+use crate::sandbox::MissingLayer;
 
 /// What an executor reports about the attempts that it was given, and about itself.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) enum Notice {
     /// A worker died and is being replaced; `reason` follows "worker 3".
     WorkerLost { worker: u32, reason: String },
     /// Workers lack these layers of confinement.
-    Unconfined(Vec<Missing>),
+    Unconfined(Vec<MissingLayer>),
     /// The attempt with this ticket is slow; it had not ended when this was noted.
     Slow { worker: u32, ticket: u64, elapsed: Duration },
     /// The machine has too little memory or processor time to spare, so nothing starts.

@@ -3,10 +3,26 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::Waker;
+use crate::backend::Waker;
 
 /// Stops a run from another thread, such as the one that handles signals.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use wrun::{Job, Module, Pool};
+/// # wrun::init();
+/// # let (mut pool, job) = (Pool::builder().build()?, Job::new(&Module::from_file("sqrt.wat")?));
+/// let run = pool.map(&job, 0..1_000_000)?;
+/// let stop = run.stop_handle();
+/// std::thread::spawn(move || {
+///     std::thread::sleep(Duration::from_secs(10));
+///     stop.stop_now();
+/// });
+/// println!("{} tasks passed", run.filter(|outcome| outcome.result.is_ok()).count());
+/// # Ok::<(), wrun::Error>(())
+/// ```
 #[derive(Clone, Debug)]
+#[must_use = "the run goes on until a method of its handle is called"]
 pub struct StopHandle {
     level: Arc<AtomicU8>,
     waker: Waker,

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use wrun::{Halted, Setting, TaskError};
+use wrun::TaskError;
+use wrun::job::Halted;
+use wrun::result::Setting;
 
 /// What to do so that a task, or a request, gets what it was refused: the rest of a sentence.
 pub fn advice(setting: Setting) -> &'static str {

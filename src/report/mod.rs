@@ -23,8 +23,10 @@ use std::io;
 use std::rc::Rc;
 use std::time::Instant;
 
-use wrun::pool::StopHandle;
-use wrun::{Event, Missing, Outcome, RunStats, Status, Summary};
+use wrun::outcome::Summary;
+use wrun::result::Level;
+use wrun::sandbox::MissingLayer;
+use wrun::{Event, Outcome, RunStats, Status, StopHandle};
 
 pub use advice::advice;
 pub use joblog::{JobLog, LINE_START, LoggedStatus, PendingTask, PendingTasks};
@@ -35,9 +37,6 @@ pub use rerun_command::{ItemKind, RerunCommand};
 pub use results::{ResultFormat, ResultPrinter, ResultsDir, to_json};
 pub use text::{describe, message, name, one_line, shell_quote, task_name};
 pub use trace::Trace;
-
-/// Log lines up to this level (3 is info) are shown; each `-v` adds one level.
-const SHOWN_LOG_LEVEL: u8 = 3;
 
 /// What to show, and how.
 #[derive(Clone, Debug)]
@@ -223,7 +222,7 @@ impl Report {
             Event::WorkerLost { worker, reason } if self.verbose > 0 => self.display.worker_lost(*worker, reason),
             Event::Unconfined { missing } => self.screen.notice(&format!(
                 "warning: workers are not fully confined: this machine lacks {}; --sandbox strict refuses to run then",
-                Missing::list(missing)
+                MissingLayer::list(missing)
             )),
             Event::NotCached { why } => self.screen.notice(&not_cached(why)),
             Event::Slow { index, task, worker, elapsed } => self.display.slow(*index, task, *worker, *elapsed),
@@ -345,9 +344,10 @@ impl Report {
     /// Counts an outcome, and reports its logs and failure.
     fn show_outcome(&mut self, outcome: &Outcome, rerun: Option<&str>) {
         self.tally.tasks += 1;
-        for (level, line) in &outcome.log {
-            if *level <= SHOWN_LOG_LEVEL.saturating_add(self.verbose) {
-                self.display.logged(outcome, *level, line);
+        // Each `-v` adds a level.
+        for line in &outcome.log {
+            if line.level as u8 <= (Level::Info as u8).saturating_add(self.verbose) {
+                self.display.logged(outcome, line);
             }
         }
         let Err(error) = &outcome.result else { return };

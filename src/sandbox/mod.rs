@@ -6,18 +6,20 @@
 use std::fs::File;
 use std::io;
 
-pub use wrun_ipc::confinement::{Layer, Missing, Sandbox};
+pub(crate) use wrun_ipc::confinement::Sandbox;
+#[doc(inline)]
+pub use wrun_ipc::confinement::{Layer, MissingLayer};
 
 use crate::sys::path_access::{self, Access, Enforced};
 use crate::sys::{rlimit, seccomp};
 
 /// Applies the layers that must be in force before the worker gets the first file or module of the user. The calling thread must be
 /// the only one that runs code of ours. The contents of `directories` stay accessible. Returns the layers that this machine lacks.
-pub fn confine(directories: &[(File, Access)]) -> Vec<Missing> {
+pub(crate) fn confine(directories: &[(File, Access)]) -> Vec<MissingLayer> {
     let mut missing = Vec::new();
     let mut note = |layer, done: io::Result<()>| {
         if let Err(error) = done {
-            missing.push(Missing { layer, why: error.to_string() });
+            missing.push(MissingLayer::new(layer, error.to_string()));
         }
     };
     note(Layer::NoNewPrivileges, rlimit::no_new_privileges());
@@ -42,15 +44,15 @@ pub fn confine(directories: &[(File, Access)]) -> Vec<Missing> {
 
 /// Applies this filter alone, for a test of what it allows.
 #[cfg(test)]
-pub fn confine_by(filter: &str) {
+pub(crate) fn confine_by(filter: &str) {
     rlimit::no_new_privileges().expect("no new privileges");
     seccomp::apply(filter).expect("a filter");
 }
 
 /// Applies the layer that comes after a module is loaded and before its first task.
-pub fn close_code(directories: &[(File, Access)]) -> Result<(), Missing> {
+pub(crate) fn close_code(directories: &[(File, Access)]) -> Result<(), MissingLayer> {
     let filter = if directories.is_empty() { "loaded+no-paths" } else { "loaded" };
-    seccomp::apply(filter).map_err(|error| Missing { layer: Layer::NoNewCode, why: error.to_string() })
+    seccomp::apply(filter).map_err(|error| MissingLayer::new(Layer::NoNewCode, error.to_string()))
 }
 
 /// Resource limits of a worker's process.

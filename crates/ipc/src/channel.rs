@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::wire::{decode_access, decode_missing, decode_sandbox, encode_access, encode_missing, encode_sandbox};
-use crate::confinement::{Access, Missing, Sandbox};
+use crate::confinement::{Access, MissingLayer, Sandbox};
 use crate::sys::socket::{MAX_FDS, Received, Socket, Wait};
 
 /// The longest message, in bytes; a job's description travels as a file.
@@ -41,7 +41,7 @@ pub enum ToPool<Fd> {
     /// The job cannot be set up, and why.
     JobRefused { job: u64, reason: String },
     /// Layers of confinement that the worker could not apply, and why.
-    Unconfined { missing: Vec<Missing> },
+    Unconfined { missing: Vec<MissingLayer> },
     /// Look at the ring.
     Wake,
 }

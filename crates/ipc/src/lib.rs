@@ -20,7 +20,7 @@ pub mod sys;
 pub mod wire;
 
 pub use setting::Setting;
-pub use status::{NoStatus, Status};
+pub use status::{ParseStatusError, Status};
 
 /// The hidden argument that makes a program a worker; the process id of the pool follows it.
 pub const WORKER_ROLE: &str = "worker";

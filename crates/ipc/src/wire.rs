@@ -1,6 +1,6 @@
 //! The byte layouts of what a pool and a worker exchange. Nothing else knows them.
 
-use crate::confinement::{Access, Missing, Sandbox};
+use crate::confinement::{Access, MissingLayer, Sandbox};
 pub use crate::fault::{InputFault, InputFaultKind, Mapped};
 pub use crate::job_spec::{JobSpec, Slices};
 pub use crate::range::InputRange;
@@ -290,8 +290,8 @@ pub fn decode_access(byte: u8) -> Option<Access> {
 }
 
 /// Encodes the layers that a worker lacks, for a message of bounded length.
-pub fn encode_missing(missing: &[Missing]) -> Vec<u8> {
-    let short = |missing: &Missing| Missing {
+pub fn encode_missing(missing: &[MissingLayer]) -> Vec<u8> {
+    let short = |missing: &MissingLayer| MissingLayer {
         layer: missing.layer,
         why: missing.why[..missing.why.floor_char_boundary(MAX_WHY_BYTES)].to_owned(),
     };
@@ -300,7 +300,7 @@ pub fn encode_missing(missing: &[Missing]) -> Vec<u8> {
 }
 
 /// Decodes what an untrusted worker wrote.
-pub fn decode_missing(bytes: &[u8]) -> Option<Vec<Missing>> {
+pub fn decode_missing(bytes: &[u8]) -> Option<Vec<MissingLayer>> {
     postcard::from_bytes(bytes).ok()
 }
 

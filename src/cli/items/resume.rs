@@ -4,8 +4,10 @@ use std::fs::File;
 use std::task::{Poll, ready};
 
 use anyhow::Context as _;
-use wrun::Finished;
-use wrun::{OutputFile, Source, Task, TaskKey, TaskKeys, Waker};
+use wrun::backend::Waker;
+use wrun::cache::{TaskKey, TaskKeys};
+use wrun::result::Finished;
+use wrun::{OutputFile, Source, Task};
 
 use super::Items;
 use super::earlier_run::EarlierRun;

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use super::run::CrewRun;
 use super::{Crew, OUTER_WAKER};
-use crate::backend::{Assignment, Executor, News, TaskEnd};
-use crate::job::{Halt, Retries};
+use crate::backend::{Assignment, Executor, ExecutorEvent, TaskEnd, Waker};
+use crate::job::{Admission, Halt, Retries};
 use crate::pool::prepared_job::{PreparedJob, Stdio};
 use crate::pool::record::Pending;
 use crate::pool::report::{Notice, Report};
 use crate::pool::stop::StopLevel;
 use crate::pool::wait::Wait;
 use crate::result::Status;
-use crate::{Admission, Error, Job, Result, Waker};
+use crate::{Error, Job, Result};
 
 impl Crew {
     /// Runs the job's tasks for another run, which `waker` wakes.
@@ -54,10 +54,10 @@ impl Executor for CrewExecutor<'_> {
         self.crew.publish();
     }
 
-    fn next(&mut self) -> Option<News> {
+    fn next(&mut self) -> Option<ExecutorEvent> {
         loop {
             return Some(match self.crew.next_report()? {
-                Report::Ended(ended) => News::Ended(TaskEnd::new(ended.tag, ended.into_outcome())),
+                Report::Ended(ended) => ExecutorEvent::Ended(TaskEnd::from_outcome(ended.tag, ended.into_outcome())),
                 Report::Returned { pending, .. } if self.crew.stopped == StopLevel::Running => {
                     self.waiting.push_back(pending);
                     continue;
@@ -66,14 +66,14 @@ impl Executor for CrewExecutor<'_> {
                     never_started(pending, "the run was stopped before it began".into())
                 }
                 Report::NeverStarted { pending, message } => never_started(pending, message),
-                Report::Halted(why) => News::Halted(why),
-                Report::Failed(error) => News::Failed(error),
-                Report::Notice(Notice::WorkerLost { worker, reason }) => News::WorkerLost(worker, reason),
-                Report::Notice(Notice::Unconfined(missing)) => News::Unconfined(missing),
+                Report::Halted(why) => ExecutorEvent::Halted(why),
+                Report::Failed(error) => ExecutorEvent::Failed(error),
+                Report::Notice(Notice::WorkerLost { worker, reason }) => ExecutorEvent::WorkerLost(worker, reason),
+                Report::Notice(Notice::Unconfined(missing)) => ExecutorEvent::Unconfined(missing),
                 Report::Notice(Notice::Slow { worker, ticket, elapsed }) => {
                     // It may have ended in the meantime.
                     let Some(pending) = self.crew.under_way(worker as usize, ticket) else { continue };
-                    News::Slow { ticket: pending.tag(), worker, elapsed }
+                    ExecutorEvent::Slow { ticket: pending.tag(), worker, elapsed }
                 }
                 // A crew never reports these.
                 Report::Notice(Notice::HeldUp(_) | Notice::Requeued { .. }) => continue,
@@ -111,9 +111,9 @@ impl CrewExecutor<'_> {
 }
 
 /// The end of a task that did not start.
-fn never_started(pending: Pending, message: String) -> News {
+fn never_started(pending: Pending, message: String) -> ExecutorEvent {
     let ended = pending.fail(Status::Cancelled, message, 0);
-    News::Ended(TaskEnd::new(ended.tag, ended.into_outcome()))
+    ExecutorEvent::Ended(TaskEnd::from_outcome(ended.tag, ended.into_outcome()))
 }
 
 impl Drop for CrewExecutor<'_> {

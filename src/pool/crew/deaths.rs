@@ -3,7 +3,7 @@
 use super::Ending;
 use super::run::CrewRun;
 use super::worker::Worker;
-use crate::error::Kind;
+use crate::error::Repr;
 use crate::ipc::ring::Violation;
 use crate::job::Halted;
 use crate::pool::completion::timed_out;
@@ -140,7 +140,7 @@ impl CrewRun<'_> {
             self.startup_deaths += 1;
             self.is_full = false;
             if self.startup_deaths >= MAX_STARTUP_DEATHS {
-                self.fail(Kind::Workers(format!("workers do not start: the last one {reason}")).into());
+                self.fail(Repr::Workers(format!("workers do not start: the last one {reason}")).into());
             }
         }
     }

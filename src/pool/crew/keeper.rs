@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
-use crate::Waker;
+use crate::backend::Waker;
 use crate::ipc::WORKER_ROLE;
 use crate::ipc::ring::TaskClock;
 use crate::ipc::stack_trace::StackTraceReader;

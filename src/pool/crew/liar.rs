@@ -11,7 +11,7 @@ use crate::ipc::ring::forge::Forge;
 use crate::ipc::ring::{INLINE_MAX_BYTES, SLOTS, WorkerRing};
 use crate::ipc::wire::{DoneSlot, Payload, TaskSlot, WindowBytes};
 use crate::result::Status;
-use crate::sandbox::{Layer, Missing};
+use crate::sandbox::{Layer, MissingLayer};
 use crate::sys::memory_file;
 use crate::sys::process::{become_worker, monotonic_ns, stop_this_process};
 use crate::sys::socket::{Socket, Wait};
@@ -178,7 +178,7 @@ pub(super) const LIES: &[Lie] = &[
         liar.leave();
     }),
     ("says again and again that it is not confined", |liar| {
-        let missing = Layer::ALL.map(|layer| Missing { layer, why: "\u{1b}]0;x\u{7}".repeat(30) });
+        let missing = Layer::ALL.map(|layer| MissingLayer::new(layer, "\u{1b}]0;x\u{7}".repeat(30)));
         let missing = ToPool::<File>::Unconfined { missing: missing.to_vec() };
         (0..1000).for_each(|_| drop(missing.send(&liar.socket)));
         liar.answer();

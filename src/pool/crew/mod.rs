@@ -37,12 +37,12 @@ pub(super) use task_times::timed_out_message;
 use worker::{Start, Worker};
 
 use super::prepared_job::refuse_times;
-use crate::backend::BuiltIn;
+use crate::backend::{BuiltIn, Waker};
 use crate::sandbox::Layer;
 use crate::sys::poll::PollSet;
 use crate::sys::process::Process;
 use crate::sys::socket::Wait;
-use crate::{Directory, Job, Result, Sandbox, Waker};
+use crate::{Directory, Job, Result, Sandbox};
 
 /// The workers of a pool, and what is needed to start, wake and end them.
 #[derive(Debug)]

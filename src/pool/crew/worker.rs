@@ -18,7 +18,7 @@ use crate::ipc::wire::{DoneSlot, InputRange, Payload, TaskSlot};
 use crate::module::explain::one_line;
 use crate::pool::prepared_job::{LoadedCode, PreparedJob};
 use crate::pool::record::Pending;
-use crate::sandbox::{Missing, Sandbox};
+use crate::sandbox::{MissingLayer, Sandbox};
 use crate::sys::memory_file;
 use crate::sys::process::Process;
 use crate::sys::socket::{Socket, Wait};
@@ -58,7 +58,7 @@ pub(super) struct Worker {
     /// The number of a job that it cannot run, and why.
     pub refused: Option<(u64, String)>,
     /// Layers of confinement that it lacks, and why.
-    pub unconfined: Vec<Missing>,
+    pub unconfined: Vec<MissingLayer>,
     /// When the task that is now the first in `held` became the first.
     pub front_since: Instant,
     /// The deadline for it to get ready; `None` before it runs, and once it is ready.

@@ -13,7 +13,7 @@
 
 mod tree;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tree::{Merge, Node, Tree};
 
@@ -112,15 +112,7 @@ impl<S: Source> Run<'_, S> {
 fn merged(result: Result<Output, String>) -> Outcome {
     let mut pending = Pending::new(0, 0, Call::Merge, Task::default());
     pending.count_attempt();
-    let stats = TaskStats {
-        start: SystemTime::now(),
-        duration: Default::default(),
-        worker: 0,
-        attempts: 1,
-        fuel: None,
-        cached: false,
-        usage: Default::default(),
-    };
+    let stats = TaskStats::new(SystemTime::now(), Duration::ZERO).attempts(1);
     match result {
         Ok(output) => pending.end(Ok(output), Vec::new(), stats).into_outcome(),
         Err(message) => pending.fail(Status::Cancelled, message, 0).into_outcome(),

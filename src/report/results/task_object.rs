@@ -115,35 +115,16 @@ fn unix_seconds(time: SystemTime) -> f64 {
 pub mod tests {
     use std::time::Duration;
 
-    use wrun::{Status, Task, TaskError, TaskStats, TaskUsage};
+    use wrun::{Status, Task, TaskError, TaskStats};
 
     use super::*;
 
     /// An outcome of task 3.
     pub fn outcome(item: &[u8], result: Result<&[u8], &str>) -> Outcome {
-        Outcome {
-            index: 3,
-            task: Task::new(item),
-            result: result.map(|bytes| bytes.to_vec().into()).map_err(|message| TaskError {
-                status: Status::Error,
-                message: message.to_owned(),
-                setting: None,
-                backtrace: Some("0: f".to_owned()),
-                core_dump: None,
-            }),
-            log: Vec::new(),
-            stats: TaskStats {
-                start: UNIX_EPOCH + Duration::from_millis(1500),
-                duration: Duration::from_millis(250),
-                worker: 1,
-                attempts: 2,
-                fuel: None,
-                cached: false,
-                usage: TaskUsage::default(),
-            },
-            ran_earlier: false,
-            earlier: Vec::new(),
-        }
+        let error = |message| TaskError::new(Status::Error, message).backtrace(Some("0: f".to_owned()));
+        let result = result.map(|bytes| bytes.to_vec().into()).map_err(error);
+        let stats = TaskStats::new(UNIX_EPOCH + Duration::from_millis(1500), Duration::from_millis(250));
+        Outcome::new(3, Task::new(item), result, stats.worker(1).attempts(2))
     }
 
     #[test]

@@ -143,12 +143,8 @@ mod tests {
 
     #[test]
     fn failures_say_what_happened_and_where() {
-        let error = |status, message: &str, backtrace: Option<&str>| TaskError {
-            status,
-            message: message.to_owned(),
-            setting: None,
-            backtrace: backtrace.map(str::to_owned),
-            core_dump: None,
+        let error = |status, message: &str, backtrace: Option<&str>| {
+            TaskError::new(status, message).backtrace(backtrace.map(str::to_owned))
         };
         assert_eq!(describe(&error(Status::Error, "line 3: bad\n", None)), "line 3: bad");
         assert_eq!(describe(&error(Status::Error, "one\ntwo \x07", None)), "one\n    two \\u{7}");

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use wrun::backend::BuiltIn;
-use wrun::{Admission, Event, Machine, OutputFile, Pool, Shortage, Status, Task};
+use wrun::job::{Admission, Machine, Shortage};
+use wrun::{Event, OutputFile, Pool, Status, Task};
 
 use crate::cli::kit::{Place, finish};
 use crate::library::dispatch::{echo, echo_job};

@@ -1,6 +1,7 @@
 //! Inputs that tasks write to, each in private copies of the pages: `InputMode::CopyOnWrite`.
 
-use wrun::{InputMode, Job, Limits, Status, Task};
+use wrun::job::InputMode;
+use wrun::{Job, Limits, Status, Task};
 
 use crate::support::{each, failed, file, input, patient, pattern, pool, result_words, task_module, task_module_with};
 

@@ -292,7 +292,7 @@ fn only_the_last_attempt_counts_for_the_end_of_a_run() {
 #[test]
 fn a_module_that_kills_every_worker_ends_the_run() {
     kills_every_worker(pool(2));
-    kills_every_worker(Pool::builder().build_on(Box::new(pool(2))).expect("a pool"));
+    kills_every_worker(Pool::builder().backend(pool(2)).build().expect("a pool"));
 }
 
 fn kills_every_worker(mut pool: Pool) {

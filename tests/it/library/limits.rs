@@ -1,5 +1,6 @@
 //! What a task may use, how the ways in which it ends differ, and the ways to call a module without an SDK.
 
+use wrun::result::{Level, LogLine};
 use wrun::{Input, Job, Limits, Module, Status, Task};
 
 use crate::support::{
@@ -149,18 +150,20 @@ fn the_log_is_kept_up_to_its_limit_and_says_what_is_missing() {
     );
     let job = Job::new(&module).call("t").limits(Limits { log_bytes: 1000, ..Limits::default() });
     let ended = each(&job, [3, 1000, 3].map(|lines| words(&[lines])));
-    let line = || (4, "0123456789".to_owned());
+    let line = || LogLine::new(Level::Debug, "0123456789");
     for short in [0, 2] {
         assert_eq!(ended[short].log, [line(), line(), line()]);
     }
     let (last, kept) = ended[1].log.split_last().expect("lines");
     assert!(kept.len() > 50 && kept.len() <= 100 && kept.iter().all(|kept| *kept == line()), "{}", kept.len());
     let dropped = 1000 - kept.len();
-    assert_eq!(*last, (2, format!("{dropped} more log lines ({} bytes) were dropped", dropped * 10)));
+    let said = format!("{dropped} more log lines ({} bytes) were dropped", dropped * 10);
+    assert_eq!(*last, LogLine::new(Level::Warn, said));
 
     let levels = Job::new(&module).call("levels");
-    for level in 1..=5 {
-        assert_eq!(one(&levels, words(&[level])).log, [(level as u8, "0123456789".to_owned())]);
+    for level in Level::ALL {
+        let logged = one(&levels, words(&[level as u32])).log;
+        assert_eq!(logged, [LogLine::new(level, "0123456789")]);
     }
     let message = "log(6, 0x64, 10): levels are 1 (error) to 5 (trace)";
     assert_eq!(failed(&one(&levels, words(&[6]))), (Status::Trap, message));
@@ -372,7 +375,7 @@ fn a_commands_exit_code_and_standard_error_say_how_it_ended() {
     let run = |text: &str| one(&Job::new(&command(text)), "");
     assert_eq!(text(&run(&format!("{print} {}", exit(0)))), "/etc");
     let warned = run(&format!("{print} {complain}"));
-    assert_eq!((text(&warned).as_str(), &warned.log[..]), ("/etc", &[(3, "it went wrong".to_owned())][..]));
+    assert_eq!((text(&warned).as_str(), &warned.log[..]), ("/etc", &[LogLine::new(Level::Info, "it went wrong")][..]));
     assert_eq!(failed(&run(&format!("{print} {complain} {}", exit(3)))), (Status::Error, "it went wrong"));
     assert_eq!(failed(&run(&format!("{print} {}", exit(3)))), (Status::Error, "exited with code 3"));
     assert_eq!(failed(&run("(unreachable)")).0, Status::Trap);
@@ -399,7 +402,7 @@ fn a_commands_output_and_errors_have_limits() {
     let limits = Limits { log_bytes: 1000, ..patient() };
     let outcome = one(&Job::new(&command(many)).limits(limits), "");
     assert_eq!(text(&outcome), "/etc");
-    let kept: usize = outcome.log.iter().map(|(_, line)| line.len()).sum();
+    let kept: usize = outcome.log.iter().map(|line| line.text.len()).sum();
     assert!((500..=1100).contains(&kept), "{kept}");
 }
 

@@ -134,11 +134,12 @@ fn write_how_to_run(out: &mut String, description: &Description, entry: Option<E
         Some(Entry::Task(_)) => writeln!(out, "  wrun map {path} {items}"),
         Some(Entry::Scalar(scalar)) => writeln!(out, "  wrun map {path} {}...", item_of(&scalar)),
         Some(Entry::Command) => writeln!(out, "  wrun run {path} [ARG]..."),
-        None if !description.tasks.is_empty() => description
+        // Other entries, and several of them.
+        _ if !description.tasks.is_empty() => description
             .tasks
             .iter()
             .try_for_each(|task| writeln!(out, "  wrun map {path} --call {} {items}", word(task))),
-        None => description.scalars.iter().try_for_each(|scalar| {
+        _ => description.scalars.iter().try_for_each(|scalar| {
             writeln!(out, "  wrun map {path} --call {} {}...", word(&scalar.name), item_of(scalar))
         }),
     }

@@ -6,8 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use wrun::cache::TaskKeys;
 use wrun::module::Entry;
-use wrun::{Input, Job, Module, Sandbox, TaskKeys};
+use wrun::{Input, Job, Module, Sandbox};
 
 use super::MapArgs;
 use crate::cli::commands::check_numbers::check_numbers;
