@@ -88,8 +88,7 @@ fn is_current(dir: &Path) -> bool {
     let has_clang =
         || Command::new(&clang).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     let is_older = |source: &&str| newest(&Path::new(ROOT).join(source)).is_some_and(|changed| changed < built);
-    SOURCES.iter().all(|source| is_older(&source))
-        && (dir.join("target/wasm/wordcount-c.wasm").exists() || !has_clang())
+    SOURCES.iter().all(is_older) && (dir.join("target/wasm/wordcount-c.wasm").exists() || !has_clang())
 }
 
 /// When the file, or the last of all in the directory, was changed; without what was built. `None` if it cannot be read.
