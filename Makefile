@@ -1,6 +1,10 @@
 # make demo    builds wrun and the guests, runs the main job on real input and shows the result
 # make test    all tests
 # make check   formatting and lints, as CI checks them
+# make check-aarch64  lints for 64-bit Arm; needs Debian's gcc-aarch64-linux-gnu and libc6-dev-arm64-cross
+# make doc     the documentation of the crates, into target/doc; warnings are errors
+# make deny    licences, bans and sources of dependencies; installs cargo-deny if there is none
+# make package packs every crate that is published, and checks the packages
 # make fuzz    the fuzzers, FUZZ_SECONDS (60) together
 # make soak    a million tasks, good and hostile, while workers are killed (SOAK_TASKS, at most SOAK_SECONDS, SOAK_SEED)
 # make bench   criterion's benches of the parts: ring, layouts, single tasks, windows
@@ -12,7 +16,7 @@
 # make guests  the example guests, into examples/guests/target/wasm
 # make book    the book in docs/, into target/book; installs mdBook if there is none
 
-.PHONY: demo test check fuzz soak bench bench-peers bench-results callgrind guests book toolchain build install reference
+.PHONY: demo test check check-aarch64 doc deny package fuzz soak bench bench-peers bench-results callgrind guests book toolchain build install reference
 
 demo: build guests
 	@examples/demo.sh
@@ -27,7 +31,31 @@ check: toolchain
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	cargo clippy --release -p wrun-guest --all-features --target wasm32-wasip1 -- -D warnings
+	cargo clippy --release -p wrun --no-default-features --lib -- -D warnings
 	$(MAKE) -C examples/guests check test
+
+# In the release profile, so that it shares its build scripts and macros with `check`. No code is generated.
+check-aarch64: toolchain
+	@rustup --quiet target add aarch64-unknown-linux-gnu
+	cargo clippy --release --workspace --all-targets --target aarch64-unknown-linux-gnu -- -D warnings
+
+doc: toolchain
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --release -p wrun-guest --all-features --no-deps --target wasm32-wasip1
+
+# Not advisories, whose database CI cannot download; `cargo deny check` checks them as well.
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY = $(or $(shell command -v cargo-deny),target/cargo-deny/bin/cargo-deny)
+# Without warnings, which tell of versions that dependencies do not agree on.
+DENY = $(CARGO_DENY) --log-level error --locked
+deny: toolchain
+	@test -x $(CARGO_DENY) || .ci/install-cargo-deny $(CARGO_DENY_VERSION) target/cargo-deny
+	$(DENY) --workspace --all-features check licenses bans sources
+	$(DENY) --manifest-path examples/guests/Cargo.toml --config deny.toml check licenses bans sources
+	$(DENY) --manifest-path fuzz/Cargo.toml --config deny.toml check licenses bans sources
+
+package: toolchain
+	.ci/package
 
 SOAK_TASKS ?= 1000000
 SOAK_SECONDS ?= 180
