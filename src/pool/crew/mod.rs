@@ -157,6 +157,12 @@ impl Crew {
     /// The process ids of the running workers.
     pub fn pids(&mut self) -> Vec<u32> {
         self.note_all_started();
+        // A worker can be at work before the keeper's report of its start is here.
+        while self.workers.iter().flatten().any(Worker::has_started_unnoted)
+            && let Some(started) = self.keeper.as_ref().and_then(|keeper| keeper.next_started(Wait::Block))
+        {
+            self.note_started(started);
+        }
         self.workers.iter().flatten().filter_map(Worker::process).map(Process::pid).collect()
     }
 

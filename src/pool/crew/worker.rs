@@ -193,6 +193,11 @@ impl Worker {
         }
     }
 
+    /// Whether its process is at work, and the keeper's report of its start has not been read.
+    pub fn has_started_unnoted(&self) -> bool {
+        matches!(self.process, Start::Ordered) && self.ring.worker_is_ready()
+    }
+
     /// Whether its tasks can be stopped.
     pub fn can_be_killed(&self) -> bool {
         self.process().is_some()
