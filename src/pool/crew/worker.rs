@@ -221,8 +221,7 @@ impl Worker {
         self.ready_until
     }
 
-    /// Whether it can run tasks of this job: it has loaded either no code yet or the same code, may use the same directories, and
-    /// cannot have kept a writable file of another job.
+    /// Whether it can run tasks of this job: it has no other code, the same directories, and no writable file of another job.
     pub fn can_run(&self, job: &PreparedJob) -> bool {
         self.region_files.iter().all(|file| job.region_files.iter().any(|other| Arc::ptr_eq(file, other)))
             && self.directories == job.directories
@@ -433,8 +432,7 @@ impl Worker {
             match ToPool::receive(&self.socket) {
                 Ok(Some(ToPool::Wake)) => {}
                 Ok(Some(ToPool::Payload { file })) => {
-                    // Checked at once, so that no descriptor of anything else is kept: the worker's own end of the socket,
-                    // say, which would hide its death.
+                    // Checked at once: a descriptor of the worker's own end of the socket, say, would hide its death.
                     if !memory_file::is_immutable(&file).unwrap_or(false) {
                         return SocketState::Gone(Some(Violation(
                             "it sent a result that is not a memory file, or can still change",
