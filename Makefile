@@ -3,7 +3,7 @@
 # make check   formatting and lints, as CI checks them
 # make check-aarch64  lints for 64-bit Arm; needs Debian's gcc-aarch64-linux-gnu and libc6-dev-arm64-cross
 # make doc     the documentation of the crates, into target/doc; warnings are errors
-# make deny    licences, bans and sources of dependencies; installs cargo-deny if there is none
+# make deny    licences and sources of dependencies; installs cargo-deny if there is none
 # make package packs every crate that is published, and checks the packages
 # make fuzz    the fuzzers, FUZZ_SECONDS (60) together
 # make soak    a million tasks, good and hostile, while workers are killed (SOAK_TASKS, at most SOAK_SECONDS, SOAK_SEED)
@@ -41,7 +41,7 @@ check-aarch64: toolchain
 
 doc: toolchain
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
-	RUSTDOCFLAGS="-D warnings" cargo doc --release -p wrun-guest --all-features --no-deps --target wasm32-wasip1
+	RUSTDOCFLAGS="-D warnings" cargo doc --release -p wrun-guest --all-features --no-deps
 
 # Not advisories, whose database CI cannot download; `cargo deny check` checks them as well.
 CARGO_DENY_VERSION := 0.20.2
