@@ -62,7 +62,7 @@ impl PreparedJob {
         check_limits(job)?;
         check_grants(&job.grants)?;
         let (files, inputs) = shared_inputs(job)?;
-        let (region_files, slices, areas) = regions(job, files.len() as u32)?;
+        let (region_files, slices, shared_memories) = regions(job, files.len() as u32)?;
         let stdio = match stdio {
             Stdio::Captured => None,
             Stdio::Attached => Some(own_stdio()?),
@@ -77,7 +77,7 @@ impl PreparedJob {
             inputs,
             copy_on_write: job.input_mode == InputMode::CopyOnWrite,
             slices,
-            areas,
+            shared_memories,
             argv: job.argv.clone(),
             fresh_instances: job.instances == Instances::Fresh,
             attached: stdio.is_some(),
@@ -148,7 +148,7 @@ impl PreparedJob {
         let slices = self.out.as_ref().filter(|_| call == Call::Map);
         match (slices, index.checked_sub(usize::from(slices.is_some()))) {
             (Some(out), None) => format!("output file {:?}", out.name()),
-            (_, area) => match area.and_then(|area| self.spec.areas.get(area)) {
+            (_, shared) => match shared.and_then(|shared| self.spec.shared_memories.get(shared)) {
                 Some((name, _)) => format!("shared memory {name:?}"),
                 None => format!("region {index}"),
             },
@@ -191,7 +191,7 @@ fn regions(job: &Job, first: u32) -> Result<Regions> {
             wrun_abi::import::REGION_MAP
         )));
     }
-    let (mut files, mut areas) = (Vec::new(), NamedRanges::new());
+    let (mut files, mut shared_memories) = (Vec::new(), NamedRanges::new());
     let inputs = || job.inputs.iter();
     if let Some((name, _)) = inputs().find(|(_, input)| job.out.as_ref().is_some_and(|out| out.is_file_of(input))) {
         return Err(Error::request(format!("input {name:?} is the output file; give another file for one of them")));
@@ -204,7 +204,7 @@ fn regions(job: &Job, first: u32) -> Result<Regions> {
         if name.is_empty() {
             return Err(Error::request("shared memory needs a name"));
         }
-        if areas.iter().any(|(other, _)| other == name) {
+        if shared_memories.iter().any(|(other, _)| other == name) {
             return Err(Error::request(format!("there are two shared memories named {name:?}")));
         }
         if let Some((input, _)) = inputs().find(|(_, input)| memory.is_file_of(input)) {
@@ -217,10 +217,11 @@ fn regions(job: &Job, first: u32) -> Result<Regions> {
                 "shared memory {name:?} is the output file, whose slices are a task's own; give another file for one of them"
             )));
         }
-        areas.push((name.clone(), InputRange { file: first + files.len() as u32, offset: 0, len: memory.len() }));
+        shared_memories
+            .push((name.clone(), InputRange { file: first + files.len() as u32, offset: 0, len: memory.len() }));
         files.push(memory.opened());
     }
-    Ok((files, slices, areas))
+    Ok((files, slices, shared_memories))
 }
 
 fn check_limits(job: &Job) -> Result<()> {

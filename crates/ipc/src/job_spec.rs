@@ -43,7 +43,7 @@ pub struct JobSpec {
     /// The file that holds the tasks' output slices, if there is one.
     pub slices: Option<Slices>,
     /// The shared memory that all tasks map writable, in order, after a task's output slice.
-    pub areas: Vec<(String, InputRange)>,
+    pub shared_memories: Vec<(String, InputRange)>,
     /// The arguments of a WASI command, in which `{}` stands for the item.
     pub argv: Option<Vec<String>>,
     /// Whether a fresh instance is made for each task.

@@ -58,7 +58,7 @@ fn input_find(mut guest: Guest<'_>, name: u32, len: u32) -> Result<i32> {
 }
 
 fn region_find(mut guest: Guest<'_>, name: u32, len: u32) -> Result<i32> {
-    let found = find(&mut guest, "region_find", (name, len), |job| &job.spec.areas)?;
+    let found = find(&mut guest, "region_find", (name, len), |job| &job.spec.shared_memories)?;
     if len == 0 && guest.data().slice.is_some() {
         return Ok(wrun_abi::SLICE as i32);
     }
