@@ -93,6 +93,7 @@ impl AttemptExecutor<'_> {
     }
 
     /// The next report, or `None` if there is none yet. Never waits.
+    #[inline]
     pub fn next_report(&mut self) -> Option<Report> {
         match self {
             Self::Crew(crew) => crew.next_report(),

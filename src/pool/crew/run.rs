@@ -100,6 +100,7 @@ impl<'pool> CrewRun<'pool> {
     }
 
     /// The next report.
+    #[inline]
     pub fn next_report(&mut self) -> Option<Report> {
         match self.ended.pop_front() {
             Some(ended) => Some(Report::Ended(ended)),
