@@ -14,8 +14,9 @@
 # make install  installs the command, completions and manual pages under DESTDIR and PREFIX (/usr/local)
 # make reference  renews docs/src/reference/options.md from the command line's definition
 # make guests  the example guests, into examples/guests/target/wasm
+# make book    the book in docs/, into target/book; installs mdBook if there is none
 
-.PHONY: demo test check check-aarch64 doc deny package fuzz soak bench bench-peers bench-results callgrind guests toolchain build install reference
+.PHONY: demo test check check-aarch64 doc deny package fuzz soak bench bench-peers bench-results callgrind guests book toolchain build install reference
 
 demo: build guests
 	@examples/demo.sh
@@ -99,6 +100,16 @@ reference: toolchain
 
 guests: toolchain
 	$(MAKE) --no-print-directory -C examples/guests
+
+# Warnings of mdBook, which does not fail on them, are failures. What it needs is installed beside what is built.
+MDBOOK_VERSION := 0.5.4
+MDBOOK = $(or $(shell command -v mdbook),$(CURDIR)/target/mdbook/bin/mdbook)
+book: toolchain
+	@test -x $(MDBOOK) || cargo install --quiet --locked mdbook@$(MDBOOK_VERSION) --root target/mdbook
+	@mkdir -p target
+	@$(MDBOOK) build docs 2>target/mdbook.log || { cat target/mdbook.log >&2; exit 1; }
+	@! grep -E 'WARN|ERROR' target/mdbook.log >&2
+	@echo "target/book/index.html"
 
 # Says nothing where everything is there.
 toolchain:

@@ -1,4 +1,4 @@
-//! The examples of joblib's documentation, in Rust: examples/parity.md quotes these functions and shows what they print.
+//! The examples of joblib's documentation, in Rust: docs/src/coming-from/joblib-examples.md quotes these functions and shows what they print.
 //!
 //!     cd examples/guests && cargo run --release --example parity -- NAME
 
@@ -24,7 +24,7 @@ fn main() -> Result {
         Some("written-results") => written_results(),
         Some("errors") => errors(),
         Some("defaults") => defaults(),
-        other => Err(format!("give the name of an example of parity.md, not {other:?}").into()),
+        other => Err(format!("give the name of an example of joblib-examples.md, not {other:?}").into()),
     }
 }
 

@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
-use wrun::backend::{Assignment, Backend, Executor, News, TaskEnd};
-use wrun::{Job, Module, Output, Pool, PoolBuilder, TaskStats, Waker};
+use wrun::backend::{Assignment, Backend, Executor, ExecutorEvent, TaskEnd, Waker};
+use wrun::{Job, Module, Output, Pool, PoolBuilder, TaskStats};
 
 fn main() -> anyhow::Result<()> {
     wrun::init();
@@ -24,7 +24,7 @@ fn main() -> anyhow::Result<()> {
         "replay" => Box::new(Player::open(path).with_context(|| format!("tape {path}"))?),
         other => bail!("{other:?} is neither record nor replay"),
     };
-    let mut pool = Pool::builder().build_on(backend)?;
+    let mut pool = Pool::builder().backend(backend).build()?;
     let job = Job::new(&Module::from_file(module)?);
     let mut run = pool.map(&job, items.iter().cloned())?;
     for outcome in &mut run {
@@ -77,19 +77,19 @@ impl Executor for Recording<'_> {
         self.inner.submit(given);
     }
 
-    fn next(&mut self) -> Option<News> {
-        let news = self.inner.next()?;
-        if let News::Ended(end) = &news
+    fn next(&mut self) -> Option<ExecutorEvent> {
+        let event = self.inner.next()?;
+        if let ExecutorEvent::Ended(end) = &event
             && let Some((index, argument)) = self.tasks.remove(&end.ticket)
             && let Ok(output) = &end.result
         {
             let line = serde_json::to_vec(&Recorded { index, argument, result: output.to_vec() });
             let written = line.map_err(Into::into).and_then(|line| self.tape.write_all(&[&line[..], b"\n"].concat()));
             if let Err(error) = written {
-                return Some(News::Failed(wrun::Error::backend(format!("cannot write the tape: {error}"))));
+                return Some(ExecutorEvent::Failed(wrun::Error::backend(format!("cannot write the tape: {error}"))));
             }
         }
-        Some(news)
+        Some(event)
     }
 
     fn wait(&mut self, at_most: Option<Duration>) {
@@ -107,7 +107,7 @@ struct Player(HashMap<(u64, Vec<u8>), Output>);
 
 struct Playing<'a> {
     tape: &'a Player,
-    ended: VecDeque<News>,
+    ended: VecDeque<ExecutorEvent>,
 }
 
 impl Player {
@@ -136,14 +136,14 @@ impl Executor for Playing<'_> {
         let recorded = self.tape.0.get(&(given.index, given.task.argument.to_vec()));
         self.ended.push_back(match recorded {
             Some(output) => {
-                let stats = TaskStats { start: SystemTime::now(), worker: u32::MAX, ..TaskStats::default() };
-                News::Ended(TaskEnd { ticket: given.ticket, result: Ok(output.clone()), log: Vec::new(), stats })
+                let stats = TaskStats::new(SystemTime::now(), Duration::ZERO).worker(u32::MAX);
+                ExecutorEvent::Ended(TaskEnd::new(given.ticket, Ok(output.clone()), stats))
             }
-            None => News::Failed(wrun::Error::backend(format!("task {} is not on the tape", given.index))),
+            None => ExecutorEvent::Failed(wrun::Error::backend(format!("task {} is not on the tape", given.index))),
         });
     }
 
-    fn next(&mut self) -> Option<News> {
+    fn next(&mut self) -> Option<ExecutorEvent> {
         self.ended.pop_front()
     }
 

@@ -1,43 +1,47 @@
-//! Where tasks run: the seam by which a pool's runs reach processes, threads, this thread, or what another crate brings.
+//! Where tasks run: in processes, in threads, on the caller's thread, or wherever another crate runs them.
 //!
-//! A [`Run`](crate::Run) does the same over every backend: it takes tasks from their source as there is room, tries failed ones
-//! again, puts outcomes in order, merges them, and tells its observer. A backend runs what it is given, each task once.
+//! A [`Run`](crate::Run) does the same over every backend: it takes tasks from their source as there is room, retries failed ones,
+//! delivers outcomes in order, merges results, and reports to its observer. A backend runs what it is given, each task once.
 //!
 //! | backend | tasks run in | a hostile guest | `Limits::timeout` | after a fault in wrun or wasmtime |
 //! |---|---|---|---|---|
 //! | [`BuiltIn::Processes`] | confined worker processes | is contained | yes | that worker's task fails |
-//! | [`BuiltIn::Threads`] | threads of this process | has WebAssembly's walls around it alone | no | this process ends |
+//! | [`BuiltIn::Threads`] | threads of this process | is isolated by WebAssembly alone | no | this process ends |
 //! | [`BuiltIn::Inline`] | the caller's thread | as with threads | no, nor `Job::slow` | this process ends |
-//! | a [`Backend`] | where it likes | is its affair | its affair | is its affair |
+//! | a [`Backend`] | depends on the backend | depends on the backend | depends on the backend | depends on the backend |
 
 use std::fmt::Debug;
 use std::str::FromStr;
 use std::time::Duration;
 
 use crate::ipc::wire::{MAP, REDUCE};
+use crate::job::Halted;
 use crate::outcome::Outcome;
-use crate::result::{Output, TaskError, TaskStats};
-use crate::sandbox::Missing;
-use crate::{Error, Halted, Job, Result, Task, Waker};
+use crate::result::{LogLine, Output, TaskError, TaskStats};
+use crate::sandbox::MissingLayer;
+use crate::{Error, Job, Result, Task};
 
-/// The backends that wrun has itself.
+pub use crate::sys::Waker;
+
+/// The backends of wrun itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BuiltIn {
     /// Worker processes, confined by the system.
     #[default]
     Processes,
-    /// Threads of this process, for modules that are trusted: a worker starts in a fraction of the time, and nothing confines it
-    /// but WebAssembly itself. A task that runs cannot be stopped: where a run ends before it does, its thread goes on to its end.
+    /// Threads of this process, for trusted modules. A worker starts in a fraction of the time, and only WebAssembly itself isolates
+    /// it. A running task cannot be stopped: if a run ends before the task does, its thread continues until the task ends.
     Threads,
     /// The thread that drives the run, one task at a time: no parallel code at all, for debuggers and profilers.
     Inline,
 }
 
 impl BuiltIn {
-    /// All of them.
+    /// All built-in backends.
     pub const ALL: [BuiltIn; 3] = [BuiltIn::Processes, BuiltIn::Threads, BuiltIn::Inline];
 
-    /// Its name: `processes`, `threads`, `inline`.
+    /// The backend's name: `processes`, `threads`, `inline`.
     pub fn name(self) -> &'static str {
         match self {
             BuiltIn::Processes => "processes",
@@ -58,12 +62,42 @@ impl FromStr for BuiltIn {
     }
 }
 
-/// Runs tasks somewhere. A [`Pool`](crate::Pool) is one as well, so that a backend can wrap another: to record what it does, say.
+/// What [`PoolBuilder::backend`](crate::PoolBuilder::backend) takes: a [`BuiltIn`] backend, or any [`Backend`].
+#[derive(Debug)]
+pub struct AnyBackend(pub(crate) Choice);
+
+/// Either kind of backend.
+#[derive(Debug)]
+pub(crate) enum Choice {
+    BuiltIn(BuiltIn),
+    Other(Box<dyn Backend>),
+}
+
+impl Default for AnyBackend {
+    fn default() -> Self {
+        BuiltIn::default().into()
+    }
+}
+
+impl From<BuiltIn> for AnyBackend {
+    fn from(backend: BuiltIn) -> Self {
+        AnyBackend(Choice::BuiltIn(backend))
+    }
+}
+
+impl<B: Backend + 'static> From<B> for AnyBackend {
+    fn from(backend: B) -> Self {
+        AnyBackend(Choice::Other(Box::new(backend)))
+    }
+}
+
+/// Runs tasks somewhere. A [`Pool`](crate::Pool) is a backend as well, so that a backend can wrap another one: to record what it
+/// does, for example.
 ///
 /// ```no_run
 /// use std::time::{Duration, SystemTime};
-/// use wrun::backend::{Assignment, Backend, Executor, News, TaskEnd};
-/// use wrun::{Job, Module, Output, Pool, TaskStats, Waker};
+/// use wrun::backend::{Assignment, Backend, Executor, ExecutorEvent, TaskEnd, Waker};
+/// use wrun::{Job, Module, Output, Pool, TaskStats};
 ///
 /// /// Runs nothing: every argument is its own result.
 /// #[derive(Debug)]
@@ -82,57 +116,72 @@ impl FromStr for BuiltIn {
 ///         self.0.len() < 8
 ///     }
 ///     fn submit(&mut self, given: Assignment<'_>) {
-///         let stats = TaskStats { start: SystemTime::now(), ..TaskStats::default() };
+///         let stats = TaskStats::new(SystemTime::now(), Duration::ZERO);
 ///         let output = Output::from(given.task.argument.to_vec());
-///         self.0.push(TaskEnd { ticket: given.ticket, result: Ok(output), log: Vec::new(), stats });
+///         self.0.push(TaskEnd::new(given.ticket, Ok(output), stats));
 ///     }
-///     fn next(&mut self) -> Option<News> {
-///         self.0.pop().map(News::Ended)
+///     fn next(&mut self) -> Option<ExecutorEvent> {
+///         self.0.pop().map(ExecutorEvent::Ended)
 ///     }
 ///     fn wait(&mut self, _at_most: Option<Duration>) {}
 /// }
 ///
 /// let module = Module::from_file("sqrt.wat")?;
-/// let mut pool = Pool::builder().build_on(Box::new(Echo))?;
+/// let mut pool = Pool::builder().backend(Echo).build()?;
 /// let results: Vec<_> = pool.map(&Job::new(&module), ["1", "2"].into_iter())?.map(|outcome| outcome.result).collect();
 /// assert_eq!(results, [Ok(Output::from(&b"1"[..])), Ok(Output::from(&b"2"[..]))]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Backend: Debug + Send {
-    /// Gets ready for the tasks of a job, which has been checked. `waker` wakes [`Executor::wait`], and is how other threads of
-    /// the backend say that there is news. The job's `retries`, `halt` and `admission` are heeded by the run.
+    /// Prepares to run the tasks of a job, which has been checked. `waker` wakes [`Executor::wait`]; other threads of the backend use
+    /// it to announce an event. The run takes care of the job's `retries`, `halt` and `admission`.
     ///
     /// # Errors
     ///
-    /// Where the job cannot run there.
+    /// Returns an error if the backend cannot run the job.
     fn start<'a>(&'a mut self, job: &Job, waker: &Waker) -> Result<Box<dyn Executor + 'a>>;
+
+    /// The backend's name in messages; the name of its type unless implemented.
+    fn name(&self) -> &str {
+        std::any::type_name::<Self>()
+    }
 }
 
-/// Runs the tasks of one job, and is called by the thread that drives the run. Dropping it ends what is under way.
+impl<B: Backend + ?Sized> Backend for Box<B> {
+    fn start<'a>(&'a mut self, job: &Job, waker: &Waker) -> Result<Box<dyn Executor + 'a>> {
+        (**self).start(job, waker)
+    }
+
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+}
+
+/// Runs the tasks of one job. The thread that drives the run calls it. Dropping it ends what is under way.
 pub trait Executor {
-    /// Lets tasks call the merge function `function`, as [`Call::Merge`]; before the first task.
+    /// Allows tasks to call the merge function `function`, as [`Call::Merge`]. Called before the first task.
     ///
     /// # Errors
     ///
-    /// Where it cannot merge.
+    /// Returns an error if the backend cannot merge.
     fn merge_with(&mut self, function: &str) -> Result<()> {
         Err(Error::request(format!("this backend does not merge, so it cannot call {function:?}")))
     }
 
-    /// Whether it takes another task now.
+    /// Whether it can take another task now.
     fn has_room(&self) -> bool;
 
-    /// Takes a task over, for which there is room.
+    /// Takes a task. Called only if there is room.
     fn submit(&mut self, given: Assignment<'_>);
 
-    /// What happened next; `None` where there is no news for now. Never waits for other threads.
-    fn next(&mut self) -> Option<News>;
+    /// Returns the next event, or `None` if there is none for now. Must not wait for other threads.
+    fn next(&mut self) -> Option<ExecutorEvent>;
 
-    /// Waits for news, until the waker is woken ([`Waker::wait`]), and not longer than `at_most`; it may return sooner.
+    /// Waits for an event until the waker wakes it ([`Waker::wait`]), for at most `at_most`. It may return sooner.
     fn wait(&mut self, at_most: Option<Duration>);
 
-    /// The run has been stopped. Tasks that have not begun are to end as [`Status::Cancelled`](crate::Status::Cancelled) soon, with
-    /// `now` those that run as well.
+    /// Called when the run has been stopped. Tasks that have not started should soon end as
+    /// [`Status::Cancelled`](crate::Status::Cancelled); if `now`, those that are running as well.
     fn stop(&mut self, now: bool) {
         let _ = now;
     }
@@ -142,7 +191,7 @@ pub trait Executor {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Assignment<'a> {
-    /// Names the attempt: never used twice in a pool.
+    /// Identifies the attempt. A pool never uses a ticket twice.
     pub ticket: u64,
     /// The task's position in the job, as the guest sees it.
     pub index: u64,
@@ -152,8 +201,9 @@ pub struct Assignment<'a> {
     pub task: &'a Task,
 }
 
-/// Which of a job's functions is called.
+/// Which of a job's functions to call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Call {
     /// The task function.
     Map,
@@ -171,48 +221,71 @@ impl Call {
     }
 }
 
-/// What an [`Executor`] tells its run.
+/// What an [`Executor`] reports to its run.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum News {
+pub enum ExecutorEvent {
     /// An attempt ended.
     Ended(TaskEnd),
-    /// A worker died and is being replaced; to follow "worker 3": `was killed by SIGKILL`.
+    /// A worker died and is being replaced. The text is the rest of a sentence that begins with "worker 3": `was killed by SIGKILL`.
     WorkerLost(u32, String),
     /// Workers lack these layers of confinement.
-    Unconfined(Vec<Missing>),
-    /// An attempt runs longer than [`Job::slow`], and has not ended.
+    Unconfined(Vec<MissingLayer>),
+    /// An attempt is running longer than [`Job::slow`].
     Slow {
-        /// The attempt, as it was given.
+        /// The attempt's ticket.
         ticket: u64,
         /// The worker that runs it.
         worker: u32,
-        /// How long it has run.
+        /// How long it has been running.
         elapsed: Duration,
     },
-    /// Nothing more is to be started, because it would go as it went so far; attempts that run will end.
+    /// No more tasks should start, because they would end like the ones so far. Running attempts will end.
     Halted(Halted),
-    /// No more tasks can be run, and those that it has will not end.
+    /// No more tasks can run, and the ones that were submitted will not end.
     Failed(Error),
 }
 
 /// How an attempt ended.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use wrun::backend::TaskEnd;
+/// use wrun::{Status, TaskError, TaskStats};
+///
+/// let error = TaskError::new(Status::WorkerLost, "the node rebooted");
+/// let end = TaskEnd::new(7, Err(error), TaskStats::new(SystemTime::now(), Duration::from_secs(1)).worker(3));
+/// assert!(end.log.is_empty());
+/// ```
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct TaskEnd {
-    /// The attempt, as it was given.
+    /// The attempt's ticket.
     pub ticket: u64,
-    /// Its result, or why there is none.
+    /// The result, or why there is none.
     pub result: Result<Output, TaskError>,
-    /// Lines that it logged: (level 1 error .. 5 trace, text).
-    pub log: Vec<(u8, String)>,
-    /// When and where it ran; the run counts the attempts itself.
+    /// The lines that the task logged.
+    pub log: Vec<LogLine>,
+    /// When and where the attempt ran. The run itself counts attempts.
     pub stats: TaskStats,
 }
 
 impl TaskEnd {
-    /// The end of the attempt that had this outcome.
-    pub fn new(ticket: u64, outcome: Outcome) -> TaskEnd {
+    /// An attempt that ended like this, without log lines.
+    pub fn new(ticket: u64, result: Result<Output, TaskError>, stats: TaskStats) -> TaskEnd {
+        TaskEnd { ticket, result, log: Vec::new(), stats }
+    }
+
+    /// An attempt with this outcome.
+    pub fn from_outcome(ticket: u64, outcome: Outcome) -> TaskEnd {
         let Outcome { result, log, stats, .. } = outcome;
         TaskEnd { ticket, result, log, stats }
+    }
+
+    /// Sets the lines that the task logged.
+    #[must_use]
+    pub fn log(mut self, log: Vec<LogLine>) -> Self {
+        self.log = log;
+        self
     }
 }

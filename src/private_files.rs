@@ -1,7 +1,7 @@
-//! Files that are kept from one run to the next in a directory of this user's own, under names made of hashes.
+//! Files that are kept from one run to the next in a private directory of this user, under names made of hashes.
 //!
-//! A file is written under another name in the same directory, and renamed. A reader sees all of it or nothing, whoever else writes
-//! the same one and whenever a process dies.
+//! A file is written under another name in the same directory, and then renamed. A reader sees all of it or nothing, no matter who
+//! else writes the same file or when a process dies.
 
 use std::fs::{File, FileTimes, Metadata};
 use std::io;
@@ -10,40 +10,40 @@ use std::time::{Duration, SystemTime};
 
 use crate::sys::private_dir::{PrivateDir, Unusable, owned_by_us};
 
-/// What the names of files that are being written begin with.
+/// The prefix of the names of files that are being written.
 const TEMPORARY_PREFIX: &str = ".new-";
-/// A temporary file of this age belongs to a process that was killed.
+/// A temporary file that is older than this belongs to a process that was killed.
 pub(crate) const ABANDONED_AFTER: Duration = Duration::from_secs(60 * 60);
-/// How exactly the time of last use is kept; finer would write to the disk on every run.
+/// The resolution of the time of last use; a finer one would cause a disk write on every run.
 const USE_GRANULE: Duration = Duration::from_secs(60);
 
-/// A directory of such files. It belongs to this user and can be written by nobody else, and is reached only through the descriptor
+/// A directory of such files. It belongs to this user, nobody else can write to it, and it is accessed only through the descriptor
 /// that was checked.
 #[derive(Debug)]
-pub(crate) struct Kept(PrivateDir);
+pub(crate) struct PrivateFiles(PrivateDir);
 
 /// A file of such a directory.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct PrivateFile {
     pub name: String,
     pub size_bytes: u64,
     /// When it was last used, to the minute.
     pub used: SystemTime,
 }
 
-impl Found {
-    /// The hash by which it is named, in hexadecimal digits, where the rest of its name is this.
+impl PrivateFile {
+    /// The hash in its name, in hexadecimal digits, if the rest of the name is `suffix`.
     pub fn key(&self, suffix: &str) -> Option<&str> {
         let is_key = |key: &&str| key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit());
         self.name.strip_suffix(suffix).filter(is_key)
     }
 
-    /// Whether somebody writes it, or died when it was written.
+    /// Whether a process is writing it, or died while writing it.
     pub fn is_temporary(&self) -> bool {
         self.name.starts_with(TEMPORARY_PREFIX)
     }
 
-    /// Whether somebody died when it was written.
+    /// Whether a process died while writing it.
     pub fn is_abandoned(&self, now: SystemTime) -> bool {
         self.is_temporary() && self.is_unused_for(ABANDONED_AFTER, now)
     }
@@ -54,15 +54,15 @@ impl Found {
     }
 }
 
-impl Kept {
+impl PrivateFiles {
     /// Opens and checks a directory.
-    pub fn open(dir: &Path) -> Result<Kept, Unusable> {
-        PrivateDir::open(dir).map(Kept)
+    pub fn open(dir: &Path) -> Result<PrivateFiles, Unusable> {
+        PrivateDir::open(dir).map(PrivateFiles)
     }
 
-    /// Opens and checks a directory, and makes it, with mode 0700, where there is none yet.
-    pub fn create(dir: &Path) -> Result<Kept, Unusable> {
-        PrivateDir::open_or_create(dir).map(Kept)
+    /// Opens and checks a directory, and creates it with mode 0700 if it is missing.
+    pub fn create(dir: &Path) -> Result<PrivateFiles, Unusable> {
+        PrivateDir::open_or_create(dir).map(PrivateFiles)
     }
 
     /// The directory, as it was given.
@@ -70,11 +70,11 @@ impl Kept {
         self.0.path()
     }
 
-    /// The file of this name, where there is one.
+    /// The file of this name, if there is one.
     pub fn file(&self, name: &str) -> Option<(File, Metadata)> {
         let file = File::open(self.0.join(name)).ok()?;
         let metadata = file.metadata().ok()?;
-        // The directory may have been open to others in former times.
+        // The directory may once have been open to others.
         (metadata.is_file() && owned_by_us(&metadata)).then_some((file, metadata))
     }
 
@@ -82,7 +82,7 @@ impl Kept {
     pub fn note_use(file: &File, metadata: &Metadata) {
         let now = SystemTime::now();
         if metadata.modified().is_ok_and(|used| now.duration_since(used).is_ok_and(|age| age > USE_GRANULE)) {
-            // On a read-only disk the time stays as it is, and the file is as good.
+            // On a read-only disk the time stays as it is, which does no harm.
             let _ = file.set_times(FileTimes::new().set_modified(now));
         }
     }
@@ -91,7 +91,7 @@ impl Kept {
     ///
     /// # Errors
     ///
-    /// Where `fill` fails or the system refuses it; nothing is left behind.
+    /// If `fill` or a system call fails; then nothing is left behind.
     pub fn write(&self, name: &str, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
         let builder = &mut tempfile::Builder::new();
         let file = builder.prefix(TEMPORARY_PREFIX).tempfile_in(self.0.through_descriptor());
@@ -101,7 +101,7 @@ impl Kept {
         Ok(())
     }
 
-    /// Removes the file of this name; says whether it was there.
+    /// Removes the file of this name; returns whether it existed.
     pub fn remove(&self, name: &str) -> io::Result<bool> {
         match std::fs::remove_file(self.0.join(name)) {
             Ok(()) => Ok(true),
@@ -110,31 +110,31 @@ impl Kept {
         }
     }
 
-    /// Looks at all files of the directory, others' too.
-    pub fn each(&self, mut look: impl FnMut(Found)) -> io::Result<()> {
+    /// Calls `visit` with each file of the directory, even if it is not ours.
+    pub fn each(&self, mut visit: impl FnMut(PrivateFile)) -> io::Result<()> {
         for entry in std::fs::read_dir(self.0.through_descriptor())? {
             let entry = entry?;
             let Ok(name) = entry.file_name().into_string() else { continue };
             // Another process may be clearing the directory at the same time.
             let Ok(metadata) = entry.metadata() else { continue };
             if metadata.is_file() {
-                look(Found { name, size_bytes: metadata.len(), used: metadata.modified()? });
+                visit(PrivateFile { name, size_bytes: metadata.len(), used: metadata.modified()? });
             }
         }
         Ok(())
     }
 }
 
-/// The same error without the name of a temporary file, which says nothing to a user.
+/// The same error without the name of a temporary file, which would mean nothing to a user.
 pub(crate) fn without_path(error: io::Error) -> io::Error {
     if error.raw_os_error().is_some() { error } else { error.kind().into() }
 }
 
-/// Why a directory is not used, because `what` from it would be trusted.
+/// The message that says why a directory is not used; `what` from it would be trusted.
 pub(crate) fn unusable(dir: &Path, problem: &Unusable, what: &str) -> String {
     let dir = dir.display();
     match problem {
-        Unusable::Missing => format!("cache directory {dir} went away while it was opened"),
+        Unusable::Missing => format!("cache directory {dir} disappeared while it was being opened"),
         Unusable::Unsafe(why) => format!(
             "cache directory {dir} is not used, because {what} from it would be trusted: it {why}, \
              or name another directory with WRUN_CACHE_DIR"

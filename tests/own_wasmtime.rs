@@ -1,18 +1,18 @@
-//! A program that uses wasmtime itself, before it runs guests of wrun's in its own process: a process of its own, because the order
-//! in which handlers of signals are installed is what matters.
+//! A program that uses wasmtime itself before it runs wrun's guests in its own process. This is a test program of its own, because
+//! what matters is the order in which signal handlers are installed.
 
 use wrun::backend::BuiltIn;
 use wrun::{Compiler, Input, Job, Pool, Status, Task};
 
 const WRUN: &str = env!("CARGO_BIN_EXE_wrun");
 
-/// Traps by a signal: behind its memory.
+/// Traps by a signal: reads beyond the end of its memory.
 const OUTSIDE: &str = r#"(module
     (memory 1)
     (func (export "outside") (param i32) (result i32) (i32.load offset=70000 (local.get 0))))"#;
 
-/// Tasks that write to an input, each by code that faults in another place: wasm code, an instruction that wasmtime takes for one that
-/// cannot fault, and host code.
+/// Tasks that write to an input, each with another kind of code that faults: wasm code, an instruction that wasmtime assumes cannot
+/// fault, and host code.
 const WRITES: &str = r#"(module
     (import "wrun_v1" "input_map" (func $map (param i32 i64 i32) (result i32)))
     (memory (export "memory") 1)
@@ -21,7 +21,7 @@ const WRITES: &str = r#"(module
     (func (export "wrun:task/copy") (result i32) (memory.copy (call $input) (i32.const 0) (i32.const 8)) (i32.const 0))
     (func (export "wrun:task/fill") (result i32) (memory.fill (call $input) (i32.const 1) (i32.const 8000)) (i32.const 0)))"#;
 
-/// Whether a guest of this program's own traps where it should.
+/// Whether this program's own guest traps as it should.
 fn own_guest_traps() -> bool {
     let engine = wasmtime::Engine::default();
     let module = wasmtime::Module::new(&engine, OUTSIDE).expect("a module");

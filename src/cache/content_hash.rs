@@ -1,9 +1,9 @@
-//! What is in inputs, as hashes; and whether a file is still the one that was hashed.
+//! Hashes of inputs' contents, and whether a file is still in the state in which it was hashed.
 //!
-//! A file is the same as before where device, inode, size and the times of its last changes are. A change within the same tick of the
-//! clock as the one before it leaves them as they are, so what is in a file is remembered only if its times were older than that
-//! ([`Seen::settled`]; Git calls such a file racily clean). Two things cannot be seen: a change through a writable map after the
-//! first one, until the kernel writes the page back; and a clock that was set back.
+//! A file counts as unchanged if its device, inode, size and times of last change are unchanged. A change within the same clock tick
+//! as the one before leaves the times as they are, so a hash is remembered only if the file's times were older than a tick
+//! ([`HashedInput::settled`]; Git calls a file with newer times racily clean). Two kinds of change go undetected: a further change
+//! through a writable mapping, until the kernel writes the page back; and a change after the clock was set back.
 
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
@@ -11,16 +11,17 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::{Duration, SystemTime};
 
-use crate::error::Kind;
+use crate::error::Repr;
 use crate::sys::{file_clock, memory_file};
 use crate::{Input, Result};
 
-/// Which state of which file.
+/// Identifies a state of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Stamp {
-    /// An open file, by its number in this process, that nobody can change.
+    /// An open file that nobody can change, by its number in this process.
     Sealed(u64),
-    /// Any other: device, inode, size, and the times (seconds and nanoseconds since 1970) at which contents and inode changed.
+    /// Any other file: device, inode, size, and the times (seconds and nanoseconds since 1970) of the last changes of its contents
+    /// and of its inode.
     File { device: u64, inode: u64, size: u64, modified: (i64, i64), changed: (i64, i64) },
 }
 
@@ -44,7 +45,8 @@ impl Stamp {
         }
     }
 
-    /// How long it takes until a change would be seen, at this time, in a file whose clock ticks so.
+    /// How long it takes from `now` until a change of the file is certain to give it another stamp, if its times tell apart changes
+    /// that are `granule` apart.
     fn unsettled_for(&self, now: SystemTime, granule: Duration) -> Duration {
         let Stamp::File { modified, changed, .. } = self else { return Duration::ZERO };
         let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -52,36 +54,35 @@ impl Stamp {
             Duration::new(u64::try_from(time.0).unwrap_or(0), u32::try_from(time.1).unwrap_or(0).min(999_999_999))
         };
         let changed = (since(changed) + granule).saturating_sub(now);
-        // This one can be set to any time; only one that is about now can come again.
+        // This time can be set at will; only a value close to now can occur again by itself.
         let modified = since(modified);
         let is_now = modified < now + granule;
         changed.max(if is_now { (modified + granule).saturating_sub(now) } else { Duration::ZERO })
     }
 }
 
-/// What was found in an input.
+/// An input's hash, and the state in which the file had it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
+pub(crate) struct HashedInput {
     pub hash: blake3::Hash,
     /// The file's state before it was read.
     pub stamp: Stamp,
-    /// Whether any change after that gives the file another stamp.
+    /// Whether any later change gives the file another stamp.
     pub settled: bool,
 }
 
 /// Where hashes are remembered from one run to the next.
-pub(crate) trait Memory {
-    /// Whether a file that has changed just now is waited for until a further change could be seen, where that is a matter of
-    /// milliseconds.
+pub(crate) trait HashStore {
+    /// Whether to wait, for some milliseconds at most, until a file that has just changed is settled.
     fn waits(&self) -> bool;
     /// The hash of this range (offset and length) of a file in this state.
     fn recall(&self, stamp: &Stamp, range: (u64, u64)) -> Option<blake3::Hash>;
-    /// Remembers it.
+    /// Remembers that hash.
     fn remember(&self, stamp: &Stamp, range: (u64, u64), hash: &blake3::Hash);
 }
 
 /// Remembers nothing.
-impl Memory for () {
+impl HashStore for () {
     fn waits(&self) -> bool {
         false
     }
@@ -93,30 +94,31 @@ impl Memory for () {
     fn remember(&self, _: &Stamp, _: (u64, u64), _: &blake3::Hash) {}
 }
 
-/// Hashes of ranges of files, of which the last ones are remembered.
+/// Hashes ranges of files, and remembers the latest hashes.
 #[derive(Debug, Default)]
-pub(crate) struct Contents {
+pub(crate) struct ContentHashes {
     known: HashMap<(Stamp, (u64, u64)), blake3::Hash>,
     buffer: Vec<u8>,
 }
 
-/// Hashes that are remembered.
+/// How many hashes are remembered.
 const MAX_KNOWN: usize = 4096;
-/// Bytes that are read at a time.
+/// How many bytes are read at a time.
 const READ_BYTES: u64 = 1 << 20;
-/// The longest wait for a file.
+/// The longest wait for a file to settle.
 const MAX_WAIT: Duration = Duration::from_millis(100);
 
-impl Contents {
-    /// The hash of an input's bytes. They are read and not mapped: a file that is truncated meanwhile is an error, no signal.
-    pub fn of(&mut self, input: &Input, memory: &impl Memory) -> Result<Seen> {
-        let failed = |source| Kind::file("cannot read input", input.path().as_ref(), source);
+impl ContentHashes {
+    /// The hash of an input's bytes. They are read rather than mapped, so that truncation in the meantime gives an error and not a
+    /// signal.
+    pub fn of(&mut self, input: &Input, memory: &impl HashStore) -> Result<HashedInput> {
+        let failed = |source| Repr::file("cannot read input", input.path().as_ref(), source);
         let (file, _) = input.file();
         let mut stamp = Stamp::of(input).map_err(failed)?;
         let range = (input.offset(), input.len());
-        // What is remembered was settled.
+        // Only settled hashes are remembered.
         if let Some(hash) = self.known.get(&(stamp, range)) {
-            return Ok(Seen { hash: *hash, stamp, settled: true });
+            return Ok(HashedInput { hash: *hash, stamp, settled: true });
         }
         let is_file = matches!(stamp, Stamp::File { .. });
         let recalled = is_file.then(|| memory.recall(&stamp, range)).flatten();
@@ -134,7 +136,7 @@ impl Contents {
             Some(hash) => hash,
             None => {
                 let hash = self.read(file, range).map_err(failed)?;
-                // It may have changed while it was read.
+                // The file may have changed while it was read.
                 if settled && is_file && Stamp::of(input).is_ok_and(|now| now == stamp) {
                     memory.remember(&stamp, range, &hash);
                 }
@@ -147,7 +149,7 @@ impl Contents {
             }
             self.known.insert((stamp, range), hash);
         }
-        Ok(Seen { hash, stamp, settled })
+        Ok(HashedInput { hash, stamp, settled })
     }
 
     fn read(&mut self, file: &File, (offset, len): (u64, u64)) -> io::Result<blake3::Hash> {
@@ -171,7 +173,7 @@ mod tests {
     /// Remembers nothing, and waits.
     struct Patient;
 
-    impl Memory for Patient {
+    impl HashStore for Patient {
         fn waits(&self) -> bool {
             true
         }
@@ -188,7 +190,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), b"0123456789").unwrap();
         let input = Input::open(file.path()).unwrap();
-        let mut contents = Contents::default();
+        let mut contents = ContentHashes::default();
         let mut hash = |input: &Input| contents.of(input, &Patient).map(|seen| (seen.hash, contents.known.len()));
         let whole = blake3::hash(b"0123456789");
         assert_eq!(hash(&input).unwrap(), (whole, 1));
@@ -220,7 +222,7 @@ mod tests {
         assert_eq!(unsettled(5000, 5000, 5000), 20);
         assert_eq!(unsettled(1000, 5000, 5000), 20, "the time of the contents can be set back");
         assert_eq!(unsettled(5000, 1000, 5010), 10);
-        assert_eq!(unsettled(9000, 1000, 5000), 0, "and to the future, where it stays the same");
+        assert_eq!(unsettled(9000, 1000, 5000), 0, "or to the future, where it stays the same");
         assert_eq!(unsettled(1000, 9000, 5000), 4020, "the other one cannot, so the clocks differ");
         assert_eq!(Stamp::Sealed(1).unsettled_for(at(0), granule), Duration::ZERO);
     }
@@ -230,8 +232,8 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let input = || Input::open(file.path()).unwrap();
         file.as_file().set_len(2).unwrap();
-        let mut contents = Contents::default();
-        // Most of these writes fall into the tick of the one before.
+        let mut contents = ContentHashes::default();
+        // Most of these writes fall into the same tick as the one before.
         for attempt in 0u8..200 {
             file.as_file().write_all_at(&[attempt, 0], 0).unwrap();
             let before = contents.of(&input(), &()).unwrap();

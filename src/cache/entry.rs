@@ -1,7 +1,7 @@
-//! One result as a file.
+//! The file format of one cached result.
 //!
 //! ```text
-//! magic, length of head, length of body, length of output │ head │ body │ output │ hash of the key and all before it
+//! magic, length of head, length of body, length of output │ head │ body │ output │ hash of the key and everything before it
 //! ```
 //!
 //! Numbers are little-endian; head and body are in postcard's format.
@@ -16,11 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::ipc::ring::INLINE_MAX_BYTES;
 use crate::outcome::Outcome;
-use crate::result::Finished;
-use crate::result::{Output, TaskStats};
+use crate::result::{Finished, LogLine, Output, TaskStats};
 use crate::sys::{memory_file, rlimit};
 
-/// What a list shows.
+/// What a list of results shows.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Head {
     pub module: String,
@@ -28,37 +27,38 @@ pub(super) struct Head {
     pub stored: SystemTime,
 }
 
-/// What else is to be the same for a task that did not run.
+/// What else a cached outcome has in common with the original one.
 #[derive(Debug, Serialize, Deserialize)]
 struct Body<'a> {
     start: SystemTime,
     duration: Duration,
     worker: u32,
     fuel: Option<u64>,
-    log: Cow<'a, [(u8, String)]>,
+    /// Level and text of each line.
+    log: Vec<(u8, Cow<'a, str>)>,
 }
 
 const MAGIC: &[u8; 8] = b"wrunres1";
 const LENGTHS: usize = 8 + 4 + 4 + 8;
 const HASH: u64 = 32;
-/// Bytes that are read at a time.
+/// How many bytes are read at a time.
 const READ_BYTES: usize = 1 << 20;
-/// Bytes that are read first: with a short result, all of them.
+/// How many bytes are read first: all of an entry with a short result.
 const FIRST_BYTES: u64 = 4096;
 
-/// Why a file gives no result.
+/// Why no result can be read from a file.
 #[derive(Debug)]
-pub(super) enum Unread {
-    /// It is no whole entry of this key.
+pub(super) enum EntryError {
+    /// It is not a complete entry of this key.
     Damaged,
-    /// The system refused it.
+    /// A system call failed.
     System,
 }
 
-/// An entry that ends before it should is damaged.
-impl From<io::Error> for Unread {
-    fn from(error: io::Error) -> Unread {
-        if error.kind() == ErrorKind::UnexpectedEof { Unread::Damaged } else { Unread::System }
+/// An entry that ends too early is damaged.
+impl From<io::Error> for EntryError {
+    fn from(error: io::Error) -> EntryError {
+        if error.kind() == ErrorKind::UnexpectedEof { EntryError::Damaged } else { EntryError::System }
     }
 }
 
@@ -68,10 +68,11 @@ fn hasher(key: &[u8; 32]) -> blake3::Hasher {
     hasher
 }
 
-/// All of an entry that stands before the output.
+/// Everything in an entry that comes before the output.
 pub(super) fn beginning(head: &Head, outcome: &Outcome, output: &Output) -> io::Result<Vec<u8>> {
     let TaskStats { start, duration, worker, fuel, .. } = outcome.stats;
-    let body = Body { start, duration, worker, fuel, log: Cow::Borrowed(&outcome.log) };
+    let log = outcome.log.iter().map(|line| (line.level as u8, Cow::Borrowed(&*line.text))).collect();
+    let body = Body { start, duration, worker, fuel, log };
     let head = postcard::to_stdvec(head).map_err(io::Error::other)?;
     let body = postcard::to_stdvec(&body).map_err(io::Error::other)?;
     let mut bytes = Vec::with_capacity(LENGTHS + head.len() + body.len());
@@ -84,7 +85,7 @@ pub(super) fn beginning(head: &Head, outcome: &Outcome, output: &Output) -> io::
     Ok(bytes)
 }
 
-/// Bytes of an entry that begins so.
+/// The length in bytes of an entry with this beginning.
 pub(super) fn size(beginning: &[u8], output: &Output) -> u64 {
     (beginning.len() + output.len()) as u64 + HASH
 }
@@ -103,7 +104,7 @@ pub(super) fn write(file: &mut File, key: &[u8; 32], mut beginning: Vec<u8>, out
     file.write_all(&hash)
 }
 
-/// Where the parts of an entry are, by its first bytes.
+/// Where the parts of an entry are, according to its first bytes.
 struct Layout {
     head_end: usize,
     body_end: usize,
@@ -111,23 +112,23 @@ struct Layout {
 }
 
 impl Layout {
-    /// Of an entry in a file of `len` bytes that begins so.
-    fn of(first: &[u8], len: u64) -> Result<Layout, Unread> {
-        let lengths = first.get(..LENGTHS).ok_or(Unread::Damaged)?;
+    /// The layout of an entry in a file of `len` bytes that begins with `first`.
+    fn of(first: &[u8], len: u64) -> Result<Layout, EntryError> {
+        let lengths = first.get(..LENGTHS).ok_or(EntryError::Damaged)?;
         let number = |at: usize| u32::from_le_bytes(lengths[at..at + 4].try_into().expect("four bytes")) as usize;
         let output_len = u64::from_le_bytes(lengths[16..].try_into().expect("eight bytes"));
         let head_end = LENGTHS + number(8);
         let body_end = head_end + number(12);
         let whole = (body_end as u64).checked_add(output_len).and_then(|end| end.checked_add(HASH));
         if &lengths[..8] != MAGIC || whole != Some(len) {
-            return Err(Unread::Damaged);
+            return Err(EntryError::Damaged);
         }
         Ok(Layout { head_end, body_end, output_len })
     }
 }
 
-/// What a list shows of the entry in a file of `len` bytes; nothing has been checked.
-pub(super) fn read_head(file: &File, len: u64) -> Result<Head, Unread> {
+/// The head of the entry in a file of `len` bytes; its hash is not checked.
+pub(super) fn read_head(file: &File, len: u64) -> Result<Head, EntryError> {
     let mut bytes = vec![0; FIRST_BYTES.min(len) as usize];
     file.read_exact_at(&mut bytes, 0)?;
     let end = Layout::of(&bytes, len)?.head_end;
@@ -136,15 +137,15 @@ pub(super) fn read_head(file: &File, len: u64) -> Result<Head, Unread> {
         bytes.resize(end, 0);
         file.read_exact_at(&mut bytes[at..], at as u64)?;
     }
-    postcard::from_bytes(&bytes[LENGTHS..end]).map_err(|_| Unread::Damaged)
+    postcard::from_bytes(&bytes[LENGTHS..end]).map_err(|_| EntryError::Damaged)
 }
 
 /// Reads and checks the entry of `key` in a file of `len` bytes.
-pub(super) fn read(file: &File, len: u64, key: &[u8; 32]) -> Result<(Head, Finished), Unread> {
+pub(super) fn read(file: &File, len: u64, key: &[u8; 32]) -> Result<(Head, Finished), EntryError> {
     let mut bytes = vec![0; FIRST_BYTES.min(len) as usize];
     file.read_exact_at(&mut bytes, 0)?;
     let layout = Layout::of(&bytes, len)?;
-    // All of a small one; of a large one what comes before the output, which cannot be longer than the file.
+    // All of an entry with a small output; otherwise what comes before the output, which cannot be longer than the file.
     let is_small = layout.output_len <= INLINE_MAX_BYTES as u64;
     let end = if is_small { len as usize } else { layout.body_end };
     let at = bytes.len().min(end);
@@ -167,16 +168,17 @@ pub(super) fn read(file: &File, len: u64, key: &[u8; 32]) -> Result<(Head, Finis
     };
     // blake3 compares its hashes in constant time; any comparison would do.
     if hasher.finalize() != blake3::Hash::from_bytes(hash) {
-        return Err(Unread::Damaged);
+        return Err(EntryError::Damaged);
     }
-    let head = postcard::from_bytes(&bytes[LENGTHS..layout.head_end]).map_err(|_| Unread::Damaged)?;
-    let body = postcard::from_bytes(&bytes[layout.head_end..layout.body_end]).map_err(|_| Unread::Damaged)?;
+    let head = postcard::from_bytes(&bytes[LENGTHS..layout.head_end]).map_err(|_| EntryError::Damaged)?;
+    let body = postcard::from_bytes(&bytes[layout.head_end..layout.body_end]).map_err(|_| EntryError::Damaged)?;
     let Body { start, duration, worker, fuel, log } = body;
     let stats = TaskStats { start, duration, worker, attempts: 1, fuel, cached: true, ..TaskStats::default() };
-    Ok((head, Finished { result: Ok(output), log: log.into_owned(), stats }))
+    let log = log.into_iter().map(|(level, text): (u8, Cow<str>)| LogLine::from_wire((level, text.into_owned())));
+    Ok((head, Finished { result: Ok(output), log: log.collect(), stats }))
 }
 
-/// Copies a part of a file to memory that nobody can change, and takes it into the hash.
+/// Copies a part of a file into sealed memory, and adds it to the hash.
 fn copy(file: &File, start: u64, len: u64, hasher: &mut blake3::Hasher) -> io::Result<Output> {
     let mut to = memory_file::growing("wrun-result")?;
     let mut part = vec![0; READ_BYTES];
@@ -190,7 +192,7 @@ fn copy(file: &File, start: u64, len: u64, hasher: &mut blake3::Hasher) -> io::R
     }
     memory_file::seal(&to)?;
     if rlimit::is_high(&to) {
-        // A copy costs memory, but no descriptor for as long as the result waits.
+        // A copy costs memory, but holds no descriptor while the result waits.
         let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
         to.read_exact_at(&mut bytes, 0)?;
         return Ok(Output::from(bytes));

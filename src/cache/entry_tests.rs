@@ -1,10 +1,11 @@
-//! What the files of results withstand.
+//! Tests that results are read as written, and that damage is detected.
 
 use std::io::Read;
 
 use super::*;
 use crate::Task;
-use crate::private_files::Kept;
+use crate::private_files::PrivateFiles;
+use crate::result::Level;
 
 fn outcome(output: Vec<u8>) -> Outcome {
     let stats = TaskStats {
@@ -15,7 +16,7 @@ fn outcome(output: Vec<u8>) -> Outcome {
         fuel: Some(5),
         ..TaskStats::default()
     };
-    let log = vec![(3, "hello".to_owned()), (1, String::new())];
+    let log = vec![LogLine::new(Level::Info, "hello"), LogLine::new(Level::Error, "")];
     Outcome {
         index: 0,
         task: Task::default(),
@@ -36,18 +37,18 @@ fn head() -> Head {
 fn entry(outcome: &Outcome) -> Vec<u8> {
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     let dir = tempfile::Builder::new().permissions(private).tempdir().unwrap();
-    let kept = Kept::open(dir.path()).unwrap();
+    let files = PrivateFiles::open(dir.path()).unwrap();
     let output = outcome.result.as_ref().unwrap();
     let beginning = beginning(&head(), outcome, output).unwrap();
     let expected = size(&beginning, output);
-    kept.write("entry", |file| write(file, &[1; 32], beginning, output)).unwrap();
+    files.write("entry", |file| write(file, &[1; 32], beginning, output)).unwrap();
     let mut bytes = Vec::new();
-    kept.file("entry").unwrap().0.read_to_end(&mut bytes).unwrap();
+    files.file("entry").unwrap().0.read_to_end(&mut bytes).unwrap();
     assert_eq!(bytes.len() as u64, expected);
     bytes
 }
 
-fn read_bytes(bytes: &[u8], key: &[u8; 32]) -> Result<(Head, Finished), Unread> {
+fn read_bytes(bytes: &[u8], key: &[u8; 32]) -> Result<(Head, Finished), EntryError> {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
     read(&file, bytes.len() as u64, key)
@@ -74,7 +75,7 @@ fn entries_are_read_as_they_were_written() {
 fn an_entry_that_is_damaged_anywhere_is_not_read() {
     for len in [40, INLINE_MAX_BYTES + 40] {
         let whole = entry(&outcome(vec![7; len]));
-        let damaged = |bytes: &[u8]| matches!(read_bytes(bytes, &[1; 32]), Err(Unread::Damaged));
+        let damaged = |bytes: &[u8]| matches!(read_bytes(bytes, &[1; 32]), Err(EntryError::Damaged));
         for at in (0..300).chain(whole.len() - 100..whole.len()).filter(|at| *at < whole.len()) {
             let mut bytes = whole.clone();
             bytes[at] ^= 0x10;
@@ -85,7 +86,7 @@ fn an_entry_that_is_damaged_anywhere_is_not_read() {
         }
         assert!(damaged(&[&whole[..], b"x"].concat()));
         assert!(damaged(&vec![0; whole.len()]));
-        assert!(matches!(read_bytes(&whole, &[2; 32]), Err(Unread::Damaged)), "the entry of another key");
+        assert!(matches!(read_bytes(&whole, &[2; 32]), Err(EntryError::Damaged)), "the entry of another key");
         assert!(read_bytes(&whole, &[1; 32]).is_ok());
     }
 }

@@ -1,16 +1,16 @@
-//! Names for tasks that last: the same for the same work, in whichever run and at whichever place.
+//! Lasting names for tasks: the same work has the same name, in any run and at any position.
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::cache::content_hash::Contents;
-use crate::error::Kind;
-use crate::job::Instances;
+use crate::cache::content_hash::ContentHashes;
+use crate::error::Repr;
+use crate::job::{InputMode, Instances};
 use crate::module::Entry;
-use crate::{Access, Grants, InputMode, Job, Limits, Result, Task};
+use crate::{Access, Grants, Job, Limits, Result, Task};
 
-/// What a task is, in 256 bits: equal exactly where module, function, argument, inputs and everything else are that can
-/// change its result. It is shown and read as 64 hexadecimal digits.
+/// Identifies a task in 256 bits: two keys are equal exactly if module, function, argument, inputs and everything else that can
+/// change the result are equal. It is displayed and parsed as 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TaskKey([u8; 32]);
 
@@ -27,30 +27,33 @@ impl fmt::Display for TaskKey {
     }
 }
 
-/// What is no key of a task.
+/// The error for text that is not a task's key.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("not a task's key, which has 64 hexadecimal digits")]
-pub struct NoTaskKey(#[source] blake3::HexError);
+pub struct ParseTaskKeyError(#[source] blake3::HexError);
 
 impl FromStr for TaskKey {
-    type Err = NoTaskKey;
+    type Err = ParseTaskKeyError;
 
-    fn from_str(text: &str) -> Result<Self, NoTaskKey> {
-        blake3::Hash::from_hex(text).map(|hash| TaskKey(*hash.as_bytes())).map_err(NoTaskKey)
+    fn from_str(text: &str) -> Result<Self, ParseTaskKeyError> {
+        blake3::Hash::from_hex(text).map(|hash| TaskKey(*hash.as_bytes())).map_err(ParseTaskKeyError)
     }
 }
 
 /// Makes the keys of a job's tasks.
 ///
-/// A key covers the contents of the module and of all inputs, the names of shared inputs, function, argument, the words of a
-/// command (with its name), `reduce`, whether instances are reused, the limits that a task can notice (not time), the seed, and what was
-/// granted: of a directory, of the output file and of shared areas, which one it is, and not what is in it. It does not cover the task's position, unless
-/// the job has an output file, of which that decides the slice: items may be moved and added. A task that looks at its index, or a WASI program that uses random numbers, may give another result at another
-/// place.
+/// A key covers the contents of the module and of all inputs, the names of shared inputs, the function, the argument, the arguments
+/// of a WASI command (and its name), `reduce`, whether instances are reused, the limits that a task can notice (not time), the seed,
+/// and the grants. Of a directory, the output file and shared memory it covers which one it is, not what is in it.
+///
+/// A key does not cover the task's position, so items may be moved and added, unless the job has an output file, where the position
+/// decides the output slice. A task that looks at its index, or a WASI program that uses random numbers, may have another result at
+/// another position.
 ///
 /// ```no_run
 /// # fn main() -> wrun::Result<()> {
-/// use wrun::{Job, Module, Task, TaskKeys};
+/// use wrun::cache::TaskKeys;
+/// use wrun::{Job, Module, Task};
 ///
 /// let job = Job::new(&Module::from_file("sqrt.wat")?);
 /// let mut keys = TaskKeys::new(&job, None)?;
@@ -60,21 +63,21 @@ impl FromStr for TaskKey {
 /// ```
 #[derive(Debug)]
 pub struct TaskKeys {
-    /// Has taken in what all tasks share.
+    /// The hash of what all tasks share.
     shared: Fields,
-    contents: Contents,
-    /// Where a task stands decides what it writes.
+    contents: ContentHashes,
+    /// Whether a task's position decides what it writes.
     has_slices: bool,
 }
 
 impl TaskKeys {
-    /// Takes in what the job's tasks share; reads its inputs. `reduce` is the task that merges results, if any does.
+    /// Hashes what the job's tasks share, and for that reads its inputs. `reduce` is the task that merges results, if any.
     ///
     /// # Errors
     ///
-    /// Where an input cannot be read, or there is no such function.
+    /// If an input cannot be read, or the module has no such function.
     pub fn new(job: &Job, reduce: Option<&str>) -> Result<TaskKeys> {
-        let mut contents = Contents::default();
+        let mut contents = ContentHashes::default();
         let mut fields = Fields::of_job("wrun task key 2", job);
         fields.entry(&job.module.entry(job.call.as_deref(), reduce)?);
         fields.add(reduce.unwrap_or_default().as_bytes());
@@ -90,7 +93,7 @@ impl TaskKeys {
         let slices = match &job.out {
             Some(out) => {
                 fields.number(out.slice_bytes());
-                Some(out.identity().map_err(|error| Kind::file("cannot use output file", out.name().as_ref(), error))?)
+                Some(out.identity().map_err(|error| Repr::file("cannot use output file", out.name().as_ref(), error))?)
             }
             None => None,
         };
@@ -99,11 +102,11 @@ impl TaskKeys {
             fields.number(*part);
         }
         fields.number(job.shared.len() as u64);
-        for (name, area) in &job.shared {
-            let identity = area.identity();
+        for (name, memory) in &job.shared {
+            let identity = memory.identity();
             let identity =
-                identity.map_err(|error| Kind::file("cannot use shared area", area.name().as_ref(), error))?;
-            fields.add(name.as_bytes()).number(area.len());
+                identity.map_err(|error| Repr::file("cannot use shared memory", memory.name().as_ref(), error))?;
+            fields.add(name.as_bytes()).number(memory.len());
             for part in identity {
                 fields.number(part);
             }
@@ -114,11 +117,11 @@ impl TaskKeys {
         Ok(TaskKeys { shared: fields, contents, has_slices: slices.is_some() })
     }
 
-    /// The key of a task at this position; reads the inputs of its own, unless that was done for the same bytes shortly before.
+    /// The key of a task at this position. Reads the task's own inputs, unless the same bytes were read shortly before.
     ///
     /// # Errors
     ///
-    /// Where an input cannot be read.
+    /// If an input cannot be read.
     pub fn at(&mut self, index: u64, task: &Task) -> Result<TaskKey> {
         let mut fields = self.shared.clone();
         if self.has_slices {
@@ -132,16 +135,16 @@ impl TaskKeys {
     }
 }
 
-/// A hash of values one after the other, with lengths, so that no two lists of values are the same bytes.
+/// A hash of a sequence of values with their lengths, so that no two sequences hash the same bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Fields(blake3::Hasher);
 
 impl Fields {
-    /// Takes in what each task of a job can see besides its function, its grants that reach outside, and the contents of inputs; `use_of`
-    /// names what the hash is for.
-    pub fn of_job(use_of: &str, job: &Job) -> Fields {
-        // All fields are named, so that no new one is forgotten: what a task can see of it has to be taken in, here or where the hash
-        // is used.
+    /// Adds what each task of a job can see, other than its function, grants that reach outside, and the contents of inputs.
+    /// `purpose` names what the hash is for.
+    pub fn of_job(purpose: &str, job: &Job) -> Fields {
+        // All fields are named, so that no new one is forgotten: what a task can see of it has to be added, here or where the hash is
+        // used.
         let Job {
             module,
             argv,
@@ -157,7 +160,7 @@ impl Fields {
             admission: _,
             slow: _,
             input_mode,
-            // These are no part of a task's result.
+            // These are not part of a task's result.
             out: _,
             shared: _,
         } = job;
@@ -170,16 +173,16 @@ impl Fields {
             fuel,
             open_files,
             host_call_bytes,
-            // These decide whether a task runs and ends, and not what it gives.
+            // These decide whether a task runs and ends, not what its result is.
             timeout: _,
             argument_bytes: _,
             memories: _,
             tables: _,
         } = limits;
-        let mut fields = Fields(blake3::Hasher::new_derive_key(use_of));
+        let mut fields = Fields(blake3::Hasher::new_derive_key(purpose));
         fields.add(module.content());
         if module.description().wasi {
-            // It is the first word that a program sees.
+            // The name is the first of a program's arguments.
             fields.add(module.name().as_bytes());
         }
         fields.number(*memory_bytes).number(*output_bytes).number(*stack_bytes).number(*log_bytes);
@@ -188,7 +191,7 @@ impl Fields {
         for (name, value) in environment {
             fields.add(name.as_bytes()).add(value.as_bytes());
         }
-        // No words are not the same as an empty list of words.
+        // No list of arguments is not the same as an empty list.
         fields.number(argv.as_ref().map_or(u64::MAX, |words| words.len() as u64));
         for word in argv.iter().flatten() {
             fields.add(word.as_bytes());
@@ -204,6 +207,8 @@ impl Fields {
             Entry::Task(name) => self.add(b"task").add(name.as_bytes()),
             Entry::Scalar(function) => self.add(b"function").add(function.name.as_bytes()),
             Entry::Command => self.add(b"command"),
+            // All of it, so that a new kind of entry cannot share keys with another one.
+            other => self.add(b"other").add(format!("{other:?}").as_bytes()),
         }
     }
 
@@ -220,7 +225,7 @@ impl Fields {
         self
     }
 
-    /// The hash of all that was added.
+    /// The hash of everything that was added.
     pub fn hash(&self) -> [u8; 32] {
         *self.0.finalize().as_bytes()
     }

@@ -1,20 +1,21 @@
-//! Results kept from one run to the next: a task whose key is known does not run again.
+//! Results cached from one run to the next: a task whose key is known does not run again.
 //!
 //! ```text
-//! Job ─────▶ of_job: may it be cached? what all its tasks share ──┐
-//! Task, merge ─▶ look_up: key (contents: hashes of inputs) ─▶ store: entry ─▶ Task::finished
-//! Outcome, ok ─▶ keep: are the inputs as they were? ──────────▶ store: entry
+//! Job ─────▶ JobResults::new: may it be cached? what do all its tasks share? ──┐
+//! Task, merge ─▶ look_up: key (content_hash: hashes of inputs) ─▶ result_store: entry ─▶ Task::finished
+//! Outcome, ok ─▶ keep: are the inputs unchanged? ───────────────▶ result_store: entry
 //! ```
 //!
 //! # Why it is sound
 //!
-//! A task can see its module, argument, inputs and what its job sets, and nothing else; all of that is in its key (see [`ResultCache`]).
-//! Jobs whose tasks can see more are not cached. A result is kept only if the files of the task's inputs are, after its end, still
-//! in the state in which they were hashed, and that state could not have stayed the same over a change (see `contents`).
+//! A task can see its module, argument, inputs and what its job sets, and nothing else; all of that is in its key (see
+//! [`ResultCache`]). Jobs whose tasks can see more are not cached. A result is stored only if, after the task's end, the files of its
+//! inputs are still in the state in which they were hashed, and any change would have altered that state (see `content_hash`).
 //!
-//! An entry is one file, written under another name and renamed, with a hash over its key and all its bytes. What is damaged, cut
-//! off or of another key is removed and not used. Bytes are copied out of an entry before they are looked at: another process of the same user
-//! could write the file, so a large result comes back in a sealed memory file, and the hash is that of the copy.
+//! An entry is one file, written under another name and then renamed, with a hash over its key and all its bytes. An entry that is
+//! damaged, truncated or of another key is removed and not used. An entry's bytes are copied before they are checked, because another
+//! process of the same user could write to the file: a large result is returned in a sealed memory file, and the hash is checked on
+//! the copy.
 
 pub(crate) mod content_hash;
 mod entry;
@@ -29,21 +30,23 @@ use crate::module::Cache;
 use crate::{Error, Result};
 
 pub(crate) use job_results::JobResults;
-pub use key::{NoTaskKey, TaskKey, TaskKeys};
+pub use key::{ParseTaskKeyError, TaskKey, TaskKeys};
 use result_store::Store;
 
-/// A directory of results, and how much is kept there: with it, a pool does not run a task again whose result is there.
+/// A directory of cached results, with its limits: a pool that has one does not run a task again if its result is there.
 ///
-/// A result is found by the hash of all that a task can see: contents of the module (with the compiler, the CPU's features and this crate's
-/// version), function, argument, the words of a command, names and contents of inputs, environment, seed and limits (but not
-/// time). The task's position counts only for modules that can see it: by `task_index`, or by random numbers, which follow from it.
-/// Only results are kept, with their log lines, never failures.
+/// A result is found by the hash of everything that a task can see: the module's contents (with the compiler, the CPU's features and
+/// this crate's version), the function, the argument, the arguments of a WASI command, the names and contents of inputs, the
+/// environment, the seed and the limits (except time). The task's position counts only for modules that can see it: by
+/// `task_index`, or by random numbers, which are derived from it. Only results are stored, with their log lines; failures never are.
 ///
-/// A job whose tasks can see more than that is not cached, which [`Event::NotCached`](crate::Event::NotCached) says: one with a directory, the real clock or real random
-/// numbers, with instances that are reused, or with a module that can wait for time (`poll_oneoff`).
+/// A job whose tasks can see more than that is not cached, and [`Event::NotCached`](crate::Event::NotCached) says why: a job with a
+/// directory, an output file, shared memory, the real clock or real random numbers, with reused instances, or with a module that can
+/// wait for time (`poll_oneoff`).
 ///
 /// ```no_run
-/// use wrun::{Job, Module, Pool, ResultCache};
+/// use wrun::cache::ResultCache;
+/// use wrun::{Job, Module, Pool};
 ///
 /// wrun::init();
 /// let job = Job::new(&Module::from_file("sqrt.wat")?);
@@ -55,11 +58,11 @@ use result_store::Store;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ResultCache {
-    /// The directory; it is made where it is missing, has to belong to this user, and to be writable by nobody else.
+    /// The directory. It is created if it is missing; it must belong to this user and be writable by nobody else.
     pub dir: PathBuf,
-    /// Bytes that entries may take together, each rounded up to 4 KiB. Those that were not used for the longest time go first.
+    /// How many bytes entries may take together, each rounded up to 4 KiB. The least recently used ones are removed first.
     pub size_bytes: u64,
-    /// After this time a result is not used any more; `None` is never.
+    /// A result is no longer used after this time; `None` means that results never expire.
     pub expires: Option<Duration>,
 }
 
@@ -83,9 +86,9 @@ pub struct ResultEntry {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClearedResults {
-    /// Results.
+    /// How many results.
     pub entries: u64,
-    /// Bytes that all removed files had together: results, remembered hashes of files, and what killed processes left.
+    /// How many bytes all removed files had: results, remembered hashes of files, and leftovers of killed processes.
     pub size_bytes: u64,
 }
 
@@ -98,8 +101,8 @@ impl ResultCache {
         ResultCache { dir: dir.into(), size_bytes: Self::SIZE_BYTES, expires: None }
     }
 
-    /// Where the command keeps results: in `results` in `$WRUN_CACHE_DIR`, else in `$XDG_CACHE_HOME/wrun`, else in `~/.cache/wrun`; `None` where there
-    /// is no home directory either.
+    /// Where the command stores results: in `results` in `$WRUN_CACHE_DIR`, otherwise in `$XDG_CACHE_HOME/wrun`, otherwise in
+    /// `~/.cache/wrun`; `None` if there is no home directory either.
     pub fn default_dir() -> Option<PathBuf> {
         let modules = Cache::default_dir()?;
         let is_set = std::env::var_os("WRUN_CACHE_DIR").is_some_and(|dir| !dir.is_empty());
@@ -111,7 +114,7 @@ impl ResultCache {
     ///
     /// # Errors
     ///
-    /// Where the directory cannot be listed, belongs to somebody else, or can be written by somebody else.
+    /// If the directory cannot be listed, belongs to somebody else, or can be written by somebody else.
     pub fn list(&self) -> Result<Vec<ResultEntry>> {
         let Some(store) = self.open_existing()? else { return Ok(Vec::new()) };
         let mut entries = store.list().map_err(|error| Error::system("cannot list the cache", error))?;
@@ -119,11 +122,11 @@ impl ResultCache {
         Ok(entries)
     }
 
-    /// Removes all results, and what is remembered of files.
+    /// Removes all results, and all remembered hashes of files.
     ///
     /// # Errors
     ///
-    /// As [`ResultCache::list`], and where something cannot be removed.
+    /// As for [`ResultCache::list`], and if something cannot be removed.
     pub fn clear(&self) -> Result<ClearedResults> {
         let Some(store) = self.open_existing()? else { return Ok(ClearedResults::default()) };
         store.clear().map_err(|error| Error::system("cannot clear the cache", error))

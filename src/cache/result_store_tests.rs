@@ -1,4 +1,4 @@
-//! What a directory of results withstands, and what goes from it.
+//! Tests of a directory of results: damage, expiry, and what is removed when.
 
 use std::fs::FileTimes;
 
@@ -7,7 +7,7 @@ use crate::private_files::ABANDONED_AFTER;
 use crate::result::TaskStats;
 use crate::{Status, Task, TaskError};
 
-/// A cache of so many bytes in a directory of its own, which lives as long as the first value.
+/// A cache of this size in a directory of its own, which lives as long as the first value.
 fn store(size_bytes: u64, expires: Option<Duration>) -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let settings = ResultCache { dir: dir.path().join("results"), size_bytes, expires };
@@ -61,7 +61,8 @@ fn what_is_put_can_be_got_and_listed_and_cleared() {
 #[test]
 fn failures_are_not_kept() {
     let (_dir, store) = store(1 << 20, None);
-    let error = TaskError { status: Status::Error, message: "bad".into(), backtrace: None, core_dump: None };
+    let error =
+        TaskError { status: Status::Error, message: "bad".into(), setting: None, backtrace: None, core_dump: None };
     let failed = Outcome { result: Err(error), ..outcome(b"") };
     assert_eq!(store.put(&[1; 32], &head(SystemTime::now()), &failed).unwrap(), 0);
     assert!(get(&store, 1).is_none());
@@ -94,7 +95,7 @@ fn what_was_not_used_for_the_longest_time_goes_first() {
         assert_eq!(put(&store, key, b"x"), BLOCK_BYTES);
         age(&entry_path(&store, key), MINUTE * (10 - u32::from(key)));
     }
-    assert!(get(&store, 1).is_some(), "and this use counts");
+    assert!(get(&store, 1).is_some(), "this use counts");
     put(&store, 4, b"x");
     assert!(store.make_room_after(BLOCK_BYTES, SystemTime::now()));
     let left = [1, 2, 3, 4].map(|key| entry_path(&store, key).exists());
@@ -108,7 +109,7 @@ fn the_directory_is_looked_through_once_in_a_while() {
     let (_dir, store) = store(1 << 20, None);
     let (now, part) = (SystemTime::now(), (1 << 20) / PART_OF_LIMIT);
     assert!(!store.make_room_after(part - 1, now) && store.make_room_after(part, now));
-    std::fs::remove_file(store.dir().join(LOOKED)).unwrap();
+    std::fs::remove_file(store.dir().join(LAST_SWEEP)).unwrap();
     assert!(store.make_room_at_end(10, now), "that was never done");
     assert!(!store.make_room_at_end(10, now) && !store.make_room_at_end(part - 11, now));
     assert!(store.make_room_at_end(1, now), "much was written by three runs together");
@@ -154,7 +155,7 @@ fn hashes_of_files_are_remembered_for_one_state_and_range() {
     for (stamp, range) in [(stamp(11), (0, 5)), (stamp(10), (1, 5)), (stamp(10), (0, 6)), (Stamp::Sealed(1), (0, 5))] {
         assert_eq!(store.recall(&stamp, range), None);
     }
-    let path = store.dir().join(name(&hash_key(&stamp(10), (0, 5)).unwrap(), HASH));
+    let path = store.dir().join(name(&range_key(&stamp(10), (0, 5)).unwrap(), HASH));
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[0] ^= 1;
     std::fs::write(&path, bytes).unwrap();

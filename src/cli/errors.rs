@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 
 use super::{exit_codes, stdout};
+use crate::report::advice;
 
 /// A wrong command line, explained in one line.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +19,10 @@ pub fn usage(message: impl Into<String>) -> anyhow::Error {
 
 /// The message for an error. If the system's message does not name the limit that was reached, it is added with advice.
 pub fn message_of(error: &anyhow::Error) -> String {
-    let message = format!("{error:#}");
+    let mut message = format!("{error:#}");
+    if let Some(setting) = error.chain().find_map(|cause| cause.downcast_ref::<wrun::Error>()?.setting()) {
+        message = format!("{message}; {}", advice(setting));
+    }
     // errno(3) `EMFILE`, as the standard library ends its messages. Worker processes report it as text.
     match message.contains("(os error 24)") {
         true => format!("{message}: raise the limit of open files (ulimit -n), or use fewer inputs or jobs"),
@@ -28,9 +32,10 @@ pub fn message_of(error: &anyhow::Error) -> String {
 
 /// The exit code for an error of [`run`](super::run).
 pub fn exit_code_of(error: &anyhow::Error) -> ExitCode {
-    let wrong_usage = error
-        .chain()
-        .any(|cause| cause.is::<Usage>() || cause.downcast_ref::<wrun::Error>().is_some_and(wrun::Error::is_request));
+    let wrong_usage = error.chain().any(|cause| {
+        cause.is::<Usage>()
+            || cause.downcast_ref::<wrun::Error>().is_some_and(|error| error.kind() == wrun::ErrorKind::Request)
+    });
     ExitCode::from(if wrong_usage { exit_codes::USAGE } else { exit_codes::FAILURE })
 }
 

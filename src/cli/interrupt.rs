@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
-use wrun::pool::StopHandle;
+use wrun::StopHandle;
 
 use super::exit_codes;
 use crate::report::Screen;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wasmtime::{Engine, Extern, Func, Instance, Module, ModuleExport, Store, TypedFunc, Val, WasmCoreDump};
 use wasmtime_wasi::I32Exit;
 
-use super::host_error::HostError;
+use super::host_error::{HostError, LimitReached};
 use super::job_context::JobContext;
 use super::linked_job::{LinkedJob, TaskFunction};
 use super::open_files::{FileTable, GuestInput};
@@ -16,6 +16,7 @@ use super::state::State;
 use super::task_result::TaskResult;
 use super::{code_file, scalar_text, signals, wasi};
 use crate::Access;
+use crate::ipc::Setting;
 use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, TaskSlot, WindowBytes, max_core_dump_bytes};
 use crate::job::Limits;
 use crate::module::WASI_MODULE;
@@ -154,7 +155,7 @@ impl Guest {
             let ended = run(store);
             // Also if the task failed: what happens to its slice is the pool's decision.
             let written = store.data_mut().windows.write_edges_back();
-            let refused = |error| HostError::Limit(format!("its slice cannot be written back: {error}")).into();
+            let refused = |error| HostError::fixed_limit(format!("its slice cannot be written back: {error}")).into();
             ended.and_then(|returned| written.map(|()| returned).map_err(refused))
         });
         let unharmed = ended.is_ok() && live.store.data().windows.recorded().is_none();
@@ -235,7 +236,7 @@ fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable
     state.window_bytes = WindowBytes::default();
     if slot.argument_is_file {
         let GuestInput { file, len, .. } = files.input(&InputRange::decode(argument));
-        let refused = |error| HostError::Limit(format!("its argument of {len} bytes cannot be mapped: {error}"));
+        let refused = |error| HostError::fixed_limit(format!("its argument of {len} bytes cannot be mapped: {error}"));
         return state.argument.map(&file, len).map_err(refused);
     }
     state.argument.copy(argument);
@@ -259,10 +260,9 @@ fn argv(state: &State, function: &TaskFunction) -> Result<Vec<String>, HostError
             let limit = spec.memory_bytes;
             if bytes > limit {
                 let message = format!(
-                    "its words have {bytes} bytes, and its memory may have {limit}; raise that with --memory, \
-                     or pass them as an input"
+                    "its words have {bytes} bytes, and its memory may have {limit} (they can also be passed as an input)"
                 );
-                return Err(HostError::Limit(message));
+                return Err(HostError::Limit(LimitReached::of(Setting::Memory, message)));
             }
         }
         match &spec.argv {

@@ -15,7 +15,7 @@ pub(super) struct JobContext {
     /// The inputs that all tasks share.
     pub inputs: Vec<GuestInput>,
     /// The shared memory of all tasks.
-    pub areas: Vec<GuestInput>,
+    pub shared_memories: Vec<GuestInput>,
     pub uses_wasi: bool,
     pub symbols: Arc<Symbols>,
     /// The descriptors of a program that is attached to them.
@@ -37,7 +37,7 @@ impl JobContext {
         let directories = spec.directories.iter().zip(directories);
         JobContext {
             inputs: spec.inputs.iter().map(|(_, range)| files.input(range)).collect(),
-            areas: spec.areas.iter().map(|(_, range)| files.input(range)).collect(),
+            shared_memories: spec.shared_memories.iter().map(|(_, range)| files.input(range)).collect(),
             uses_wasi,
             symbols,
             stdio: stdio.map(|files| files.map(Arc::new)),
@@ -65,7 +65,7 @@ pub(super) mod for_tests {
             inputs: vec![],
             copy_on_write: false,
             slices: None,
-            areas: vec![],
+            shared_memories: vec![],
             argv: None,
             fresh_instances: true,
             attached: false,

@@ -51,6 +51,7 @@ impl LinkedJob {
                 Entry::Task(name) => TaskFunction::Task(export(&format!("{}{name}", wrun_abi::TASK_EXPORT_PREFIX))?),
                 Entry::Scalar(scalar) => TaskFunction::Scalar(export(&scalar.name)?, scalar.clone()),
                 Entry::Command => TaskFunction::Command(export(entry.name())?),
+                other => return Err(format!("this version of wrun cannot call {:?}", other.name())),
             })
         };
         let functions = context.spec.functions.iter().map(function).collect::<Result<_, String>>()?;

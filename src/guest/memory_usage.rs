@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use wasmtime::ResourceLimiter;
 
+use super::host_error::LimitReached;
 use super::window::{DirtyPages, WASM_PAGE};
+use crate::ipc::Setting;
 use crate::module::engine::MAX_TABLE_ELEMENTS;
 
 /// Counts the bytes of all memories and tables of a task. Mapped pages of windows are not the task's own memory and do not count,
@@ -82,15 +84,16 @@ impl MemoryUsage {
         *self = MemoryUsage::new(self.limit_bytes, self.dirty.clone());
     }
 
-    /// The message for a task that was refused memory; `None` if it was not.
-    pub fn limit_message(&self) -> Option<String> {
+    /// The limit that a task was refused memory for; `None` if it was not.
+    pub fn limit_reached(&self) -> Option<LimitReached> {
         if let Some(elements) = self.refused_elements {
-            return Some(format!(
-                "it needs a table of {elements} elements, and a table has {MAX_TABLE_ELEMENTS} at most"
-            ));
+            let message =
+                format!("it needs a table of {elements} elements, and a table has {MAX_TABLE_ELEMENTS} at most");
+            return Some(LimitReached::fixed(message));
         }
         let (wanted, limit) = (self.refused_bytes?, self.limit_bytes);
-        Some(format!("it needs {wanted} bytes of memory, and the limit is {limit} bytes; raise it with --memory"))
+        let message = format!("it needs {wanted} bytes of memory, and the limit is {limit} bytes");
+        Some(LimitReached::of(Setting::Memory, message))
     }
 
     /// Counts the private pages of a window. Returns whether they are allowed.

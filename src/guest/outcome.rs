@@ -4,13 +4,14 @@ use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use super::host_error::HostError;
+use super::host_error::{HostError, LimitReached};
 use super::input_faults::{input_fault, truncated};
 use super::linked_job::TaskFunction;
 use super::state::State;
 use super::task_result::TaskResult;
 use super::wasi::{Refused, Said};
 use super::window::Recorded;
+use crate::ipc::Setting;
 use crate::result::Status;
 
 /// How a call ended without a trap.
@@ -64,7 +65,9 @@ fn decide_status(
             }
             None if recorded == Recorded::MemoryLimit => {
                 state.usage.refuse_write();
-                result.fail(Status::Limit, state.usage.limit_message().unwrap_or_default());
+                if let Some(reached) = state.usage.limit_reached() {
+                    result.fail_at(reached);
+                }
             }
             None => result.fail(Status::Trap, "it used memory outside of its windows, or a window that it gave back"),
         }
@@ -93,18 +96,19 @@ fn name_refusal(state: &State, result: &mut TaskResult) {
     if Refused::too_much_at_once(&own_words) {
         let limit = state.job.spec.host_call_bytes;
         let why = "one call of WASI takes over at most";
-        result.message = format!("{own_words}; {why} {limit} bytes; raise it with --max-host-call").into();
-        result.status = Status::Limit;
+        result.message = format!("{own_words}; {why} {limit} bytes").into();
+        (result.status, result.setting) = (Status::Limit, Some(Setting::HostCallSize));
         return;
     }
     let said = || Refused::said_by(&own_words, !state.job.preopens.is_empty());
     match state.refused.map(Said::Clearly).or_else(said) {
         Some(Said::Clearly(refused)) => {
-            result.message = format!("{own_words}; {}", refused.advice()).into();
-            result.status = Status::Denied;
+            result.message = format!("{own_words}; {}", refused.reason()).into();
+            (result.status, result.setting) = (Status::Denied, refused.setting());
         }
         Some(Said::Perhaps(refused)) => {
-            result.message = format!("{own_words} (if that is about a file: {})", refused.advice()).into();
+            result.message = format!("{own_words} (if that is about a file: {})", refused.reason()).into();
+            result.setting = refused.setting();
         }
         None => {}
     }
@@ -158,7 +162,11 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
         return;
     }
     match error.downcast_ref::<HostError>() {
-        Some(HostError::Limit(message)) => return result.fail(Status::Limit, message.as_str()),
+        Some(HostError::Limit(LimitReached { message, setting })) => {
+            result.fail(Status::Limit, message.as_str());
+            result.setting = *setting;
+            return;
+        }
         Some(HostError::Input(fault)) => return result.fail(Status::InputFault, fault.encode()),
         None => {}
     }
@@ -167,25 +175,23 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
     let gave_up = error
         .downcast_ref::<Trap>()
         .is_none_or(|trap| matches!(trap, Trap::UnreachableCodeReached | Trap::MemoryOutOfBounds));
-    if gave_up && let Some(message) = state.usage.limit_message() {
-        return result.fail(Status::Limit, message);
+    if gave_up && let Some(reached) = state.usage.limit_reached() {
+        return result.fail_at(reached);
     }
     if let Some(Trap::OutOfFuel) = error.downcast_ref() {
         let limit = state.job.spec.fuel.unwrap_or(u64::MAX);
-        return result
-            .fail(Status::Limit, format!("it needs more fuel than the limit of {limit}; raise it with --fuel"));
+        let message = format!("it needs more fuel than the limit of {limit}");
+        return result.fail_at(LimitReached::of(Setting::Fuel, message));
     }
     if let Some(ResourceTableError::Full) = error.downcast_ref() {
         let limit = state.job.spec.open_files;
-        let message = format!(
-            "it has more files, directories and events of WASI than the limit of {limit}; raise it with --max-open-files"
-        );
-        return result.fail(Status::Limit, message);
+        let message = format!("it has more files, directories and events of WASI than the limit of {limit}");
+        return result.fail_at(LimitReached::of(Setting::OpenFiles, message));
     }
     if let Some(Trap::StackOverflow) = error.downcast_ref() {
         let limit = state.job.spec.stack_bytes;
-        let message = format!("it needs more stack than the limit of {limit} bytes; raise it with --stack");
-        return result.fail(Status::Limit, message);
+        let message = format!("it needs more stack than the limit of {limit} bytes");
+        return result.fail_at(LimitReached::of(Setting::Stack, message));
     }
     let cause = error.root_cause().to_string();
     let cause = cause.strip_prefix("wasm trap: ").unwrap_or(&cause);

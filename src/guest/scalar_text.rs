@@ -28,7 +28,7 @@ pub(super) fn parse(scalar: &Scalar, text: &[u8]) -> Result<Vec<Val>, String> {
 const MAX_TEXT_BYTES: usize = 64 << 10;
 
 fn value(ty: Number, word: &str) -> Result<Val, String> {
-    let bits = ty.bits(word).ok_or_else(|| format!("{word:?} is no {ty}"))?;
+    let bits = ty.bits(word).ok_or_else(|| format!("{word:?} is not a valid {ty}"))?;
     Ok(match ty {
         Number::I32 => Val::I32(bits as i32),
         Number::I64 => Val::I64(bits as i64),
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn wrong_arguments_are_named() {
         let one = scalar(&[Number::F64]);
-        assert_eq!(parse(&one, b"abc").expect_err("no number"), "\"abc\" is no f64");
+        assert_eq!(parse(&one, b"abc").expect_err("no number"), "\"abc\" is not a valid f64");
         assert_eq!(parse(&one, b"1 2").expect_err("too many"), "`f` takes 1 numbers, not 2: \"1 2\"");
         assert!(parse(&scalar(&[Number::I32]), b"4294967296").is_err());
         assert!(parse(&scalar(&[Number::I32]), b"1.5").is_err());

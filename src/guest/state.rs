@@ -79,14 +79,14 @@ impl State {
 
     /// The number of the task's regions.
     pub fn region_count(&self) -> usize {
-        usize::from(self.slice.is_some()) + self.job.areas.len()
+        usize::from(self.slice.is_some()) + self.job.shared_memories.len()
     }
 
     /// The region with this index.
     pub fn region(&self, index: usize) -> Option<&GuestInput> {
         match (&self.slice, index.checked_sub(usize::from(self.slice.is_some()))) {
             (slice, None) => slice.as_ref(),
-            (_, Some(area)) => self.job.areas.get(area),
+            (_, Some(index)) => self.job.shared_memories.get(index),
         }
     }
 

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use super::host_error::LimitReached;
+use crate::ipc::Setting;
 use crate::ipc::wire::{DoneSlot, MAX_BACKTRACE_BYTES, Payload, WindowBytes, encode_log_line, max_text_bytes};
 use crate::result::Status;
 use crate::sys::memory_file;
@@ -15,6 +17,8 @@ const KEPT_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct TaskResult {
     pub status: Status,
+    /// What to change so that the task gets what it was refused.
+    pub setting: Option<Setting>,
     /// The result's bytes, unless they are in a file.
     pub output: Vec<u8>,
     /// The memory file that the task wrote its result to directly.
@@ -43,6 +47,7 @@ impl TaskResult {
     pub fn new() -> Self {
         TaskResult {
             status: Status::Ok,
+            setting: None,
             output: Vec::new(),
             output_file: None,
             message: Vec::new(),
@@ -57,6 +62,7 @@ impl TaskResult {
     /// Clears what the last task left.
     pub fn clear(&mut self) {
         self.status = Status::Ok;
+        self.setting = None;
         self.output.clear();
         self.output_file = None;
         self.message.clear();
@@ -69,6 +75,7 @@ impl TaskResult {
         DoneSlot {
             ticket,
             status: self.status,
+            setting: self.setting,
             payload: Payload::File,
             output_len: self.output_file.as_ref().map_or(self.output.len() as u64, |mapped| mapped.len),
             message_len: self.message.len() as u32,
@@ -121,6 +128,12 @@ impl TaskResult {
         self.output.clear();
         self.output_file = None;
         self.message = message.into();
+    }
+
+    /// Ends the task at a limit.
+    pub(super) fn fail_at(&mut self, reached: LimitReached) {
+        self.fail(Status::Limit, reached.message);
+        self.setting = reached.setting;
     }
 }
 

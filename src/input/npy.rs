@@ -1,12 +1,12 @@
-//! Arrays in NumPy's `.npy` files, as inputs that are cut between rows.
+//! Arrays in NumPy's `.npy` files, which are cut between rows.
 //!
 //! ```text
 //! file    | header | row 0 | row 1 | row 2 | row 3 | ...
 //! task      input 1        | input 0: rows 1..3     |         argument: path[1:3]
 //! ```
 //!
-//! A task on rows gets the file's header as a second input, so that it knows their type and the shape of the array. The
-//! header is a range of the same file: it costs the task no other file, and nothing is copied.
+//! A task on rows gets the file's header as a second input, which tells it the type of the elements and the shape of the array. The
+//! header is a range of the same file, so the task needs no other file, and nothing is copied.
 
 use std::io::{self, ErrorKind};
 use std::ops::Range;
@@ -17,13 +17,14 @@ use std::sync::Arc;
 use wrun_npy::{Dtype, Header, MAX_LEN};
 
 use super::Input;
-use crate::error::Kind;
+use crate::error::Repr;
 use crate::{Error, Result};
 
 /// An array in a `.npy` file: numbers of one type in C order. Cheap to clone.
 ///
 /// ```
-/// use wrun::{Input, Npy, SplitSize};
+/// use wrun::input::Npy;
+/// use wrun::{Input, SplitSize};
 ///
 /// let mut file = b"\x93NUMPY\x01\x00\x42\x00".to_vec();
 /// file.extend(format!("{:66}", "{'descr': '<i2', 'fortran_order': False, 'shape': (3, 2)}").bytes());
@@ -47,25 +48,25 @@ impl Input {
     ///
     /// # Errors
     ///
-    /// As [`Input::open`] and [`Npy::new`].
+    /// Returns the same errors as [`Input::open`] and [`Npy::new`].
     pub fn npy(path: impl AsRef<Path>) -> Result<Npy> {
         Npy::new(Input::open(path)?)
     }
 }
 
 impl Npy {
-    /// Reads the header with which an input begins; bytes behind the array are allowed, as NumPy allows them.
+    /// Reads the header at the start of an input. Bytes after the array are allowed, as in NumPy.
     ///
     /// # Errors
     ///
-    /// Where the input cannot be read, is no `.npy` file of version 1.0, 2.0 or 3.0, has no numbers in C order, or is shorter than
-    /// its header says.
+    /// Returns an error if the input cannot be read, if it is not a `.npy` file of version 1.0, 2.0 or 3.0 that holds numbers in C
+    /// order, or if it is shorter than its header says.
     pub fn new(file: Input) -> Result<Npy> {
         let header = read_header(&file)?;
         let needed = (header.len() as u64).checked_add(header.data_bytes());
         if needed.is_none_or(|needed| needed > file.len()) {
             return Err(Error::request(format!(
-                "cannot use input {:?} as an array: its header says that there are {} bytes of data, and {} are there; it was cut off",
+                "cannot use input {:?} as an array: its header announces {} bytes of data, but it has {}; the file was truncated",
                 file.label(),
                 header.data_bytes(),
                 file.len() - header.len() as u64
@@ -74,12 +75,12 @@ impl Npy {
         Ok(Npy { file, header: Arc::new(header) })
     }
 
-    /// The elements' type.
+    /// The type of the elements.
     pub fn dtype(&self) -> Dtype {
         self.header.dtype()
     }
 
-    /// The lengths of the axes; none for a single number.
+    /// The lengths of the axes; empty for a single number.
     pub fn shape(&self) -> &[u64] {
         self.header.shape()
     }
@@ -90,17 +91,17 @@ impl Npy {
         self.file.part(start, start + self.header.data_bytes())
     }
 
-    /// Exactly these rows, which are parts of the array along axis 0.
+    /// Returns these rows, which are parts of the array along axis 0.
     ///
     /// # Errors
     ///
-    /// Where the array has no axes, or the range ends before it begins or after the last row.
+    /// Returns an error if the array has no axes, or if the range ends before it begins or after the last row.
     pub fn rows(&self, rows: Range<u64>) -> Result<Input> {
         let (count, row_bytes) = self.row()?;
         let Range { start, end } = rows;
         if start > end || end > count {
             return Err(Error::request(format!(
-                "rows {start}:{end} do not lie in the array of input {:?}, which has {count} rows",
+                "rows {start}:{end} are not in the array of input {:?}, which has {count} rows",
                 self.file.label()
             )));
         }
@@ -117,11 +118,11 @@ impl Npy {
         format!("{}[{}:{}]", self.file.label(), rows.start, rows.end)
     }
 
-    /// How many rows there are, and how many bytes each has.
+    /// The number of rows, and the bytes of each.
     pub(crate) fn row(&self) -> Result<(u64, u64)> {
         match (self.header.rows(), self.header.row_bytes()) {
             (Some(rows), Some(bytes)) => Ok((rows, bytes)),
-            // No rows of a length that is no number.
+            // Only an array without rows can have a row length that does not fit into a number.
             (Some(rows), None) => Ok((rows, 0)),
             (None, _) => Err(Error::request(format!(
                 "the array of input {:?} is a single number and has no rows; use the file whole",
@@ -135,14 +136,14 @@ fn read_header(input: &Input) -> Result<Header> {
     let wanted = usize::try_from(input.len()).unwrap_or(MAX_LEN).min(MAX_LEN);
     let mut bytes = vec![0; wanted];
     let read = input.file().0.read_exact_at(&mut bytes, input.offset());
-    read.map_err(|error| Kind::file("cannot read input", input.path().as_ref(), shorter(error)))?;
+    read.map_err(|error| Repr::file("cannot read input", input.path().as_ref(), shorter(error)))?;
     Header::parse(&bytes)
         .map_err(|error| Error::request(format!("cannot use input {:?} as an array: {error}", input.label())))
 }
 
 fn shorter(error: io::Error) -> io::Error {
     match error.kind() {
-        ErrorKind::UnexpectedEof => io::Error::new(ErrorKind::UnexpectedEof, "the file became shorter meanwhile"),
+        ErrorKind::UnexpectedEof => io::Error::new(ErrorKind::UnexpectedEof, "the file was truncated meanwhile"),
         _ => error,
     }
 }
@@ -165,17 +166,17 @@ mod tests {
         assert!(array.rows(5..5).unwrap().is_empty());
         for range in [4..6, 6..6, 0..u64::MAX] {
             let error = array.rows(range).unwrap_err().to_string();
-            assert!(error.ends_with(r#"do not lie in the array of input "a.npy", which has 5 rows"#), "{error}");
+            assert!(error.ends_with(r#"are not in the array of input "a.npy", which has 5 rows"#), "{error}");
         }
     }
 
     #[test]
     fn a_file_that_is_too_short_is_refused() {
         let error = array(&[5, 3], &[0; 29]).unwrap_err().to_string();
-        assert!(error.contains("says that there are 30 bytes of data, and 29 are there; it was cut off"), "{error}");
+        assert!(error.contains("announces 30 bytes of data, but it has 29; the file was truncated"), "{error}");
         let error = array(&[u64::MAX / 2], b"").unwrap_err().to_string();
-        assert!(error.ends_with("it was cut off"), "{error}");
-        // What stands behind the array is no part of it.
+        assert!(error.ends_with("the file was truncated"), "{error}");
+        // Bytes after the array are not part of it.
         assert_eq!(array(&[5, 3], &[0; 100]).unwrap().data().len(), 30);
     }
 }

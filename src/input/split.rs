@@ -1,8 +1,8 @@
 //! Where an input is cut into pieces.
 //!
-//! Cut points are looked for near targets that depend only on the input's length and the wanted size, so that a line
-//! that is much longer than a piece does not move all later cuts. Only what lies between a target and its cut is read, once, and
-//! holes of sparse files not even then:
+//! Cut points are searched near targets that depend only on the input's length and the wanted size, so that a line
+//! that is much longer than a piece does not move all later cuts. Only the bytes between a target and its cut are read, once; holes of
+//! sparse files are skipped:
 //!
 //! ```text
 //! target           0         16M        32M        48M        end
@@ -18,19 +18,20 @@ use super::Input;
 use crate::sys::sparse;
 use crate::{Error, Result};
 
-/// How large pieces are.
+/// The size of pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SplitSize {
     /// Pieces of about this many bytes.
     Bytes(u64),
-    /// This many pieces of about the same size; fewer where there are fewer places to cut at.
+    /// This many pieces of about the same size; fewer if there are fewer places to cut at.
     Pieces(u64),
 }
 
 /// Where an input may be cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SplitAt {
-    /// After a line's end (`\n`); a line that is longer than a piece stays whole.
+    /// After a line end (`\n`). A line that is longer than a piece stays whole.
     Lines,
     /// Anywhere.
     Bytes,
@@ -38,26 +39,27 @@ pub enum SplitAt {
     Record(u64),
 }
 
-/// Bytes read at a time in search of a line end. Most lines are far shorter, and one read finds their end.
+/// Bytes to read at a time when searching for a line end. Most lines are far shorter, so one read finds it.
 const SEARCH_BYTES: usize = 16 << 10;
 
-/// The pieces of an input, in order; cut points are looked up as they are needed.
+/// The pieces of an input, in order. Cut points are found as they are needed.
 ///
-/// The upper bound of `size_hint` is exact for bytes and records; with lines there can be fewer pieces, where lines are
-/// long. After an error (the file cannot be read, or was truncated) there are no more pieces.
+/// The upper bound of `size_hint` is exact for bytes and records. With lines there can be fewer pieces, if lines are long. After an
+/// error (the file cannot be read, or was truncated) there are no more pieces.
 #[derive(Debug)]
+#[must_use = "pieces are lazy: iterate over them"]
 pub struct Pieces {
     input: Input,
     targets: Targets,
     lines: bool,
-    /// Where the next piece begins, in bytes from the input's start.
+    /// The start of the next piece, in bytes from the input's start.
     position: u64,
 }
 
 impl Pieces {
     pub(super) fn new(input: Input, size: SplitSize, at: SplitAt) -> Result<Pieces> {
         if matches!(size, SplitSize::Bytes(0) | SplitSize::Pieces(0)) {
-            return Err(Error::request("pieces of no size cannot be made; give a size or a number of at least 1"));
+            return Err(Error::request("a size or a number of pieces of 0 makes no pieces; give at least 1"));
         }
         let unit = match at {
             SplitAt::Lines | SplitAt::Bytes => 1,
@@ -66,7 +68,7 @@ impl Pieces {
         };
         if !input.len().is_multiple_of(unit) {
             return Err(Error::request(format!(
-                "input {:?} has {} bytes, which is no whole number of records of {unit} bytes; check the record size",
+                "input {:?} has {} bytes, which is not a multiple of the record size {unit}; check the record size",
                 input.label(),
                 input.len()
             )));
@@ -75,21 +77,21 @@ impl Pieces {
         Ok(Pieces { input, targets, lines: at == SplitAt::Lines, position: 0 })
     }
 
-    /// Where the piece that begins at the current position ends.
+    /// The end of the piece that begins at the current position.
     fn cut(&self) -> io::Result<u64> {
         let target = self.targets.after(self.position);
         if self.lines && target < self.input.len() { self.line_end(target) } else { Ok(target) }
     }
 
-    /// The first place at or after `target` where a line has just ended; `target` is at least 1.
+    /// The first position at or after `target` that follows a line end; `target` is at least 1.
     fn line_end(&self, target: u64) -> io::Result<u64> {
         let mut buffer = [0; SEARCH_BYTES];
-        // From the byte before, because a line that ends there ends at the target.
+        // Starts one byte earlier, because a line end there is a cut at the target.
         let mut position = target - 1;
         while position < self.input.len() {
             let wanted = usize::try_from(self.input.len() - position).unwrap_or(usize::MAX).min(SEARCH_BYTES);
             let read = match self.input.file().0.read_at(&mut buffer[..wanted], self.input.offset() + position) {
-                Ok(0) => return Err(io::Error::new(ErrorKind::UnexpectedEof, "the file became shorter meanwhile")),
+                Ok(0) => return Err(io::Error::new(ErrorKind::UnexpectedEof, "the file was truncated meanwhile")),
                 Ok(read) => read,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
@@ -107,10 +109,10 @@ impl Pieces {
 }
 
 impl Pieces {
-    /// Where the next line end may be at the earliest, by what the file system says of holes, which read as zeros.
+    /// The earliest position of the next line end, according to the file system's holes, which read as zeros.
     fn after_hole(&self, position: u64) -> u64 {
         let data = sparse::next_data(self.input.file().0, self.input.offset() + position);
-        // The last byte is read in any case: it shows whether the file still is as long.
+        // Always read the last byte: it shows whether the file still has its length.
         let last = self.input.len() - 1;
         data.map_or(last, |data| (data - self.input.offset()).min(last)).max(position)
     }
@@ -156,9 +158,9 @@ struct Targets {
 
 #[derive(Debug)]
 enum Spacing {
-    /// Every so many units.
+    /// One target every this many units.
     Every(u64),
-    /// So many targets, as evenly as whole units allow; at most as many as there are units.
+    /// This many targets, as evenly as whole units allow; at most as many as there are units.
     Count(u64),
 }
 
@@ -183,7 +185,7 @@ impl Targets {
         target.min(self.units) * self.unit
     }
 
-    /// How many targets lie after `position` in bytes.
+    /// The number of targets after `position` in bytes.
     fn count_after(&self, position: u64) -> u64 {
         match self.spacing {
             _ if position / self.unit >= self.units => 0,
@@ -392,11 +394,11 @@ mod tests {
             (SplitSize::Pieces(0), SplitAt::Lines),
             (SplitSize::Bytes(1), SplitAt::Record(0)),
         ] {
-            assert!(ten.split(size, at).unwrap_err().is_request());
+            assert!(ten.split(size, at).unwrap_err().kind() == crate::ErrorKind::Request);
         }
         assert_eq!(
             ten.split(SplitSize::Bytes(1), SplitAt::Record(8)).unwrap_err().to_string(),
-            r#"input "data" has 10 bytes, which is no whole number of records of 8 bytes; check the record size"#
+            r#"input "data" has 10 bytes, which is not a multiple of the record size 8; check the record size"#
         );
     }
 }

@@ -1,66 +1,75 @@
-//! When tasks may start: as the machine has memory and processors to spare.
+//! When tasks may start: while the machine has memory and processors to spare.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::sys::machine::{self, Machine};
 
-/// What the machine must have to spare before a task starts. Tasks that run go on; but when less than half of the memory is left,
-/// the one that began last is stopped and runs again later, as long as another one runs.
+/// What the machine must have to spare before a task starts.
+///
+/// Running tasks continue. But if less than half of the memory is left, and more than one task runs, the one that started last is
+/// stopped and runs again later.
+///
+/// ```
+/// use wrun::job::Admission;
+///
+/// let admission = Admission { free_memory_bytes: Some(1 << 30), ..Admission::default() };
+/// assert!(!admission.is_none());
+/// ```
 #[derive(Clone, Default)]
 pub struct Admission {
     /// Bytes of memory that must be available (`MemAvailable` of proc_meminfo(5), or what the control group leaves, if
-    /// that is less); `None` is no condition.
+    /// that is less); `None` for no condition.
     pub free_memory_bytes: Option<u64>,
-    /// Threads that may be running or ready to run, on the whole machine (proc_loadavg(5)), this run's own included; `None` is no
-    /// condition.
+    /// Threads that may be running or ready to run, on the whole machine (proc_loadavg(5)), including those of this run; `None` for
+    /// no condition.
     pub load: Option<f64>,
-    /// Where the measurements come from; `None` is this machine.
+    /// Where the measurements come from; `None` for this machine.
     pub measure: Option<Measure>,
 }
 
 /// Measures a machine; see [`Admission::measured_by`].
 pub type Measure = Arc<dyn Fn() -> Machine + Send + Sync>;
 
-/// What holds tasks up.
+/// What keeps tasks from starting.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Shortage {
-    /// Fewer bytes of memory are available than are asked for.
+    /// Less memory is available than the job asks for.
     Memory {
         /// Bytes that are available.
         free_bytes: u64,
-        /// Bytes that are asked for.
+        /// Bytes that the job asks for.
         wanted_bytes: u64,
-        /// They are fewer than half.
+        /// Less than half of that is available.
         dire: bool,
     },
-    /// More threads want to run than are allowed.
+    /// More threads want to run than the job allows.
     Load {
-        /// So many.
+        /// Threads that want to run.
         load: f64,
-        /// So many are allowed.
+        /// Threads that the job allows.
         most: f64,
     },
 }
 
-/// In the words of a message: `280 MiB of memory are available, and --memfree asks for 1024 MiB`.
+/// For messages: `280 MiB of memory are available, and --memfree asks for 1024 MiB`.
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Shortage::Memory { free_bytes, wanted_bytes, .. } => {
                 let (free, wanted) = (free_bytes >> 20, wanted_bytes >> 20);
-                write!(f, "{free} MiB of memory are available, and --memfree asks for {wanted} MiB")
+                write!(f, "{free} MiB of memory are available, and {wanted} MiB are to stay free")
             }
             Shortage::Load { load, most } => {
-                write!(f, "{load} threads want to run on this machine, and --load allows {most}")
+                write!(f, "{load} threads want to run on this machine, and {most} are allowed")
             }
         }
     }
 }
 
 impl Admission {
-    /// Takes these measurements instead of the system's: where tasks run on other machines, say.
+    /// Uses these measurements instead of the system's: if tasks run on other machines, for example.
     #[must_use]
     pub fn measured_by(self, measure: impl Fn() -> Machine + Send + Sync + 'static) -> Self {
         Admission { measure: Some(Arc::new(measure)), ..self }

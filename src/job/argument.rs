@@ -10,9 +10,9 @@ use crate::{Error, Input, Result};
 
 /// A task's argument: bytes, which it dereferences to.
 ///
-/// One of up to 64 KiB is copied to its worker. A longer one is put once, when its task is taken, into memory that nobody can change
-/// any more and that workers map; tasks with the same bytes share it. Where it is known before that they do, [`Argument::shared`]
-/// saves the copies and the look at the bytes.
+/// An argument of up to 64 KiB is copied to its worker. A longer one is copied once, when its task is taken, to sealed memory that
+/// workers map; tasks with the same bytes share it. If you know in advance that tasks share an argument, [`Argument::shared`] saves
+/// copying and comparing it.
 ///
 /// ```
 /// use wrun::{Argument, Task};
@@ -21,10 +21,10 @@ use crate::{Error, Input, Result};
 /// assert_eq!(Argument::from(vec![1, 2]).len(), 2);
 /// ```
 #[derive(Clone, Debug)]
-pub struct Argument(Kind);
+pub struct Argument(Storage);
 
 #[derive(Clone, Debug)]
-enum Kind {
+enum Storage {
     Bytes(Vec<u8>),
     Stored(Arc<Stored>),
 }
@@ -33,15 +33,15 @@ enum Kind {
 #[derive(Debug)]
 struct Stored {
     map: ReadOnlyMap,
-    /// What workers get; `None` where no worker needs it any more, because it costs a descriptor.
+    /// What workers get; `None` once no worker needs it any more, because it costs a descriptor.
     file: Option<Input>,
 }
 
-// So that tasks with short arguments are no larger for what the long ones need.
+// Long arguments must not make tasks with short ones larger.
 const _: () = assert!(size_of::<Argument>() == size_of::<Vec<u8>>());
 
 impl Argument {
-    /// Copies bytes once into memory that all clones, and all workers that run tasks with them, share; short ones are kept as
+    /// Copies bytes once to memory that all clones share, and all workers that run tasks with them. Short arguments are kept as
     /// they are.
     ///
     /// ```
@@ -55,65 +55,65 @@ impl Argument {
     ///
     /// # Errors
     ///
-    /// Where the system has no memory or no descriptor for them.
+    /// Returns an error if the system has no memory or no descriptor for them.
     pub fn shared(bytes: impl Into<Vec<u8>>) -> Result<Argument> {
         let mut argument = Argument::from(bytes.into());
         argument.store()?;
         Ok(argument)
     }
 
-    /// Puts one that is too long for a ring into a memory file, unless it is in one.
+    /// Moves an argument that is too long for a ring to a memory file, unless it is in one.
     pub(crate) fn store(&mut self) -> Result<()> {
         if self.len() > INLINE_MAX_BYTES && self.file().is_none() {
             let file = Input::from_bytes("argument", self)?;
             let map = ReadOnlyMap::of_sealed(file.file().0, file.len());
             let map = map.map_err(|error| Error::system("cannot map an argument", error))?;
-            self.0 = Kind::Stored(Arc::new(Stored { map, file: Some(file) }));
+            self.0 = Storage::Stored(Arc::new(Stored { map, file: Some(file) }));
         }
         Ok(())
     }
 
-    /// The same, but where one of the `known` ones has these bytes it is shared.
+    /// The same, but shares one of the `known` arguments if it has the same bytes.
     pub(crate) fn store_once(&mut self, known: &mut KnownArguments) -> Result<()> {
         if self.len() <= INLINE_MAX_BYTES || self.file().is_some() {
             return Ok(());
         }
         let hash = *blake3::hash(self).as_bytes();
         if let Some(stored) = known.get(&hash) {
-            self.0 = Kind::Stored(stored);
+            self.0 = Storage::Stored(stored);
             return Ok(());
         }
         self.store()?;
-        if let Kind::Stored(stored) = &self.0 {
+        if let Storage::Stored(stored) = &self.0 {
             known.put(hash, stored);
         }
         Ok(())
     }
 
-    /// The memory file with the bytes, where they are in one.
+    /// The memory file with the bytes, if they are in one.
     pub(crate) fn file(&self) -> Option<&Input> {
         match &self.0 {
-            Kind::Bytes(_) => None,
-            Kind::Stored(stored) => stored.file.as_ref(),
+            Storage::Bytes(_) => None,
+            Storage::Stored(stored) => stored.file.as_ref(),
         }
     }
 
     /// Whether no other task has a clone of it.
     pub(crate) fn is_last(&self) -> bool {
         match &self.0 {
-            Kind::Bytes(_) => true,
-            Kind::Stored(stored) => Arc::strong_count(stored) == 1,
+            Storage::Bytes(_) => true,
+            Storage::Stored(stored) => Arc::strong_count(stored) == 1,
         }
     }
 
-    /// Closes the memory file that no other task shares; the bytes stay. Whoever keeps many tasks with long arguments would otherwise
-    /// run out of descriptors.
+    /// Closes the memory file if no other task shares it; the bytes stay. Otherwise, a program that keeps many tasks with long
+    /// arguments would run out of descriptors.
     pub(crate) fn close_file(&mut self) {
         if self.file().is_none() || !self.is_last() {
             return;
         }
-        if let Kind::Stored(stored) = std::mem::replace(&mut self.0, Kind::Bytes(Vec::new())) {
-            self.0 = Kind::Stored(match Arc::try_unwrap(stored) {
+        if let Storage::Stored(stored) = std::mem::replace(&mut self.0, Storage::Bytes(Vec::new())) {
+            self.0 = Storage::Stored(match Arc::try_unwrap(stored) {
                 Ok(stored) => Arc::new(Stored { file: None, ..stored }),
                 Err(stored) => stored,
             });
@@ -121,12 +121,12 @@ impl Argument {
     }
 }
 
-/// Long arguments that are in memory files, by the hash of their bytes, for as long as somebody has them.
+/// Long arguments in memory files, by the hash of their bytes, for as long as a task has them.
 #[derive(Debug, Default)]
 pub(crate) struct KnownArguments {
     stored: HashMap<[u8; 32], Weak<Stored>>,
-    /// With more than so many, those that are gone are looked for.
-    look_at: usize,
+    /// The number of entries from which on those that are gone are removed.
+    prune_at: usize,
 }
 
 impl KnownArguments {
@@ -135,9 +135,9 @@ impl KnownArguments {
     }
 
     fn put(&mut self, hash: [u8; 32], stored: &Arc<Stored>) {
-        if self.stored.len() > self.look_at {
+        if self.stored.len() > self.prune_at {
             self.stored.retain(|_, stored| stored.strong_count() > 0);
-            self.look_at = (2 * self.stored.len()).max(64);
+            self.prune_at = (2 * self.stored.len()).max(64);
         }
         self.stored.insert(hash, Arc::downgrade(stored));
     }
@@ -145,14 +145,14 @@ impl KnownArguments {
 
 impl Default for Argument {
     fn default() -> Self {
-        Argument(Kind::Bytes(Vec::new()))
+        Argument(Storage::Bytes(Vec::new()))
     }
 }
 
-/// Texts, vectors, slices and arrays of bytes.
+/// Strings, vectors, slices and arrays of bytes.
 impl<T: Into<Vec<u8>>> From<T> for Argument {
     fn from(bytes: T) -> Self {
-        Argument(Kind::Bytes(bytes.into()))
+        Argument(Storage::Bytes(bytes.into()))
     }
 }
 
@@ -161,8 +161,8 @@ impl Deref for Argument {
 
     fn deref(&self) -> &[u8] {
         match &self.0 {
-            Kind::Bytes(bytes) => bytes,
-            Kind::Stored(stored) => &stored.map,
+            Storage::Bytes(bytes) => bytes,
+            Storage::Stored(stored) => &stored.map,
         }
     }
 }

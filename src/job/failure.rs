@@ -1,14 +1,14 @@
-//! What a run does about tasks that fail, as plain data.
+//! What a run does about failed tasks, as plain data.
 
 use std::fmt;
 use std::time::Duration;
 
-/// How often a task that failed is tried again, and how soon. A task that passes on a later attempt is *flaky*:
+/// How often a failed task is retried, and how soon. A task that passes on a later attempt is *flaky*:
 /// [`Outcome::is_flaky`](crate::Outcome::is_flaky).
 ///
-/// Every failure is tried again (`error`, `trap`, `timeout`, `limit`, `input-fault`, `worker-lost`), as GNU parallel and
-/// nextest do, except `denied`, which cannot become better, and `cancelled`. A task that could not be started at all
-/// (its file does not open) is not tried again either.
+/// Every failure is retried (`error`, `trap`, `timeout`, `limit`, `input-fault`, `worker-lost`), as in GNU parallel and nextest,
+/// except `denied`, which another attempt cannot change, and `cancelled`. A task that cannot start at all (its file does not open,
+/// for example) is not retried either.
 ///
 /// ```
 /// use std::time::Duration;
@@ -21,7 +21,7 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retries {
-    /// Attempts after the first one; 0 unless set.
+    /// The number of attempts after the first one (0 unless set).
     pub count: u32,
     /// The time between the first attempt's end and the second's start (100 ms unless set). It doubles with each
     /// further attempt, up to [`Retries::MAX_DELAY`].
@@ -32,7 +32,7 @@ impl Retries {
     /// The longest time between two attempts, unless [`Retries::delay`] itself is longer.
     pub const MAX_DELAY: Duration = Duration::from_secs(10);
 
-    /// The time to wait before the retry with this number, from 1.
+    /// The time to wait before this retry, counted from 1.
     pub fn delay_before(&self, retry: u32) -> Duration {
         let doubled = 2u32.checked_pow(retry.saturating_sub(1)).and_then(|factor| self.delay.checked_mul(factor));
         doubled.unwrap_or(Duration::MAX).min(Self::MAX_DELAY.max(self.delay))
@@ -46,31 +46,39 @@ impl Default for Retries {
 }
 
 /// Whether failed tasks end a run early. Only tasks of the run's source count, each once, when its last attempt has failed.
+///
+/// ```
+/// use wrun::{Halt, HaltAt};
+///
+/// let halt = Halt::Soon(HaltAt::Percent(10));
+/// assert_eq!(halt.to_string(), "soon,fail=10%");
+/// assert!(HaltAt::Percent(10).is_reached(1, 10) && !HaltAt::Percent(10).is_reached(1, 11));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Halt {
     /// They do not.
     #[default]
     Never,
-    /// No more tasks start; those that run finish, and the rest of the taken ones end as `cancelled`.
+    /// No more tasks start. Running tasks finish, and the other tasks that were taken end as `cancelled`.
     Soon(HaltAt),
-    /// Those that run are killed as well.
+    /// The same, but running tasks are killed.
     Now(HaltAt),
 }
 
 /// How many failures end a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HaltAt {
-    /// So many failed tasks; 0 is as 1.
+    /// This many failed tasks (0 is treated as 1).
     Count(u64),
-    /// This share of the tasks that have ended, in percent, as soon as [`HaltAt::LEAST_ENDED`] have.
+    /// This percentage of the tasks that have ended, once [`HaltAt::LEAST_ENDED`] have.
     Percent(u8),
 }
 
 impl HaltAt {
-    /// Tasks that must have ended before a share of them is looked at.
+    /// The number of tasks that must have ended before a percentage counts.
     pub const LEAST_ENDED: u64 = 3;
 
-    /// Whether `failed` of `ended` tasks are enough.
+    /// Whether `failed` of `ended` tasks are enough to end the run.
     pub fn is_reached(self, failed: u64, ended: u64) -> bool {
         match self {
             HaltAt::Count(count) => failed >= count.max(1),
@@ -92,7 +100,7 @@ impl Halt {
     }
 }
 
-/// As the option `--halt` has it: `never`, `soon`, `now,fail=3`, `soon,fail=10%`.
+/// `never`, `soon`, `now,fail=3`, `soon,fail=10%`.
 impl fmt::Display for Halt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -108,24 +116,24 @@ impl fmt::Display for Halt {
     }
 }
 
-/// Why a run ended early by itself.
+/// Why a run ended early.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Halted {
-    /// As many tasks failed as [`Job::halt`](crate::Job::halt) allows.
+    /// [`Job::halt`](crate::Job::halt) ended it after this many failures.
     Failures {
         /// The tasks that had failed.
         failed: u64,
         /// The tasks that had ended.
         ended: u64,
-        /// What was asked for.
+        /// The job's setting.
         halt: Halt,
     },
     /// Worker after worker died, and no task ended otherwise: the module kills every worker.
     WorkersLost {
-        /// How many in a row.
+        /// The number of workers in a row.
         count: u32,
-        /// What the last one did: `was killed by SIGSEGV`.
+        /// What happened to the last one: `was killed by SIGSEGV`.
         last: String,
     },
 }
@@ -134,9 +142,9 @@ impl fmt::Display for Halted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Halted::Failures { failed, ended, halt } => match halt.at() {
-                Some(HaltAt::Percent(_)) => write!(f, "{failed} of {ended} tasks failed (--halt {halt})"),
-                _ if *failed == 1 => write!(f, "1 task failed (--halt {halt})"),
-                _ => write!(f, "{failed} tasks failed (--halt {halt})"),
+                Some(HaltAt::Percent(_)) => write!(f, "{failed} of {ended} tasks failed"),
+                _ if *failed == 1 => f.write_str("1 task failed"),
+                _ => write!(f, "{failed} tasks failed"),
             },
             Halted::WorkersLost { count, last } => {
                 write!(f, "{count} workers in a row died, and no task ended otherwise; the last one {last}")
@@ -169,11 +177,11 @@ mod tests {
     }
 
     #[test]
-    fn reasons_name_the_option_as_it_was_given() {
+    fn reasons_say_how_many_failed() {
         let why = |failed, halt| Halted::Failures { failed, ended: 10, halt }.to_string();
-        assert_eq!(why(1, Halt::Now(HaltAt::Count(1))), "1 task failed (--halt now)");
-        assert_eq!(why(3, Halt::Soon(HaltAt::Count(3))), "3 tasks failed (--halt soon,fail=3)");
-        assert_eq!(why(3, Halt::Soon(HaltAt::Percent(30))), "3 of 10 tasks failed (--halt soon,fail=30%)");
+        assert_eq!(why(1, Halt::Now(HaltAt::Count(1))), "1 task failed");
+        assert_eq!(why(3, Halt::Soon(HaltAt::Count(3))), "3 tasks failed");
+        assert_eq!(why(3, Halt::Soon(HaltAt::Percent(30))), "3 of 10 tasks failed");
         assert_eq!(Halt::Never.to_string(), "never");
     }
 }

@@ -1,31 +1,31 @@
-//! What a task may use before it is stopped.
+//! The limits of a task.
 
 use std::time::Duration;
 
 use crate::module::engine;
 
-/// A length of time for one attempt of a task, from its start.
+/// A time limit for one attempt of a task, counted from its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskTime {
     /// This long.
     After(Duration),
-    /// So many percent of the median time of the run's tasks that have passed so far, once [`TaskTime::LEAST_PASSED`] have: until
-    /// then it is unlimited. Never shorter than [`TaskTime::SHORTEST`]. The median is exact to 1 %, and where many tasks have
-    /// passed it may lag behind by one in 64 of them.
+    /// This percentage of the median time of the run's tasks that have passed so far. There is no limit until
+    /// [`TaskTime::LEAST_PASSED`] tasks have passed, and it is never shorter than [`TaskTime::SHORTEST`]. The median is exact to
+    /// 1 %. If many tasks have passed, it may lag behind by one in 64 of them.
     OfMedian {
-        /// 100 is the median itself.
+        /// 100 stands for the median itself.
         percent: u32,
     },
 }
 
 impl TaskTime {
-    /// Tasks that have to pass before there is a median to go by.
+    /// The number of tasks that must pass before there is a median.
     pub const LEAST_PASSED: u64 = 3;
 
-    /// The shortest time that follows from a median: what a busy machine adds to a short task is not the task's fault.
+    /// The shortest time that follows from a median. A short task may take this long on a busy machine.
     pub const SHORTEST: Duration = Duration::from_millis(100);
 
-    /// How long that is where the median is this; `None` where there is none yet.
+    /// The time that follows from this median; `None` if there is no limit yet.
     pub(crate) fn with_median(self, median: Option<Duration>) -> Option<Duration> {
         match self {
             TaskTime::After(time) => Some(time),
@@ -43,45 +43,55 @@ impl From<Duration> for TaskTime {
     }
 }
 
-/// What a task may use before it is stopped.
+/// The limits of a task. A task that exceeds one ends with the status `timeout` or `limit`.
+///
+/// ```
+/// use std::time::Duration;
+/// use wrun::Limits;
+///
+/// let limits = Limits { timeout: Some(Duration::from_secs(10).into()), memory_bytes: 1 << 30, ..Limits::default() };
+/// assert_eq!(limits.output_bytes, 64 << 20);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// The wall-clock time of one task, from its own start; `None` is no limit.
+    /// The wall-clock time of one attempt, from its start; `None` for no limit.
     pub timeout: Option<TaskTime>,
-    /// Bytes of linear memory and tables together, without windows but what is written of them with [`InputMode::CopyOnWrite`] (256 MiB unless set).
+    /// Bytes of linear memory and tables together (256 MiB unless set). Windows do not count, except for what is written to
+    /// private ones ([`InputMode::CopyOnWrite`](crate::job::InputMode::CopyOnWrite)).
     pub memory_bytes: u64,
     /// Bytes of a task's result (64 MiB unless set).
     pub output_bytes: u64,
     /// Bytes of stack for wasm frames (1 MiB unless set).
     pub stack_bytes: u64,
-    /// Bytes of log lines and standard error that are kept of a task (64 KiB unless set); more is dropped and said so.
+    /// Bytes of log lines and standard error that are kept for a task (64 KiB unless set). The rest is dropped, and a last line
+    /// reports that.
     pub log_bytes: u64,
-    /// Units of fuel, about one for each instruction, after which a task stops, at the same place in every run; `None` is no
-    /// limit. It takes a module that counts fuel ([`Compiler::count_fuel`](crate::Compiler::count_fuel)), which makes it slower.
+    /// Units of fuel, about one per instruction, after which a task stops, at the same instruction in every run; `None` for no
+    /// limit. The module must count fuel ([`Compiler::count_fuel`](crate::Compiler::count_fuel)), which makes it slower.
     pub fuel: Option<u64>,
-    /// Bytes of a task's argument (64 KiB unless set; at most [`Task::MAX_ARGUMENT_BYTES`]).
+    /// Bytes of a task's argument (64 KiB unless set; at most [`Task::MAX_ARGUMENT_BYTES`](crate::Task::MAX_ARGUMENT_BYTES)).
     pub argument_bytes: u64,
     /// Linear memories of a module (4 unless set).
     pub memories: u32,
     /// Tables of a module (8 unless set).
     pub tables: u32,
-    /// Files and directories that a task may have open, and events that it may wait for, at a time by WASI (1,024 unless set).
+    /// Files and directories that a task may have open at a time by WASI, and events that it may wait for (1,024 unless set).
     pub open_files: u32,
-    /// Bytes that one call of WASI takes over from a task (128 MiB unless set).
+    /// Bytes that one call of WASI may take from a task (128 MiB unless set).
     pub host_call_bytes: u64,
 }
 
 impl Limits {
-    /// The most that [`Limits::stack_bytes`] may be.
+    /// The largest value of [`Limits::stack_bytes`].
     pub const MAX_STACK_BYTES: u64 = 64 << 20;
 
-    /// The most that [`Limits::memories`] may be.
+    /// The largest value of [`Limits::memories`].
     pub const MAX_MEMORIES: u32 = engine::MAX_MEMORIES;
 
-    /// The most that [`Limits::tables`] may be.
+    /// The largest value of [`Limits::tables`].
     pub const MAX_TABLES: u32 = engine::MAX_TABLES;
 
-    /// The most that [`Limits::open_files`] may be.
+    /// The largest value of [`Limits::open_files`].
     pub const MAX_OPEN_FILES: u32 = 8192;
 }
 

@@ -8,31 +8,31 @@ use crate::Result;
 use crate::input::{Npy, Pieces, SplitAt, SplitSize};
 
 impl Npy {
-    /// A task on these rows: they are input 0, the file's header is input 1, and `path[start:end]` is the argument.
+    /// Returns a task on these rows: they are input 0, the file's header is input 1, and `path[start:end]` is the argument.
     ///
     /// # Errors
     ///
-    /// As [`rows`](Self::rows).
+    /// Returns the same errors as [`rows`](Self::rows).
     pub fn task(&self, rows: Range<u64>) -> Result<Task> {
         let argument = self.row_label(&rows);
         Ok(Task::new(argument).input(self.rows(rows)?).input(self.header()))
     }
 
-    /// Tasks on all rows, in order; sizes are in bytes, and a row that is longer stays whole. An array without elements gives none.
+    /// Returns tasks on all rows, in order. Sizes are in bytes; a longer row stays whole. An array without elements has no tasks.
     ///
     /// # Errors
     ///
-    /// Where the size is 0, or the array has no axes.
+    /// Returns an error if the size is 0, or if the array has no axes.
     pub fn split(&self, size: SplitSize) -> Result<NpyPieces> {
         let (_, row_bytes) = self.row()?;
-        // Where rows have no bytes there is nothing to be cut.
+        // If rows have no bytes, there is nothing to cut.
         let row_bytes = row_bytes.max(1);
         let pieces = self.data().split(size, SplitAt::Record(row_bytes))?;
         Ok(NpyPieces { array: self.clone(), row_bytes, pieces })
     }
 }
 
-/// Tasks on the rows of an array, in order; made by [`Npy::split`].
+/// Tasks on the rows of an array, in order; created by [`Npy::split`].
 #[derive(Debug)]
 #[must_use = "pieces are lazy: iterate over them"]
 pub struct NpyPieces {

@@ -4,44 +4,55 @@ use super::Argument;
 use crate::Input;
 use crate::result::Finished;
 
-/// One item of a job: an argument, and the inputs that belong to this task alone.
+/// One item of a job: an argument, and the inputs that only this task sees.
+///
+/// Strings, numbers, bytes and [`Input`]s convert to tasks, so most programs pass those to [`Pool::map`](crate::Pool::map).
+///
+/// ```
+/// use wrun::{Input, Task};
+///
+/// let task = Task::new("row 7").input(Input::from_bytes("row", &[0; 256])?);
+/// assert_eq!((&task.argument[..], task.inputs.len()), (&b"row 7"[..], 1));
+/// assert_eq!(Task::from(2.5).argument, "2.5");
+/// # Ok::<(), wrun::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Task {
-    /// The task's private bytes, which the guest gets a copy of; at most [`Limits::argument_bytes`].
+    /// The task's private bytes, which are copied to the guest; at most [`Limits::argument_bytes`](crate::Limits::argument_bytes).
     pub argument: Argument,
-    /// Inputs of this task alone; the guest sees them before those of the job, in this order.
+    /// Inputs that only this task sees, in order, before those of the job.
     pub inputs: Vec<Input>,
-    /// Set where the task cannot run at all (its file does not open, say): its outcome is an error with this text.
+    /// Set if the task cannot run at all (its file does not open, for example): its outcome is an error with this text.
     pub unrunnable: Option<String>,
-    /// Set where it is known how the task ended, from an earlier run: it does not run, and that is its outcome.
+    /// Set if the task ended in an earlier run: it does not run again, and this is its outcome.
     pub finished: Option<Box<Finished>>,
 }
 
 impl Task {
-    /// The most that [`Limits::argument_bytes`] may be: 1 GiB. A guest has to copy it into a memory of at most 4 GiB, where its
-    /// language's vectors have half of that at most.
+    /// The largest value of [`Limits::argument_bytes`](crate::Limits::argument_bytes): 1 GiB. A guest copies the argument into a
+    /// memory of at most 4 GiB, in which its language's vectors have at most half of that.
     pub const MAX_ARGUMENT_BYTES: usize = 1 << 30;
 
-    /// The most inputs of its own that a task may have.
+    /// The largest number of inputs that a task may have of its own.
     pub const MAX_INPUTS: usize = 4096;
 
-    /// A task with an argument and no inputs of its own.
+    /// Creates a task with an argument and no inputs of its own.
     pub fn new(argument: impl Into<Argument>) -> Self {
         Task { argument: argument.into(), ..Task::default() }
     }
 
-    /// A task that fails with `message` instead of running, in its place among the others.
+    /// Creates a task that fails with `message` instead of running.
     pub fn unrunnable(argument: impl Into<Argument>, message: impl Into<String>) -> Self {
         Task { unrunnable: Some(message.into()), ..Task::new(argument) }
     }
 
-    /// Keeps a task from running, because it is known how it ended. [`TaskKeys`](crate::TaskKeys) tell tasks of an earlier run.
+    /// Makes this the task's outcome, instead of running it. [`TaskKeys`](crate::cache::TaskKeys) identify tasks of an earlier run.
     #[must_use]
     pub fn finished(self, finished: Finished) -> Self {
         Task { finished: Some(Box::new(finished)), ..self }
     }
 
-    /// The files that its worker needs for this task alone.
+    /// The files that only this task needs in its worker.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Input> {
         self.inputs.iter().chain(self.argument.file())
     }
@@ -72,14 +83,14 @@ impl From<Vec<u8>> for Task {
     }
 }
 
-/// A file or piece as the item: it becomes input 0, and its label (`path` or `path@offset+len`) the argument.
+/// A file or piece becomes input 0, and its label (`path` or `path@offset+len`) the argument.
 impl From<Input> for Task {
     fn from(input: Input) -> Self {
         Task::new(input.label()).input(input)
     }
 }
 
-/// A piece that could not be cut off is a task that fails.
+/// A piece that cannot be read becomes a task that fails.
 impl From<std::io::Result<Input>> for Task {
     fn from(input: std::io::Result<Input>) -> Self {
         match input {

@@ -1,12 +1,12 @@
-//! How many workers there are to be, as users say it.
+//! A number of workers, as users write it.
 
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use crate::{Error, Result};
 
-/// A number of workers: N, or counted from the CPUs that this process may use (by its affinity and its control group's quota):
-/// -1 is one for each, -2 one fewer, and so on, but never fewer than one. More than there are CPUs is allowed.
+/// A number of workers: either N, or relative to the CPUs that this process may use (by its affinity and its control group's
+/// quota): -1 is one worker per CPU, -2 is one fewer, and so on, but at least one. N may be larger than the number of CPUs.
 ///
 /// ```
 /// let all: wrun::Jobs = "-1".parse()?;
@@ -19,19 +19,19 @@ use crate::{Error, Result};
 pub struct Jobs(NonZeroUsize);
 
 impl Jobs {
-    /// The most workers that a pool may have.
+    /// The largest number of workers of a pool.
     pub const MAX: usize = 4096;
 
-    /// The number that is meant.
+    /// Resolves the number.
     ///
     /// # Errors
     ///
-    /// For 0, and for more than [`Jobs::MAX`].
+    /// Returns an error for 0, and for more than [`Jobs::MAX`].
     pub fn new(jobs: i64) -> Result<Jobs> {
         Self::of(jobs, std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
     }
 
-    /// How many workers that are.
+    /// The number of workers.
     pub fn workers(self) -> NonZeroUsize {
         self.0
     }
@@ -41,7 +41,7 @@ impl Jobs {
         let count = usize::try_from(jobs.unsigned_abs()).unwrap_or(usize::MAX);
         match jobs {
             0 => Err(Error::request("0 jobs would run nothing; give 1 or more, or -1 for one job per CPU")),
-            1.. if count > most => Err(Error::request(format!("more than {most} jobs are not possible"))),
+            1.. if count > most => Err(Error::request(format!("more than {most} jobs are not supported"))),
             1.. => Ok(Jobs(NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN))),
             _ => Ok(Jobs(NonZeroUsize::new((cpus.get() + 1).saturating_sub(count)).unwrap_or(NonZeroUsize::MIN))),
         }
@@ -52,7 +52,9 @@ impl FromStr for Jobs {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Jobs> {
-        let jobs = text.parse().map_err(|_| Error::request("not a number; give 4, say, or -1 for one job per CPU"))?;
+        let jobs = text
+            .parse()
+            .map_err(|_| Error::request("not a number; give a number such as 4, or -1 for one job per CPU"))?;
         Jobs::new(jobs)
     }
 }

@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 use super::artifact::{self, Meta};
 use super::engine::Fuel;
 use super::fingerprint::fingerprint;
-use crate::private_files::{self, Found, Kept};
+use crate::private_files::{self, PrivateFile, PrivateFiles};
 use crate::sys::private_dir::Unusable;
 use crate::{Error, Result};
 
@@ -30,7 +30,7 @@ const UNUSED_AFTER: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// A directory of compiled modules.
 #[derive(Debug)]
-pub struct Cache(Kept);
+pub struct Cache(PrivateFiles);
 
 /// One compiled module of a [`Cache`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl Cache {
     ///
     /// Returns an error if the directory cannot be opened, belongs to another user, or is writable by others.
     pub fn open(dir: impl AsRef<Path>) -> Result<Option<Cache>> {
-        match Kept::open(dir.as_ref()) {
+        match PrivateFiles::open(dir.as_ref()) {
             Ok(dir) => Ok(Some(Cache(dir))),
             Err(Unusable::Missing) => Ok(None),
             Err(problem) => Err(unusable(dir.as_ref(), &problem)),
@@ -85,7 +85,7 @@ impl Cache {
 
     /// Opens a cache directory, and creates it with mode 0700 if it does not exist.
     pub(super) fn create(dir: &Path) -> Result<Cache> {
-        Kept::create(dir).map(Cache).map_err(|problem| unusable(dir, &problem))
+        PrivateFiles::create(dir).map(Cache).map_err(|problem| unusable(dir, &problem))
     }
 
     /// The directory, as it was given.
@@ -135,7 +135,7 @@ impl Cache {
     pub(super) fn get(&self, key: &str, compiler: &str) -> Option<(File, Meta)> {
         let (file, metadata) = self.0.file(&entry_name(key))?;
         let meta = artifact::read_trailer(&file).ok()?.filter(|meta| meta.compiler == compiler)?;
-        Kept::note_use(&file, &metadata);
+        PrivateFiles::note_use(&file, &metadata);
         Some((artifact::loadable(file).ok()?, meta))
     }
 
@@ -160,8 +160,8 @@ impl Cache {
     }
 
     /// Calls `look` for each file of the directory whose name is that of an entry or a temporary file.
-    fn each(&self, mut look: impl FnMut(Found)) -> Result<()> {
-        let ours = |found: &Found| found.is_temporary() || found.key(ENTRY_SUFFIX).is_some();
+    fn each(&self, mut look: impl FnMut(PrivateFile)) -> Result<()> {
+        let ours = |found: &PrivateFile| found.is_temporary() || found.key(ENTRY_SUFFIX).is_some();
         let listed = self.0.each(|found| {
             if ours(&found) {
                 look(found)

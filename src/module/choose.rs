@@ -2,11 +2,42 @@
 
 use super::description::Description;
 use super::explain::one_line;
+use crate::ipc::Setting;
 use crate::{Error, Result};
 use wrun_ipc::entry::{COMMAND_EXPORT, Entry, Scalar};
 
 /// The most names in one message.
 const MAX_NAMES: usize = 12;
+
+/// Why there is no function to call.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NoEntry {
+    /// The rest of a sentence that begins with the module.
+    pub problem: String,
+    /// Whether naming a function helps.
+    pub setting: Option<Setting>,
+}
+
+impl NoEntry {
+    fn of_several(problem: String) -> NoEntry {
+        NoEntry { problem, setting: Some(Setting::Call) }
+    }
+
+    /// The error about the module of this name.
+    pub fn into_error(self, module: &str) -> Error {
+        let error = Error::module(format!("{module} {}", self.problem));
+        match self.setting {
+            Some(setting) => error.because_of(setting),
+            None => error,
+        }
+    }
+}
+
+impl From<String> for NoEntry {
+    fn from(problem: String) -> NoEntry {
+        NoEntry { problem, setting: None }
+    }
+}
 
 impl Description {
     /// What a task calls.
@@ -18,18 +49,18 @@ impl Description {
     ///
     /// Returns an error if there is no such function, or if there are several to choose from; the message lists them.
     pub fn entry(&self, call: Option<&str>, reduce: Option<&str>) -> Result<Entry> {
-        self.choose(call, reduce).map_err(|problem| Error::module(format!("the module {problem}")))
+        self.choose(call, reduce).map_err(|refused| refused.into_error("the module"))
     }
 
     /// Like [`Description::entry`]. The error continues a sentence that begins with the module.
-    pub(super) fn choose(&self, call: Option<&str>, reduce: Option<&str>) -> Result<Entry, String> {
+    pub(super) fn choose(&self, call: Option<&str>, reduce: Option<&str>) -> Result<Entry, NoEntry> {
         match call {
             Some(name) => self.named(name),
             None => self.only(reduce),
         }
     }
 
-    fn named(&self, name: &str) -> Result<Entry, String> {
+    fn named(&self, name: &str) -> Result<Entry, NoEntry> {
         if self.tasks.iter().any(|task| task == name) {
             return Ok(Entry::Task(name.to_owned()));
         }
@@ -43,39 +74,36 @@ impl Description {
         let shown = one_line(name);
         let task_export = format!("{}{name}", wrun_abi::TASK_EXPORT_PREFIX);
         if let Some(export) = self.exports.iter().find(|export| export.name == task_export) {
-            return Err(format!("has a task \"{shown}\" of the wrong type: it is {}, not func () -> (i32)", export.ty));
+            return Err(
+                format!("has a task \"{shown}\" of the wrong type: it is {}, not func () -> (i32)", export.ty).into()
+            );
         }
         if let Some(export) = self.exports.iter().find(|export| export.name == name) {
-            return Err(format!("cannot be called by \"{shown}\", which is {}: {}", export.ty, self.offers()));
+            return Err(format!("cannot be called by \"{shown}\", which is {}: {}", export.ty, self.offers()).into());
         }
         let hint = match self.closest(name) {
             Some(close) => format!("did you mean \"{}\"? ", one_line(close)),
             None => String::new(),
         };
-        Err(format!("has no task or function \"{shown}\": {hint}{}", self.offers()))
+        Err(format!("has no task or function \"{shown}\": {hint}{}", self.offers()).into())
     }
 
-    fn only(&self, reduce: Option<&str>) -> Result<Entry, String> {
+    fn only(&self, reduce: Option<&str>) -> Result<Entry, NoEntry> {
         let is_other = |name: &str| Some(name) != reduce;
         let tasks: Vec<&String> = self.tasks.iter().filter(|task| is_other(task)).collect();
         let scalars: Vec<&Scalar> = self.scalars.iter().filter(|scalar| is_other(&scalar.name)).collect();
         match (&*tasks, self.command, &*scalars) {
             ([task], ..) => Ok(Entry::Task((*task).clone())),
-            ([_, _, ..], ..) => Err(format!("has several tasks: choose one with --call NAME ({})", names(&tasks))),
+            ([_, _, ..], ..) => Err(NoEntry::of_several(format!("has several tasks ({})", names(&tasks)))),
             ([], true, _) => Ok(Entry::Command),
             ([], false, [scalar]) => Ok(Entry::Scalar((*scalar).clone())),
-            ([], false, [_, _, ..]) => {
-                Err(format!("has several functions: choose one with --call NAME ({})", names(&scalars)))
-            }
+            ([], false, [_, _, ..]) => Err(NoEntry::of_several(format!("has several functions ({})", names(&scalars)))),
             ([], false, []) => Err(match reduce {
                 Some(name) if self.tasks.iter().any(|task| task == name) => {
-                    format!(
-                        "has no task besides \"{}\", which merges results: choose it with --call for both",
-                        one_line(name)
-                    )
+                    NoEntry::of_several(format!("has no task besides \"{}\", which merges results", one_line(name)))
                 }
-                Some(name) => format!("has nothing to call besides \"{}\": {}", one_line(name), self.offers()),
-                None => self.offers(),
+                Some(name) => format!("has nothing to call besides \"{}\": {}", one_line(name), self.offers()).into(),
+                None => self.offers().into(),
             }),
         }
     }
@@ -133,15 +161,16 @@ mod tests {
     const TASK: &str = "(result i32)";
     const NUMBERS: &str = "(param f64 i64) (result f64)";
 
-    fn task(name: &str) -> Result<Entry, String> {
+    fn task(name: &str) -> Result<Entry, NoEntry> {
         Ok(Entry::Task(name.into()))
     }
 
-    fn name_of(entry: Result<Entry, String>) -> String {
+    fn name_of(entry: Result<Entry, NoEntry>) -> String {
         match entry.unwrap() {
             Entry::Task(name) => format!("task {name}"),
             Entry::Scalar(scalar) => format!("scalar {scalar}"),
             Entry::Command => "command".into(),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -169,33 +198,30 @@ mod tests {
 
     #[test]
     fn what_is_ambiguous_is_listed() {
-        let problem = |functions: &[(&str, &str)]| module(functions).choose(None, None).unwrap_err();
+        let problem = |functions: &[(&str, &str)]| module(functions).choose(None, None).unwrap_err().problem;
         assert_eq!(
             problem(&[("wrun:task/a", TASK), ("wrun:task/b", TASK), ("_start", "")]),
-            "has several tasks: choose one with --call NAME (a, b)"
+            "has several tasks (a, b)"
         );
-        assert_eq!(
-            problem(&[("f", NUMBERS), ("g", "")]),
-            "has several functions: choose one with --call NAME (f(f64, i64) -> f64, g())"
-        );
+        assert_eq!(problem(&[("f", NUMBERS), ("g", "")]), "has several functions (f(f64, i64) -> f64, g())");
     }
 
     #[test]
     fn what_is_missing_is_explained_by_what_there_is() {
         let module = module(&[("wrun:task/count", TASK), ("root", NUMBERS), ("_start", "")]);
         assert_eq!(
-            module.choose(Some("cuont"), None).unwrap_err(),
+            module.choose(Some("cuont"), None).unwrap_err().problem,
             "has no task or function \"cuont\": did you mean \"count\"? it offers tasks count; functions \
              root(f64, i64) -> f64; the WASI command _start"
         );
-        assert!(!module.choose(Some("xyz"), None).unwrap_err().contains("did you mean"));
+        assert!(!module.choose(Some("xyz"), None).unwrap_err().problem.contains("did you mean"));
     }
 
     #[test]
     fn nothing_to_call_is_said() {
-        let problem = module(&[("f", "(param v128)")]).choose(None, None).unwrap_err();
+        let problem = module(&[("f", "(param v128)")]).choose(None, None).unwrap_err().problem;
         assert!(problem.starts_with("offers nothing to call"), "{problem}");
-        let problem = module(&[("wrun:task/b", TASK)]).choose(None, Some("b")).unwrap_err();
+        let problem = module(&[("wrun:task/b", TASK)]).choose(None, Some("b")).unwrap_err().problem;
         assert!(problem.starts_with("has no task besides \"b\""), "{problem}");
     }
 
@@ -203,9 +229,15 @@ mod tests {
     fn an_export_of_another_type_is_said_to_be_so() {
         let module = module(&[("wrun:task/t", "(param i32)"), ("f", "(param v128)")]);
         assert_eq!(
-            module.choose(Some("t"), None).unwrap_err(),
+            module.choose(Some("t"), None).unwrap_err().problem,
             "has a task \"t\" of the wrong type: it is func (i32) -> (), not func () -> (i32)"
         );
-        assert!(module.choose(Some("f"), None).unwrap_err().starts_with("cannot be called by \"f\", which is func ("));
+        assert!(
+            module
+                .choose(Some("f"), None)
+                .unwrap_err()
+                .problem
+                .starts_with("cannot be called by \"f\", which is func (")
+        );
     }
 }

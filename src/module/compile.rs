@@ -14,7 +14,8 @@ use super::explain::one_line;
 use super::fingerprint::Target;
 use super::helper::{Answer, CompilerRequest, Work};
 use super::source::ModuleSource;
-use crate::error::Kind;
+use crate::error::Repr;
+use crate::ipc::Setting;
 use crate::sys::{compiler_process, memory_file, self_exe};
 use crate::{Error, Result};
 
@@ -57,12 +58,12 @@ fn executable(compiler: &Compiler) -> Result<PathBuf> {
     if self_exe::is_started_again() {
         const NO_INIT: &str =
             "this program was started as a compiler or worker, but its main does not begin with wrun::init()";
-        return Err(Kind::Workers(NO_INIT.into()).into());
+        return Err(Repr::Workers(NO_INIT.into()).into());
     }
     compiler.exe.clone().or_else(self_exe::self_exe).ok_or_else(|| {
         const NO_EXE: &str =
             "no program to compile modules with: call wrun::init() first in main, or set Compiler::exe to a wrun executable";
-        Kind::Workers(NO_EXE.into()).into()
+        Repr::Workers(NO_EXE.into()).into()
     })
 }
 
@@ -96,14 +97,12 @@ fn run(
         // This process handles interrupts from the terminal; the compiler process ends with it.
         .process_group(0)
         .spawn()
-        .map_err(|source| Kind::File { what: "cannot start the compiler process", path: exe.clone(), source })?;
+        .map_err(|source| Repr::File { what: "cannot start the compiler process", path: exe.clone(), source })?;
     let ended = compiler_process::wait_or_kill(&mut child, compiler.timeout)
         .map_err(|error| Error::system("cannot wait for the compiler process", error))?;
     let Some(status) = ended else {
-        return Err(Error::module(format!(
-            "{} took longer to compile than {:?}: raise --compile-timeout (WRUN_COMPILE_TIMEOUT)",
-            source.label, compiler.timeout
-        )));
+        return Err(Error::module(format!("{} took longer to compile than {:?}", source.label, compiler.timeout))
+            .because_of(Setting::CompileTime));
     };
     let text = read_answer(&answer).map_err(|error| Error::system("cannot read the compiler's answer", error))?;
     match serde_json::from_slice(&text) {
@@ -114,7 +113,7 @@ fn run(
         Ok(Answer::Refused(reason)) => Err(Error::module(format!("{} {}", source.label, one_line(&reason)))),
         Ok(Answer::Unable(reason)) => {
             let text = format!("the compiler process ({}) failed: {}", exe.display(), one_line(&reason));
-            Err(Kind::Workers(text).into())
+            Err(Repr::Workers(text).into())
         }
         Ok(Answer::Done { .. }) | Err(_) => Err(crashed(compiler, source, status, &String::from_utf8_lossy(&text))),
     }
@@ -166,10 +165,8 @@ fn out_of_memory(compiler: &Compiler, source: &ModuleSource) -> Error {
         bytes if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
         bytes => format!("{bytes} bytes"),
     };
-    Error::module(format!(
-        "{} took more memory to compile than {limit}: raise --compile-memory (WRUN_COMPILE_MEMORY)",
-        source.label
-    ))
+    let message = format!("{} took more memory to compile than {limit}", source.label);
+    Error::module(message).because_of(Setting::CompileMemory)
 }
 
 /// The signal of the kernel's out-of-memory killer. The number is the same on every system.

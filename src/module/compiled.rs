@@ -9,11 +9,20 @@ use super::artifact;
 use super::description::Description;
 use super::engine::Fuel;
 use super::fingerprint;
-use crate::error::Kind;
+use crate::error::Repr;
 use crate::{Error, Result};
 use wrun_ipc::entry::Entry;
 
 /// A compiled module: its machine code as an open file, and its description. Cheap to clone.
+///
+/// ```no_run
+/// use wrun::Module;
+///
+/// wrun::init();
+/// let module = Module::from_file("count.wasm")?;
+/// println!("{} has the tasks {:?}", module.name(), module.description().tasks);
+/// # Ok::<(), wrun::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Module(Arc<Numbered>);
 
@@ -40,6 +49,7 @@ pub(super) struct Compiled {
 
 /// Where a module's machine code came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Origin {
     /// It was found in the cache.
     Cache,
@@ -88,7 +98,11 @@ impl Module {
     ///
     /// Returns an error if there is no such function, or if there are several to choose from; the message lists them.
     pub fn entry(&self, call: Option<&str>, reduce: Option<&str>) -> Result<Entry> {
-        self.0.compiled.description.choose(call, reduce).map_err(|problem| self.error(&problem))
+        self.0
+            .compiled
+            .description
+            .choose(call, reduce)
+            .map_err(|refused| refused.into_error(&format!("module {}", self.name())))
     }
 
     /// Checks that wrun provides everything that the module imports.
@@ -112,7 +126,7 @@ impl Module {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         artifact::save(self.code(), path)
-            .map_err(|source| Kind::File { what: "cannot write", path: path.to_path_buf(), source }.into())
+            .map_err(|source| Repr::File { what: "cannot write", path: path.to_path_buf(), source }.into())
     }
 
     /// A number that no other module of this process has.

@@ -8,6 +8,7 @@ use wrun_ipc::entry::Scalar;
 
 /// What a module offers and needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Description {
     /// Names of the SDK tasks: exports `wrun:task/NAME`.
     pub tasks: Vec<String>,
@@ -35,6 +36,7 @@ pub struct Description {
 
 /// One import or export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Extern {
     /// The import's module; empty for exports.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -47,6 +49,7 @@ pub struct Extern {
 
 /// A linear memory's limits, in wasm pages of 64 KiB.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Memory {
     /// Pages at start.
     pub minimum: u64,

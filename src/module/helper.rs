@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::description::Description;
 use super::engine::{self, Fuel};
 use super::{debug, describe, explain, fingerprint};
-use crate::sandbox::{self, Missing, Sandbox};
+use crate::sandbox::{self, MissingLayer, Sandbox};
 use crate::sys::{compiler_process, self_exe};
 
 /// The second hidden argument, which distinguishes this process from a worker.
@@ -133,7 +133,7 @@ fn obey(order: &CompilerRequest) -> io::Result<Answer> {
     if order.sandbox == Sandbox::Strict && !missing.is_empty() {
         return Ok(Answer::Unable(format!(
             "the sandbox is strict, and this machine lacks {}",
-            Missing::list(&missing)
+            MissingLayer::list(&missing)
         )));
     }
     if fingerprint::fingerprint(order.fuel).map_err(io::Error::other)? != order.fingerprint {
@@ -171,11 +171,11 @@ fn compile(engine: &wasmtime::Engine) -> io::Result<Answer> {
 #[expect(unsafe_code, reason = "precompiled code is loaded on the user's word")]
 fn load(engine: &wasmtime::Engine, code: File) -> Answer {
     // SAFETY: the code must be wasmtime's own and stay unchanged while it is loaded. The user asserts the first by
-    // `--allow-precompiled`. wasmtime checks its version and settings, and no instruction of it runs here.
+    // `Compiler::allow_precompiled`. wasmtime checks its version and settings, and no instruction of it runs here.
     match unsafe { wasmtime::Module::deserialize_open_file(engine, code) } {
         Ok(module) => Answer::Done { description: describe::describe(&module), debug_bytes: 0 },
         Err(error) => Answer::Refused(format!(
-            "was precompiled for another wrun, wasmtime or CPU: compile it again with `wrun compile` ({})",
+            "was precompiled for another wrun, wasmtime or CPU; compile it again ({})",
             explain::one_line(&format!("{error:#}"))
         )),
     }

@@ -122,7 +122,7 @@ impl Extern {
                 "imports {shown} as {}, but it is {expected}: correct the declaration, or build it with the current SDK",
                 self.ty
             )),
-            None => Some(format!("imports {shown}, which wrun does not give: {}", advice(&self.module, &self.name))),
+            None => Some(format!("imports {shown}, which wrun does not provide: {}", advice(&self.module, &self.name))),
         }
     }
 }

@@ -35,13 +35,16 @@ fn unknown_imports_are_named_with_advice() {
     for (import, says) in [
         (
             r#""wrun_v1" "input_steal" (func)"#,
-            "imports wrun_v1::input_steal, which wrun does not give: there is no such",
+            "imports wrun_v1::input_steal, which wrun does not provide: there is no such",
         ),
-        (r#""wasi_snapshot_preview1" "fork" (func)"#, "imports wasi_snapshot_preview1::fork, which wrun does not give"),
-        (r#""env" "puts" (func)"#, "imports env::puts, which wrun does not give: link the library"),
+        (
+            r#""wasi_snapshot_preview1" "fork" (func)"#,
+            "imports wasi_snapshot_preview1::fork, which wrun does not provide",
+        ),
+        (r#""env" "puts" (func)"#, "imports env::puts, which wrun does not provide: link the library"),
         (
             r#""env" "memory" (memory 1)"#,
-            "imports env::memory, which wrun does not give: a module brings its own memory",
+            "imports env::memory, which wrun does not provide: a module brings its own memory",
         ),
         (r#""x\1b[2J" "y" (func)"#, "imports x\\u{1b}[2J::y, which"),
     ] {

@@ -10,6 +10,7 @@ use super::engine::Fuel;
 use super::fingerprint::{self, Target};
 use super::source::{Format, ModuleSource};
 use super::{artifact, compile};
+use crate::ipc::Setting;
 use crate::{Error, Result};
 
 impl Compiler {
@@ -66,10 +67,8 @@ impl Compiler {
 
     fn load_precompiled(&self, source: ModuleSource, content: [u8; 32]) -> Result<Module> {
         if !self.allow_precompiled {
-            return Err(Error::module(format!(
-                "{} is precompiled code, which is trusted code: allow it with --allow-precompiled, or name the .wasm file",
-                source.label
-            )));
+            return Err(Error::module(format!("{} is precompiled code, which is trusted code", source.label))
+                .because_of(Setting::Precompiled));
         }
         let code = match &source.file {
             Some(file) => file.try_clone().and_then(artifact::loadable),

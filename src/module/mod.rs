@@ -6,11 +6,11 @@
 //! ```
 
 pub(crate) mod artifact;
-pub mod cache;
+mod cache;
 mod choose;
 mod compile;
-mod compiled;
-mod compiler;
+pub(crate) mod compiled;
+pub(crate) mod compiler;
 pub(crate) mod debug;
 mod describe;
 pub(crate) mod description;
@@ -25,11 +25,11 @@ mod source;
 mod tests;
 mod wasi_imports;
 
-pub use cache::Cache;
-pub use compiled::{Module, Origin};
-pub use compiler::Compiler;
+pub use cache::{Cache, CacheEntry, Cleared};
+pub use compiled::Origin;
 pub use description::{Description, Extern, Memory};
 pub(crate) use helper::{ROLE as HELPER_ROLE, helper_main};
 pub use imports::Grant;
 pub(crate) use wasi_imports::WASI_MODULE;
+#[doc(inline)]
 pub use wrun_ipc::entry::{Entry, Number, Scalar};

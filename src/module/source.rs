@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::error::Kind;
+use crate::error::Repr;
 use crate::{Error, Result};
 
 /// The largest module that is read, in bytes. The largest ones in use (language runtimes with their libraries) have tens of MiB.
@@ -40,7 +40,7 @@ impl ModuleSource {
     /// Reads a file (or a pipe).
     pub fn read(path: &Path) -> Result<Self> {
         let label = path.display().to_string();
-        let failed = |source| Kind::file("cannot read module", path, source);
+        let failed = |source| Repr::file("cannot read module", path, source);
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if metadata.is_dir() {
@@ -95,9 +95,7 @@ fn judge(bytes: &[u8], extension: Option<&str>) -> Result<Format, String> {
         _ if wasmtime::Engine::detect_precompiled(bytes) == Some(wasmtime::Precompiled::Module) => {
             Ok(Format::Precompiled)
         }
-        _ if extension == Some("cwasm") => {
-            Err("is not a precompiled module: make one with `wrun compile MODULE -o FILE.cwasm`".into())
-        }
+        _ if extension == Some("cwasm") => Err("is not a precompiled module; make one with `wrun compile`".into()),
         _ if extension == Some("wat") || is_text_module(bytes) => Ok(Format::Text),
         _ => Err("is not a WebAssembly module: name a .wasm (binary) or .wat (text) file".into()),
     }

@@ -8,8 +8,8 @@ use super::engine::{self, Fuel};
 use super::fingerprint::Target;
 use super::source::ModuleSource;
 use super::*;
-use crate::Result;
 use crate::test_program::compiler;
+use crate::{Compiler, Module, Result};
 
 const SQRT: &str = r#"(module (func (export "sqrt") (param f64) (result f64) (f64.sqrt (local.get 0))))"#;
 
@@ -98,10 +98,7 @@ fn compilation_that_takes_too_long_is_killed() {
     let dir = tempfile::tempdir().unwrap();
     let compiler = Compiler { timeout: Duration::from_millis(100), ..script(&dir, "exec /bin/sleep 60") };
     let start = Instant::now();
-    assert_eq!(
-        problem(compiler.load_bytes("slow.wat", SQRT.as_bytes())),
-        "slow.wat took longer to compile than 100ms: raise --compile-timeout (WRUN_COMPILE_TIMEOUT)"
-    );
+    assert_eq!(problem(compiler.load_bytes("slow.wat", SQRT.as_bytes())), "slow.wat took longer to compile than 100ms");
     assert!(start.elapsed() < Duration::from_secs(20), "the process was waited for");
 }
 
@@ -148,9 +145,7 @@ fn compilation_that_takes_too_much_memory_is_stopped() {
         let compiler = Compiler { memory_bytes: mib << 20, ..compiler() };
         assert_eq!(
             problem(compiler.load_bytes("large.wat", module.as_bytes())),
-            format!(
-                "large.wat took more memory to compile than {mib} MiB: raise --compile-memory (WRUN_COMPILE_MEMORY)"
-            )
+            format!("large.wat took more memory to compile than {mib} MiB")
         );
     }
     let compiler = Compiler { memory_bytes: 192 << 20, ..compiler() };
@@ -200,7 +195,7 @@ fn precompiled_code_is_accepted_only_where_allowed() {
     let path = dir.path().join("sqrt.cwasm");
     compiler().load_bytes("sqrt.wat", SQRT.as_bytes()).unwrap().save(&path).unwrap();
     let error = problem(compiler().load(&path));
-    assert!(error.contains("is precompiled code, which is trusted code: allow it with --allow-precompiled"), "{error}");
+    assert!(error.contains("is precompiled code, which is trusted code"), "{error}");
 
     let trusting = Compiler { allow_precompiled: true, ..compiler() };
     // Our own is not even looked at by another process.
@@ -222,7 +217,7 @@ fn precompiled_code_of_wasmtime_itself_is_described_and_checked() {
     let mut config = engine::config(Fuel::NotCounted);
     config.epoch_interruption(true);
     let error = problem(trusting.load_bytes("other", &precompile(&config).unwrap()));
-    assert!(error.starts_with("other was precompiled for another wrun, wasmtime or CPU: compile it again"), "{error}");
+    assert!(error.starts_with("other was precompiled for another wrun, wasmtime or CPU; compile it again"), "{error}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a run took, all in all.
+//! The totals of a run.
 
 use std::time::{Duration, Instant};
 
@@ -6,14 +6,14 @@ use crate::job::Jobs;
 use crate::outcome::{Event, Outcome};
 use crate::result::{Status, TaskUsage};
 
-/// Counts what a run took, for an observer that gives it every event.
+/// Adds up a run's events, which an observer passes on.
 ///
-/// It needs some bytes for each worker, and no more for many tasks.
+/// It takes a few bytes per worker, however many tasks there are.
 ///
 /// ```no_run
 /// # fn main() -> wrun::Result<()> {
 /// # let (mut pool, job) = (wrun::Pool::builder().build()?, wrun::Job::new(&wrun::Module::from_file("sqrt.wat")?));
-/// let mut summary = wrun::Summary::new();
+/// let mut summary = wrun::outcome::Summary::new();
 /// for outcome in pool.map(&job, 0..10)?.observe(|event, _| summary.observe(event)) {
 ///     println!("{:?}", outcome.result);
 /// }
@@ -36,14 +36,15 @@ pub struct Summary {
     workers: Vec<WorkerSummary>,
 }
 
-/// What one worker's attempts of tasks took, with merges. A worker that is lost and replaced keeps its number.
+/// The totals of one worker's attempts, including merges. A worker that is lost and replaced keeps its number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WorkerSummary {
-    /// How many attempts of tasks and merges it ended.
+    /// The number of attempts of tasks and merges that ended.
     pub attempts: u64,
     /// How long they ran.
     pub busy: Duration,
-    /// The most memory that one of them had: see [`TaskUsage::peak_memory_bytes`].
+    /// The peak memory of a single attempt: see [`TaskUsage::peak_memory_bytes`].
     pub peak_memory_bytes: u64,
 }
 
@@ -54,7 +55,7 @@ impl Default for Summary {
 }
 
 impl Summary {
-    /// Begins to count; time is counted from now on.
+    /// Starts to count events and time.
     pub fn new() -> Summary {
         let now = Instant::now();
         Summary {
@@ -71,7 +72,7 @@ impl Summary {
         }
     }
 
-    /// Takes in an event.
+    /// Counts an event.
     pub fn observe(&mut self, event: &Event<'_>) {
         match event {
             Event::TaskFinished(outcome) => {
@@ -97,26 +98,26 @@ impl Summary {
         }
     }
 
-    /// Ends the time that is counted.
+    /// Stops the clock.
     pub fn end(&mut self) {
         self.ended = Instant::now();
     }
 
-    /// Adds what an attempt took, if it was one: not all outcomes are of tasks that were started.
+    /// Adds the numbers of an attempt, unless the task was never started.
     fn add(&mut self, outcome: &Outcome) {
         let stats = &outcome.stats;
         if stats.attempts == 0 {
             return;
         }
         let number = stats.worker as usize;
-        // A backend of another crate may number its workers as it likes.
+        // A backend of another crate may use any numbers.
         if number < Jobs::MAX {
             if self.workers.len() <= number {
                 self.workers.resize(number + 1, WorkerSummary::default());
             }
             let worker = &mut self.workers[number];
             worker.attempts += 1;
-            // Durations and usage are a worker's word.
+            // Workers report durations and usage, and are not trusted.
             worker.busy = worker.busy.saturating_add(stats.duration);
             worker.peak_memory_bytes = worker.peak_memory_bytes.max(stats.usage.peak_memory_bytes);
         }
@@ -126,22 +127,22 @@ impl Summary {
         usage.peak_memory_bytes = usage.peak_memory_bytes.max(stats.usage.peak_memory_bytes);
     }
 
-    /// Tasks that have an outcome, whatever it is.
+    /// Tasks that have ended.
     pub fn tasks(&self) -> u64 {
         self.by_status.iter().sum()
     }
 
-    /// Of those, the ones with this status.
+    /// Tasks that ended with this status.
     pub fn with_status(&self, status: Status) -> u64 {
         self.by_status[status as usize]
     }
 
-    /// Of those, the ones that passed, but not on their first attempt.
+    /// Tasks that passed, but not on their first attempt.
     pub fn flaky(&self) -> u64 {
         self.flaky
     }
 
-    /// Of those, the ones that ended in an earlier run; nothing else is counted of them.
+    /// Tasks that ended in an earlier run. Their other numbers are not counted.
     pub fn ran_earlier(&self) -> u64 {
         self.earlier
     }
@@ -161,17 +162,17 @@ impl Summary {
         self.lost_workers
     }
 
-    /// Bytes that were mapped and copied, of all attempts and merges; and the most memory of a single one.
+    /// Bytes mapped and copied by all attempts and merges, and the peak memory of a single one.
     pub fn usage(&self) -> TaskUsage {
         self.usage
     }
 
-    /// What each worker did, by its number.
+    /// The totals of each worker, by its number.
     pub fn workers(&self) -> &[WorkerSummary] {
         &self.workers
     }
 
-    /// How long all attempts and merges ran.
+    /// The time that all attempts and merges ran, added up.
     pub fn busy(&self) -> Duration {
         self.workers.iter().fold(Duration::ZERO, |sum, worker| sum.saturating_add(worker.busy))
     }
@@ -181,14 +182,14 @@ impl Summary {
         self.ended - self.started
     }
 
-    /// Tasks that ended in a second of that time, without those of an earlier run; `None` where there was no time.
+    /// Tasks per second of wall-clock time, without those of an earlier run; `None` if no time passed.
     pub fn tasks_per_second(&self) -> Option<f64> {
         let ended = (self.tasks() - self.earlier) as f64;
         (!self.wall().is_zero()).then(|| ended / self.wall().as_secs_f64())
     }
 
-    /// How often the time of the run goes into the time that its tasks ran: what workers gained over a single one that never
-    /// waits. `None` where there was no time.
+    /// The ratio of [`busy`](Summary::busy) to [`wall`](Summary::wall): how many times as fast the run was as a single worker that
+    /// never waits. `None` if no time passed.
     pub fn speed_up(&self) -> Option<f64> {
         (!self.wall().is_zero()).then(|| self.busy().as_secs_f64() / self.wall().as_secs_f64())
     }

@@ -1,4 +1,4 @@
-//! The ends of attempts as workers report them, checked and put into words.
+//! Checks what workers report at the end of attempts, and makes outcomes of it.
 
 use std::fs::File;
 use std::io;
@@ -15,11 +15,11 @@ use crate::ipc::wire::{
     DoneSlot, InputFault, InputFaultKind, MAX_BACKTRACE_BYTES, Mapped, Payload, decode_log, max_core_dump_bytes,
     max_text_bytes,
 };
-use crate::result::{Output, Status, TaskError, TaskStats, TaskUsage};
+use crate::result::{LogLine, Output, Status, TaskError, TaskStats, TaskUsage};
 use crate::sys::process::monotonic_ns;
 use crate::sys::rlimit;
 
-/// The end of a task whose time was over, and where it was then, as far as its worker said.
+/// The end of a task that exceeded its time limit, with the stack trace that its worker left, if any.
 pub(super) fn timed_out(
     job: &PreparedJob,
     mut pending: Pending,
@@ -34,12 +34,12 @@ pub(super) fn timed_out(
         message = format!("{message} {summary}");
     }
     let start = SystemTime::now().checked_sub(limit).unwrap_or(UNIX_EPOCH);
-    let stats = TaskStats { start, duration: limit, worker, attempts, ..TaskStats::default() };
+    let stats = TaskStats::new(start, limit).worker(worker).attempts(attempts);
     let backtrace = (!frames.is_empty()).then_some(frames);
-    pending.end(Err(TaskError { status: Status::Timeout, message, backtrace, core_dump: None }), Vec::new(), stats)
+    pending.end(Err(TaskError::new(Status::Timeout, message).backtrace(backtrace)), Vec::new(), stats)
 }
 
-/// A completion that cannot be, and the task that it is about.
+/// A completion that no honest worker sends, and the task that it is about.
 #[derive(Debug)]
 pub(super) struct Lie {
     pub violation: Violation,
@@ -52,13 +52,13 @@ impl Lie {
     }
 }
 
-/// The Unix time of the monotonic clock's zero.
+/// The Unix time at the monotonic clock's zero.
 pub(super) fn clock_zero() -> Duration {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     unix.saturating_sub(Duration::from_nanos(monotonic_ns()))
 }
 
-/// Reads a completion of an untrusted worker. Where it lies, the task is given back.
+/// Reads a completion from an untrusted worker. If it lies, the task is returned.
 pub(super) fn complete(
     job: &PreparedJob,
     worker: u32,
@@ -79,7 +79,7 @@ pub(super) fn complete(
         usage: usage(done, pending.task()),
     };
     if matches!(done.status, Status::Timeout | Status::WorkerLost | Status::Cancelled) {
-        return Err(Lie::about(pending, "it said of a task what only its pool can know"));
+        return Err(Lie::about(pending, "it reported a status that only its pool can decide"));
     }
     let longest_text = max_text_bytes(job.limits.log_bytes) as u64;
     let most_output = match done.status {
@@ -106,7 +106,7 @@ pub(super) fn complete(
                 Err(violation) => return Err(Box::new(Lie { violation, pending })),
             };
             let output = match rlimit::is_high(&file) {
-                // A copy costs memory, but no descriptor for as long as the result waits.
+                // A copy costs memory, but holds no descriptor while the result waits.
                 true => copy(&file, done.output_len),
                 false => Output::from_sealed(file, done.output_len),
             };
@@ -117,16 +117,15 @@ pub(super) fn complete(
     let (backtrace, log) = rest.split_at(done.backtrace_len as usize);
     let result = match (done.status, output) {
         (Status::Ok, Ok(output)) => Ok(output),
-        (Status::Ok, Err(error)) => Err(TaskError {
-            status: Status::Limit,
-            message: format!("its result of {} bytes cannot be mapped: {error}", done.output_len),
-            backtrace: None,
-            core_dump: None,
-        }),
+        (Status::Ok, Err(error)) => {
+            let message = format!("its result of {} bytes cannot be mapped: {error}", done.output_len);
+            Err(TaskError::new(Status::Limit, message))
+        }
         (Status::InputFault, output) => match InputFault::decode(message) {
             Some(fault) => Err(TaskError {
                 status: Status::InputFault,
                 message: fault_message(job, &pending, &fault),
+                setting: None,
                 backtrace: text(backtrace),
                 core_dump: core_dump(output),
             }),
@@ -135,15 +134,16 @@ pub(super) fn complete(
         (status, output) => Err(TaskError {
             status,
             message: text(message).unwrap_or_else(|| "failed without a message".into()),
+            setting: done.setting,
             backtrace: text(backtrace),
             core_dump: core_dump(output),
         }),
     };
-    Ok(pending.end(result, decode_log(log), stats))
+    Ok(pending.end(result, decode_log(log).into_iter().map(LogLine::from_wire).collect(), stats))
 }
 
-/// What a task took. How its argument and result travelled the pool knows by itself; the rest is the worker's word, which counts
-/// for a summary alone.
+/// What a task used. The pool knows for itself how the argument and the result travelled. The rest is the worker's claim, and only
+/// the summary relies on it.
 fn usage(done: &DoneSlot, task: &Task) -> TaskUsage {
     let (result_mapped, result_copied) = match done.payload {
         Payload::File => (done.output_len, 0),
@@ -156,12 +156,12 @@ fn usage(done: &DoneSlot, task: &Task) -> TaskUsage {
     }
 }
 
-/// The latest start that is believed: the year 2554.
+/// Later start times are clamped to this one, in the year 2554.
 const MAX_TIME: Duration = Duration::from_secs(u64::MAX / 1_000_000_000);
 
-/// The bytes behind the output in a completion's file, which must be immutable and as long as announced.
+/// The bytes after the output in a completion's file, which must be immutable and at least as long as announced.
 fn read_file(file: &File, output_len: u64, rest_len: u64) -> Result<Vec<u8>, Violation> {
-    let lie = |_| Violation("it sent a result that is no memory file");
+    let lie = |_| Violation("it sent a result that is not a memory file");
     if file.metadata().map_err(lie)?.len() < output_len.saturating_add(rest_len) {
         return Err(Violation("it sent a result that is shorter than announced"));
     }
@@ -170,12 +170,12 @@ fn read_file(file: &File, output_len: u64, rest_len: u64) -> Result<Vec<u8>, Vio
     Ok(rest)
 }
 
-/// What a failed task sent where others have their result.
+/// A failed task's core dump, which takes the place of a result.
 fn core_dump(output: io::Result<Output>) -> Option<Box<Output>> {
     output.ok().filter(|output| !output.is_empty()).map(Box::new)
 }
 
-/// The first `len` bytes of a file that has as many.
+/// The first `len` bytes of a file, which must have that many.
 fn copy(file: &File, len: u64) -> io::Result<Output> {
     let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
     file.read_exact_at(&mut bytes, 0)?;

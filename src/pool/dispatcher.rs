@@ -1,5 +1,5 @@
-//! The policy of a run: which task is given to the executor when, what becomes of a task whose attempt has ended, and when
-//! the run ends. The only owner of a run's state.
+//! The policy of a run: when each task goes to the executor, what happens when an attempt ends, and when the run ends.
+//! The dispatcher is the sole owner of a run's state.
 //!
 //! It knows nothing of workers: whatever runs the attempts is an [`AttemptExecutor`].
 
@@ -16,19 +16,20 @@ use super::report::{Notice, Report};
 use super::retries::RetryQueue;
 use super::stop::{StopHandle, StopLevel};
 use super::wait::Wait;
-use crate::backend::Call;
+use crate::backend::{Call, Waker};
+use crate::ipc::Setting;
 use crate::ipc::ring::{INLINE_MAX_BYTES, SLOTS};
 use crate::job::{Admission, Halt, Halted, KnownArguments, Retries};
 use crate::outcome::Outcome;
 use crate::result::{Finished, Status};
-use crate::{Error, Job, OutputFile, Result, Task, Waker};
+use crate::{Error, Job, OutputFile, Result, Task};
 
 /// The dispatcher of one run.
 pub(super) struct Dispatcher<'pool> {
     executor: AttemptExecutor<'pool>,
-    /// Tasks that wait for room: merges, tasks whose next attempt is due, and those that came back.
+    /// Tasks that wait for room: merges, tasks whose next attempt is due, and tasks that were returned.
     waiting: VecDeque<Pending>,
-    /// Tasks with an outcome, in the order of their ends.
+    /// Tasks with an outcome, in the order in which they ended.
     ended: VecDeque<Ended>,
     /// Bytes of results from earlier runs among these.
     finished_bytes: u64,
@@ -36,7 +37,7 @@ pub(super) struct Dispatcher<'pool> {
     retries: RetryQueue,
     halt: HaltRule,
     gate: Gate,
-    /// The file in which tasks have slices.
+    /// The file that holds the tasks' output slices.
     slices: Option<OutputSlices>,
     /// The long arguments of tasks under way.
     arguments: KnownArguments,
@@ -45,17 +46,17 @@ pub(super) struct Dispatcher<'pool> {
     error: Option<Error>,
     waker: Waker,
     stop: StopHandle,
-    /// How far the executor has been stopped already.
+    /// The level at which the executor has been stopped.
     stopped: StopLevel,
 }
 
-/// What a job says of how its run goes, rather than of what its tasks do.
+/// The job's settings that concern the run rather than its tasks.
 pub(super) struct Policy {
     pub retries: Retries,
     pub halt: Halt,
     pub admission: Admission,
     pub out: Option<OutputFile>,
-    /// Bytes of the longest argument that a task may have.
+    /// The longest argument that a task may have, in bytes.
     pub longest_argument: u64,
 }
 
@@ -71,15 +72,23 @@ impl From<&Job> for Policy {
     }
 }
 
-/// Tasks whose outcomes may wait to be looked at while more are taken. Those of two workers are fewer; but some tasks never go to
-/// a worker, and take no room there.
+/// Why a task cannot run.
+struct Refusal {
+    status: Status,
+    message: String,
+    /// What to change so that it can.
+    setting: Option<Setting>,
+}
+
+/// How many outcomes may wait to be collected while more tasks are taken. Two workers together hold fewer tasks; this limit is for
+/// tasks that never go to a worker and so take no room there.
 const MAX_ENDED: usize = 4 * SLOTS;
 
-/// Bytes of results from earlier runs that may wait to be looked at while more tasks are taken.
+/// Bytes of results from earlier runs that may wait to be collected while more tasks are taken.
 const MAX_FINISHED_BYTES: u64 = 32 << 20;
 
 impl<'pool> Dispatcher<'pool> {
-    /// Runs tasks on `executor`, which `waker` wakes.
+    /// Runs tasks on `executor`, whose waits `waker` interrupts.
     pub fn new(policy: Policy, executor: AttemptExecutor<'pool>, waker: Waker) -> Self {
         Dispatcher {
             executor,
@@ -100,7 +109,7 @@ impl<'pool> Dispatcher<'pool> {
         }
     }
 
-    /// Lets tasks call the merge function `function`; before the first task.
+    /// Lets tasks call the merge function `function`. Call this before the first task.
     pub fn merge_with(&mut self, function: &str) -> Result<()> {
         self.executor.merge_with(function)
     }
@@ -117,12 +126,12 @@ impl<'pool> Dispatcher<'pool> {
         self.executor.worker_pids()
     }
 
-    /// How many tasks can run at a time, as far as that is known; at least one.
+    /// How many tasks can run at the same time, as far as is known; at least one.
     pub fn parallelism(&self) -> u64 {
         self.executor.parallelism()
     }
 
-    /// Whether the run takes no more tasks.
+    /// Whether the run no longer takes tasks.
     pub fn is_stopped(&self) -> bool {
         self.stopped != StopLevel::Running || self.error.is_some() || self.halt.is_halted()
     }
@@ -143,10 +152,10 @@ impl<'pool> Dispatcher<'pool> {
         self.waiting.is_empty() && self.ended.is_empty() && self.retries.is_empty() && self.executor.is_idle()
     }
 
-    /// Puts the argument of a task that will run where workers can map it, if it is too long to be copied; tasks with the same
-    /// bytes share that. A task for which the system has no room cannot run.
+    /// If the argument of a task that will run is too long to be copied, stores it where workers can map it; tasks with the same
+    /// bytes share one file. A task whose argument the system has no room for cannot run.
     pub fn store_argument(&mut self, task: &mut Task) {
-        // In the order of how often it decides.
+        // The condition that most often decides comes first.
         if task.argument.len() <= INLINE_MAX_BYTES
             || task.argument.len() as u64 > self.longest_argument
             || task.finished.is_some()
@@ -155,17 +164,18 @@ impl<'pool> Dispatcher<'pool> {
             return;
         }
         if let Err(error) = task.argument.store_once(&mut self.arguments) {
-            task.unrunnable = Some(format!("its argument of {} bytes cannot be kept: {error:?}", task.argument.len()));
+            task.unrunnable =
+                Some(format!("its argument of {} bytes cannot be stored: {error:?}", task.argument.len()));
         }
     }
 
-    /// Takes a task over. It goes to the executor now, or as soon as there is room.
+    /// Takes a task over. It goes to the executor at once, or as soon as there is room.
     pub fn submit(&mut self, mut pending: Pending) {
         if let Some(finished) = pending.take_finished() {
             return self.end_finished(pending, *finished);
         }
-        if let Err((status, message)) = self.admit(&pending) {
-            self.end(pending.fail(status, message, 0));
+        if let Err(Refusal { status, message, setting }) = self.admit(&pending) {
+            self.end(pending.fail(status, message, 0).because_of(setting));
         } else if self.is_stopped() {
             self.cancel(pending);
         } else if let Some(pending) = self.place(pending) {
@@ -173,48 +183,47 @@ impl<'pool> Dispatcher<'pool> {
         }
     }
 
-    /// Makes sure that a task can run at all.
-    fn admit(&mut self, pending: &Pending) -> Result<(), (Status, String)> {
+    /// Checks that a task can run at all.
+    fn admit(&mut self, pending: &Pending) -> Result<(), Refusal> {
+        let refuse = |status, message| Refusal { status, message, setting: None };
         let task = pending.task();
         if let Some(slices) = &mut self.slices {
-            slices.check(task).map_err(|message| (Status::Error, message))?;
-            slices.make_room_for(pending).map_err(|message| (Status::Limit, message))?;
+            slices.check(task).map_err(|message| refuse(Status::Error, message))?;
+            slices.make_room_for(pending).map_err(|message| refuse(Status::Limit, message))?;
         }
         let (len, longest) = (task.argument.len() as u64, self.longest_argument);
         if let Some(message) = &task.unrunnable {
-            return Err((Status::Error, message.clone()));
+            return Err(refuse(Status::Error, message.clone()));
         }
         if len > longest {
-            let message = format!(
-                "its argument has {len} bytes, and the limit is {longest}; raise it with --max-argument, or pass it as an input"
-            );
-            return Err((Status::Limit, message));
+            let message = format!("its argument has {len} bytes, and the limit is {longest}");
+            return Err(Refusal { setting: Some(Setting::ArgumentSize), ..refuse(Status::Limit, message) });
         }
         if task.inputs.len() > Task::MAX_INPUTS {
             let (count, most) = (task.inputs.len(), Task::MAX_INPUTS);
             let message =
-                format!("it has {count} inputs of its own, and {most} are possible; join them in fewer files");
-            return Err((Status::Limit, message));
+                format!("it has {count} inputs of its own, and the most is {most}; join them into fewer files");
+            return Err(refuse(Status::Limit, message));
         }
         Ok(())
     }
 
-    /// Gives a task to the executor, or back if there is no room or nothing may start.
+    /// Gives a task to the executor, or returns it if there is no room or nothing may start.
     fn place(&mut self, pending: Pending) -> Option<Pending> {
         if self.gate.is_open() { self.executor.submit(pending) } else { Some(pending) }
     }
 
-    /// Lets workers see the tasks that they were given.
+    /// Makes the tasks that workers were given visible to them.
     pub fn publish(&mut self) {
         self.executor.publish();
     }
 
-    /// Does all that can be done without waiting; then, unless there is something to deliver, waits.
+    /// Does everything that can be done without waiting; then waits, unless there is something to deliver.
     pub fn turn(&mut self, wait: Wait) {
         self.executor.turn();
         self.take_reports();
-        self.heed_stop();
-        self.heed_machine();
+        self.apply_stop();
+        self.check_machine();
         self.retry_due();
         self.place_waiting();
         if self.gate.is_open() && !self.is_stopped() {
@@ -223,15 +232,15 @@ impl<'pool> Dispatcher<'pool> {
         self.executor.publish();
         self.take_reports();
         if self.ended.is_empty() && self.notices.is_empty() && self.error.is_none() {
-            let due = self.retries.next_due().into_iter().chain(self.gate.next_look());
+            let due = self.retries.next_due().into_iter().chain(self.gate.next_measurement());
             let wait = due.fold(wait, Wait::shortened);
             self.executor.wait(wait, !self.waiting.is_empty());
         }
-        self.executor.heed_workers();
+        self.executor.handle_workers();
         self.take_reports();
     }
 
-    /// Takes what the executor reports.
+    /// Acts on everything that the executor has reported.
     fn take_reports(&mut self) {
         while let Some(report) = self.executor.next_report() {
             match report {
@@ -252,7 +261,7 @@ impl<'pool> Dispatcher<'pool> {
         }
     }
 
-    /// Takes the end of an attempt, which is the task's end unless it is to be tried again.
+    /// Handles the end of an attempt, which is also the task's end unless the task is to be retried.
     fn end_attempt(&mut self, mut ended: Ended) {
         if let Some(slices) = &self.slices {
             slices.end_attempt(&mut ended);
@@ -264,7 +273,7 @@ impl<'pool> Dispatcher<'pool> {
         }
     }
 
-    /// Takes a task's end.
+    /// Handles a task's end.
     fn end(&mut self, mut ended: Ended) {
         ended.outcome.task.argument.close_file();
         if let Some(slices) = &mut self.slices {
@@ -280,7 +289,7 @@ impl<'pool> Dispatcher<'pool> {
         self.ended.push_back(ended);
     }
 
-    /// Ends a task as it ended in an earlier run; that is no failure of this one.
+    /// Ends a task as it ended in an earlier run. If it failed there, that does not count as a failure of this run.
     fn end_finished(&mut self, pending: Pending, finished: Finished) {
         if self.ended.is_empty() {
             self.finished_bytes = 0;
@@ -291,7 +300,7 @@ impl<'pool> Dispatcher<'pool> {
         self.ended.push_back(ended);
     }
 
-    /// Ends a task that the end of the run keeps from starting: as its last attempt ended, if there was one.
+    /// Ends a task that cannot start because the run ends: as its last attempt ended, if there was one.
     fn end_unstarted(&mut self, mut pending: Pending, message: String) {
         let ended = match pending.take_last_failure() {
             Some(error) => {
@@ -312,9 +321,9 @@ impl<'pool> Dispatcher<'pool> {
         self.end_unstarted(pending, message);
     }
 
-    /// Ends the run by itself; the first reason counts.
+    /// Ends the run early on the run's own account; only the first reason counts.
     fn halt_run(&mut self, level: StopLevel, why: Halted) {
-        // A run that was stopped as far before needs no other reason.
+        // A run that was already stopped at this level needs no further reason.
         if self.halt.is_halted() || self.stopped >= level {
             return;
         }
@@ -322,7 +331,7 @@ impl<'pool> Dispatcher<'pool> {
         self.stop.raise(level);
     }
 
-    /// Lets the tasks whose next attempt is due wait for room.
+    /// Queues the tasks whose next attempt is due.
     fn retry_due(&mut self) {
         if self.retries.is_empty() {
             return;
@@ -333,7 +342,7 @@ impl<'pool> Dispatcher<'pool> {
         }
     }
 
-    /// Gives waiting tasks to the executor, as far as it has room; if the run has been stopped, ends them.
+    /// Gives waiting tasks to the executor while it has room; if the run has been stopped, ends them.
     fn place_waiting(&mut self) {
         if self.is_stopped() {
             let waiting = std::mem::take(&mut self.waiting);
@@ -346,10 +355,10 @@ impl<'pool> Dispatcher<'pool> {
         }
     }
 
-    /// Looks at the machine, and makes room if it has too little to spare.
-    fn heed_machine(&mut self) {
+    /// Checks the machine's load, and makes room if it has too little memory or processor time to spare.
+    fn check_machine(&mut self) {
         let was_open = self.gate.is_open();
-        if !self.gate.look() {
+        if !self.gate.measure() {
             return;
         }
         let Some(shortage) = self.gate.shortage() else { return };
@@ -360,7 +369,7 @@ impl<'pool> Dispatcher<'pool> {
             return;
         }
         let mut taken_back = self.executor.take_back();
-        // The last one first, as each goes to the front.
+        // The last one first, because each goes to the front.
         taken_back.sort_unstable_by_key(|pending| Reverse(pending.tag()));
         taken_back.into_iter().for_each(|pending| self.waiting.push_front(pending));
         if self.gate.wants_memory_back() {
@@ -374,8 +383,8 @@ impl<'pool> Dispatcher<'pool> {
         }
     }
 
-    /// Stops the executor as far as the run has been stopped.
-    fn heed_stop(&mut self) {
+    /// Stops the executor at the level at which the run has been stopped.
+    fn apply_stop(&mut self) {
         let level = if self.error.is_some() { StopLevel::Now } else { self.stop.level() };
         if level <= self.stopped {
             return;
@@ -394,27 +403,27 @@ impl<'pool> Dispatcher<'pool> {
         self.ended.pop_front()
     }
 
-    /// How many tasks with an outcome wait to be taken.
+    /// How many tasks with an outcome wait to be collected.
     pub fn ended_len(&self) -> usize {
         self.ended.len()
     }
 
-    /// The next thing that an observer gets to see besides outcomes.
+    /// The next thing to report to an observer besides outcomes.
     pub fn next_notice(&mut self) -> Option<Notice> {
         self.notices.pop_front()
     }
 
-    /// The task with this ticket, if this worker still runs it.
+    /// The task with this ticket, if this worker is still running it.
     pub fn under_way(&self, worker: u32, ticket: u64) -> Option<&Pending> {
         self.executor.under_way(worker, ticket)
     }
 
-    /// Calls `report` with each outcome of an attempt after which its task began to wait for the next, and how long it waits.
+    /// For each task that began to wait for its next attempt, calls `report` with the outcome of the last one and the delay.
     pub fn report_retries(&mut self, report: impl FnMut(&Outcome, Duration)) {
         self.retries.report(report);
     }
 
-    /// Why the run ends early by itself; reported once.
+    /// Why the run ended itself early; returned only once.
     pub fn take_halted(&mut self) -> Option<&Halted> {
         self.halt.take_unreported()
     }
@@ -424,14 +433,14 @@ impl<'pool> Dispatcher<'pool> {
         self.error.take()
     }
 
-    /// Cancels what is under way: tasks not begun are taken back, those that run are killed. Then it finishes the output file.
+    /// Cancels what is under way: takes back tasks that have not begun and kills those that run. Then finishes the output file.
     ///
     /// # Errors
     ///
-    /// Somebody else has cut that file, or the system refuses.
+    /// If somebody else has truncated that file, or a system call on it fails.
     pub fn end_run(&mut self) -> Result<()> {
         self.stop.stop_now();
-        self.heed_stop();
+        self.apply_stop();
         self.executor.end();
         self.take_reports();
         self.slices.take().map_or(Ok(()), |slices| slices.finish())
@@ -440,7 +449,7 @@ impl<'pool> Dispatcher<'pool> {
 
 impl Drop for Dispatcher<'_> {
     fn drop(&mut self) {
-        // `Run::finish` has returned an error, or nobody asked.
+        // `Run::finish` has returned the error, or nobody asked for it.
         let _ = self.end_run();
         self.waker.clear();
     }

@@ -1,4 +1,4 @@
-//! The policy of a run, on an executor that runs nothing.
+//! Tests a run's policy on an executor that runs nothing.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::backend::{Assignment, Executor, News, TaskEnd};
-use crate::job::HaltAt;
+use crate::HaltAt;
+use crate::backend::{Assignment, Executor, ExecutorEvent, TaskEnd};
 use crate::pool::external::External;
 use crate::result::{Output, TaskError, TaskStats};
 use crate::sys::machine::Machine;
 
-/// What tests see of an executor's work.
+/// A record of what an executor was asked to do.
 #[derive(Clone, Default)]
 struct Seen(Rc<RefCell<Vec<String>>>);
 
@@ -27,8 +27,8 @@ impl Seen {
     }
 }
 
-/// Ends each attempt at once, as its task's argument says: `ok`, a status, `broken` (the executor fails), `stranger` (it ends an attempt
-/// that it was not given), `unstarted` (it cancels it), or `hang` (it never ends by itself).
+/// Ends each attempt at once, as its task's argument says: `ok`, a status, `broken` (the executor fails), `stranger` (it ends an
+/// attempt that it was not given), `unstarted` (it cancels the attempt), or `hang` (the attempt never ends by itself).
 struct Mock {
     seen: Seen,
     room: usize,
@@ -38,15 +38,16 @@ struct Mock {
 }
 
 impl Mock {
-    fn end(ticket: u64, attempts: u32, result: Result<&str, Status>) -> News {
+    fn end(ticket: u64, attempts: u32, result: Result<&str, Status>) -> ExecutorEvent {
         let result = result.map(|text| Output::from(text.as_bytes())).map_err(|status| TaskError {
             status,
-            message: "as it was asked".into(),
+            message: "as requested".into(),
+            setting: None,
             backtrace: None,
             core_dump: None,
         });
         let stats = TaskStats { start: SystemTime::now(), attempts, ..TaskStats::default() };
-        News::Ended(TaskEnd { ticket, result, log: Vec::new(), stats })
+        ExecutorEvent::Ended(TaskEnd { ticket, result, log: Vec::new(), stats })
     }
 }
 
@@ -64,7 +65,7 @@ impl Executor for Mock {
         }
     }
 
-    fn next(&mut self) -> Option<News> {
+    fn next(&mut self) -> Option<ExecutorEvent> {
         if self.stopped
             && let Some(ticket) = self.hanging.pop()
         {
@@ -73,7 +74,7 @@ impl Executor for Mock {
         let (ticket, wish) = self.held.pop_front()?;
         Some(match wish.as_str() {
             "ok" => Mock::end(ticket, 1, Ok("done")),
-            "broken" => News::Failed(Error::backend("the machine is gone")),
+            "broken" => ExecutorEvent::Failed(Error::backend("the machine is gone")),
             "stranger" => Mock::end(u64::MAX, 1, Ok("done")),
             "unstarted" => Mock::end(ticket, 0, Err(Status::Cancelled)),
             status => Mock::end(ticket, 1, Err(status.parse().expect("a status"))),
@@ -113,7 +114,7 @@ fn submit(dispatcher: &mut Dispatcher<'_>, arguments: &[&str]) {
     }
 }
 
-/// Runs what was submitted to its end; gives each task's status and attempts, by tag.
+/// Runs all submitted tasks to their ends; returns each task's status and number of attempts, by tag.
 fn outcomes(dispatcher: &mut Dispatcher<'_>) -> Vec<(Status, u32)> {
     let mut outcomes = Vec::new();
     for _ in 0..100 {

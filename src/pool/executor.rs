@@ -1,7 +1,7 @@
 //! What runs the attempts of a run.
 //!
-//! A crew is an executor like any other. It is an arm of an enum rather than a trait object because its tasks stay in their
-//! records on the way, where an executor of another crate gets a reference and gives a result back.
+//! A crew is an executor like any other. It is a variant of an enum rather than a trait object because its tasks stay in their
+//! records all the way, whereas an executor from another crate gets a reference and returns a result.
 
 use super::crew::CrewRun;
 use super::external::External;
@@ -19,14 +19,14 @@ pub(super) enum AttemptExecutor<'pool> {
     External(External<'pool>),
 }
 
-/// A task that gave its memory back: the worker that ran or held it, and the task.
+/// A task that was stopped to free its memory, and the worker that ran or held it.
 pub(super) struct Evicted {
     pub worker: u32,
     pub pending: Pending,
 }
 
 impl AttemptExecutor<'_> {
-    /// Lets tasks call the merge function `function`; before the first task.
+    /// Lets tasks call the merge function `function`. Call this before the first task.
     pub fn merge_with(&mut self, function: &str) -> Result<()> {
         match self {
             Self::Crew(crew) => crew.merge_with(function),
@@ -34,7 +34,7 @@ impl AttemptExecutor<'_> {
         }
     }
 
-    /// How many tasks can run at a time, as far as that is known; at least one.
+    /// How many tasks can run at the same time, as far as is known; at least one.
     pub fn parallelism(&self) -> u64 {
         match self {
             Self::Crew(crew) => crew.parallelism(),
@@ -42,7 +42,7 @@ impl AttemptExecutor<'_> {
         }
     }
 
-    /// Whether it takes another task now.
+    /// Whether it can take another task now.
     pub fn has_room(&self) -> bool {
         match self {
             Self::Crew(crew) => crew.has_room(),
@@ -58,7 +58,7 @@ impl AttemptExecutor<'_> {
         }
     }
 
-    /// Takes a task over; gives it back if there is no room for it.
+    /// Takes a task over, or returns it if there is no room for it.
     pub fn submit(&mut self, pending: Pending) -> Option<Pending> {
         match self {
             Self::Crew(crew) => crew.submit(pending),
@@ -66,16 +66,16 @@ impl AttemptExecutor<'_> {
         }
     }
 
-    /// Lets whoever runs the tasks see those that were submitted.
+    /// Makes submitted tasks visible to whatever runs them.
     pub fn publish(&mut self) {
         match self {
             Self::Crew(crew) => crew.publish(),
-            // Its executor saw each as it was submitted.
+            // Its executor saw each task as it was submitted.
             Self::External(_) => {}
         }
     }
 
-    /// Does all that can be done without waiting.
+    /// Does everything that can be done without waiting.
     pub fn turn(&mut self) {
         match self {
             Self::Crew(crew) => crew.turn(),
@@ -83,16 +83,16 @@ impl AttemptExecutor<'_> {
         }
     }
 
-    /// Gives tasks that have not begun to workers that have nothing to do.
+    /// Moves tasks that have not begun to idle workers.
     pub fn rebalance(&mut self) {
         match self {
             Self::Crew(crew) => crew.rebalance(),
-            // Its own business.
+            // That is up to the executor.
             Self::External(_) => {}
         }
     }
 
-    /// The next report; `None` if there is none for now. Never waits.
+    /// The next report, or `None` if there is none yet. Never waits.
     pub fn next_report(&mut self) -> Option<Report> {
         match self {
             Self::Crew(crew) => crew.next_report(),
@@ -100,7 +100,7 @@ impl AttemptExecutor<'_> {
         }
     }
 
-    /// Waits for something to report, as long as `wait` says. `tasks_wait`: there are tasks for which there was no room.
+    /// Waits for something to report, for as long as `wait` says. `tasks_wait`: some tasks found no room.
     pub fn wait(&mut self, wait: Wait, tasks_wait: bool) {
         match self {
             Self::Crew(crew) => crew.wait(wait, tasks_wait),
@@ -108,10 +108,10 @@ impl AttemptExecutor<'_> {
         }
     }
 
-    /// Takes what the last wait has found.
-    pub fn heed_workers(&mut self) {
+    /// Handles what the last wait found.
+    pub fn handle_workers(&mut self) {
         match self {
-            Self::Crew(crew) => crew.heed_workers(),
+            Self::Crew(crew) => crew.handle_workers(),
             Self::External(_) => {}
         }
     }
@@ -124,7 +124,7 @@ impl AttemptExecutor<'_> {
         }
     }
 
-    /// Ends all that is under way: when this returns nothing runs any more, and there is a report for each task.
+    /// Ends everything under way: when this returns, nothing runs any more, and there is a report for each task.
     pub fn end(&mut self) {
         match self {
             Self::Crew(crew) => crew.end(),
@@ -136,12 +136,12 @@ impl AttemptExecutor<'_> {
     pub fn take_back(&mut self) -> Vec<Pending> {
         match self {
             Self::Crew(crew) => crew.take_back(),
-            // It gets no new ones, and the trait has no way to ask for more.
+            // It gets no new tasks, and the trait has no way to take tasks back.
             Self::External(_) => Vec::new(),
         }
     }
 
-    /// Stops the task that began last, unless it is the only one that runs: it gives its memory back. Gives it and the tasks behind it,
+    /// Stops the task that began last, unless it is the only one running, to free its memory. Returns it and the tasks behind it,
     /// the last one first.
     pub fn evict_youngest(&mut self) -> Vec<Evicted> {
         match self {
@@ -150,7 +150,7 @@ impl AttemptExecutor<'_> {
         }
     }
 
-    /// The task with this ticket, if this worker still runs it.
+    /// The task with this ticket, if this worker is still running it.
     pub fn under_way(&self, worker: u32, ticket: u64) -> Option<&Pending> {
         match self {
             Self::Crew(crew) => crew.under_way(worker as usize, ticket),
@@ -158,7 +158,7 @@ impl AttemptExecutor<'_> {
         }
     }
 
-    /// The process ids of the workers that run.
+    /// The process ids of the running workers.
     pub fn worker_pids(&mut self) -> Vec<u32> {
         match self {
             Self::Crew(crew) => crew.worker_pids(),

@@ -1,4 +1,4 @@
-//! A run's attempts in the hands of an [`Executor`]: who has which task, and whether what the executor reports can be.
+//! Runs attempts on an [`Executor`]: keeps track of the tasks that it holds, and checks that its reports are possible.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,25 +7,25 @@ use super::record::Pending;
 use super::report::{Notice, Report};
 use super::stop::StopLevel;
 use super::wait::Wait;
-use crate::backend::{Assignment, Executor, News, TaskEnd};
+use crate::backend::{Assignment, Executor, ExecutorEvent, TaskEnd, Waker};
 use crate::result::Status;
-use crate::{Error, Result, Waker};
+use crate::{Error, Result};
 
-/// An executor, and the tasks that it has.
+/// An executor, and the tasks that it holds.
 pub(super) struct External<'pool> {
     /// `None` once the run has ended or the executor has failed.
     executor: Option<Box<dyn Executor + 'pool>>,
-    /// By their tickets.
+    /// By ticket.
     held: HashMap<u64, Pending>,
-    /// Reports on tasks of an executor that is gone.
+    /// Reports on the tasks of an executor that is gone.
     last_reports: VecDeque<Report>,
     waker: Waker,
 }
 
-/// A ticket that was never used before.
+/// A ticket that has never been used before.
 fn next_ticket() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    // Relaxed: only the numbers have to differ.
+    // Relaxed: the numbers only have to differ.
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
@@ -64,7 +64,7 @@ impl<'pool> External<'pool> {
             return Some(report);
         }
         Some(match self.executor.as_mut()?.next()? {
-            News::Ended(end) => {
+            ExecutorEvent::Ended(end) => {
                 let ticket = end.ticket;
                 match self.held.remove(&ticket) {
                     Some(pending) => ended(pending, end),
@@ -73,11 +73,11 @@ impl<'pool> External<'pool> {
                     }
                 }
             }
-            News::WorkerLost(worker, reason) => Report::Notice(Notice::WorkerLost { worker, reason }),
-            News::Unconfined(missing) => Report::Notice(Notice::Unconfined(missing)),
-            News::Slow { ticket, worker, elapsed } => Report::Notice(Notice::Slow { worker, ticket, elapsed }),
-            News::Halted(why) => Report::Halted(why),
-            News::Failed(error) => self.fail(error),
+            ExecutorEvent::WorkerLost(worker, reason) => Report::Notice(Notice::WorkerLost { worker, reason }),
+            ExecutorEvent::Unconfined(missing) => Report::Notice(Notice::Unconfined(missing)),
+            ExecutorEvent::Slow { ticket, worker, elapsed } => Report::Notice(Notice::Slow { worker, ticket, elapsed }),
+            ExecutorEvent::Halted(why) => Report::Halted(why),
+            ExecutorEvent::Failed(error) => self.fail(error),
         })
     }
 
@@ -94,7 +94,7 @@ impl<'pool> External<'pool> {
         }
     }
 
-    /// Ends the executor, and as cancelled what it still has.
+    /// Ends the executor, and reports the tasks that it still holds as cancelled.
     pub fn end(&mut self) {
         self.executor = None;
         for (_, mut pending) in self.held.drain() {
@@ -108,7 +108,7 @@ impl<'pool> External<'pool> {
         self.held.get(&ticket)
     }
 
-    /// Ends an executor that cannot go on, and returns what it has.
+    /// Ends an executor that cannot go on, and returns the tasks that it holds.
     fn fail(&mut self, error: Error) -> Report {
         self.executor = None;
         let returned = |(_, pending)| Report::Returned { pending, began: false };

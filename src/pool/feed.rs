@@ -17,27 +17,27 @@ use crate::{Source, Task};
 /// What a run's observer is called with.
 type Observer<'pool> = Box<dyn FnMut(&Event<'_>, &RunStats) + 'pool>;
 
-/// Taking tasks from the source, and counting.
+/// Takes tasks from the source, and counts.
 pub(super) struct Feed<'pool, S> {
     pub dispatcher: Dispatcher<'pool>,
     pub spare: SpareRecords,
-    /// Results that are kept, where they are.
+    /// Results that are cached, if the pool has a cache.
     pub results: Option<JobResults>,
     source: S,
     /// The source has no more tasks.
     exhausted: bool,
-    /// The source has nothing for now.
+    /// The source has no task yet.
     pending: bool,
-    /// The files of the tasks so far leave few descriptors for more.
+    /// The files of the tasks taken so far leave few descriptors for more.
     pub scarce: bool,
-    /// The source took its time when [`Feed::take_some`] was called last.
+    /// The source was slow in the last call of [`Feed::take_some`].
     late: bool,
-    /// An observer is also called when nothing but time has passed.
+    /// Whether the observer is also called when nothing has happened for a while.
     pub ticks: bool,
     pub stats: RunStats,
     /// The index of the first task.
     pub first_index: u64,
-    /// The most tasks that may be under way.
+    /// The most tasks that may be under way at the same time.
     pub most: u64,
     pub observer: Option<Observer<'pool>>,
 }
@@ -64,13 +64,13 @@ impl<'pool, S: Source> Feed<'pool, S> {
 }
 
 impl<S: Source> Feed<'_, S> {
-    /// Takes a task from the source where a worker has room for it. Says whether it is worth trying again.
+    /// Takes a task from the source if a worker has room for it. Returns whether it is worth trying again.
     pub fn take_one(&mut self) -> bool {
         let is_full = self.stats.taken - self.stats.done >= self.most;
         if self.exhausted || self.pending || is_full || !self.dispatcher.has_room() {
             return false;
         }
-        // Where nothing is under way, no descriptor will become free by waiting.
+        // If nothing is under way, waiting frees no descriptor.
         if self.scarce && !self.dispatcher.is_idle() {
             return false;
         }
@@ -89,7 +89,7 @@ impl<S: Source> Feed<'_, S> {
         true
     }
 
-    /// Lets a task run, unless its result is known.
+    /// Submits a task, with its result if that is cached.
     pub fn submit(&mut self, tag: u64, index: u64, call: Call, mut task: Task) {
         if let Some(results) = &mut self.results {
             results.look_up(call, tag, index, &mut task);
@@ -108,14 +108,14 @@ impl<S: Source> Feed<'_, S> {
         Some(ended)
     }
 
-    /// Reports that results are not kept.
+    /// Reports that results are not cached, and why.
     fn report_not_cached(&mut self) {
         if let Some(why) = self.results.as_mut().and_then(JobResults::take_problem) {
             self.report(&Event::NotCached { why: &why });
         }
     }
 
-    /// Takes tasks while there is room and `has_room`, unless the source takes its time.
+    /// Takes tasks while there is room and `has_room` agrees, until the source proves slow.
     pub fn take_some(&mut self, has_room: impl Fn(&Self) -> bool) {
         let tick_ns = last_tick_ns();
         while has_room(self) && self.take_one() {
@@ -131,12 +131,12 @@ impl<S: Source> Feed<'_, S> {
         self.exhausted || self.dispatcher.is_stopped()
     }
 
-    /// Whether all tasks taken have come to their end, and no more will be taken.
+    /// Whether all tasks that were taken have ended, and no more will be taken.
     pub fn is_over(&self) -> bool {
         self.is_exhausted() && self.dispatcher.is_idle()
     }
 
-    /// Lets something happen.
+    /// Drives the run one step further, and reports what happened.
     pub fn turn(&mut self) {
         // A source that had nothing may have something after any wake-up.
         self.pending = false;
@@ -159,7 +159,7 @@ impl<S: Source> Feed<'_, S> {
         self.report(&Event::Tick);
     }
 
-    /// Reports what the dispatcher has noticed.
+    /// Passes the dispatcher's notices on to the observer.
     fn report_notices(&mut self) {
         while let Some(notice) = self.dispatcher.next_notice() {
             let Some(observer) = &mut self.observer else { continue };
@@ -169,7 +169,7 @@ impl<S: Source> Feed<'_, S> {
                 Notice::HeldUp(shortage) => Event::HeldUp(shortage),
                 Notice::Requeued { worker, index } => Event::Requeued { worker: *worker, index: *index },
                 Notice::Slow { worker, ticket, elapsed } => {
-                    // It may have ended meanwhile.
+                    // It may have ended in the meantime.
                     let Some(pending) = self.dispatcher.under_way(*worker, *ticket) else { continue };
                     Event::Slow { index: pending.index(), task: pending.task(), worker: *worker, elapsed: *elapsed }
                 }
@@ -178,7 +178,7 @@ impl<S: Source> Feed<'_, S> {
         }
     }
 
-    /// Reports that the run has ended itself.
+    /// Reports that the run ended itself early.
     fn report_halt(&mut self) {
         if let (Some(halted), Some(observer)) = (self.dispatcher.take_halted(), &mut self.observer) {
             observer(&Event::Halted(halted), &self.stats);

@@ -1,18 +1,18 @@
-//! Whether tasks may start, as far as the machine has memory and processors to spare.
+//! Decides whether tasks may start, by the memory and processor time that the machine has to spare.
 
 use std::time::{Duration, Instant};
 
 use crate::job::{Admission, Shortage};
 
-/// The time between two looks at the machine.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// The time between two measurements of the machine.
+const MEASURE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Whether tasks may start now, as of the last look.
+/// Whether tasks may start, as of the last measurement.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     admission: Admission,
-    looked_at: Option<Instant>,
-    /// What holds tasks up.
+    measured_at: Option<Instant>,
+    /// What holds tasks up, as last measured.
     shortage: Option<Shortage>,
 }
 
@@ -26,28 +26,28 @@ impl Gate {
         self.shortage.is_none()
     }
 
-    /// The time until the machine is to be looked at again; `None` if nothing depends on it.
-    pub fn next_look(&self) -> Option<Duration> {
-        (!self.admission.is_none()).then_some(LOOK_AGAIN)
+    /// The time until the next measurement; `None` if nothing depends on it.
+    pub fn next_measurement(&self) -> Option<Duration> {
+        (!self.admission.is_none()).then_some(MEASURE_INTERVAL)
     }
 
-    /// Whether memory is so short that a task that runs has to give its own back.
+    /// Whether memory is so short that a running task has to be stopped to free its own.
     pub fn wants_memory_back(&self) -> bool {
         matches!(self.shortage, Some(Shortage::Memory { dire: true, .. }))
     }
 
-    /// Looks at the machine, if that is asked for and the last look is some time ago; says whether it did.
-    pub fn look(&mut self) -> bool {
+    /// Measures the machine if the job asks for it and the last measurement is old enough. Returns whether it measured.
+    pub fn measure(&mut self) -> bool {
         let now = Instant::now();
-        if self.admission.is_none() || self.looked_at.is_some_and(|at| now < at + LOOK_AGAIN) {
+        if self.admission.is_none() || self.measured_at.is_some_and(|at| now < at + MEASURE_INTERVAL) {
             return false;
         }
-        self.looked_at = Some(now);
+        self.measured_at = Some(now);
         self.shortage = self.admission.shortage();
         true
     }
 
-    /// What holds tasks up now.
+    /// What holds tasks up, if anything does.
     pub fn shortage(&self) -> Option<&Shortage> {
         self.shortage.as_ref()
     }

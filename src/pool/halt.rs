@@ -1,16 +1,16 @@
-//! Whether failures end a run early.
+//! Decides whether failures end a run early.
 
 use super::stop::StopLevel;
 use crate::job::{Halt, Halted};
 
-/// Counts the tasks that have ended, for [`Halt`].
+/// Counts ended tasks, as [`Halt`] needs.
 #[derive(Debug, Default)]
 pub(super) struct HaltRule {
     halt: Halt,
-    /// Tasks of the source that have ended, without those that were cancelled or had ended before.
+    /// Tasks from the source that have ended, not counting those that were cancelled or had ended in an earlier run.
     ended: u64,
     failed: u64,
-    /// Why the run ends early by itself.
+    /// Why the run ends itself early.
     halted: Option<Halted>,
     is_reported: bool,
 }
@@ -20,7 +20,7 @@ impl HaltRule {
         HaltRule { halt, ..HaltRule::default() }
     }
 
-    /// Counts a task that has ended; says how far that stops the run, and why.
+    /// Counts a task that has ended. If that stops the run, returns the level and the reason.
     #[must_use]
     pub fn count(&mut self, failed: bool) -> Option<(StopLevel, Halted)> {
         self.ended += 1;
@@ -35,17 +35,17 @@ impl HaltRule {
         is_reached.then_some((level, Halted::Failures { failed: all_failed, ended, halt }))
     }
 
-    /// Ends the run; the first reason counts.
+    /// Ends the run; only the first reason counts.
     pub fn halt(&mut self, why: Halted) {
         self.halted.get_or_insert(why);
     }
 
-    /// Whether the run ends early by itself.
+    /// Whether the run ends itself early.
     pub fn is_halted(&self) -> bool {
         self.halted.is_some()
     }
 
-    /// Why the run ends early by itself; reported once.
+    /// Why the run ends itself early; returned only once.
     pub fn take_unreported(&mut self) -> Option<&Halted> {
         let halted = self.halted.as_ref()?;
         (!std::mem::replace(&mut self.is_reported, true)).then_some(halted)

@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::completion::{clock_zero, complete};
 use super::prepared_job::{PreparedJob, Stdio, refuse_times};
 use super::record::Pending;
-use crate::backend::{Assignment, Backend, BuiltIn, Executor, News, TaskEnd};
+use crate::backend::{Assignment, Backend, BuiltIn, Executor, ExecutorEvent, TaskEnd, Waker};
 use crate::guest::{FileTable, Guest, TaskResult};
 use crate::ipc::wire::{InputRange, TaskSlot};
 use crate::result::Status;
 use crate::sys::process::monotonic_ns;
-use crate::{Access, Directory, Error, Input, Job, Result, Waker};
+use crate::{Access, Directory, Error, Input, Job, Result};
 
 /// The backend [`BuiltIn::Inline`].
 #[derive(Debug)]
@@ -21,9 +21,9 @@ pub(super) struct Inline;
 impl Backend for Inline {
     fn start<'a>(&'a mut self, job: &Job, _waker: &Waker) -> Result<Box<dyn Executor + 'a>> {
         refuse_times(job, BuiltIn::Inline)?;
-        let guest = Guest::new().map_err(|error| Error::module(format!("cannot set wasmtime up: {error:#}")))?;
+        let guest = Guest::new().map_err(|error| Error::module(format!("cannot set up wasmtime: {error:#}")))?;
         let job = PreparedJob::new(job, Stdio::Captured)?;
-        Ok(Box::new(Here {
+        Ok(Box::new(InlineExecutor {
             job,
             guest,
             is_loaded: false,
@@ -35,22 +35,22 @@ impl Backend for Inline {
     }
 }
 
-/// Runs the tasks of one job here.
-struct Here {
+/// Runs the tasks of one job on the calling thread.
+struct InlineExecutor {
     job: PreparedJob,
     guest: Guest,
     is_loaded: bool,
     /// The job's files, then those of the task.
     files: FileTable,
-    /// The directories that tasks may use: open as long as they are.
+    /// The directories that tasks may use, kept open as long as the job runs.
     directories: Vec<(File, Access)>,
-    /// The task that was given and not run.
+    /// The task that was submitted and has not run yet.
     next: Option<(u64, Pending)>,
-    /// The Unix time of the monotonic clock's zero.
+    /// The Unix time at the monotonic clock's zero.
     clock_zero: Duration,
 }
 
-impl Executor for Here {
+impl Executor for InlineExecutor {
     fn merge_with(&mut self, function: &str) -> Result<()> {
         self.job.add_merge(function)
     }
@@ -64,24 +64,24 @@ impl Executor for Here {
         self.next = Some((given.ticket, pending));
     }
 
-    fn next(&mut self) -> Option<News> {
+    fn next(&mut self) -> Option<ExecutorEvent> {
         let (ticket, pending) = self.next.take()?;
         if !self.is_loaded {
             if let Err(error) = self.load() {
-                return Some(News::Failed(error));
+                return Some(ExecutorEvent::Failed(error));
             }
             self.is_loaded = true;
         }
-        Some(News::Ended(self.run(ticket, pending)))
+        Some(ExecutorEvent::Ended(self.run(ticket, pending)))
     }
 
     fn wait(&mut self, _at_most: Option<Duration>) {}
 }
 
-impl Here {
+impl InlineExecutor {
     /// Loads the module, with the functions that tasks may call.
     fn load(&mut self) -> Result<()> {
-        let refused = |error| Error::system("cannot open a file again", error);
+        let refused = |error| Error::system("cannot duplicate a file's descriptor", error);
         let shared = self.job.files.iter().map(|input| input.file().0);
         for (number, file) in shared.chain(self.job.region_files.iter().map(|file| &**file)).enumerate() {
             self.files.insert(number as u32, file.try_clone().map_err(refused)?);
@@ -110,8 +110,8 @@ impl Here {
             Some(file) => referred = referred.and_then(|()| refer_to(file, &mut payload)),
         }
         if let Err(error) = referred {
-            let ended = pending.fail(Status::Error, format!("cannot open its input again: {error}"), 0);
-            return TaskEnd::new(ticket, ended.into_outcome());
+            let ended = pending.fail(Status::Error, format!("cannot duplicate its input's descriptor: {error}"), 0);
+            return TaskEnd::from_outcome(ticket, ended.into_outcome());
         }
         let slot = TaskSlot {
             ticket,
@@ -137,12 +137,12 @@ impl Here {
         };
         let ended = match sent {
             Ok(file) => complete(&self.job, 0, &done, pending, &bytes, file, self.clock_zero),
-            Err(error) => Ok(pending.fail(Status::Limit, format!("its result cannot be kept: {error}"), 0)),
+            Err(error) => Ok(pending.fail(Status::Limit, format!("its result cannot be stored: {error}"), 0)),
         };
         let ended = ended.unwrap_or_else(|lie| lie.pending.fail(Status::WorkerLost, lie.violation.0.to_owned(), 0));
-        TaskEnd::new(ticket, ended.into_outcome())
+        TaskEnd::from_outcome(ticket, ended.into_outcome())
     }
 }
 
-/// What host functions and signal handlers need of the stack, beside the guest's own limit.
+/// Stack that host functions and signal handlers need in addition to the guest's own limit, in bytes.
 const HOST_STACK_BYTES: usize = 1 << 20;

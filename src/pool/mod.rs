@@ -1,4 +1,4 @@
-//! Pools and the runs that feed them.
+//! Pools and their runs.
 //!
 //! ```text
 //! Run (run.rs, reduce/)          puts outcomes in item order, or merges results
@@ -38,11 +38,11 @@ pub(crate) use crew::liar;
 pub use run::Run;
 pub use stop::StopHandle;
 
-use crate::backend::{Backend, Executor};
-use crate::cache::JobResults;
+use crate::backend::{Backend, Executor, Waker};
+use crate::cache::{JobResults, ResultCache};
 use crate::outcome::Outcome;
 use crate::result::{Status, TaskError};
-use crate::{Error, Job, Result, ResultCache, Source, Task, Waker};
+use crate::{Error, Job, Result, Source, Task};
 
 use crew::{Crew, CrewRun};
 use dispatcher::Dispatcher;
@@ -50,7 +50,7 @@ use executor::AttemptExecutor;
 use external::External;
 use prepared_job::{PreparedJob, Stdio};
 
-/// Workers that live across runs.
+/// Workers that run the tasks of one job after another.
 ///
 /// ```no_run
 /// use wrun::{Job, Module, Pool};
@@ -66,7 +66,7 @@ use prepared_job::{PreparedJob, Stdio};
 #[derive(Debug)]
 pub struct Pool {
     runner: Runner,
-    /// Where results are kept from one run to the next.
+    /// Where results are kept for later runs.
     cache: Option<ResultCache>,
 }
 
@@ -80,13 +80,13 @@ enum Runner {
 }
 
 impl Pool {
-    /// Settings of a new pool.
+    /// Returns the default settings of a pool, to be changed and built.
     pub fn builder() -> PoolBuilder {
         PoolBuilder::default()
     }
 
-    /// The process ids of the workers that have been started and not been lost, for watching them: to look at their memory, say.
-    /// None where they are no processes.
+    /// The process ids of the workers that are running, for watching them: to measure their memory, for example. Empty if workers are
+    /// not processes.
     pub fn worker_pids(&mut self) -> Vec<u32> {
         match &mut self.runner {
             Runner::Crew(crew) => crew.pids(),
@@ -94,12 +94,13 @@ impl Pool {
         }
     }
 
-    /// Checks the job and starts a run of it over `tasks`: any iterator of things that are [`Into<Task>`], or another
-    /// [`Source`]. The run is lazy: it takes tasks as it has workers for them, when it is asked for outcomes.
+    /// Checks the job and starts a run of it over `tasks`: any iterator over items that are [`Into<Task>`], or another
+    /// [`Source`]. The run is lazy: when it is asked for outcomes, it takes tasks as it has workers for them.
     ///
     /// # Errors
     ///
-    /// Where the job cannot run: its module has no such function or needs what is not given.
+    /// Returns an error if the job cannot run: if its module has no such function, for example, or needs what the job does not
+    /// provide.
     pub fn map<S: Source>(&mut self, job: &Job, tasks: S) -> Result<Run<'_, S>> {
         let cache = self.cache.clone();
         let prepared = PreparedJob::new(job, Stdio::Captured)?;
@@ -111,7 +112,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// As for [`Pool::map`], and where no worker can be started.
+    /// Returns the same errors as [`Pool::map`], and one if no worker can be started.
     pub fn run(&mut self, job: &Job, task: impl Into<Task>) -> Result<Outcome> {
         let mut run = self.map(job, std::iter::once(task.into()))?;
         let outcome = run.next();
@@ -119,16 +120,16 @@ impl Pool {
         outcome.ok_or_else(|| Error::request("the run was stopped before its task ran"))
     }
 
-    /// Runs a WASI command as a program, with `argv` behind its name, and with this process's standard input, output and
-    /// error, which no cache can give again. Gives its exit code, or why it failed.
+    /// Runs a WASI command as a program, with its name and `argv` as its arguments, and with this process's standard input, output
+    /// and error. The result is not cached. Returns the program's exit code, or why it failed.
     ///
     /// # Errors
     ///
-    /// As for [`Pool::run`], and where the module is no WASI command.
+    /// Returns the same errors as [`Pool::run`], and one if the module is not a WASI command.
     pub fn run_attached(&mut self, job: &Job, argv: &[String]) -> Result<Result<u8, TaskError>> {
         let job = Job { argv: Some(argv.to_vec()), ..job.clone() };
         if matches!(self.runner, Runner::Backend { .. }) {
-            let message = "a program that is attached to a terminal takes a pool of processes or of threads";
+            let message = "a program attached to the terminal needs the backend processes or threads";
             return Err(Error::request(message));
         }
         let prepared = PreparedJob::new(&job, Stdio::Attached)?;
@@ -140,16 +141,11 @@ impl Pool {
         Ok(match result {
             Some(Ok(output)) => Ok(output.first().copied().unwrap_or(0)),
             Some(Err(error)) => Err(error),
-            None => Err(TaskError {
-                status: Status::Cancelled,
-                message: "the run was stopped before it".into(),
-                backtrace: None,
-                core_dump: None,
-            }),
+            None => Err(TaskError::new(Status::Cancelled, "the run was stopped before it")),
         })
     }
 
-    /// Gets ready to run the tasks of a job that has been checked.
+    /// Prepares to run the tasks of a job that has been checked.
     fn dispatcher(&mut self, job: &Job, prepared: PreparedJob) -> Result<Dispatcher<'_>> {
         Ok(match &mut self.runner {
             Runner::Crew(crew) => {
@@ -172,5 +168,9 @@ impl Backend for Pool {
             Runner::Crew(crew) => crew.executor_for(job, waker),
             Runner::Backend { backend, .. } => backend.start(job, waker),
         }
+    }
+
+    fn name(&self) -> &str {
+        "pool"
     }
 }

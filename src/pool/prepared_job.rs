@@ -1,15 +1,17 @@
-//! A job checked and made ready for workers: what can be wrong with it is said here, before any task runs.
+//! A job, checked and made ready for workers. Mistakes in it are reported here, before any task runs.
 
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use crate::backend::{BuiltIn, Call};
+use crate::ipc::Setting;
 use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, Slices};
+use crate::job::InputMode;
 use crate::job::Instances;
 use crate::job::TaskTime;
 use crate::module::Entry;
-use crate::{Access, Directory, Error, Grants, Input, InputMode, Job, Limits, Module, OutputFile, Result, Task};
+use crate::{Access, Directory, Error, Grants, Input, Job, Limits, Module, OutputFile, Result, Task};
 
 /// A job as workers get it.
 #[derive(Debug)]
@@ -19,11 +21,11 @@ pub(super) struct PreparedJob {
     pub core_dumps: bool,
     pub limits: Limits,
     pub slow: Option<TaskTime>,
-    /// The files of the shared inputs, by their number in a worker's table.
+    /// The files of the shared inputs, in the order of their numbers in a worker's table.
     pub files: Vec<Input>,
-    /// The files that tasks write, which follow.
+    /// The files that tasks write; their numbers follow.
     pub region_files: Vec<Arc<File>>,
-    /// The file in which each task has a slice.
+    /// The file that holds the tasks' output slices.
     pub out: Option<OutputFile>,
     /// The directories that tasks may use.
     pub directories: Vec<Directory>,
@@ -32,7 +34,7 @@ pub(super) struct PreparedJob {
     spec: JobSpec,
 }
 
-/// What a worker loads once: the module's code, and what its engine is made for.
+/// What a worker loads once: the module's code, and the settings of the engine for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LoadedCode {
     module: u64,
@@ -45,7 +47,7 @@ pub(super) struct LoadedCode {
 pub(super) enum Stdio {
     /// Into the outcome.
     Captured,
-    /// To this process's own.
+    /// To this process's own streams.
     Attached,
 }
 
@@ -60,7 +62,7 @@ impl PreparedJob {
         check_limits(job)?;
         check_grants(&job.grants)?;
         let (files, inputs) = shared_inputs(job)?;
-        let (region_files, slices, areas) = regions(job, files.len() as u32)?;
+        let (region_files, slices, shared_memories) = regions(job, files.len() as u32)?;
         let stdio = match stdio {
             Stdio::Captured => None,
             Stdio::Attached => Some(own_stdio()?),
@@ -75,7 +77,7 @@ impl PreparedJob {
             inputs,
             copy_on_write: job.input_mode == InputMode::CopyOnWrite,
             slices,
-            areas,
+            shared_memories,
             argv: job.argv.clone(),
             fresh_instances: job.instances == Instances::Fresh,
             attached: stdio.is_some(),
@@ -111,7 +113,7 @@ impl PreparedJob {
         })
     }
 
-    /// What its workers load.
+    /// What the job's workers load.
     pub fn code(&self) -> LoadedCode {
         LoadedCode { module: self.module.id(), stack_bytes: self.limits.stack_bytes, core_dumps: self.core_dumps }
     }
@@ -129,25 +131,25 @@ impl PreparedJob {
         Ok(())
     }
 
-    /// The description that workers get of the job with this number.
+    /// The description of the job that workers get, under this number.
     pub fn spec(&self, number: u64) -> JobSpec {
         JobSpec { number, ..self.spec.clone() }
     }
 
-    /// The same, in memory that nobody can change.
+    /// The same, in a sealed memory file.
     pub fn spec_file(&self, number: u64) -> Result<Input> {
         let bytes = postcard::to_stdvec(&self.spec(number))
-            .map_err(|error| Error::request(format!("the job cannot be described: {error}")))?;
+            .map_err(|error| Error::request(format!("cannot describe the job to workers: {error}")))?;
         Input::from_bytes("job", &bytes)
     }
 
-    /// What the region is, for a message, that a task of that function sees at `index`.
+    /// A message's name for the region that a task sees at `index` when it makes this call.
     pub fn region_name(&self, call: Call, index: usize) -> String {
         let slices = self.out.as_ref().filter(|_| call == Call::Map);
         match (slices, index.checked_sub(usize::from(slices.is_some()))) {
             (Some(out), None) => format!("output file {:?}", out.name()),
-            (_, area) => match area.and_then(|area| self.spec.areas.get(area)) {
-                Some((name, _)) => format!("shared area {name:?}"),
+            (_, shared) => match shared.and_then(|shared| self.spec.shared_memories.get(shared)) {
+                Some((name, _)) => format!("shared memory {name:?}"),
                 None => format!("region {index}"),
             },
         }
@@ -162,11 +164,11 @@ impl PreparedJob {
     }
 }
 
-/// What tasks of `module` that merge call.
+/// The entry that merge tasks of `module` call.
 ///
 /// # Errors
 ///
-/// There is no such task.
+/// If the module has no such task.
 pub(super) fn merge_entry(module: &Module, name: &str) -> Result<Entry> {
     match module.entry(Some(name), None)? {
         entry @ Entry::Task(_) => Ok(entry),
@@ -176,20 +178,20 @@ pub(super) fn merge_entry(module: &Module, name: &str) -> Result<Entry> {
     }
 }
 
-/// The files behind a job's regions, and its slices and areas in them.
+/// The files behind a job's regions, and the output slices and shared memory in them.
 type Regions = (Vec<Arc<File>>, Option<Slices>, NamedRanges);
 
-/// The regions' files are numbered from `first` on.
+/// Checks a job's regions; numbers their files from `first` on.
 fn regions(job: &Job, first: u32) -> Result<Regions> {
     let writes = job.module.description().wrun_imports.iter().any(|import| import == wrun_abi::import::REGION_MAP);
     if !writes && (job.out.is_some() || !job.shared.is_empty()) {
         return Err(Error::request(format!(
-            "module {} writes to no output file and no shared area (it does not import wrun_v1::{}): give it none",
+            "module {} writes to no output file and no shared memory (it does not import wrun_v1::{}): give it none",
             job.module.name(),
             wrun_abi::import::REGION_MAP
         )));
     }
-    let (mut files, mut areas) = (Vec::new(), NamedRanges::new());
+    let (mut files, mut shared_memories) = (Vec::new(), NamedRanges::new());
     let inputs = || job.inputs.iter();
     if let Some((name, _)) = inputs().find(|(_, input)| job.out.as_ref().is_some_and(|out| out.is_file_of(input))) {
         return Err(Error::request(format!("input {name:?} is the output file; give another file for one of them")));
@@ -198,27 +200,28 @@ fn regions(job: &Job, first: u32) -> Result<Regions> {
         files.push(out.opened());
         Slices { file: first, slice_bytes: out.slice_bytes() }
     });
-    for (name, area) in &job.shared {
+    for (name, memory) in &job.shared {
         if name.is_empty() {
-            return Err(Error::request("a shared area needs a name"));
+            return Err(Error::request("shared memory needs a name"));
         }
-        if areas.iter().any(|(other, _)| other == name) {
-            return Err(Error::request(format!("there are two shared areas named {name:?}")));
+        if shared_memories.iter().any(|(other, _)| other == name) {
+            return Err(Error::request(format!("there are two shared memories named {name:?}")));
         }
-        if let Some((input, _)) = inputs().find(|(_, input)| area.is_file_of(input)) {
+        if let Some((input, _)) = inputs().find(|(_, input)| memory.is_file_of(input)) {
             return Err(Error::request(format!(
-                "input {input:?} is the file of shared area {name:?}; give another file for one of them"
+                "input {input:?} is the file of shared memory {name:?}; give another file for one of them"
             )));
         }
-        if job.out.as_ref().is_some_and(|out| out.is_file_of_area(area)) {
+        if job.out.as_ref().is_some_and(|out| out.is_file_of_shared(memory)) {
             return Err(Error::request(format!(
-                "shared area {name:?} is the output file, whose slices are a task's own; give another file for one of them"
+                "shared memory {name:?} is the output file, whose slices are a task's own; give another file for one of them"
             )));
         }
-        areas.push((name.clone(), InputRange { file: first + files.len() as u32, offset: 0, len: area.len() }));
-        files.push(area.opened());
+        shared_memories
+            .push((name.clone(), InputRange { file: first + files.len() as u32, offset: 0, len: memory.len() }));
+        files.push(memory.opened());
     }
-    Ok((files, slices, areas))
+    Ok((files, slices, shared_memories))
 }
 
 fn check_limits(job: &Job) -> Result<()> {
@@ -234,20 +237,24 @@ fn check_limits(job: &Job) -> Result<()> {
     }
     if open_files > Limits::MAX_OPEN_FILES {
         let most = Limits::MAX_OPEN_FILES;
-        return Err(Error::request(format!("{open_files} open files a task are not possible: give at most {most}")));
+        return Err(Error::request(format!(
+            "a limit of {open_files} open files per task is not possible: give at most {most}"
+        )));
     }
     let (module, description) = (job.module.name(), job.module.description());
-    for (count, limit, what) in [(description.memories, memories, "memories"), (description.tables, tables, "tables")] {
+    for (count, limit, what, setting) in [
+        (description.memories, memories, "memories", Setting::Memories),
+        (description.tables, tables, "tables", Setting::Tables),
+    ] {
         if count > limit {
-            let message =
-                format!("module {module} has {count} {what}, and the limit is {limit}; raise it with --max-{what}");
-            return Err(Error::module(message));
+            let message = format!("module {module} has {count} {what}, and the limit is {limit}");
+            return Err(Error::module(message).because_of(setting));
         }
     }
     if job.limits.fuel.is_some() && !job.module.counts_fuel() {
-        return Err(Error::module(format!(
-            "module {module} was compiled without counting fuel: compile it again with `wrun compile --count-fuel`"
-        )));
+        return Err(
+            Error::module(format!("module {module} was compiled without counting fuel")).because_of(Setting::CountFuel)
+        );
     }
     Ok(())
 }
@@ -258,12 +265,12 @@ const MAX_DIRECTORIES: usize = 256;
 fn check_grants(grants: &Grants) -> Result<()> {
     let count = grants.directories.len();
     if count > MAX_DIRECTORIES {
-        return Err(Error::request(format!("{count} directories are too many: {MAX_DIRECTORIES} can be granted")));
+        return Err(Error::request(format!("{count} directories are too many: grant at most {MAX_DIRECTORIES}")));
     }
     for (at, directory) in grants.directories.iter().enumerate() {
         if grants.directories[..at].iter().any(|other| other.guest_path() == directory.guest_path()) {
             return Err(Error::request(format!(
-                "two directories are called {:?}; name one with --dir HOST::GUEST",
+                "two directories are called {:?}; give one of them another guest path",
                 directory.guest_path()
             )));
         }
@@ -273,11 +280,11 @@ fn check_grants(grants: &Grants) -> Result<()> {
         {
             let (inner, outer) = (directory.host_path().display().to_string(), other.host_path().display().to_string());
             return Err(Error::request(format!(
-                "directory {inner:?} cannot be granted for reading alone: tasks may write it as a part of {outer:?}"
+                "directory {inner:?} cannot be granted as read-only: tasks may write it as a part of {outer:?}"
             )));
         }
     }
-    // What a WASI guest gets is `NAME=VALUE` with a NUL behind it.
+    // A WASI guest gets `NAME=VALUE` with a terminating NUL.
     let impossible =
         |(name, value): &&(String, String)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0');
     let mut names: Vec<&str> = grants.environment.iter().map(|(name, _)| name.as_str()).collect();
@@ -286,14 +293,14 @@ fn check_grants(grants: &Grants) -> Result<()> {
         return Err(Error::request(format!("there are two values for the variable {:?}", pair[0])));
     }
     match grants.environment.iter().find(impossible) {
-        Some((name, _)) => {
-            Err(Error::request(format!("{name:?} cannot be an environment variable, or its value cannot be one's")))
-        }
+        Some((name, _)) => Err(Error::request(format!(
+            "{name:?} is not a possible name of an environment variable, or its value is not a possible value"
+        ))),
         None => Ok(()),
     }
 }
 
-/// The job's inputs by name, as ranges of the files that each worker gets.
+/// A job's inputs or shared memory by name, as ranges of the files that each worker gets.
 type NamedRanges = Vec<(String, InputRange)>;
 
 fn shared_inputs(job: &Job) -> Result<(Vec<Input>, NamedRanges)> {
@@ -320,23 +327,22 @@ fn own_stdio() -> Result<[File; 3]> {
     let copy = |fd: std::os::fd::BorrowedFd<'_>| {
         fd.try_clone_to_owned()
             .map(File::from)
-            .map_err(|error| Error::system("cannot hand over a standard stream", error))
+            .map_err(|error| Error::system("cannot duplicate a standard stream", error))
     };
     Ok([copy(stdin.as_fd())?, copy(stdout.as_fd())?, copy(stderr.as_fd())?])
 }
 
-/// Only a process can be killed while it runs a task, and who runs one here cannot look at the clock meanwhile.
+/// Refuses time limits that a backend cannot keep: only a process can be killed while it runs a task, and the thread that runs a
+/// task inline cannot check the clock meanwhile.
 pub(super) fn refuse_times(job: &Job, backend: BuiltIn) -> Result<()> {
     let name = backend.name();
     if job.limits.timeout.is_some() {
-        return Err(Error::request(format!(
-            "a task of the backend {name} cannot be stopped by --timeout: limit its --fuel, or run it in processes"
-        )));
+        return Err(Error::request(format!("a task of the backend {name} cannot be stopped when its time is over"))
+            .because_of(Setting::Timeout));
     }
     if backend == BuiltIn::Inline && job.slow.is_some() {
-        return Err(Error::request(format!(
-            "a task of the backend {name} cannot be watched for --slow: run it in processes or threads"
-        )));
+        return Err(Error::request(format!("a task of the backend {name} cannot be watched while it runs"))
+            .because_of(Setting::Slow));
     }
     Ok(())
 }

@@ -1,28 +1,29 @@
-//! A task on its way: waiting for an executor, with one, or ended.
+//! The record of a task: waiting for an executor, held by one, or ended.
 
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, SystemTime};
 
 use crate::backend::Call;
+use crate::ipc::Setting;
 use crate::job::Task;
 use crate::outcome::Outcome;
-use crate::result::{Output, Status, TaskError, TaskStats, TaskUsage};
+use crate::result::{LogLine, Output, Status, TaskError, TaskStats};
 
-/// Failures before the last one that are kept of a task, the oldest ones first to go.
+/// How many failures before the last one are kept of a task; the oldest are dropped first.
 pub(super) const MAX_EARLIER: usize = 8;
 
-/// All that is known of a task. It goes through many hands, so it stays where it is and a pointer goes.
+/// All that is known of a task. It passes through many hands, so the record stays in place and a pointer moves.
 #[derive(Debug)]
 pub(super) struct TaskRecord {
-    /// What the run calls it; comes back with its end.
+    /// The run's own number for the task, returned with its end.
     pub tag: u64,
     /// Which of the job's functions it calls.
     pub call: Call,
-    /// How often a worker died, or was killed, that should have been about to begin it.
+    /// How often a worker died, or was killed, when this task should have been the next to begin.
     returned: u32,
-    /// How often it was tried again.
+    /// How often it was retried.
     pub retried: u32,
-    /// Its result means nothing before its end.
+    /// The outcome. Its result means nothing before the task has ended.
     pub outcome: Outcome,
 }
 
@@ -34,7 +35,7 @@ pub(super) struct Pending(Box<TaskRecord>);
 #[derive(Debug)]
 pub(super) struct Ended(Box<TaskRecord>);
 
-/// The memory of records whose outcome has been delivered, for the tasks to come.
+/// Records whose outcome has been delivered, kept for reuse by later tasks.
 #[derive(Debug, Default)]
 #[expect(clippy::vec_box, reason = "the boxes are what is kept")]
 pub(super) struct SpareRecords(Vec<Box<TaskRecord>>);
@@ -52,7 +53,7 @@ impl SpareRecords {
     pub fn outcome(&mut self, ended: Ended) -> Outcome {
         let mut record = ended.0;
         let outcome = std::mem::replace(&mut record.outcome, no_outcome(0, Task::default()));
-        // There are no more records than tasks were under way at a time.
+        // There are never more records than tasks that were under way at the same time.
         self.0.push(record);
         outcome
     }
@@ -69,7 +70,7 @@ impl Pending {
         Pending(Box::new(TaskRecord { tag, call, returned: 0, retried: 0, outcome: no_outcome(index, task) }))
     }
 
-    /// What the run calls it.
+    /// The run's own number for it.
     pub fn tag(&self) -> u64 {
         self.0.tag
     }
@@ -88,44 +89,37 @@ impl Pending {
         self.0.call
     }
 
-    /// Takes out how it ended in an earlier run, where that is known.
+    /// Takes out how it ended in an earlier run, if that is known.
     pub fn take_finished(&mut self) -> Option<Box<crate::result::Finished>> {
         self.0.outcome.task.finished.take()
     }
 
-    /// How the last attempt failed, where there was one.
+    /// Takes out how the last attempt failed, if there was one.
     pub fn take_last_failure(&mut self) -> Option<TaskError> {
         self.0.outcome.earlier.pop()
     }
 
-    /// Counts an attempt; gives how many there were with it.
+    /// Counts an attempt; returns the number of attempts including this one.
     pub fn count_attempt(&mut self) -> u32 {
         self.0.outcome.stats.attempts += 1;
         self.0.outcome.stats.attempts
     }
 
-    /// Counts that its worker died, or was killed, when it should have been about to begin it; gives how often that was.
+    /// Counts that a worker died, or was killed, when this task should have been the next to begin; returns how often that was.
     pub fn count_return(&mut self) -> u32 {
         self.0.returned += 1;
         self.0.returned
     }
 
-    /// Ends the task without a completion of its own.
+    /// Ends the task as failed, without a completion from a worker.
     pub fn fail(self, status: Status, message: String, worker: u32) -> Ended {
-        let stats = TaskStats {
-            start: SystemTime::now(),
-            duration: Duration::ZERO,
-            worker,
-            attempts: self.0.outcome.stats.attempts,
-            fuel: None,
-            cached: false,
-            usage: TaskUsage::default(),
-        };
-        self.end(Err(TaskError { status, message, backtrace: None, core_dump: None }), Vec::new(), stats)
+        let attempts = self.0.outcome.stats.attempts;
+        let stats = TaskStats::new(SystemTime::now(), Duration::ZERO).worker(worker).attempts(attempts);
+        self.end(Err(TaskError::new(status, message)), Vec::new(), stats)
     }
 
     /// Ends the task.
-    pub fn end(self, result: Result<Output, TaskError>, log: Vec<(u8, String)>, stats: TaskStats) -> Ended {
+    pub fn end(self, result: Result<Output, TaskError>, log: Vec<LogLine>, stats: TaskStats) -> Ended {
         let mut record = self.0;
         record.outcome.result = result;
         record.outcome.log = log;
@@ -151,7 +145,15 @@ impl Ended {
         Pending(record)
     }
 
-    /// The outcome, for good.
+    /// Notes what to change so that the task gets what it was refused.
+    pub fn because_of(mut self, setting: Option<Setting>) -> Ended {
+        if let Err(error) = &mut self.0.outcome.result {
+            error.setting = setting;
+        }
+        self
+    }
+
+    /// The task's final outcome.
     pub fn into_outcome(self) -> Outcome {
         self.0.outcome
     }

@@ -8,16 +8,16 @@ use crate::job::Retries;
 use crate::outcome::Outcome;
 use crate::result::TaskError;
 
-/// Tasks that may wait for their next attempt while more are taken.
+/// How many tasks may wait for their next attempt while more are taken.
 const MAX_WAITING: usize = 1024;
-/// Tasks with files of their own, which stay open, that may do so.
+/// How many of them may have files of their own, which stay open.
 const MAX_WAITING_WITH_FILES: usize = 128;
-/// Bytes of the arguments of tasks that may do so.
+/// How many bytes their arguments may have together.
 const MAX_WAITING_BYTES: usize = 64 << 20;
-/// Bytes that are kept of the message of each of them.
+/// How many bytes are kept of the message of each.
 const MAX_MESSAGE_BYTES: usize = 1024;
 
-/// Tasks that wait for their next attempt, each as its last one ended, ordered by the time of the next and the task's tag.
+/// Tasks that wait for their next attempt, each with its last outcome, ordered by when the next is due and by the task's tag.
 #[derive(Debug, Default)]
 pub(super) struct RetryQueue {
     retries: Retries,
@@ -25,7 +25,7 @@ pub(super) struct RetryQueue {
     with_files: usize,
     /// Bytes of their arguments.
     argument_bytes: usize,
-    /// Those that began to wait and have not been reported.
+    /// Those that have begun to wait and have not been reported yet.
     unreported: Vec<Unreported>,
 }
 
@@ -41,7 +41,7 @@ impl RetryQueue {
         RetryQueue { retries, ..RetryQueue::default() }
     }
 
-    /// Whether the task whose attempt ended like this gets another one.
+    /// Whether a task whose attempt ended like this gets another attempt.
     pub fn wants(&self, ended: &Ended) -> bool {
         self.retries.count > ended.retried && ended.outcome.status().may_be_retried()
     }
@@ -49,13 +49,13 @@ impl RetryQueue {
     /// Lets a task wait for its next attempt, from `now` on.
     pub fn put(&mut self, mut ended: Ended, now: Instant) {
         let delay = self.retries.delay_before(ended.retried + 1);
-        // Many may wait, so each keeps little.
+        // Many tasks may wait, so each keeps little.
         ended.outcome.log = Vec::new();
         if let Err(error) = &mut ended.outcome.result {
             error.core_dump = None;
             shorten(error);
         }
-        // A moment that no clock reaches comes late enough in a year.
+        // If the time is beyond what the clock can represent, a year is late enough.
         let due = now.checked_add(delay).unwrap_or(now + Duration::from_secs(365 * 24 * 3600));
         self.with_files += usize::from(ended.outcome.task.files().next().is_some());
         self.argument_bytes += ended.outcome.task.argument.len();
@@ -64,13 +64,13 @@ impl RetryQueue {
         self.waiting.insert(key, ended);
     }
 
-    /// The next task that is due by `now`.
+    /// Takes out the next task that is due by `now`.
     pub fn take_due(&mut self, now: Instant) -> Option<Ended> {
         let (due, _) = *self.waiting.first_key_value()?.0;
         if due > now { None } else { self.take() }
     }
 
-    /// The task that is due next, whenever that is.
+    /// Takes out the task that is due next, whenever that is.
     pub fn take(&mut self) -> Option<Ended> {
         let (_, ended) = self.waiting.pop_first()?;
         self.with_files -= usize::from(ended.outcome.task.files().next().is_some());
@@ -78,7 +78,7 @@ impl RetryQueue {
         Some(ended)
     }
 
-    /// Whether a task that is taken now could wait as well.
+    /// Whether there is room for one more task to wait.
     pub fn has_room(&self) -> bool {
         self.waiting.len() < MAX_WAITING
             && self.with_files < MAX_WAITING_WITH_FILES
@@ -96,7 +96,7 @@ impl RetryQueue {
         Some(due.saturating_duration_since(Instant::now()))
     }
 
-    /// Calls `report` with each outcome of an attempt after which its task began to wait, and how long it waits.
+    /// For each task that began to wait for its next attempt, calls `report` with the outcome of the last one and the delay.
     pub fn report(&mut self, mut report: impl FnMut(&Outcome, Duration)) {
         for Unreported { key, delay } in self.unreported.drain(..) {
             if let Some(ended) = self.waiting.get(&key) {
@@ -106,7 +106,7 @@ impl RetryQueue {
     }
 }
 
-/// Keeps of an earlier failure what a person wants to know.
+/// Reduces an earlier failure to what a person wants to know.
 fn shorten(error: &mut TaskError) {
     error.backtrace = None;
     let end = error.message.floor_char_boundary(MAX_MESSAGE_BYTES);

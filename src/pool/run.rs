@@ -8,29 +8,65 @@ use super::record::Ended;
 use super::stop::StopHandle;
 use crate::cache::JobResults;
 use crate::outcome::{Event, Outcome, RunStats};
-use crate::result::{Output, TaskError};
+use crate::result::{LogLine, Output, TaskError};
 use crate::{Module, Result, Source};
 
-/// A run: a lazy iterator of outcomes, in item order unless [`Run::unordered`]. Dropping it cancels what is left.
+/// A run of a job over its tasks: a lazy iterator of outcomes, in item order unless [`Run::unordered`] is set. Dropping it cancels
+/// the tasks that are left.
 ///
-/// It takes tasks from its source only as workers have room for them and, where outcomes come in item order, never more
-/// than a bounded number ahead of the one that is next to be delivered; so memory does not grow with the number of tasks, and a slow consumer slows
-/// the source down. Tasks run on in their workers while nobody asks for an outcome, but no new ones are started.
+/// A run takes tasks from its source only as workers have room for them. If outcomes come in item order, it is never more than a
+/// bounded number of tasks ahead of the next outcome. So memory does not grow with the number of tasks, and a slow consumer slows
+/// the source down. While nobody asks for an outcome, running tasks continue, but no new ones start.
+///
+/// ```no_run
+/// use wrun::{Job, Module, Pool};
+///
+/// wrun::init();
+/// let job = Job::new(&Module::from_file("sqrt.wat")?);
+/// let mut pool = Pool::builder().build()?;
+/// let mut run = pool.map(&job, 0..)?.unordered();
+/// for outcome in run.by_ref().take(100) {
+///     println!("{}: {}", outcome.index, String::from_utf8_lossy(&outcome.result?));
+/// }
+/// println!("{} failed", run.finish()?.failed);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A run does nothing until it is asked for outcomes, so the compiler warns if it is not used:
+///
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// # fn run(pool: &mut wrun::Pool, job: &wrun::Job) -> wrun::Result<()> {
+/// pool.map(job, 0..10)?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// To run all tasks and ignore their outcomes, drop them one by one:
+///
+/// ```
+/// #![deny(unused_must_use)]
+/// # fn run(pool: &mut wrun::Pool, job: &wrun::Job) -> wrun::Result<()> {
+/// pool.map(job, 0..10)?.for_each(drop);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a run is lazy and does nothing until it is asked for outcomes: iterate over it"]
 pub struct Run<'pool, S> {
     pub(super) feed: Feed<'pool, S>,
     pub(super) module: Module,
     delivery: Delivery,
 }
 
-/// Outcomes that wait for their turn.
+/// In which order outcomes are delivered.
 enum Delivery {
     AsTheyEnd,
     ByItem {
-        /// The outcome of item `next` and those after it, as far as they are there.
+        /// The outcomes of item `next` and those after it, as far as they are known.
         waiting: VecDeque<Option<Waiting>>,
-        /// The item whose outcome is next.
+        /// The item whose outcome is delivered next.
         next: u64,
-        /// Bytes of the results that wait, and of their tasks' arguments.
+        /// Bytes of waiting results and of their tasks' arguments.
         bytes: u64,
         /// Descriptors that they hold.
         descriptors: usize,
@@ -41,7 +77,7 @@ enum Delivery {
 /// are inputs of this task alone.
 type Waiting = (Ended, u64, usize);
 
-/// So many outcomes take long enough to deliver that workers could run out of tasks meanwhile.
+/// Delivering this many outcomes takes long enough for workers to run out of tasks.
 const MANY_ENDED: usize = 64;
 /// Outcomes that may wait for an earlier one.
 const MAX_WAITING: u64 = 16 << 10;
@@ -57,37 +93,32 @@ impl<'pool, S: Source> Run<'pool, S> {
         Run { feed, module: module.clone(), delivery }
     }
 
-    /// Gives outcomes as tasks end instead of in item order.
-    #[must_use]
+    /// Delivers outcomes as tasks end, instead of in item order.
     pub fn unordered(mut self) -> Self {
         self.delivery = Delivery::AsTheyEnd;
         self
     }
 
-    /// Numbers tasks from `index` on, as guests and outcomes have it, instead of from 0: to run some task of another run again.
-    #[must_use]
+    /// Counts tasks from `index` instead of 0, in guests and outcomes: to repeat a task of another run.
     pub fn first_index(mut self, index: u64) -> Self {
         self.feed.first_index = index;
         self
     }
 
-    /// Takes no more than `ahead` tasks from the source beyond one for each worker, before earlier ones have ended: for sources whose
-    /// items are costly to have. Unless set, that follows from how long tasks take, and is at most some thousands.
-    #[must_use]
+    /// Takes at most `ahead` tasks from the source, besides one per worker, before earlier ones have ended: for sources whose items
+    /// are expensive to hold. Unless set, the number depends on how long tasks take, and is at most some thousands.
     pub fn ahead(mut self, ahead: u64) -> Self {
         self.feed.most = ahead.saturating_add(self.feed.dispatcher.parallelism());
         self
     }
 
-    /// Lets `observer` see every event, on the thread that drives the run.
-    #[must_use]
+    /// Passes every event to `observer`, on the thread that drives the run.
     pub fn observe(mut self, observer: impl FnMut(&Event<'_>, &RunStats) + 'pool) -> Self {
         self.feed.observer = Some(Box::new(observer));
         self
     }
 
-    /// Lets the run sleep until something happens, observed or not: [`Event::Tick`] then comes only after that, however long it takes.
-    #[must_use]
+    /// Lets the run sleep until something happens, however long that takes. [`Event::Tick`] then comes only after that.
     pub fn without_ticks(mut self) -> Self {
         self.feed.ticks = false;
         self
@@ -103,16 +134,17 @@ impl<'pool, S: Source> Run<'pool, S> {
         self.feed.dispatcher.stop_handle()
     }
 
-    /// As [`Pool::worker_pids`](crate::Pool::worker_pids).
+    /// The process ids of workers; see [`Pool::worker_pids`](crate::Pool::worker_pids).
     pub fn worker_pids(&mut self) -> Vec<u32> {
         self.feed.dispatcher.worker_pids()
     }
 
-    /// Ends the run, cancelling what is left, and says how it went.
+    /// Ends the run, cancels the tasks that are left, and returns its counts.
     ///
     /// # Errors
     ///
-    /// What ended it before its last task: workers cannot be started, the module cannot be loaded.
+    /// Returns an error if the run ended before its last task: if workers cannot be started, for example, or the module cannot be
+    /// loaded.
     pub fn finish(mut self) -> Result<RunStats> {
         let error = self.feed.dispatcher.take_error();
         let finished = self.feed.dispatcher.end_run();
@@ -124,7 +156,7 @@ impl<S: Source> Iterator for Run<'_, S> {
     type Item = Outcome;
 
     fn next(&mut self) -> Option<Outcome> {
-        // The caller has let go of the last outcome's files, or keeps them at its own risk.
+        // The caller has dropped the last outcome's files, or keeps them at its own risk.
         self.feed.scarce = false;
         loop {
             if let Some(ended) = self.delivery.deliverable() {
@@ -151,27 +183,27 @@ impl<S: Source> Iterator for Run<'_, S> {
 }
 
 impl Delivery {
-    /// Takes an outcome in; gives it back where its turn is now.
+    /// Takes an outcome. Returns it if its turn is now.
     fn put(&mut self, ended: Ended) -> Option<Ended> {
         let Delivery::ByItem { waiting, next, bytes, descriptors } = self else { return Some(ended) };
-        let place = usize::try_from(ended.tag - *next).expect("waiting outcomes are bounded");
-        if place == 0 {
-            // Its own place, where others have been waiting.
+        let ahead = usize::try_from(ended.tag - *next).expect("waiting outcomes are bounded");
+        if ahead == 0 {
+            // Its own entry, if others have been waiting.
             waiting.pop_front();
             *next += 1;
             return Some(ended);
         }
-        if waiting.len() <= place {
-            waiting.resize_with(place + 1, || None);
+        if waiting.len() <= ahead {
+            waiting.resize_with(ahead + 1, || None);
         }
         let (size, held) = (size(&ended.outcome), held_descriptors(&ended.outcome));
         *bytes += size;
         *descriptors += held;
-        waiting[place] = Some((ended, size, held));
+        waiting[ahead] = Some((ended, size, held));
         None
     }
 
-    /// The next outcome, if it is there.
+    /// The next outcome, if it is known.
     fn deliverable(&mut self) -> Option<Ended> {
         let Delivery::ByItem { waiting, next, bytes, descriptors } = self else { return None };
         let (ended, size, held) = waiting.front_mut()?.take()?;
@@ -182,7 +214,7 @@ impl Delivery {
         Some(ended)
     }
 
-    /// Whether an item may be taken when `taken` were.
+    /// Whether another item may be taken after `taken` items.
     fn has_room(&self, taken: u64) -> bool {
         match self {
             Delivery::AsTheyEnd => true,
@@ -193,16 +225,16 @@ impl Delivery {
     }
 }
 
-/// The bytes that an outcome keeps in memory.
+/// Bytes that an outcome keeps in memory.
 fn size(outcome: &Outcome) -> u64 {
-    let line = |(_, text): &(u8, String)| size_of::<(u8, String)>() + text.len();
+    let line = |line: &LogLine| size_of::<LogLine>() + line.text.len();
     let error = |error: &TaskError| error.message.len() + error.backtrace.as_ref().map_or(0, String::len);
     let log: usize = outcome.log.iter().map(line).sum();
     let errors: usize = outcome.result.as_ref().err().into_iter().chain(&outcome.earlier).map(error).sum();
     bytes(outcome).map_or(0, |bytes| bytes.len() as u64) + (log + errors + outcome.task.argument.len()) as u64
 }
 
-/// The result or, of a task that failed, the core dump.
+/// The result, or the core dump of a failed task.
 fn bytes(outcome: &Outcome) -> Option<&Output> {
     outcome.result.as_ref().map_or_else(|error| error.core_dump.as_deref(), Some)
 }

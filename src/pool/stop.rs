@@ -3,23 +3,39 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::Waker;
+use crate::backend::Waker;
 
 /// Stops a run from another thread, such as the one that handles signals.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use wrun::{Job, Module, Pool};
+/// # wrun::init();
+/// # let (mut pool, job) = (Pool::builder().build()?, Job::new(&Module::from_file("sqrt.wat")?));
+/// let run = pool.map(&job, 0..1_000_000)?;
+/// let stop = run.stop_handle();
+/// std::thread::spawn(move || {
+///     std::thread::sleep(Duration::from_secs(10));
+///     stop.stop_now();
+/// });
+/// println!("{} tasks passed", run.filter(|outcome| outcome.result.is_ok()).count());
+/// # Ok::<(), wrun::Error>(())
+/// ```
 #[derive(Clone, Debug)]
+#[must_use = "the run goes on until a method of its handle is called"]
 pub struct StopHandle {
     level: Arc<AtomicU8>,
     waker: Waker,
 }
 
-/// How far a run is stopped.
+/// To what extent a run is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum StopLevel {
     /// Not at all.
     Running,
     /// No more tasks start.
     Soon,
-    /// Tasks that run are killed as well.
+    /// Tasks that are running are killed as well.
     Now,
 }
 
@@ -39,7 +55,7 @@ impl StopHandle {
     }
 
     pub(super) fn raise(&self, level: StopLevel) {
-        // Relaxed: no other data depends on the level, and the waker orders it before the look that follows.
+        // Relaxed: no other data depends on the level, and the waker orders this store before the load that follows the wake-up.
         self.level.fetch_max(level as u8, Ordering::Relaxed);
         self.waker.wake();
     }

@@ -1,11 +1,11 @@
-//! For how long to wait.
+//! How long to wait.
 
 use std::time::Duration;
 
-/// For how long to wait.
+/// How long to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
-    /// Until something happens, and no longer than this.
+    /// Until something happens, but no longer than this.
     AtMost(Duration),
     /// Until something happens.
     Event,
@@ -15,10 +15,10 @@ impl Wait {
     /// Not at all.
     pub const NO: Wait = Wait::AtMost(Duration::ZERO);
 
-    /// Until something happens, and no longer than it takes for an observer to want to redraw.
+    /// Until something happens, but no longer than an observer may want to go without redrawing.
     pub const TICK: Wait = Wait::AtMost(Duration::from_millis(100));
 
-    /// The longest time to wait, if there is one.
+    /// The longest time to wait, if it is limited.
     pub fn at_most(self) -> Option<Duration> {
         match self {
             Wait::AtMost(time) => Some(time),
@@ -26,7 +26,7 @@ impl Wait {
         }
     }
 
-    /// No longer than `time`.
+    /// The same, but no longer than `time`.
     pub fn shortened(self, time: Duration) -> Wait {
         Wait::AtMost(self.at_most().map_or(time, |at_most| at_most.min(time)))
     }

@@ -9,7 +9,8 @@ use std::rc::Rc;
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
-use wrun::{Outcome, TaskKey};
+use wrun::Outcome;
+use wrun::cache::TaskKey;
 
 use super::RunStart;
 use super::results::task_object::TaskObject;

@@ -9,6 +9,7 @@
 //! Nothing here changes what a run does, with two exceptions: the run ends if the reader of standard output closes it, or if the
 //! job log or a result file cannot be written.
 
+mod advice;
 mod joblog;
 mod page;
 mod progress;
@@ -22,9 +23,12 @@ use std::io;
 use std::rc::Rc;
 use std::time::Instant;
 
-use wrun::pool::StopHandle;
-use wrun::{Event, Missing, Outcome, RunStats, Status, Summary};
+use wrun::outcome::Summary;
+use wrun::result::Level;
+use wrun::sandbox::MissingLayer;
+use wrun::{Event, Outcome, RunStats, Status, StopHandle};
 
+pub use advice::advice;
 pub use joblog::{JobLog, LINE_START, LoggedStatus, PendingTask, PendingTasks};
 pub use page::{Details, TaskRecord, TaskTexts, page};
 use progress::{BAR_INTERVAL, Display, Interval, JsonDisplay, LINE_INTERVAL, Snapshot, TextDisplay};
@@ -33,9 +37,6 @@ pub use rerun_command::{ItemKind, RerunCommand};
 pub use results::{ResultFormat, ResultPrinter, ResultsDir, to_json};
 pub use text::{describe, message, name, one_line, shell_quote, task_name};
 pub use trace::Trace;
-
-/// Log lines up to this level (3 is info) are shown; each `-v` adds one level.
-const SHOWN_LOG_LEVEL: u8 = 3;
 
 /// What to show, and how.
 #[derive(Clone, Debug)]
@@ -221,13 +222,13 @@ impl Report {
             Event::WorkerLost { worker, reason } if self.verbose > 0 => self.display.worker_lost(*worker, reason),
             Event::Unconfined { missing } => self.screen.notice(&format!(
                 "warning: workers are not fully confined: this machine lacks {}; --sandbox strict refuses to run then",
-                Missing::list(missing)
+                MissingLayer::list(missing)
             )),
             Event::NotCached { why } => self.screen.notice(&not_cached(why)),
             Event::Slow { index, task, worker, elapsed } => self.display.slow(*index, task, *worker, *elapsed),
             Event::Halted(why) => {
                 self.tally.halted = true;
-                self.screen.notice(&format!("halted: {}", message(&why.to_string())));
+                self.screen.notice(&format!("halted: {}", message(&advice::halted(why))));
             }
             Event::HeldUp(shortage) => self.screen.notice(&format!("no task starts for now: {shortage}")),
             Event::Requeued { index, .. } => {
@@ -343,9 +344,10 @@ impl Report {
     /// Counts an outcome, and reports its logs and failure.
     fn show_outcome(&mut self, outcome: &Outcome, rerun: Option<&str>) {
         self.tally.tasks += 1;
-        for (level, line) in &outcome.log {
-            if *level <= SHOWN_LOG_LEVEL.saturating_add(self.verbose) {
-                self.display.logged(outcome, *level, line);
+        // Each `-v` adds a level.
+        for line in &outcome.log {
+            if line.level as u8 <= (Level::Info as u8).saturating_add(self.verbose) {
+                self.display.logged(outcome, line);
             }
         }
         let Err(error) = &outcome.result else { return };

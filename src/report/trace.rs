@@ -15,7 +15,7 @@ use wrun::{Event, Outcome, RunStats, Status};
 
 use super::progress::Interval;
 use super::results::write_json;
-use super::text;
+use super::{advice, text};
 
 /// Events are written in batches of about this many bytes.
 const BATCH_BYTES: usize = 64 << 10;
@@ -95,7 +95,7 @@ impl Trace {
                 self.instant("worker lost", Some(tid), self.micros(SystemTime::now()), &args);
             }
             Event::Halted(why) => {
-                let args = json!({ "reason": text::one_line(&why.to_string()) });
+                let args = json!({ "reason": text::one_line(&advice::halted(why)) });
                 self.instant("halted", None, self.micros(SystemTime::now()), &args);
             }
             _ => {}
@@ -141,7 +141,7 @@ impl Trace {
         if let Err(error) = &outcome.result
             && status != Status::Cancelled
         {
-            let args = json!({ "index": index, "error": text::one_line(&error.message) });
+            let args = json!({ "index": index, "error": text::one_line(&advice::message(error)) });
             self.instant(status.as_str(), Some(tid), end, &args);
         }
         Some(tid)

@@ -9,12 +9,23 @@ use smallvec::SmallVec;
 use crate::Input;
 use crate::sys::read_only_map::ReadOnlyMap;
 
-/// A task's result bytes. A large result is not copied: it stays in memory that the worker filled and can change no
-/// more, and goes when the last clone is dropped. A very small one needs no memory of its own.
+/// A task's result: bytes, which it dereferences to.
+///
+/// A large result is not copied: it stays in the memory that the worker filled and sealed, which is freed when the last clone is
+/// dropped. A very small one needs no memory of its own.
+///
+/// ```
+/// use wrun::Output;
+///
+/// let output = Output::from(b"1.5".to_vec());
+/// assert_eq!(String::from_utf8_lossy(&output), "1.5");
+/// assert_eq!(output.to_input()?.len(), 3);
+/// # Ok::<(), wrun::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Output(OutputKind);
 
-/// A result up to this long is kept in place: it has room for a number's text.
+/// A result up to this long is kept in place. A number's text fits.
 const INLINE_BYTES: usize = 24;
 
 #[derive(Clone, Debug)]
@@ -30,17 +41,17 @@ impl Default for OutputKind {
 }
 
 impl Output {
-    /// The first `len` bytes of a memory file that nobody can change any more.
+    /// The first `len` bytes of a sealed memory file.
     pub(crate) fn from_sealed(file: File, len: u64) -> io::Result<Output> {
         let map = Arc::new(ReadOnlyMap::of_sealed(&file, len)?);
         Ok(Output(OutputKind::Mapped(map, Input::from_sealed("result", file, len))))
     }
 
-    /// The result as an input of another task; a large one is not copied.
+    /// Returns the result as an input of another task. A large one is not copied.
     ///
     /// # Errors
     ///
-    /// Where the system has no memory for a copy of a small one.
+    /// Returns an error if the system has no memory for a copy of a small one.
     pub fn to_input(&self) -> crate::Result<Input> {
         match &self.0 {
             OutputKind::Copied(bytes) => Input::from_bytes("result", bytes),
@@ -48,7 +59,7 @@ impl Output {
         }
     }
 
-    /// The result as an input, where that takes no copy.
+    /// The result as an input, if that takes no copy.
     pub(crate) fn as_input(&self) -> Option<&Input> {
         match &self.0 {
             OutputKind::Copied(_) => None,

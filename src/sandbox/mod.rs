@@ -1,23 +1,25 @@
-//! What the system lets a worker (and a compiler) do: the policy, as data, and its layers in the order in which they are put on.
+//! What the system lets a worker (and a compiler) do: the policy, as data, and its layers in the order in which they are applied.
 //!
-//! A worker is one process with what it was given by descriptors. Before anything of the user's reaches it, it cuts
-//! itself off from the rest. The system calls that it keeps stand in `sandbox/seccomp.json`, each with its reason.
+//! A worker is a single process that has only the descriptors that it was given. Before any of the user's code or data reaches it,
+//! it cuts itself off from everything else. `sandbox/seccomp.json` lists the system calls that it keeps, each with the reason.
 
 use std::fs::File;
 use std::io;
 
-pub use wrun_ipc::confinement::{Layer, Missing, Sandbox};
+pub(crate) use wrun_ipc::confinement::Sandbox;
+#[doc(inline)]
+pub use wrun_ipc::confinement::{Layer, MissingLayer};
 
 use crate::sys::path_access::{self, Access, Enforced};
 use crate::sys::{rlimit, seccomp};
 
-/// Puts on the layers that come before the first file or module of the user's. The calling thread must be the only one
-/// that runs code of ours. What is in `directories` stays in reach. Gives the layers that this machine does not have.
-pub fn confine(directories: &[(File, Access)]) -> Vec<Missing> {
+/// Applies the layers that must be in force before the worker gets the first file or module of the user. The calling thread must be
+/// the only one that runs code of ours. The contents of `directories` stay accessible. Returns the layers that this machine lacks.
+pub(crate) fn confine(directories: &[(File, Access)]) -> Vec<MissingLayer> {
     let mut missing = Vec::new();
     let mut note = |layer, done: io::Result<()>| {
         if let Err(error) = done {
-            missing.push(Missing { layer, why: error.to_string() });
+            missing.push(MissingLayer::new(layer, error.to_string()));
         }
     };
     note(Layer::NoNewPrivileges, rlimit::no_new_privileges());
@@ -25,9 +27,9 @@ pub fn confine(directories: &[(File, Access)]) -> Vec<Missing> {
     note(
         Layer::Landlock,
         path_access::restrict(directories).and_then(|enforced| match enforced {
-            // An older kernel lacks the network and signals here, which seccomp denies as well.
+            // On an older kernel Landlock does not cover the network and signals; seccomp denies those as well.
             Enforced::Fully | Enforced::Partly => Ok(()),
-            Enforced::Not => Err(io::Error::other("this kernel does not have it, or it is switched off")),
+            Enforced::Not => Err(io::Error::other("this kernel does not support it, or it is switched off")),
         }),
     );
     // The filters of system calls are in `sandbox/seccomp.json`; `build.rs` compiles them.
@@ -40,28 +42,28 @@ pub fn confine(directories: &[(File, Access)]) -> Vec<Missing> {
     missing
 }
 
-/// Puts on this filter alone, for a test of what it lets in.
+/// Applies this filter alone, for a test of what it allows.
 #[cfg(test)]
-pub fn confine_by(filter: &str) {
+pub(crate) fn confine_by(filter: &str) {
     rlimit::no_new_privileges().expect("no new privileges");
     seccomp::apply(filter).expect("a filter");
 }
 
-/// Puts on the layer that comes after a module is loaded, before its first task.
-pub fn close_code(directories: &[(File, Access)]) -> Result<(), Missing> {
+/// Applies the layer that comes after a module is loaded and before its first task.
+pub(crate) fn close_code(directories: &[(File, Access)]) -> Result<(), MissingLayer> {
     let filter = if directories.is_empty() { "loaded+no-paths" } else { "loaded" };
-    seccomp::apply(filter).map_err(|error| Missing { layer: Layer::NoNewCode, why: error.to_string() })
+    seccomp::apply(filter).map_err(|error| MissingLayer::new(Layer::NoNewCode, error.to_string()))
 }
 
-/// Limits of a worker's process.
+/// Resource limits of a worker's process.
 const LIMITS: [rlimit::Limit; 4] = [
     // A core file would hold the user's data.
     rlimit::Limit { resource: rlimit::Resource::Core, most: 0 },
-    // The job's shared inputs, and those of 256 tasks that are under way.
+    // Enough for the job's shared inputs and those of 256 tasks under way.
     rlimit::Limit { resource: rlimit::Resource::Nofile, most: 16 << 10 },
-    // Results are memory files of at most what 32-bit addresses reach.
+    // Results are memory files, and can be no longer than what 32-bit addresses reach.
     rlimit::Limit { resource: rlimit::Resource::Fsize, most: 5 << 30 },
-    // Threads count as processes; a user's other processes count as well, so this cannot be small.
+    // Threads count as processes, and so do all other processes of the user, so this cannot be small.
     rlimit::Limit { resource: rlimit::Resource::Nproc, most: 64 << 10 },
 ];
 

@@ -1,4 +1,4 @@
-//! Room for a range of a file on its disk, and zeros in its place.
+//! Allocates disk space for a range of a file, and zeroes a range.
 //!
 //! Source: fallocate(2).
 
@@ -9,8 +9,8 @@ use std::os::unix::fs::FileExt;
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
-/// Makes sure that the range is in the file and has room on the disk; what is in it stays. Where the file system cannot do that,
-/// the file is only made long enough, and a full disk shows when a page is written (SIGBUS).
+/// Makes sure that the range is inside the file and has space on the disk; its contents are kept. If the file system cannot allocate
+/// space, the file is only made long enough, and a full disk shows when a page is written (SIGBUS).
 pub fn allocate(file: &File, offset: u64, len: u64) -> io::Result<()> {
     match retry(|| fallocate(file, FallocateFlags::empty(), offset, len)) {
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
@@ -21,7 +21,7 @@ pub fn allocate(file: &File, offset: u64, len: u64) -> io::Result<()> {
     }
 }
 
-/// Makes the range zeros, without making the file longer or shorter.
+/// Zeroes the range without changing the file's length.
 pub fn zero(file: &File, offset: u64, len: u64) -> io::Result<()> {
     match retry(|| fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, len)) {
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => write_zeros(file, offset, len),

@@ -1,11 +1,11 @@
-//! What native code can do in a worker's confinement: nothing of what an attacker would want.
+//! Tests that native code in a confined worker can do nothing that an attacker would want.
 //!
-//! The tests start their own program again, which confines itself as a worker does (or not, as the control) and then
-//! tries each act by a direct system call.
+//! The tests start their own program again. It confines itself as a worker does (or, as the control, does not) and then tries each
+//! act with a direct system call.
 #![expect(
     unsafe_code,
     clippy::undocumented_unsafe_blocks,
-    reason = "acts as an attacker would; argued once for all acts"
+    reason = "acts as an attacker would; argued once for all acts, at `ACTS`"
 )]
 
 use std::collections::BTreeMap;
@@ -16,25 +16,25 @@ use std::process::Command;
 use crate::Access;
 use crate::sys::path_access::open_directory;
 
-/// Tells a process that it is the attacker, and whether it is confined.
+/// Marks a process as the attacker, and says whether it is confined.
 const ROLE: &str = "WRUN_TEST_ATTACK";
 const NAME: &str = "sys::attack_tests::native_code_in_a_confined_worker_can_do_nothing_outside";
 
-/// An act, and how it ends: 0, or the negative error number.
+/// An act, and a function that tries it and returns 0 or the negative error number.
 type Act = (&'static str, fn() -> i64);
 
-/// Turns the C library's way of saying "failed" into the error number.
+/// Turns a C function's return value into 0 or the negative error number.
 fn ended(result: i64) -> i64 {
     if result < 0 { -i64::from(std::io::Error::last_os_error().raw_os_error().unwrap_or(1)) } else { 0 }
 }
 
-/// An act that some systems allow nobody to do to a parent (Yama); the tracer's end undoes it.
+/// An act that some systems (with Yama) allow nobody to do to its parent; it is undone when the tracer ends.
 const TRACE: &str = "trace its parent";
 
 const READ: i32 = libc::O_RDONLY;
 
-/// SAFETY of all: each call gets constants, null, or pointers to C strings and structures that live through it; what it
-/// makes or maps is used by nobody else, and the process ends afterwards.
+/// SAFETY of all acts: each call gets constants, null, or pointers to C strings and structures that outlive the call; what it makes
+/// or maps is used by nobody else, and the process ends afterwards.
 const ACTS: &[Act] = &[
     ("open a file", || ended(unsafe { libc::open(c"/etc/passwd".as_ptr(), READ) }.into())),
     ("open by openat2", || {
@@ -83,7 +83,7 @@ const ACTS: &[Act] = &[
         ended(pid)
     }),
     ("execute a program", || {
-        // Only seen to fail: where it does not, there is nobody left to say so; the control tries it last.
+        // Only its failure can be reported: if it succeeds, this program is gone. So it comes last.
         let argv = [c"true".as_ptr(), std::ptr::null()];
         ended(unsafe { libc::execve(c"/bin/true".as_ptr(), argv.as_ptr(), std::ptr::null()) }.into())
     }),
@@ -99,12 +99,12 @@ fn attack(confined: bool) {
     }
 }
 
-/// How each act ended in a process of its own; `execute a program` is missing where it succeeded.
+/// How each act ended, in a process of its own; `execute a program` is missing if it succeeded.
 fn attacked(role: &str) -> BTreeMap<String, i64> {
     started_again(NAME, role)
 }
 
-/// What the test with that name prints when it is started again.
+/// What the test with that name prints, in a process of its own, about each act.
 fn started_again(test: &str, role: &str) -> BTreeMap<String, i64> {
     let output = Command::new("/proc/self/exe").args(["--exact", test, "--nocapture"]).env(ROLE, role).output();
     let text = String::from_utf8(output.expect("the attacker ran").stdout).expect("text");
@@ -133,7 +133,7 @@ fn native_code_in_a_confined_worker_can_do_nothing_outside() {
 
 const GRANT_NAME: &str = "sys::attack_tests::a_granted_directory_is_in_reach_and_nothing_else";
 
-/// Acts in the directory `d` of the process's own, and beside it.
+/// Tries acts in the process's own directory `d`, and outside of it.
 fn act_in_directories(writable: bool) {
     let here = std::env::temp_dir().join(format!("wrun-test-grant-{}", std::process::id()));
     std::fs::create_dir_all(here.join("d")).expect("a directory");
@@ -148,7 +148,7 @@ fn act_in_directories(writable: bool) {
     crate::sandbox::close_code(&granted).expect("this machine has all layers");
     let open = |path: &str, flags: i32| {
         let path = CString::new(here.join(path).into_os_string().into_encoded_bytes()).expect("no NUL");
-        // SAFETY: a live C string; the mode is only looked at where a file is created.
+        // SAFETY: a live C string; the mode is only used if a file is created.
         ended(unsafe { libc::openat(libc::AT_FDCWD, path.as_ptr(), flags, 0o600) }.into())
     };
     println!("act read inside: {}", open("d/file", READ));
@@ -158,7 +158,7 @@ fn act_in_directories(writable: bool) {
     println!("act read outside: {}", open("secret", READ));
     println!("act set times outside: {}", {
         let path = CString::new(here.join("secret").into_os_string().into_encoded_bytes()).expect("no NUL");
-        // SAFETY: a live C string, and null for the present.
+        // SAFETY: a live C string, and null for the current time.
         ended(unsafe { libc::utimensat(libc::AT_FDCWD, path.as_ptr(), std::ptr::null(), 0) }.into())
     });
     println!("act read above: {}", open("d/../secret", READ));
@@ -199,8 +199,8 @@ fn a_granted_directory_is_in_reach_and_nothing_else() {
 
 const DENIED_NAME: &str = "sys::attack_tests::calls_that_a_worker_does_not_need_do_not_exist_for_it";
 
-/// Calls by which attackers have left sandboxes, or that change what others rely on. The list of what is allowed decides; these
-/// are named so that nobody lets one of them in without noticing.
+/// Calls by which attackers have escaped from sandboxes, or that change what others rely on. The list of allowed calls decides; these
+/// are named so that nobody allows one of them without noticing.
 const DENIED: &[(&str, libc::c_long)] = &[
     ("accept4", libc::SYS_accept4),
     ("acct", libc::SYS_acct),
@@ -301,10 +301,10 @@ const DENIED: &[(&str, libc::c_long)] = &[
 #[test]
 fn calls_that_a_worker_does_not_need_do_not_exist_for_it() {
     if let Ok(role) = std::env::var(ROLE) {
-        // The control gets the filters that a worker with a writable directory has, which lets some of them in.
+        // The control gets the filters of a worker with a writable directory, which allow some of these calls.
         crate::sandbox::confine_by(if role == "control" { "worker+reading+writing" } else { "worker" });
         for (name, number) in DENIED {
-            // With numbers for which none of them does anything, if it exists.
+            // With arguments with which none of them does anything, if it exists.
             println!("act {name}: {}", ended(unsafe { libc::syscall(*number, -1, 0, 0, 0, 0, 0) }));
         }
         return;

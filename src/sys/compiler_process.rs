@@ -1,4 +1,4 @@
-//! The process that compiles a module: waiting for it with a time limit, and what it does to itself first.
+//! The process that compiles a module: how it is awaited with a time limit, and how it confines itself.
 //!
 //! Sources: pidfd_open(2), poll(2), setrlimit(2).
 
@@ -14,7 +14,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::process;
 use super::rlimit::{self, Limit, Resource};
 
-/// Waits for the end of `child`; kills it when `timeout` is over, and then gives `None`. The child is reaped either way.
+/// Waits for `child` to end. If it is still running after `timeout`, kills it and returns `None`. The child is reaped either way.
 pub fn wait_or_kill(child: &mut Child, timeout: Duration) -> io::Result<Option<ExitStatus>> {
     let ended = wait_for_end(child, timeout);
     if !matches!(ended, Ok(true)) {
@@ -25,10 +25,10 @@ pub fn wait_or_kill(child: &mut Child, timeout: Duration) -> io::Result<Option<E
     Ok(ended?.then_some(status))
 }
 
-/// Whether `child` ended before `timeout` was over.
+/// Whether `child` ends within `timeout`.
 fn wait_for_end(child: &Child, timeout: Duration) -> io::Result<bool> {
     let pidfd: OwnedFd = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
-    // A limit beyond what the clock can say is no limit.
+    // A limit beyond what the clock can represent is no limit.
     let deadline = Instant::now().checked_add(timeout);
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -44,11 +44,11 @@ fn wait_for_end(child: &Child, timeout: Duration) -> io::Result<bool> {
     }
 }
 
-/// What a compiler process does first: it dies with its parent, keeps no descriptor but 0, 1 and 2, gains no
-/// privileges, leaves no core file, and limits its own memory and the size of what it writes.
+/// What a compiler process does first: from then on it dies with its parent, has no descriptors other than 0, 1 and 2, can gain no
+/// privileges, leaves no core file, and is limited in its memory and in the size of the files that it writes.
 ///
-/// The memory limit is `RLIMIT_DATA`, which counts private writable memory (since Linux 4.7), and not `RLIMIT_AS`: the
-/// address space also holds what wasmtime and malloc merely reserve, which is many GiB and costs nothing.
+/// The memory limit is `RLIMIT_DATA`, which counts private writable memory (since Linux 4.7), rather than `RLIMIT_AS`: the address
+/// space also holds what wasmtime and malloc merely reserve, which is many GiB and costs nothing.
 pub fn confine(parent: u32, memory_bytes: u64, output_bytes: u64) -> io::Result<()> {
     process::cut_off(parent)?;
     rlimit::no_new_privileges()?;

@@ -1,4 +1,4 @@
-//! How much memory this process may still use, and how busy the machine is.
+//! Measures how much memory this process may still use, and how busy the machine is.
 //!
 //! Sources: proc_meminfo(5), proc_loadavg(5), cgroups(7) and the kernel's cgroup-v2.rst for `memory.*`.
 
@@ -10,24 +10,25 @@ use procfs_core::{FromRead, LoadAverage, Meminfo};
 /// What a machine has to spare.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Machine {
-    /// Bytes of memory that are available.
+    /// Available memory in bytes.
     pub free_memory_bytes: u64,
-    /// Threads that are running or ready to run, without the one that asks.
+    /// How many threads are running or ready to run, not counting the one that measures.
     pub load: f64,
 }
 
-/// Measures this machine. What cannot be read is taken to be there.
+/// Measures this machine. What cannot be read is assumed to be plentiful.
 pub fn measure() -> Machine {
     let meminfo = Meminfo::from_file("/proc/meminfo");
     let available = meminfo.ok().and_then(|meminfo| meminfo.mem_available).unwrap_or(u64::MAX);
-    // This thread is one of those that run.
+    // This thread is one of the running ones.
     let load = LoadAverage::from_file("/proc/loadavg").map_or(0.0, |load| f64::from(load.cur.saturating_sub(1)));
     let own_group = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let left = own_group.lines().find_map(|line| line.strip_prefix("0::/")).and_then(left_in_groups);
     Machine { free_memory_bytes: available.min(left.unwrap_or(u64::MAX)), load }
 }
 
-/// What the limits of this control group and those around it leave. Pages of files can be dropped, so they do not count as used.
+/// The memory that the limits of this control group and its ancestors leave, in bytes. Page cache can be dropped, so it does not count
+/// as used.
 fn left_in_groups(group: &str) -> Option<u64> {
     let root = Path::new("/sys/fs/cgroup");
     let groups = Path::new(group).ancestors().map(|group| root.join(group));
@@ -39,7 +40,7 @@ fn left_in_group(group: &Path) -> Option<u64> {
     let (most, used) = (number("memory.max")?, number("memory.current")?);
     let stat = fs::read_to_string(group.join("memory.stat")).ok()?;
     let bytes = |name: &str| stat.lines().find_map(|line| line.strip_prefix(name)?.parse::<u64>().ok()).unwrap_or(0);
-    // Memory files count as files, too, and cannot be dropped.
+    // Memory files count as files too, but cannot be dropped.
     let droppable = bytes("file ").saturating_sub(bytes("shmem "));
     Some(most.saturating_sub(used.saturating_sub(droppable)))
 }

@@ -1,4 +1,4 @@
-//! Landlock: this process can reach no path and no network any more, but the directories that it keeps.
+//! Landlock: takes away this process's access to all paths and the network, except to the directories that it keeps.
 //!
 //! Sources: landlock(7), open(2) `O_PATH`.
 
@@ -13,20 +13,20 @@ use landlock::{
 use rustix::fs::{CWD, Mode, OFlags, openat};
 pub use wrun_ipc::confinement::Access;
 
-/// How much of it the kernel enforces.
+/// How much of the restriction the kernel enforces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enforced {
-    /// All that this program asks for.
+    /// Everything that this program asks for.
     Fully,
-    /// What an older kernel knows of it.
+    /// The part that an older kernel supports.
     Partly,
     /// Nothing: the kernel has no Landlock, or it is switched off.
     Not,
 }
 
-/// Restricts the calling thread, and all that it starts later: no path can be opened, created or executed, no TCP port bound or
-/// connected to, no abstract socket reached and no process outside signalled, each as far as the kernel knows it. What is
-/// in `directories` stays in reach.
+/// Restricts the calling thread and all threads and processes that it starts later: they can open, create or execute no path, bind or
+/// connect to no TCP port, reach no abstract socket and signal no process outside, each as far as the kernel supports it. The
+/// contents of `directories` stay accessible.
 pub fn restrict(directories: &[(File, Access)]) -> io::Result<Enforced> {
     let newest = ABI::V7;
     let status = Ruleset::default()
@@ -48,7 +48,7 @@ pub fn restrict(directories: &[(File, Access)]) -> io::Result<Enforced> {
     })
 }
 
-/// What may be done with the files beneath a directory. Executing them, device files, sockets and pipes are not among it.
+/// What may be done beneath a directory. This does not include executing files, or making device files, sockets and pipes.
 fn rights(access: Access) -> BitFlags<AccessFs> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     match access {
@@ -61,7 +61,7 @@ fn rights(access: Access) -> BitFlags<AccessFs> {
     }
 }
 
-/// Opens a directory as a place to start from, which needs no right to read it.
+/// Opens a directory as a starting point for paths, which takes no permission to read it.
 pub fn open_directory(path: &Path) -> io::Result<File> {
     Ok(openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?.into())
 }

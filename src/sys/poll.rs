@@ -1,4 +1,4 @@
-//! Waiting for one of many descriptors.
+//! Waits for any of many descriptors.
 //!
 //! Source: epoll(7).
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
 
-/// A set of descriptors, each with a number of the caller's.
+/// A set of descriptors, each with a key that the caller chooses.
 #[derive(Debug)]
 pub struct PollSet(OwnedFd);
 
@@ -18,17 +18,18 @@ impl PollSet {
         Ok(PollSet(epoll::create(epoll::CreateFlags::CLOEXEC)?))
     }
 
-    /// Adds a descriptor that is watched for data and for its other end's being closed.
+    /// Adds a descriptor, to watch it for data and for the closing of its other end.
     pub fn add(&self, fd: impl AsFd, key: u64) -> io::Result<()> {
         Ok(epoll::add(&self.0, fd, epoll::EventData::new_u64(key), epoll::EventFlags::IN)?)
     }
 
-    /// Takes a descriptor out; one that is closed takes itself out.
+    /// Removes a descriptor; a descriptor that is closed everywhere is removed by itself.
     pub fn remove(&self, fd: impl AsFd) -> io::Result<()> {
         Ok(epoll::delete(&self.0, fd)?)
     }
 
-    /// Waits until a descriptor is ready, a signal arrives, or the time is over, and calls `ready` with their numbers.
+    /// Waits until a descriptor is ready, a signal arrives, or the timeout expires, and calls `ready` with the keys of those that are
+    /// ready.
     pub fn wait(&self, timeout: Option<Duration>, mut ready: impl FnMut(u64)) -> io::Result<()> {
         let timeout = timeout.map(|duration| Timespec {
             tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),

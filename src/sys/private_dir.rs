@@ -1,4 +1,4 @@
-//! A directory that only this user can write.
+//! A directory that only this user can write to.
 //!
 //! Sources: open(2), proc(5) `/proc/self/fd`.
 
@@ -8,13 +8,13 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// Permission bits by which somebody else could write.
+/// Permission bits that let somebody else write.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// An open directory that was found to belong to this user and to be writable by nobody else.
 ///
-/// Paths from [`PrivateDir::join`] go through the open descriptor. What was checked is therefore what is used, even when
-/// somebody who may write a parent directory puts another one in its place.
+/// Paths from [`PrivateDir::join`] go through the open descriptor. The directory that was checked is therefore the one that is used,
+/// even if somebody who may write to a parent directory puts another one in its place.
 #[derive(Debug)]
 pub struct PrivateDir {
     dir: File,
@@ -26,9 +26,9 @@ pub struct PrivateDir {
 pub enum Unusable {
     /// There is none.
     Missing,
-    /// It exists, but somebody else could write it; the text says who and what to do.
+    /// It exists, but somebody else could write to it; the text says who and what to do.
     Unsafe(String),
-    /// It cannot be opened or made.
+    /// It cannot be opened or created.
     System(io::Error),
 }
 
@@ -57,7 +57,7 @@ impl PrivateDir {
         Ok(PrivateDir { dir, shown: path.to_path_buf() })
     }
 
-    /// Opens and checks a directory, and makes it with mode 0700, and its parents, where it is missing.
+    /// Opens and checks a directory; if it is missing, creates it and its parents, with mode 0700.
     pub fn open_or_create(path: &Path) -> Result<Self, Unusable> {
         match Self::open(path) {
             Err(Unusable::Missing) => {}
@@ -72,12 +72,12 @@ impl PrivateDir {
         &self.shown
     }
 
-    /// A path to an entry of this directory, whatever becomes of the directory's name.
+    /// A path to an entry of this directory, whatever happens to the directory's name.
     pub fn join(&self, name: &str) -> PathBuf {
         self.through_descriptor().join(name)
     }
 
-    /// A path to this very directory.
+    /// A path to this directory by its descriptor.
     pub fn through_descriptor(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.dir.as_raw_fd()))
     }

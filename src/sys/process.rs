@@ -1,4 +1,4 @@
-//! Starting worker processes, noticing their end, and what a worker does to itself first.
+//! Starts worker processes and watches for their end; and what a worker process does to itself first.
 //!
 //! Sources: pidfd_open(2), prctl(2) `PR_SET_PDEATHSIG`, close_range(2).
 #![expect(unsafe_code, reason = "close_range(2) and dup2(2)")]
@@ -17,7 +17,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::memory_file;
 use super::socket::Socket;
 
-/// Bytes of a worker's standard error that are kept: enough for a panic message.
+/// How many bytes of a worker's standard error are kept: enough for a panic message.
 const STDERR_BYTES: u64 = 16 << 10;
 
 /// A running child process.
@@ -29,8 +29,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `exe` with `args`, an empty environment, `socket` as standard input, nothing as standard output, a
-    /// bounded memory file as standard error, and a process group of its own.
+    /// Starts `exe` with `args`, an empty environment, `socket` as standard input, no standard output (`/dev/null`), a bounded memory
+    /// file as standard error, and a process group of its own.
     pub fn start(exe: &Path, args: &[&str], socket: Socket) -> io::Result<Process> {
         let stderr = memory_file::fixed("wrun-stderr", STDERR_BYTES)?;
         let mut child = Command::new(exe)
@@ -44,7 +44,7 @@ impl Process {
         match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
             Ok(pidfd) => Ok(Process { child, pidfd, stderr }),
             Err(error) => {
-                // Without the descriptor nobody could watch it.
+                // Without the pidfd nobody could watch it.
                 let _ = child.kill();
                 let _ = child.wait();
                 Err(error.into())
@@ -57,7 +57,7 @@ impl Process {
         self.child.id()
     }
 
-    /// A second handle by which another thread may kill it.
+    /// A handle with which another thread can kill it.
     pub fn killer(&self) -> io::Result<Killer> {
         Ok(Killer(self.pidfd.as_fd().try_clone_to_owned()?))
     }
@@ -67,19 +67,19 @@ impl Process {
         poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&Timespec::default())) == Ok(1)
     }
 
-    /// Sends SIGKILL. That the process is gone already is no error.
+    /// Sends SIGKILL. It is not an error if the process is already gone.
     pub fn kill(&self) {
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 
-    /// Gives the process a moment to end by itself, so that its own end is seen and not that by [`Process::kill`].
+    /// Gives the process a moment to end by itself, so that its own exit status is seen and not that of [`Process::kill`].
     pub fn wait_a_moment(&self) {
         let moment = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
         // An error (a signal, say) only makes the moment shorter.
         let _ = poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&moment));
     }
 
-    /// Waits for the process's end and says how it ended: `was killed by SIGKILL`, `exited with code 3: last words`.
+    /// Waits for the process to end and returns how it ended: `was killed by SIGKILL`, `exited with code 3: text on stderr`.
     pub fn wait(mut self) -> String {
         let end = match self.child.wait() {
             Err(error) => format!("cannot be waited for: {error}"),
@@ -102,12 +102,12 @@ impl AsFd for Process {
     }
 }
 
-/// Kills a process, without the danger of hitting a later one with the same number.
+/// Kills a process, with no risk of hitting a later one with the same number.
 #[derive(Debug)]
 pub struct Killer(OwnedFd);
 
 impl Killer {
-    /// Sends SIGKILL. That the process is gone already is no error.
+    /// Sends SIGKILL. It is not an error if the process is already gone.
     pub fn kill(&self) {
         let _ = pidfd_send_signal(&self.0, Signal::KILL);
     }
@@ -127,11 +127,11 @@ fn signal_name(signal: i32) -> String {
     }
 }
 
-/// What every process of ours that is started again does first: it dies with `parent`, which started it, and holds no
-/// descriptor but 0, 1 and 2.
+/// What every process that this program starts of itself does first: from then on it dies with `parent`, which started it, and has
+/// no descriptors other than 0, 1 and 2.
 pub fn cut_off(parent: u32) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    // A parent that died before that call sends no signal any more.
+    // If the parent died before that call, no signal will come.
     if rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get()) != i32::try_from(parent).ok() {
         return Err(io::Error::other("its parent process is gone"));
     }
@@ -142,13 +142,13 @@ pub fn cut_off(parent: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// The first thing a worker does: it dies with its parent, holds no descriptor but 0, 1 and 2, and takes over descriptor 0 as its
-/// socket (`/dev/null` stands there afterwards).
+/// The first thing that a worker does: from then on it dies with its parent and has no inherited descriptors other than 0, 1 and 2.
+/// It takes descriptor 0 over as its socket, and puts `/dev/null` in its place.
 pub fn become_worker(parent: u32) -> io::Result<Socket> {
     cut_off(parent)?;
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
-    // SAFETY: no handler of ours is replaced. A result that is larger than the system lets files be is then an error
-    // (EFBIG, setrlimit(2)) and not this process's end.
+    // SAFETY: no handler of ours is replaced. A result that exceeds the file size limit is then an error (EFBIG, setrlimit(2)) and
+    // does not kill this process.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
     let null = File::open("/dev/null")?;
     // SAFETY: both are open descriptors, and nothing reads standard input as a Rust object.
@@ -158,18 +158,19 @@ pub fn become_worker(parent: u32) -> io::Result<Socket> {
     Ok(Socket::from_fd(socket))
 }
 
-/// Stops this process until it is told to go on, or killed.
+/// Stops this process until it is continued or killed.
 #[cfg(test)]
 pub fn stop_this_process() {
     let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
 }
 
-/// Nanoseconds of the clock that all processes of this machine share (`CLOCK_MONOTONIC`).
+/// Nanoseconds on the clock that all processes of this machine share (`CLOCK_MONOTONIC`).
 pub fn monotonic_ns() -> u64 {
     nanoseconds(ClockId::Monotonic)
 }
 
-/// The same, as of the last tick of the system's timer, 1 to 10 ms ago: for a fraction of the cost (`CLOCK_MONOTONIC_COARSE`).
+/// The same as of the last tick of the system's timer, which was up to 1 to 10 ms ago, at a fraction of the cost
+/// (`CLOCK_MONOTONIC_COARSE`).
 pub fn last_tick_ns() -> u64 {
     nanoseconds(ClockId::MonotonicCoarse)
 }

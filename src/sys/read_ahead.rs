@@ -1,4 +1,4 @@
-//! How far the kernel reads a file ahead is decided from what was read last, and kept with each opening of it.
+//! The kernel decides how far to read a file ahead from the latest reads, and keeps that state with each open file description.
 //!
 //! Sources: open(2) "Open file descriptions"; proc(5) `/proc/pid/fd`.
 
@@ -10,11 +10,11 @@ use rustix::fs::OFlags;
 
 use super::memory_file;
 
-/// Below this, opening costs more than it gains.
+/// For smaller files, opening costs more than it gains.
 const LEAST_BYTES: u64 = 1 << 20;
 
-/// The same file opened for reading once more: a process that gets this one shares no position of reading ahead with others,
-/// whose jumps would look like reading at random. `None` where the file is small, or may not be opened again.
+/// The same file, opened for reading once more. A process that gets this one does not share read-ahead state with others, whose jumps
+/// would look like random access. `None` if the file is small, or cannot be opened again.
 pub fn own_state(file: &File) -> Option<File> {
     if memory_file::len(file).ok()? < LEAST_BYTES {
         return None;

@@ -1,4 +1,4 @@
-//! Files that nobody can change any more, as slices.
+//! Files that can no longer change, as slices.
 #![expect(unsafe_code, reason = "a map of a file as a slice is sound only if the file cannot change")]
 
 use std::fs::File;
@@ -18,7 +18,7 @@ impl ReadOnlyMap {
     ///
     /// # Errors
     ///
-    /// Where the file is not sealed against every change or shorter than `len`, or the system has no room for the map.
+    /// If the file is not sealed against every change, is shorter than `len`, or cannot be mapped.
     pub fn of_sealed(file: &File, len: u64) -> io::Result<ReadOnlyMap> {
         if !memory_file::is_immutable(file)? || memory_file::len(file)? < len {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "not an immutable file of that length"));
@@ -36,11 +36,11 @@ impl ReadOnlyMap {
     ///
     /// # Errors
     ///
-    /// Where the system has no room for the map.
+    /// If the range cannot be mapped.
     ///
     /// # Safety
     ///
-    /// The range lies in the file, and nobody changes the file as long as the map lives.
+    /// The range lies within the file, and nobody changes the file while the map exists.
     pub unsafe fn of_unchanging(file: &File, range: Range<u64>) -> io::Result<ReadOnlyMap> {
         let len = usize::try_from(range.end - range.start).map_err(|_| io::ErrorKind::OutOfMemory)?;
         if len == 0 {

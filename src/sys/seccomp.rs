@@ -1,4 +1,4 @@
-//! Seccomp filters: see `build.rs`, which compiles them.
+//! Applies seccomp filters, which `build.rs` compiles.
 //!
 //! Source: seccomp(2).
 
@@ -6,16 +6,16 @@ use std::io;
 
 use seccompiler::{Error, apply_filter_all_threads, sock_filter};
 
-/// The fields of a [`sock_filter`], in its order.
+/// The fields of a [`sock_filter`], in order.
 type Instruction = (u16, u8, u8, u32);
 
 include!(concat!(env!("OUT_DIR"), "/seccomp_programs.rs"));
 
-/// Applies the filter with that name to all threads of this process, for good.
+/// Applies the filter with this name to all threads of this process, irrevocably.
 ///
 /// # Errors
 ///
-/// Where the kernel has no seccomp, or there is no such filter.
+/// If the kernel has no seccomp, or there is no such filter.
 pub fn apply(name: &str) -> io::Result<()> {
     let (_, program) = PROGRAMS
         .iter()

@@ -1,4 +1,4 @@
-//! Holes of sparse files, which can be passed over without being read.
+//! Holes in sparse files, which can be skipped without reading.
 //!
 //! Source: lseek(2), `SEEK_DATA`.
 
@@ -7,10 +7,10 @@ use std::fs::File;
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
-/// The first byte at or after `offset` that is not in a hole; `None` where a hole, or nothing, is all that is left. Where the file
-/// system tells nothing of holes it is `offset` itself.
+/// The offset of the first byte at or after `offset` that is not in a hole; `None` if only a hole, or nothing, follows. If the file
+/// system does not report holes, it is `offset` itself.
 ///
-/// This moves the file's own position, which nobody uses: all reads say where.
+/// This moves the file's own position, which nobody uses: all reads give an offset.
 pub fn next_data(file: &File, offset: u64) -> Option<u64> {
     match seek(file, SeekFrom::Data(offset)) {
         Ok(data) => Some(data.max(offset)),
@@ -30,7 +30,7 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         file.set_len(10 << 20).unwrap();
         file.write_all_at(b"x", 5 << 20).unwrap();
-        // A block or more of data around what was written; a file system without holes has nothing else.
+        // At least a block of data surrounds what was written; on a file system without holes, everything is data.
         let first = next_data(&file, 0).unwrap();
         assert!(first <= 5 << 20);
         assert_eq!(next_data(&file, 5 << 20), Some(5 << 20));

@@ -1,4 +1,4 @@
-//! A file descriptor that wakes a thread which waits for several things.
+//! A file descriptor that wakes a thread that waits for several things.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -19,19 +19,19 @@ impl Waker {
 
     /// Wakes the thread now, or as soon as it waits.
     pub fn wake(&self) {
-        // The only possible error is a full counter (EAGAIN), and then the thread is awake already.
+        // The only possible error is a full counter (EAGAIN), and then the thread will wake anyway.
         let _ = rustix::io::write(&*self.0, &1u64.to_ne_bytes());
     }
 
-    /// Waits until it is woken, or was since the run last looked, and not longer than `at_most`: for
-    /// [`Executor::wait`](crate::backend::Executor::wait).
+    /// Waits until the thread is woken, but no longer than `at_most`. Returns at once if it was woken since the run last checked. This
+    /// is for use in [`Executor::wait`](crate::backend::Executor::wait).
     pub fn wait(&self, at_most: Option<Duration>) {
         let at_most = at_most.map(|time| Timespec::try_from(time).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 }));
         // A signal ends the wait as well.
         let _ = poll(&mut [PollFd::new(&*self.0, PollFlags::IN)], at_most.as_ref());
     }
 
-    /// Forgets all wake-ups so far.
+    /// Discards all wake-ups so far.
     pub(crate) fn clear(&self) {
         let _ = rustix::io::read(&*self.0, &mut [0u8; 8]);
     }

@@ -13,7 +13,7 @@ use crate::ipc::stack_trace::StackTraceWriter;
 use crate::ipc::wire::{DoneSlot, JobSpec, PROTOCOL_VERSION, TaskSlot};
 use crate::job::Limits;
 use crate::result::Status;
-use crate::sandbox::{self, Missing, Sandbox};
+use crate::sandbox::{self, MissingLayer, Sandbox};
 use crate::sys::memory_file;
 use crate::sys::path_access::Access;
 use crate::sys::process::{become_worker, monotonic_ns};
@@ -147,14 +147,14 @@ impl Worker {
     }
 
     /// Reports missing layers of confinement, or fails if all layers are required.
-    fn admit(&mut self, missing: &[Missing]) -> io::Result<()> {
+    fn admit(&mut self, missing: &[MissingLayer]) -> io::Result<()> {
         if missing.is_empty() {
             return Ok(());
         }
         match self.sandbox {
             Sandbox::Strict => Err(io::Error::other(format!(
                 "the sandbox is strict, and this machine lacks {}; choose the default sandbox to run without",
-                Missing::list(missing)
+                MissingLayer::list(missing)
             ))),
             _ => ToPool::<File>::Unconfined { missing: missing.to_vec() }.send(&self.socket),
         }
@@ -229,7 +229,7 @@ impl Worker {
         self.files.truncate(spec.file_count);
         self.guest.load(code, spec, &self.files, self.stdio.take(), &self.directories)?;
         if self.sandbox != Sandbox::Off && !self.code_is_closed {
-            let missing: Vec<Missing> = sandbox::close_code(&self.directories).err().into_iter().collect();
+            let missing: Vec<MissingLayer> = sandbox::close_code(&self.directories).err().into_iter().collect();
             self.admit(&missing).map_err(|error| error.to_string())?;
             self.code_is_closed = true;
         }
@@ -278,6 +278,7 @@ impl Worker {
                 let message = format!("its result of {} bytes cannot be handed over: {error}", done.output_len);
                 let failed = DoneSlot {
                     status: Status::Limit,
+                    setting: None,
                     output_len: 0,
                     message_len: message.len() as u32,
                     backtrace_len: 0,

@@ -1,4 +1,5 @@
-//! What a pool's process allocates for tasks: nothing. A test program of its own, because it counts for the whole process.
+//! Tests that a pool's process allocates nothing for a task. This is a test program of its own, because it counts the allocations of
+//! the whole process.
 #![expect(unsafe_code, reason = "an allocator that counts")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -11,7 +12,7 @@ struct Counting;
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-// SAFETY: the system's allocator does all that matters; what is counted has no influence on it.
+// SAFETY: every call is forwarded unchanged to the system's allocator; counting does not affect it.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.fetch_add(1, Ordering::Relaxed);
@@ -50,7 +51,7 @@ fn tasks_with_small_results_cost_their_pool_no_allocation() {
     let mut allocations = |call: &str, tasks: u64| {
         let job = Job::new(&module).call(call).reuse();
         let mut run = pool.map(&job, (0..2 * tasks).map(|_| "")).expect("a run");
-        // What is used again is made in the first half.
+        // Everything that is reused is allocated in the first half.
         assert_eq!(run.by_ref().take(tasks as usize).filter(|outcome| outcome.result.is_ok()).count() as u64, tasks);
         let before = COUNT.load(Ordering::Relaxed);
         assert_eq!(run.filter(|outcome| outcome.result.is_ok()).count() as u64, tasks);
@@ -58,7 +59,7 @@ fn tasks_with_small_results_cost_their_pool_no_allocation() {
     };
     let tasks = 100_000;
     let short = allocations("short", tasks);
-    // Some for each time that the pool looks at its workers, which is once for many tasks.
+    // There are some allocations each time the pool reads from its workers, which is once for many tasks.
     assert!(short < tasks / 2, "{short} for {tasks} tasks");
     let long = allocations("long", tasks);
     assert!(long > short + tasks / 2, "the control: {long} for {tasks} results that have memory of their own");

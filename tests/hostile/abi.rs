@@ -1,4 +1,4 @@
-//! Every call of the contract and of WASI with addresses, lengths, indexes and offsets of every wrong kind.
+//! Every call of the contract and of WASI, with every kind of wrong address, length, index and offset.
 
 use std::collections::BTreeSet;
 
@@ -7,20 +7,21 @@ use serde_json::Value;
 use super::kit::{DATA, guest};
 use crate::cli::kit::{Place, objects};
 
-/// Bytes of the guests' memory.
+/// The size of the guests' memory, in bytes.
 const MEMORY: u64 = 65536;
-/// Bytes of their one input.
+/// The length of their only input, in bytes.
 const INPUT: u64 = 10;
 
-/// Bytes of a slice and of the shared area.
+/// The length of an output slice, in bytes.
 const SLICE: u64 = 3;
-const AREA: u64 = 8;
+/// The length of the shared memory, in bytes.
+const SHARED: u64 = 8;
 
-/// What is tried for each parameter: around the lengths of the input and of memory, and the largest numbers of 32 and 64 bits.
+/// The values tried for each parameter: around the lengths of the input and of memory, and the largest 32-bit and 64-bit numbers.
 const VALUES: [i64; 10] = [0, 2, 3, 8, MEMORY as i64 - 3, MEMORY as i64 - 1, MEMORY as i64, 1 << 31, (1 << 32) - 1, -1];
 
-/// A call, its parameters (`p` a number of 32 bits, `P` of 64), and how it has to end with these values: they are what the
-/// guest passes, without a sign.
+/// A call, its parameters (`p` is a 32-bit number, `P` a 64-bit one), and how it must end with given values, which are the unsigned
+/// numbers that the guest passes.
 type Call = (&'static str, &'static str, fn(&[u64], argument_len: u64) -> &'static str);
 
 /// Whether these bytes lie in memory.
@@ -46,21 +47,21 @@ const CONTRACT: &[Call] = &[
     ("region_find", "pp", |args, _| inside(args[0], args[1])),
     ("region_len", "p", |args, _| if args[0] < 2 { "ok" } else { "trap" }),
     ("region_map", "pPp", |args, _| {
-        let len = [SLICE, AREA].get(args[0] as usize).copied().unwrap_or(0);
+        let len = [SLICE, SHARED].get(args[0] as usize).copied().unwrap_or(0);
         if args[0] < 2 && args[1].checked_add(args[2]).is_some_and(|end| end <= len) { "ok" } else { "trap" }
     }),
     ("fail", "pp", |args, _| inside(args[0], args[1])),
     ("log", "ppp", |args, _| if (1..=5).contains(&args[0]) { inside(args[1], args[2]) } else { "trap" }),
 ];
 
-/// All ways to give this many parameters one of the values each.
+/// All combinations of values for this many parameters.
 fn combinations(count: usize) -> Vec<Vec<i64>> {
     (0..count).fold(vec![Vec::new()], |all, _| {
         all.iter().flat_map(|some| VALUES.iter().map(|value| [&some[..], &[*value]].concat())).collect()
     })
 }
 
-/// What becomes of tasks that pass these numbers to a function, on one worker, which must not be lost.
+/// The outcomes of tasks that pass these numbers to a function, on one worker, which must not be lost.
 #[track_caller]
 fn outcomes(place: &Place, file: &str, function: &str, items: &[String]) -> Vec<Value> {
     let path = guest(file);
@@ -90,7 +91,7 @@ fn every_call_of_the_contract_withstands_every_wrong_number() {
     for (name, params, expected) in CONTRACT {
         let all = combinations(params.len());
         let items: Vec<String> = all.iter().map(|values| item(values)).collect();
-        // As a call of the guest's, and as an import that it hands out.
+        // As a call by the guest, and as an import that the guest exports again.
         for function in [(*name).to_owned(), format!("bare {name}")] {
             for (values, ended) in all.iter().zip(outcomes(&place, "calls", &function, &items)) {
                 let passed: Vec<u64> =
@@ -111,12 +112,12 @@ fn every_call_of_the_contract_withstands_every_wrong_number() {
     assert!(seen.contains(&("input_map", "ok".into())) && seen.contains(&("log", "ok".into())), "the control");
 }
 
-/// What a guest passes where an item has this number.
+/// What a guest passes for this number in an item.
 fn passed(value: i64, kind: char) -> u64 {
     if kind == 'P' { value as u64 } else { u64::from(value as u32) }
 }
 
-/// Whether the message has each of these numbers, in one of the usual ways to write it.
+/// Whether the message contains each of these numbers, in decimal or hexadecimal.
 fn names_all(message: &str, values: &[u64]) -> bool {
     values.iter().all(|value| message.contains(&value.to_string()) || message.contains(&format!("{value:#x}")))
 }
@@ -178,7 +179,7 @@ fn every_call_of_wasi_withstands_every_wrong_number() {
     let mut wrong = Vec::new();
     let mut succeeded = 0;
     for (name, count) in WASI {
-        // One number for all parameters, and each number for one of them where the others are 0.
+        // Each number for all parameters, and each number for one parameter while the others are 0.
         let mut all: Vec<Vec<i64>> = VALUES.iter().map(|value| vec![*value; *count]).collect();
         for at in 0..*count {
             all.extend(
@@ -191,9 +192,9 @@ fn every_call_of_wasi_withstands_every_wrong_number() {
                 let status = ended["status"].as_str().expect("a status");
                 let allowed = match status {
                     "ok" | "trap" => true,
-                    // A program that exits by a number of its own.
+                    // A program that exits with a code of its own.
                     "error" => *name == "proc_exit",
-                    // More events than may be waited for at a time.
+                    // More events than may be awaited at the same time.
                     "limit" => *name == "poll_oneoff",
                     _ => false,
                 };
@@ -205,5 +206,5 @@ fn every_call_of_wasi_withstands_every_wrong_number() {
         }
     }
     assert!(wrong.is_empty(), "{} calls:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(succeeded > 50, "the control: calls with numbers that are right, of which there were {succeeded}");
+    assert!(succeeded > 50, "the control: only {succeeded} calls with right numbers succeeded");
 }

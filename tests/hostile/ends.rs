@@ -1,4 +1,4 @@
-//! Guests that do not end, or that go deeper than they may.
+//! Guests that do not end, or that recurse deeper than they may.
 
 use super::kit::{Says, act, check};
 

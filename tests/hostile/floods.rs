@@ -1,4 +1,4 @@
-//! Guests that write more than is wanted.
+//! Guests that write too much.
 
 use super::kit::{Says, act, check, guest};
 use crate::cli::kit::{Place, Said, objects};
@@ -13,7 +13,7 @@ fn a_result_ends_at_its_limit_however_it_is_written() {
         act("floods", "output_write", "limit", LONG).with(MIB),
         act("floods", "output_write, a byte at a time", "limit", LONG).with(MIB),
         act("floods", "output_map", "limit", LONG).with(MIB),
-        // Where 4 GiB are allowed, there are not as many addresses.
+        // If more than 4 GiB are allowed, the addresses run out first.
         act("floods", "output_map", "limit", ADDRESSES).with(&["--max-output", "5G", "--timeout", "20s"]),
         act("floods", "standard output", "limit", LONG).with(MIB),
     ]);
@@ -32,10 +32,10 @@ fn what_is_kept_of_logs_and_messages_is_bounded() {
     for task in ["log", "standard error"] {
         let said = flood(task, &[]);
         assert_eq!(said.code, Some(0), "{task}");
-        // A line has the task's name before it; an empty line is some bytes as well.
+        // A line is preceded by the task's name, so even an empty line takes some bytes.
         assert!((100..4 * KEPT).contains(&said.stderr.len()), "{task}: {} bytes", said.stderr.len());
     }
-    assert!(flood("log", &[]).stderr.contains(" more log lines ("), "it is said that lines are missing");
+    assert!(flood("log", &[]).stderr.contains(" more log lines ("), "missing lines are reported");
     let said = flood("fail", &["--json"]);
     let message = objects(&said.stdout)[0]["error"].as_str().expect("a message").to_owned();
     assert_eq!((said.code, message.len()), (Some(100), KEPT));

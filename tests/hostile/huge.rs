@@ -1,4 +1,4 @@
-//! Modules that are huge, or made to be hard to read or to compile: each works, or is refused in one line by a limit.
+//! Modules that are huge, or made to be hard to parse or compile: each works, or is refused by a limit with a message of one line.
 
 use super::wasm::{Wasm, is_refused, name, number, one_function};
 use crate::cli::kit::{Place, ok};
@@ -9,7 +9,7 @@ fn what_is_huge_works_or_is_refused_by_a_limit_that_is_named() {
     let repeat = |piece: &[u8], count: usize| piece.repeat(count);
     let works = [
         (
-            "10,000 blocks in each other",
+            "10,000 nested blocks",
             one_function(&[b"\0", &repeat(b"\x02\x40", 10_000)[..], &repeat(b"\x0b", 10_001)].concat()),
         ),
         ("50,000 locals", one_function(&[&b"\x01"[..], &number(50_000), b"\x7e\x0b"].concat())),
@@ -56,7 +56,7 @@ fn what_is_huge_works_or_is_refused_by_a_limit_that_is_named() {
     }
 }
 
-/// A module of this many empty functions, all of which are exported.
+/// A module of this many empty functions, all of them exported.
 pub fn functions(count: usize) -> Vec<u8> {
     let exports: Vec<u8> = (0..count)
         .flat_map(|index| {
@@ -72,7 +72,7 @@ pub fn functions(count: usize) -> Vec<u8> {
         .bytes
 }
 
-/// A module that exports one function by this many names of this many bytes.
+/// A module that exports one function under `count` names of `len` bytes each.
 fn exports(count: usize, len: usize) -> Vec<u8> {
     let names: Vec<u8> = (0..count)
         .flat_map(|index| [&name(format!("{index:05}{}", "x".repeat(len - 5)).as_bytes())[..], b"\0\0"].concat())
@@ -94,13 +94,17 @@ fn branches(count: usize) -> Vec<u8> {
 fn what_is_made_to_be_hard_to_compile_ends_at_a_limit_that_is_named() {
     let place = Place::new();
     place.file("m.wasm", functions(100_000));
-    is_refused(&place, &["--compile-timeout", "50ms"], "took longer to compile than 50ms: raise --compile-timeout");
+    is_refused(
+        &place,
+        &["--compile-timeout", "50ms"],
+        "took longer to compile than 50ms; raise it with --compile-timeout",
+    );
     let blocks = [b"\0", &b"\x02\x40".repeat(300_000)[..], &b"\x0b".repeat(300_001)].concat();
     place.file("m.wasm", one_function(&blocks));
     is_refused(
         &place,
         &["--compile-memory", "192M"],
-        "took more memory to compile than 192 MiB: raise --compile-memory",
+        "took more memory to compile than 192 MiB; raise it with --compile-memory",
     );
     place.file("m.wasm", one_function(b"\0\x0b"));
     assert_eq!(place.says(&["map", "m.wasm", "", "--compile-memory", "192M"]), ok(""), "the control");
@@ -112,9 +116,9 @@ fn text_that_is_made_to_be_hard_to_read_is_refused_or_works() {
     let repeat = |piece: &str, count: usize| piece.repeat(count);
     for (what, text) in [
         ("parentheses", repeat("(", 1_000_000)),
-        ("comments in each other", format!("(module {}", repeat("(; ", 1_000_000))),
-        ("components in each other", repeat("(component ", 100_000)),
-        ("a string without end", format!("(module (func (export \"{}", repeat("x", 1_000_000))),
+        ("nested comments", format!("(module {}", repeat("(; ", 1_000_000))),
+        ("nested components", repeat("(component ", 100_000)),
+        ("an unterminated string", format!("(module (func (export \"{}", repeat("x", 1_000_000))),
         ("a number of a million digits", format!("(module (global i32 (i32.const {})))", repeat("9", 1_000_000))),
         ("300,000 parameters", format!("(module (type (func {})))", repeat("(param i32)", 300_000))),
     ] {
@@ -124,5 +128,5 @@ fn text_that_is_made_to_be_hard_to_read_is_refused_or_works() {
     }
     let sums = format!("{}(i32.const 1){}", repeat("(i32.add (i32.const 1) ", 10_000), repeat(")", 10_000));
     place.file("m.wasm", format!("(module (func (export \"f\") (result i32) {sums}))"));
-    assert_eq!(place.says(&["map", "m.wasm", ""]), ok("10001\n"), "sums in each other work");
+    assert_eq!(place.says(&["map", "m.wasm", ""]), ok("10001\n"), "nested sums work");
 }

@@ -1,4 +1,4 @@
-//! Runs guests, and compares how they end with what a table says.
+//! Runs guests, and compares how they end with a table.
 
 use std::path::{Path, PathBuf};
 
@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use crate::cli::kit::{Place, Said, objects};
 
-/// Something that a guest tries, and how that has to end.
+/// Something that a guest tries, and how it must end.
 pub struct Act {
     /// The file in `guests/`, without its extension.
     guest: &'static str,
-    /// The task, or the function of numbers.
+    /// The task, or the scalar function.
     call: &'static str,
     options: &'static [&'static str],
     status: &'static str,
@@ -25,14 +25,14 @@ pub enum Says {
     Begins(&'static str),
 }
 
-/// The same act, where it is allowed.
+/// The same act in a form that is allowed.
 #[derive(Clone, Copy)]
 enum Control {
     /// With the item `control`.
     Item,
     /// With the item `control`, and these options instead.
     ItemWith(&'static [&'static str]),
-    /// With these options more.
+    /// With these options in addition.
     Options(&'static [&'static str]),
     /// There is none, for this reason.
     None(#[expect(dead_code, reason = "for readers of the tables")] &'static str),
@@ -44,26 +44,26 @@ pub const fn act(guest: &'static str, call: &'static str, status: &'static str, 
 }
 
 impl Act {
-    /// Runs under these options.
+    /// Runs with these options.
     pub const fn with(mut self, options: &'static [&'static str]) -> Act {
         self.options = options;
         self
     }
 
-    /// Runs under these options, which are too tight for the control on a busy machine; it runs under the others.
+    /// Runs with these options, which are too tight for the control on a busy machine; the control runs with the others.
     pub const fn with_but(mut self, options: &'static [&'static str], control: &'static [&'static str]) -> Act {
         self.options = options;
         self.control = Control::ItemWith(control);
         self
     }
 
-    /// Succeeds as it is under these options more.
+    /// Succeeds unchanged with these options in addition.
     pub const fn allowed_by(mut self, options: &'static [&'static str]) -> Act {
         self.control = Control::Options(options);
         self
     }
 
-    /// Succeeds nowhere.
+    /// Can never succeed.
     pub const fn never_allowed(mut self, why: &'static str) -> Act {
         self.control = Control::None(why);
         self
@@ -72,7 +72,7 @@ impl Act {
     fn run(&self, place: &Place, options: &[&str], items: &[&str]) -> Said {
         let path = guest(self.guest);
         let path = path.to_str().expect("a path in UTF-8");
-        // One worker, so that whatever one task does to it is seen by the next one.
+        // One worker, so that the next task sees whatever a task does to it.
         let start = ["map", path, "--json", "-j", "1", "--call", self.call];
         place.says(&[&start[..], options, items].concat())
     }
@@ -94,7 +94,7 @@ impl Act {
         if said.code != Some(100) {
             return Err(format!("exit code {:?}", said.code));
         }
-        // Only a task that is stopped from outside takes its worker with it.
+        // Only a task that is stopped from the outside takes its worker with it.
         if self.status != "timeout" && said.stderr.contains("another takes its place") {
             return Err(format!("a worker was lost: {}", said.stderr));
         }
@@ -121,7 +121,7 @@ fn succeeded(task: &Value) -> Result<(), String> {
     if task["status"] == "ok" { Ok(()) } else { Err(format!("the control failed: {task}")) }
 }
 
-/// The JSON objects of a run of this many tasks.
+/// The JSON objects of a run, which must have this many tasks.
 fn tasks(said: &Said, count: usize) -> Result<Vec<Value>, String> {
     let ended = objects(&said.stdout);
     if ended.len() == count { Ok(ended) } else { Err(format!("{} outcomes: {said:?}", ended.len())) }
@@ -131,7 +131,7 @@ fn tasks(said: &Said, count: usize) -> Result<Vec<Value>, String> {
 ///
 /// # Panics
 ///
-/// If anything is.
+/// If anything is wrong.
 #[track_caller]
 pub fn check(acts: &[Act]) {
     let place = Place::new();
@@ -145,7 +145,7 @@ pub fn check(acts: &[Act]) {
     });
     let wrong: Vec<String> = wrong.collect();
     assert!(wrong.is_empty(), "{} of {} acts:\n{}", wrong.len(), acts.len(), wrong.join("\n"));
-    assert_eq!(listing(place.path()), before, "nothing was made, changed or taken away");
+    assert_eq!(listing(place.path()), before, "nothing was created, changed or removed");
 }
 
 /// The results of tasks that all succeed, on one worker.
@@ -162,17 +162,17 @@ pub fn map_outputs(file: &str, call: &str, options: &[&str], items: &[&str]) -> 
     let start = ["map", path.to_str().expect("UTF-8"), "--json", "-j", "1", "--call", call];
     let said = place.says(&[&start[..], options, items].concat());
     assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{}", said.stdout);
-    assert_eq!(listing(place.path()), before, "nothing was made, changed or taken away");
+    assert_eq!(listing(place.path()), before, "nothing was created, changed or removed");
     objects(&said.stdout).iter().map(|task| task["output"].as_str().expect("text").to_owned()).collect()
 }
 
-/// What is repeated in the file `data`: ten bytes, so that the file has 200,000 and ends within a page.
+/// The ten bytes that the file `data` repeats, so that it has 200,000 bytes and ends within a page.
 pub const DATA: &str = "0123456789";
 
-/// The options by which a task gets the file `data`, and beside it a part of it.
+/// The options with which a task gets the file `data`, and a part of it as a second input.
 pub const WITH_DATA: &[&str] = &["-i", "data=data", "-i", "part=data@5000+5000", "--timeout", "20s"];
 
-/// Where a guest is.
+/// The path of a guest.
 pub fn guest(name: &str) -> PathBuf {
     guests().join(name).with_extension("wat")
 }
@@ -181,7 +181,7 @@ fn guests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/guests")
 }
 
-/// All that is in a directory: names, lengths, kinds.
+/// Everything in a directory: names, lengths, kinds and times.
 pub fn listing(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).expect("a directory").flatten();
     let mut all: Vec<String> = entries

@@ -1,4 +1,4 @@
-//! Guests that take more than they may have.
+//! Guests that use more than they may.
 
 use super::kit::{Says, WITH_DATA, act, check};
 
@@ -36,7 +36,7 @@ fn memories_and_tables_end_at_one_limit() {
         )
         .allowed_by(&["--memory", "257M"]),
         act("data_outside", "t", "trap", Says::Exactly("out of bounds memory access"))
-            .never_allowed("its memory is as large as it is"),
+            .never_allowed("the module itself says how large its memory is"),
     ]);
 }
 

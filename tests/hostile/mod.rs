@@ -1,9 +1,8 @@
-//! Hostile guests, each run by the real binary: what it tries fails in the expected way, and no worker, no other task and
-//! nothing of the user's is harmed.
+//! Hostile guests, each run by the real binary: what a guest tries must fail in the expected way, without harm to a worker, another
+//! task or anything of the user's.
 //!
-//! A guest is a file of `guests/`, which begins with what it tries and why that must fail; or it is made here, where it is huge or
-//! malformed. A task of it acts as its item says: `attack` tries, `control` does the same thing in an allowed way, and
-//! has to succeed.
+//! A guest is a file in `guests/`, which begins with what it tries and why that must fail; guests that are huge or malformed are made
+//! here. A task acts as its item says: `attack` tries, and `control` does the same thing in an allowed way and must succeed.
 
 mod abi;
 mod ends;

@@ -1,4 +1,4 @@
-//! Modules that are malformed, or that ask for what there is not: each is refused in one line.
+//! Modules that are malformed, or that ask for something that does not exist: each is refused with a message of one line.
 
 use super::kit::listing;
 use super::wasm::{Wasm, is_refusal, is_refused, name};
@@ -13,7 +13,7 @@ fn a_module_that_is_cut_anywhere_is_refused_in_one_line() {
     assert_eq!(place.says(&["map", "m.wasm", "you"]), ok("hello, you\n"), "the whole module works");
     let boundaries = sections(&whole);
     assert!(boundaries.len() > 8, "{boundaries:?}");
-    // Each end of a section, the bytes around it, and a few places between.
+    // The end of each section, the bytes around it, and a few offsets in between.
     let mut cuts: Vec<usize> = boundaries.iter().flat_map(|end| [end - 1, *end, end + 1, end + 2]).collect();
     cuts.extend((0..32).chain((0..16).map(|at| whole.len() * at / 16 + at)));
     cuts.retain(|cut| *cut < whole.len());
@@ -23,7 +23,7 @@ fn a_module_that_is_cut_anywhere_is_refused_in_one_line() {
     for cut in cuts {
         place.file("m.wasm", &whole[..cut]);
         let said = place.says(&["inspect", "m.wasm"]);
-        // Without its last sections it may be another module, which is valid.
+        // Without its last sections it may be another valid module.
         let may_work = boundaries.contains(&cut);
         assert!(is_refusal(&said) || (may_work && said.code == Some(0)), "cut at {cut}: {said:?}");
     }
@@ -42,7 +42,7 @@ fn sections(module: &[u8]) -> Vec<usize> {
     ends
 }
 
-/// A number in LEB128, and where it ends.
+/// A number in LEB128, and the offset at which it ends.
 fn read_number(bytes: &[u8], mut at: usize) -> (usize, usize) {
     let (mut value, mut shift) = (0, 0);
     loop {
@@ -93,18 +93,18 @@ fn numbers_and_sections_that_are_wrong_are_refused() {
             "a length of five bytes that is too large",
             Wasm { bytes: b"\0asm\x01\0\0\0\x01\xff\xff\xff\xff\x7f".to_vec() },
         ),
-        ("a length without end", Wasm { bytes: [&b"\0asm\x01\0\0\0\x01"[..], &[0x80; 100]].concat() }),
+        ("an unterminated length", Wasm { bytes: [&b"\0asm\x01\0\0\0\x01"[..], &[0x80; 100]].concat() }),
         ("a length beyond the file", Wasm { bytes: b"\0asm\x01\0\0\0\x01\xff\xff\xff\xff\x0f".to_vec() }),
         ("a count of types without types", Wasm::new().section(1, b"\xff\xff\xff\xff\x0f")),
         ("functions without code", Wasm::new().section(1, b"\x01\x60\0\0").section(3, b"\x01\0")),
         ("code without functions", Wasm::new().section(10, b"\x01\x02\0\x0b")),
-        ("a type that is not there", Wasm::new().section(3, b"\x01\x09").section(10, b"\x01\x02\0\x0b")),
-        ("sections twice", Wasm::new().section(1, b"\0").section(1, b"\0")),
-        ("sections in another order", Wasm::new().section(3, b"\0").section(1, b"\0")),
-        ("a section that is not known", Wasm::new().section(99, b"\0")),
-        ("a name that is no text", Wasm::new().section(7, b"\x01\x02\xff\xfe\x03\0")),
-        ("an export twice", Wasm::new().section(5, b"\x01\0\x01").section(7, b"\x02\x01m\x02\0\x01m\x02\0")),
-        ("a start function that is not there", Wasm::new().section(8, b"\x05")),
+        ("a type that does not exist", Wasm::new().section(3, b"\x01\x09").section(10, b"\x01\x02\0\x0b")),
+        ("a repeated section", Wasm::new().section(1, b"\0").section(1, b"\0")),
+        ("sections in the wrong order", Wasm::new().section(3, b"\0").section(1, b"\0")),
+        ("an unknown section", Wasm::new().section(99, b"\0")),
+        ("a name that is not UTF-8", Wasm::new().section(7, b"\x01\x02\xff\xfe\x03\0")),
+        ("a repeated export", Wasm::new().section(5, b"\x01\0\x01").section(7, b"\x02\x01m\x02\0\x01m\x02\0")),
+        ("a start function that does not exist", Wasm::new().section(8, b"\x05")),
         ("a memory of more than 4 GiB", Wasm::new().section(5, b"\x01\0\x81\x80\x04")),
     ];
     for (what, module) in sections {

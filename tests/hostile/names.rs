@@ -1,11 +1,11 @@
-//! Modules whose names, of exports, functions and files, are meant for the terminal or for a shell.
+//! Modules whose names (of exports, functions and files) attack the terminal or a shell.
 
 use super::kit::guest;
 use super::texts::is_harmless;
 use super::wasm::{Wasm, name};
 use crate::cli::kit::{Place, Said, objects, ok};
 
-/// Names, each with a sign of itself by which it is found in what is shown.
+/// Names, each with a text that shows that the name was printed.
 const NAMES: &[(&str, &str)] = &[
     ("\u{1b}[2J\u{1b}]0;owned\u{7}", r"\u{1b}[2J\u{1b}]0;owned\u{7}"),
     ("\u{9b}2Jc1", r"\u{9b}2Jc1"),
@@ -21,12 +21,12 @@ const NAMES: &[(&str, &str)] = &[
     (" ", " "),
 ];
 
-/// A module that exports a task and a function of a number by these names.
+/// A module that exports a task and a function that takes a number under these names.
 fn module(task: &str, function: &str) -> Vec<u8> {
     exporting(&[(task, 0), (function, 1)])
 }
 
-/// A module that exports its functions by these names: 0 is a task, 1 takes a number.
+/// A module that exports its functions under these names: 0 is a task, 1 takes a number.
 fn exporting(exports: &[(&str, u8)]) -> Vec<u8> {
     let all = exports.iter().flat_map(|(export, function)| [&name(export.as_bytes())[..], &[0, *function]].concat());
     Wasm::new()
@@ -37,7 +37,7 @@ fn exporting(exports: &[(&str, u8)]) -> Vec<u8> {
         .bytes
 }
 
-/// Checks that what is said is harmless and has this; says what it is otherwise.
+/// Checks that the output is harmless and contains `sign`.
 #[track_caller]
 fn is_shown(said: &Said, code: i32, sign: &str) {
     let all = format!("{}{}", said.stdout, said.stderr);
@@ -50,7 +50,7 @@ fn no_name_of_a_module_commands_the_terminal() {
     let place = Place::new();
     for (evil, sign) in NAMES {
         let task = format!("wrun:task/{evil}");
-        // A zero byte cannot stand in an argument, so that such a function cannot be called by its name.
+        // An argument cannot contain a zero byte, so such a function cannot be called by its name.
         let call = format!("--call={evil}");
         let callable = !evil.contains('\0');
         place.file("m.wasm", module(&task, evil));
@@ -60,7 +60,7 @@ fn no_name_of_a_module_commands_the_terminal() {
         let json = place.says(&["inspect", "--json", "m.wasm"]);
         assert!(is_harmless(&json.stdout), "{:?}", json.stdout);
         assert_eq!(objects(&json.stdout)[0]["tasks"][0], **evil);
-        // A function of numbers that gets none.
+        // A function that takes a number and gets none.
         place.file("m.wasm", exporting(&[(evil, 1)]));
         is_shown(&place.says(&["map", "m.wasm", "x"]), 2, sign);
         is_shown(&place.says(&["run", "m.wasm", "x"]), 2, sign);
@@ -84,7 +84,7 @@ fn a_command_line_that_is_shown_does_nothing_else_than_it_says() {
         let shown = place.says(&["inspect", "m.wasm"]).stdout;
         let line =
             shown.lines().rev().find(|line| line.starts_with("  wrun map ")).unwrap_or_else(|| panic!("{shown}"));
-        // The words as a shell reads them, one a line.
+        // The words as a shell reads them, one per line.
         let words = line.trim_start().strip_prefix("wrun").expect("a command line");
         let said = std::process::Command::new("/bin/sh")
             .args(["-c", &format!("printf '%s\\n' {words}")])
@@ -123,7 +123,7 @@ fn debug_information_that_is_none_is_no_harm() {
     const SECTIONS: [&str; 10] =
         ["info", "abbrev", "line", "str", "ranges", "loc", "addr", "rnglists", "line_str", "str_offsets"];
     let place = Place::new();
-    // Large numbers, zeros, and bytes that count.
+    // Large numbers, zeros, and varying bytes.
     for bytes in [vec![0xff; 5000], vec![0; 5000], (0..5000).map(|at| (at * 7 + at / 256) as u8).collect()] {
         let module = SECTIONS.iter().fold(trapping(), |module, section| {
             module.section(0, [&name(format!(".debug_{section}").as_bytes())[..], &bytes].concat())
@@ -150,7 +150,7 @@ fn names_as_long_as_there_are_work() {
     let unknown = place.says(&["map", "m.wasm", "--call", "y", "x"]);
     assert_eq!((unknown.code, unknown.stderr.lines().count()), (Some(1), 1));
     assert!(unknown.stderr.len() < 10_000, "{} bytes", unknown.stderr.len());
-    // The empty name is no task's.
+    // No task has an empty name.
     place.file("m.wasm", module("wrun:task/", "wrun:task/"));
     assert_eq!(place.says(&["map", "m.wasm", "x"]).code, Some(1));
 }

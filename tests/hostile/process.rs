@@ -1,4 +1,4 @@
-//! What a worker process has, seen from outside while it runs a guest.
+//! What a worker process has, seen from the outside while it runs a guest.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,14 +7,14 @@ use super::huge::functions;
 use crate::cli::kit::Place;
 use crate::support::{self, Flag, open_files, wait_for, worker_that_maps};
 
-/// A field of `/proc/PID/status`.
+/// The fields of `/proc/PID/status`.
 fn status(pid: u32) -> BTreeMap<String, String> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
     let fields = text.lines().filter_map(|line| line.split_once(':'));
     fields.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
 }
 
-/// The most that a process may have of this (proc(5), `limits`).
+/// A soft limit of a process (proc(5), `limits`).
 fn limit(pid: u32, name: &str) -> String {
     let text = fs::read_to_string(format!("/proc/{pid}/limits")).expect("a process");
     let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("the limit");
@@ -25,7 +25,7 @@ fn environment(pid: u32) -> Vec<u8> {
     fs::read(format!("/proc/{pid}/environ")).expect("a process")
 }
 
-/// The process group (proc(5), `stat`: the third field behind the name).
+/// The process group (proc(5), `stat`: the third field after the name).
 fn group(pid: u32) -> u32 {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
     let fields = text.rsplit_once(')').expect("a name").1;
@@ -38,7 +38,7 @@ fn a_worker_has_nothing_that_it_does_not_need() {
     let flag = Flag::new();
     let input = format!("flag={}", flag.path().display());
     let mut command = place.wrun(&["map", "kit.wat", "--call", "wait-w", "-j1", "-i", &input, "--timeout", "20s", "w"]);
-    // The pool's process has a secret in its environment, and a file open that is nobody else's.
+    // The pool's process has a secret in its environment, and an open file of its own.
     let secret = fs::File::open(place.file("secret", "x")).expect("a file");
     let pool = command.env("WRUN_TEST_SECRET", "x").stdin(secret).spawn().expect("wrun starts");
     let worker = worker_that_maps(flag.path());
@@ -50,7 +50,8 @@ fn a_worker_has_nothing_that_it_does_not_need() {
     assert!(has_secret(pool.id()), "the control");
     let open = open_files(worker);
     assert!(!has_secret(worker), "{open:?}");
-    // Besides its own anonymous files and sockets: the input, the compiled module, and what says which of its own pages were written.
+    // Besides its own anonymous files and sockets: the input, the compiled module, and the file that says which of its own pages were
+    // written.
     let own = format!("/proc/{worker}/pagemap");
     let cache = format!("{}/", support::cache_dir().display());
     let is_own =
@@ -62,7 +63,7 @@ fn a_worker_has_nothing_that_it_does_not_need() {
     assert_eq!(limit(worker, "Max core file size"), "0");
     let missing = place.says(&["inspect", "--sandbox"]).stdout;
     for (layer, field, value) in [("no new privileges", "NoNewPrivs", "1"), ("seccomp", "Seccomp", "2")] {
-        // A machine may lack a layer, which is then told.
+        // A machine may lack a layer, which is then reported.
         let line = missing.lines().find(|line| line.trim_start().starts_with(layer)).expect(layer);
         assert!(status(worker)[field] == value || line.contains("missing: "), "{field}: {:?}", status(worker)[field]);
     }
@@ -71,12 +72,12 @@ fn a_worker_has_nothing_that_it_does_not_need() {
     assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"w\n"[..]));
 }
 
-/// The processes that this one started.
+/// The child processes of `parent`.
 fn children(parent: u32) -> Vec<u32> {
     let all = fs::read_dir("/proc").expect("/proc").flatten();
     let all = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let is_child = |pid: &u32| {
-        // Some end while this looks at them.
+        // Some end in the meantime.
         let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         text.lines().any(|line| line.strip_prefix("PPid:").is_some_and(|pid| pid.trim() == parent.to_string()))
     };
@@ -89,10 +90,10 @@ fn a_compiler_has_its_module_and_nothing_else_and_dies_with_its_pool() {
     place.file("m.wasm", functions(100_000));
     let secret = fs::File::open(place.file("secret", "x")).expect("a file");
     let mut command = place.wrun(&["map", "m.wasm", ""]);
-    // Compiled code is found nowhere, not even after a run that was left to itself.
+    // An empty cache, so that the module is compiled even if an earlier run of this test has cached it.
     command.env("WRUN_TEST_SECRET", "x").env("WRUN_CACHE_DIR", place.path().join("cache"));
     let mut pool = command.stdin(secret).spawn().expect("wrun starts");
-    // The filter of system calls is the last that it puts on, before it reads the module.
+    // The filter of system calls is the last layer that it applies before it reads the module.
     let memory = (4u64 << 30).to_string();
     let is_confined = |pid: &u32| status(*pid).get("Seccomp").is_some_and(|mode| mode == "2");
     let compiler = wait_for(|| children(pool.id()).into_iter().find(is_confined));

@@ -1,19 +1,19 @@
-//! Guests that reach for other tasks' slices of the output file.
+//! Guests that reach for other tasks' output slices.
 
 use super::kit::guest;
 use crate::cli::kit::{Place, objects};
 
 const SLICE: usize = 5000;
 
-/// What the file holds in the slices of the tasks around the attack.
+/// The byte that fills the slices of the tasks around the attack.
 const NEIGHBOUR: u8 = b'1';
 
-/// Runs an attack between two neighbours that do the same in an allowed way, on one worker, and checks that those have all their bytes
-/// and that nothing else of the file has changed. Gives the attack's status and message, and what is in its slice.
+/// Runs an attack between two neighbours that do the same in an allowed way, on one worker. Checks that the neighbours have all their
+/// bytes and that nothing else in the file has changed. Returns the attack's status and message, and the contents of its slice.
 #[track_caller]
 fn attack(call: &str, options: &[&str]) -> (String, String, Vec<u8>) {
     let place = Place::new();
-    // More of the file than the tasks have slices.
+    // The file is longer than the tasks' slices together.
     let out = place.file("out", [b'.'; 5 * SLICE]);
     let path = guest("slices");
     let start = ["map", path.to_str().expect("UTF-8"), "--json", "-j", "1", "--out", "out", "--slice", "5000"];
@@ -26,7 +26,7 @@ fn attack(call: &str, options: &[&str]) -> (String, String, Vec<u8>) {
     for neighbour in [0, 2] {
         assert!(bytes[neighbour * SLICE..][..SLICE].iter().all(|byte| *byte == NEIGHBOUR), "{call}: slice {neighbour}");
     }
-    assert!(bytes[3 * SLICE..].iter().all(|byte| *byte == b'.'), "{call}: what no task has");
+    assert!(bytes[3 * SLICE..].iter().all(|byte| *byte == b'.'), "{call}: bytes that belong to no task");
     let text = |field: &str| ended[1][field].as_str().unwrap_or_default().to_owned();
     (text("status"), text("error"), bytes[SLICE..2 * SLICE].to_vec())
 }
@@ -43,7 +43,7 @@ fn no_task_reaches_a_neighbours_slice() {
         ("no such region", "region_map(1, 0, 1): this task has 1 regions, counted from 0"),
         ("the length of no such region", "region_len(4294967295): this task has 1 regions, counted from 0"),
         ("a store behind its pages", GONE),
-        // What stands before them is memory of the guest's own.
+        // The pages before them are the guest's own memory.
         ("a store before its pages", "wasm `unreachable` instruction executed"),
         ("memory.fill from its slice on", GONE),
         ("an addition behind its pages", GONE),
@@ -54,7 +54,7 @@ fn no_task_reaches_a_neighbours_slice() {
             let (status, error, slice) = attack(call, reuse);
             assert_eq!(status, "trap", "{call}: {error}");
             assert_eq!(error, format!("{message} (bytes 5000..10000 of \"out\" are zeros)"), "{call}");
-            assert!(slice.iter().all(|byte| *byte == 0), "{call}: it is taken out");
+            assert!(slice.iter().all(|byte| *byte == 0), "{call}: its slice is zeroed");
         }
     }
 }
@@ -64,6 +64,6 @@ fn bytes_around_a_slice_are_neither_seen_nor_written() {
     for reuse in [&[][..], &["--reuse"]] {
         let (status, error, slice) = attack("the rest of its pages", reuse);
         assert_eq!((status.as_str(), error.as_str()), ("ok", ""));
-        assert!(slice.iter().all(|byte| *byte == NEIGHBOUR), "its own are written");
+        assert!(slice.iter().all(|byte| *byte == NEIGHBOUR), "its own bytes are written");
     }
 }

@@ -1,9 +1,9 @@
-//! Guests whose texts are meant for the terminal.
+//! Guests whose texts attack the terminal.
 
 use super::kit::guest;
 use crate::cli::kit::{Place, Said, objects};
 
-/// Whether a terminal only shows this, line by line.
+/// Whether a terminal merely displays this text, line by line.
 pub fn is_harmless(text: &str) -> bool {
     let turns = |char: char| matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     !text.chars().any(|char| (char.is_control() && char != '\n') || turns(char))
@@ -23,7 +23,7 @@ fn no_text_of_a_guest_commands_the_terminal() {
             assert!(said.stderr.contains("owned"), "{task} {options:?}: the text is shown: {}", said.stderr);
             assert!(is_harmless(&said.stderr), "{task} {options:?}: {:?}", said.stderr);
             assert!(is_harmless(&said.stdout), "{task} {options:?}: {:?}", said.stdout);
-            // A line that looks like one of wrun's is indented, or within a string of JSON.
+            // A line that looks like one of wrun's own is indented, or inside a JSON string.
             assert!(
                 !said.stderr.lines().any(|line| line == "wrun: all tasks ok"),
                 "{task} {options:?}: {}",

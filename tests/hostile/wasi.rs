@@ -1,12 +1,12 @@
-//! Guests that reach for what is outside: files, directories, sockets, descriptors, exit codes.
+//! Guests that reach outside: for files, directories, sockets, descriptors and exit codes.
 
 use super::kit::{Says, act, check, guest, listing, map_outputs};
 use crate::cli::kit::{Place, objects};
 
-/// The error numbers of WASI that a call gave: for descriptors 0 to 5, and the largest one.
+/// WASI's error number for a bad descriptor. A guest reports the error numbers of a call for descriptors 0 to 5 and the largest one.
 const BAD_DESCRIPTOR: &str = "08";
 
-/// Calls that take a path, each with six paths for each of six descriptors, and one more.
+/// Calls that take a path. The guest tries each with six paths for each of six descriptors, and one more.
 const WITH_PATHS: &[&str] = &[
     "path_create_directory",
     "path_filestat_get",
@@ -84,7 +84,7 @@ fn a_program_opens_no_path_without_a_grant() {
 
 #[test]
 fn descriptors_that_a_task_closes_or_moves_are_its_own() {
-    // What each of its calls gave, in two digits, and what it wrote in between. The next task has all of them again.
+    // The result of each of its calls, in two digits, and what it wrote in between. The next task has all its descriptors again.
     let churned = "00 00 00 08 08 08 00 08 08 00 ";
     assert_eq!(map_outputs("descriptors", "t", &[], &["churn", "churn", "churn"]), [churned; 3]);
 }

@@ -1,8 +1,8 @@
-//! Modules in the binary format, put together by hand, and how wrun refuses one.
+//! Builds modules in the binary format by hand, and checks how wrun refuses one.
 
 use crate::cli::kit::{Place, Said};
 
-/// A module in the binary format, put together by hand.
+/// A module in the binary format, built by hand.
 #[derive(Clone)]
 pub struct Wasm {
     pub bytes: Vec<u8>,
@@ -13,27 +13,27 @@ impl Wasm {
         Wasm { bytes: b"\0asm\x01\0\0\0".to_vec() }
     }
 
-    /// With one section more.
+    /// Adds a section.
     pub fn section(mut self, id: u8, contents: impl AsRef<[u8]>) -> Wasm {
         self.bytes.push(id);
         self.bytes.extend(name(contents.as_ref()));
         self
     }
 
-    /// With this name for its first function.
+    /// Gives its first function this name.
     pub fn names(self, function: &str) -> Wasm {
         let entry = [&b"\x01\0"[..], &name(function.as_bytes())].concat();
         self.section(0, [&name(b"name")[..], b"\x01", &name(&entry)].concat())
     }
 
-    /// With one function `f` that is called without numbers, and has this body.
+    /// Adds a function `f` without parameters that has this body.
     pub fn function(self, body: &[u8]) -> Wasm {
         let code = [&b"\x01"[..], &name(body)].concat();
         self.section(7, [&b"\x01"[..], &name(b"f"), b"\0\0"].concat()).section(10, code)
     }
 }
 
-/// Bytes with their length before them, as names and sections have it.
+/// Bytes preceded by their length, as in names and sections.
 pub fn name(bytes: &[u8]) -> Vec<u8> {
     [&number(bytes.len()), bytes].concat()
 }
@@ -57,7 +57,7 @@ pub fn one_function(body: &[u8]) -> Vec<u8> {
     Wasm::new().section(1, b"\x01\x60\0\0").section(3, b"\x01\0").function(body).bytes
 }
 
-/// Checks that a module is refused in one line that has this, and that nothing else happens.
+/// Checks that a module is refused with a message of one line that contains `says`, and that nothing else happens.
 #[track_caller]
 pub fn is_refused(place: &Place, options: &[&str], says: &str) {
     let said = place.says(&[&["map", "m.wasm", ""][..], options].concat());

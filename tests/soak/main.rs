@@ -1,9 +1,9 @@
-//! A pool under everything at once: good and hostile tasks of several modules, workers that are killed and stopped,
-//! inputs that are cut short, runs that are dropped. Each task has one outcome, good ones the right one, and the process
-//! ends as it began.
+//! A pool under every kind of stress at once: good and hostile tasks of several modules, workers that are killed and stopped, inputs
+//! that are truncated, runs that are dropped. Each task must have exactly one outcome, and a good task the right one; and at the end
+//! the process must hold no more than at the beginning.
 //!
-//! `make soak` runs a million tasks; as an ordinary test it is short. `SOAK_TASKS` and `SOAK_SECONDS` bound it (whichever
-//! is reached first), `SOAK_SEED` chooses the numbers behind all that is left to chance.
+//! `make soak` runs a million tasks; as an ordinary test it is short. `SOAK_TASKS` and `SOAK_SECONDS` limit it (whichever is reached
+//! first), and `SOAK_SEED` is the seed of everything that is random.
 
 #[path = "../it/support/mod.rs"]
 #[allow(dead_code, reason = "most of it is for other tests")]
@@ -19,7 +19,7 @@ use wrun::{Input, Job, Limits, Module, Outcome, Pool, Source, Status, Task};
 
 use support::{file, input, pattern, pool, task_module};
 
-/// What a task does is its argument's first byte; the number that the module gives behind its result is the module's own.
+/// The first byte of a task's argument decides what the task does. The module appends its own number to results.
 fn module(number: u32) -> Module {
     task_module(
         "3",
@@ -61,7 +61,7 @@ fn module(number: u32) -> Module {
     )
 }
 
-/// Numbers without a pattern (xorshift).
+/// Pseudorandom numbers (xorshift).
 struct Chance(u64);
 
 impl Chance {
@@ -79,7 +79,7 @@ impl Chance {
 
 const FILE_BYTES: usize = 40_000;
 
-/// Of the bytes of a file.
+/// The sum of a file's bytes.
 static SUM: LazyLock<u32> = LazyLock::new(|| pattern(FILE_BYTES).iter().map(|&byte| u32::from(byte)).sum());
 
 /// The tasks of one run.
@@ -111,7 +111,7 @@ impl Iterator for Tasks {
     }
 }
 
-/// What happened, by name.
+/// How often each thing happened, by name.
 #[derive(Default)]
 struct Counts(BTreeMap<&'static str, u64>);
 
@@ -130,7 +130,7 @@ const LOST: &str = "good tasks lost with their worker";
 const KILLED: &str = "workers killed";
 const STOPPED: &str = "workers stopped for good";
 const PAUSED: &str = "workers stopped for a while";
-const CUT: &str = "files cut short";
+const CUT: &str = "files truncated";
 const DROPPED: &str = "runs dropped";
 
 /// Checks an outcome against what its task should have done.
@@ -151,7 +151,7 @@ fn check(outcome: &Outcome, number: u32, is_cut: bool, counts: &mut Counts) {
     match outcome.status() {
         found if found == status => {
             if let (Ok(output), Some(wanted)) = (&outcome.result, &wanted) {
-                assert!(**output == **wanted, "task {} gave something else", outcome.index);
+                assert!(**output == **wanted, "task {} has a wrong result", outcome.index);
             }
             if argument[0] == b'l' {
                 assert_eq!(outcome.result.as_ref().expect("it is ok").len(), 180_000);
@@ -163,7 +163,7 @@ fn check(outcome: &Outcome, number: u32, is_cut: bool, counts: &mut Counts) {
     }
 }
 
-/// One run of up to this many tasks. Gives how many outcomes it had.
+/// Does one run of up to this many tasks; returns how many outcomes it had.
 fn run(pool: &mut Pool, module: &(u32, Module), count: u64, chance: &mut Chance, counts: &mut Counts) -> u64 {
     let files: Vec<NamedTempFile> = (0..8).map(|_| file(&pattern(FILE_BYTES))).collect();
     let limits = Limits { timeout: Some(Duration::from_secs(2).into()), memory_bytes: 64 << 20, ..Limits::default() };
@@ -207,7 +207,7 @@ fn run(pool: &mut Pool, module: &(u32, Module), count: u64, chance: &mut Chance,
 
 /// Kills or stops a worker.
 fn disturb<S: Source>(run: &mut wrun::Run<'_, S>, chance: &mut Chance, paused: &mut Vec<u32>, counts: &mut Counts) {
-    // They are waited for by this thread, in the run, so their numbers are still their own.
+    // Only this thread reaps them, in the run, so their process ids are still theirs.
     let workers = run.worker_pids();
     if workers.is_empty() {
         return;
@@ -229,12 +229,12 @@ fn resume(paused: &mut Vec<u32>) {
     paused.drain(..).for_each(|worker| send(worker, Signal::CONT));
 }
 
-/// Sends a signal to a process that may be gone.
+/// Sends a signal to a process that may already be gone.
 fn send(process: u32, signal: Signal) {
     let _ = kill_process(Pid::from_raw(process as i32).expect("a number"), signal);
 }
 
-/// Descriptors of this process, bytes of its own memory, and processes that it started and has not waited for.
+/// How many descriptors this process has open, the bytes of its private dirty memory, and the children that it has not reaped.
 fn state() -> (usize, u64, String) {
     let open = std::fs::read_dir("/proc/self/fd").expect("/proc").count();
     let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").expect("/proc");
@@ -246,7 +246,7 @@ fn state() -> (usize, u64, String) {
 }
 
 fn setting(name: &str, unless_set: u64) -> u64 {
-    std::env::var(name).map_or(unless_set, |value| value.parse().unwrap_or_else(|_| panic!("{name} is no number")))
+    std::env::var(name).map_or(unless_set, |value| value.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn a_pool_survives_everything_at_once() {
 
     let start = Instant::now();
     let mut done = 0;
-    // What is made once, at the first run, is made.
+    // A first run sets up everything that is set up only once.
     done += run(&mut pool(3), &modules[0], 1000.min(tasks), &mut chance, &mut counts);
     let before = state();
     let mut runs = 1;
@@ -282,8 +282,8 @@ fn a_pool_survives_everything_at_once() {
     println!("{:>10} descriptors before, {} after", before.0, after.0);
 
     let disturbed = counts.get(KILLED) + counts.get(STOPPED) + counts.get(PAUSED);
-    assert!(counts.get(LOST) <= disturbed, "a worker takes one task with it at most");
+    assert!(counts.get(LOST) <= disturbed, "a worker takes at most one task with it");
     assert!(disturbed > 0 && counts.get(DROPPED) < runs && counts.get("ok") > done / 2, "the control");
     assert_eq!((after.0, after.2.as_str()), (before.0, ""), "descriptors and processes");
-    assert!(after.1 < before.1 + (24 << 20), "{} bytes of memory more", after.1 - before.1);
+    assert!(after.1 < before.1 + (24 << 20), "{} more bytes of memory", after.1 - before.1);
 }

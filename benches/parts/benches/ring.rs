@@ -47,6 +47,7 @@ fn wire(criterion: &mut Criterion) {
     let done = DoneSlot {
         ticket: 7,
         status: Status::Ok,
+        setting: None,
         payload: Payload::Ring(77),
         output_len: 16,
         message_len: 0,

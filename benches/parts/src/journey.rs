@@ -55,6 +55,7 @@ impl Journey {
             let done = DoneSlot {
                 ticket: task.ticket,
                 status: Status::Ok,
+                setting: None,
                 payload: Payload::File,
                 output_len: self.result.len() as u64,
                 message_len: 0,

@@ -1,11 +1,11 @@
-//! The messages of the socket between a pool and a worker: descriptors, the job, wake-ups.
+//! The messages on the socket between a pool and a worker: descriptors, the job, wake-ups.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::wire::{decode_access, decode_missing, decode_sandbox, encode_access, encode_missing, encode_sandbox};
-use crate::confinement::{Access, Missing, Sandbox};
+use crate::confinement::{Access, MissingLayer, Sandbox};
 use crate::sys::socket::{MAX_FDS, Received, Socket, Wait};
 
 /// The longest message, in bytes; a job's description travels as a file.
@@ -15,16 +15,16 @@ pub const MAX_BYTES: usize = 1024;
 #[derive(Debug)]
 #[allow(missing_docs, reason = "the text of each variant names its fields")]
 pub enum ToWorker<Fd> {
-    /// The first one: the ring's memory, the protocol's version, how the worker confines itself, and how many
-    /// [`ToWorker::Directory`] follow.
+    /// The first message: the ring's memory, the protocol's version, how the worker confines itself, and how many
+    /// [`ToWorker::Directory`] messages follow.
     Hello { version: u32, sandbox: Sandbox, directories: u32, ring: Fd },
-    /// A directory that the worker keeps the right to use.
+    /// A directory that the worker may use once it is confined.
     Directory { access: Access, directory: Fd },
     /// A job: the code of its module, and its [`JobSpec`](super::wire::JobSpec) in postcard's format.
     Job { code: Fd, spec: Fd },
-    /// A file takes a number in the worker's table; one that had the number is closed.
+    /// A file that gets this number in the worker's table; a file that had the number is closed.
     File { number: u32, file: Fd },
-    /// The file with this number is closed.
+    /// The file with this number is to be closed.
     Close { number: u32 },
     /// Standard input, output and error for tasks that are attached to them.
     Stdio { fds: [Fd; 3] },
@@ -40,8 +40,8 @@ pub enum ToPool<Fd> {
     Payload { file: Fd },
     /// The job cannot be set up, and why.
     JobRefused { job: u64, reason: String },
-    /// Layers of confinement that the worker could not put on, and why.
-    Unconfined { missing: Vec<Missing> },
+    /// Layers of confinement that the worker could not apply, and why.
+    Unconfined { missing: Vec<MissingLayer> },
     /// Look at the ring.
     Wake,
 }
@@ -58,7 +58,7 @@ const DIRECTORY: u8 = 9;
 const CLOSE: u8 = 10;
 
 impl<Fd: AsFd> ToWorker<Fd> {
-    /// Sends it.
+    /// Sends the message.
     pub fn send(&self, socket: &Socket, wait: Wait) -> io::Result<()> {
         match self {
             ToWorker::Hello { version, sandbox, directories, ring } => {
@@ -81,14 +81,14 @@ impl<Fd: AsFd> ToWorker<Fd> {
 }
 
 impl ToWorker<OwnedFd> {
-    /// Receives one; `None` when the pool is gone.
+    /// Receives a message; `None` if the pool is gone.
     pub fn receive(socket: &Socket, wait: Wait) -> io::Result<Option<Self>> {
         let mut buffer = [0; MAX_BYTES];
         let Received { len, fds } = socket.receive(&mut buffer, wait)?;
         let Some((&kind, body)) = buffer[..len].split_first() else { return Ok(None) };
         let number = || body.try_into().map(u32::from_le_bytes).map_err(|_| invalid());
         Ok(Some(match kind {
-            // The version stands where every version has it.
+            // The version is at the same offset in every version.
             HELLO => {
                 let (version, rest) = body.split_first_chunk().ok_or_else(invalid)?;
                 let sandbox = rest.first().copied().and_then(decode_sandbox).unwrap_or_default();
@@ -114,7 +114,7 @@ impl ToWorker<OwnedFd> {
 }
 
 impl<Fd: AsFd> ToPool<Fd> {
-    /// Sends it; waits while the socket is full.
+    /// Sends the message; waits while the socket is full.
     pub fn send(&self, socket: &Socket) -> io::Result<()> {
         match self {
             ToPool::Payload { file } => send(socket, PAYLOAD, &[], &[file.as_fd()], Wait::Block),
@@ -130,7 +130,7 @@ impl<Fd: AsFd> ToPool<Fd> {
 }
 
 impl ToPool<File> {
-    /// Receives one that is there; `Ok(None)` when the worker is gone, `WouldBlock` when there is none.
+    /// Receives a message without waiting: `Ok(None)` if the worker is gone, `WouldBlock` if there is no message.
     pub fn receive(socket: &Socket) -> io::Result<Option<Self>> {
         let mut buffer = [0; MAX_BYTES];
         let Received { len, fds } = socket.receive(&mut buffer, Wait::Never)?;
@@ -169,7 +169,7 @@ fn exactly<const N: usize>(fds: Vec<OwnedFd>) -> io::Result<[OwnedFd; N]> {
 }
 
 fn invalid() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "a message makes no sense")
+    io::Error::new(io::ErrorKind::InvalidData, "invalid message")
 }
 
 #[cfg(test)]

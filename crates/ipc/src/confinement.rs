@@ -1,16 +1,16 @@
-//! How a worker is confined, as the pool asks for it and the worker reports it.
+//! How a worker is confined: what the pool asks for, and what the worker reports.
 
 use serde::{Deserialize, Serialize};
 
-/// How much confinement of workers a pool insists on.
+/// How strictly the system must confine the workers of a pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sandbox {
-    /// All layers that this machine has; the caller is told of those that it has not.
+    /// All layers that this machine supports; the others are reported.
     #[default]
     Default,
-    /// All layers; where one is missing, nothing runs.
+    /// All layers; if one is missing, nothing runs.
     Strict,
-    /// None, for finding errors in wrun itself.
+    /// No layers, for debugging wrun itself.
     Off,
 }
 
@@ -18,12 +18,12 @@ impl Sandbox {
     const ALL: [(Sandbox, &str); 3] =
         [(Sandbox::Default, "default"), (Sandbox::Strict, "strict"), (Sandbox::Off, "off")];
 
-    /// Its word on a command line.
+    /// The word for it on a command line.
     pub fn as_str(self) -> &'static str {
         Sandbox::ALL.iter().find(|(sandbox, _)| *sandbox == self).map_or("default", |(_, word)| word)
     }
 
-    /// What the word stands for.
+    /// The setting with this word.
     pub fn from_word(word: &str) -> Option<Sandbox> {
         Sandbox::ALL.iter().find(|(_, other)| *other == word).map(|(sandbox, _)| *sandbox)
     }
@@ -31,12 +31,13 @@ impl Sandbox {
 
 /// A layer of confinement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Layer {
-    /// No way to more privileges than the user's (prctl(2), `PR_SET_NO_NEW_PRIVS`).
+    /// No more privileges than the user has (prctl(2), `PR_SET_NO_NEW_PRIVS`).
     NoNewPrivileges,
-    /// Bounded core files, descriptors, processes and written files (setrlimit(2)).
+    /// Limits on core files, descriptors, processes and written files (setrlimit(2)).
     ResourceLimits,
-    /// No path and no network (landlock(7)).
+    /// No access to paths or the network (landlock(7)).
     Landlock,
     /// Only the system calls that a worker needs (seccomp(2)).
     Seccomp,
@@ -45,11 +46,11 @@ pub enum Layer {
 }
 
 impl Layer {
-    /// All layers, in the order in which a worker puts them on.
+    /// All layers, in the order in which a worker applies them.
     pub const ALL: [Layer; 5] =
         [Layer::NoNewPrivileges, Layer::ResourceLimits, Layer::Landlock, Layer::Seccomp, Layer::NoNewCode];
 
-    /// What it keeps a worker from, for a person.
+    /// What the layer means for a worker, for people.
     pub fn effect(self) -> &'static str {
         match self {
             Layer::NoNewPrivileges => "it can gain no privileges",
@@ -60,7 +61,7 @@ impl Layer {
         }
     }
 
-    /// What messages call it.
+    /// The layer's name in messages.
     pub fn name(self) -> &'static str {
         match self {
             Layer::NoNewPrivileges => "no new privileges",
@@ -72,28 +73,34 @@ impl Layer {
     }
 }
 
-/// Why a layer is not in force.
+/// A layer that is not in force, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Missing {
+#[non_exhaustive]
+pub struct MissingLayer {
     /// The layer.
     pub layer: Layer,
-    /// What the system said.
+    /// The system's reason.
     pub why: String,
 }
 
-impl Missing {
-    /// All of them, for a message: `landlock (why), seccomp (why)`.
-    pub fn list(missing: &[Missing]) -> String {
+impl MissingLayer {
+    /// A layer that is missing for this reason.
+    pub fn new(layer: Layer, why: impl Into<String>) -> MissingLayer {
+        MissingLayer { layer, why: why.into() }
+    }
+
+    /// A list for messages: `landlock (why), seccomp (why)`.
+    pub fn list(missing: &[MissingLayer]) -> String {
         let each = missing.iter().map(|missing| format!("{} ({})", missing.layer.name(), missing.why));
         each.collect::<Vec<_>>().join(", ")
     }
 }
 
-/// What may be done in a directory.
+/// What tasks may do in a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
-    /// Listing it and reading its files.
+    /// List it and read its files.
     ReadOnly,
-    /// Also creating, writing, renaming and removing.
+    /// Also create, write, rename and remove files.
     ReadWrite,
 }

@@ -9,6 +9,7 @@ pub const COMMAND_EXPORT: &str = "_start";
 
 /// What a task calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Entry {
     /// The SDK task of this name: the export `wrun:task/NAME`.
     Task(String),

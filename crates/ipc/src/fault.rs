@@ -1,6 +1,6 @@
-//! What a worker says of a fault in a mapped file.
+//! How a worker reports a fault in a mapped file.
 
-/// What a window shows, by its index as the task sees it.
+/// What a window maps, by its index as the task sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mapped {
     /// A range of an input.
@@ -9,8 +9,8 @@ pub enum Mapped {
     Region(u32),
 }
 
-/// What a worker says of a fault in a mapped file, as the message of a completion with [`Status::InputFault`](crate::Status::InputFault); the pool,
-/// which knows the names, makes the text.
+/// A worker's report of a fault in a mapped file. It travels as the message of a completion with
+/// [`Status::InputFault`](crate::Status::InputFault); the pool, which knows the names, makes a text of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InputFault {
     /// Where it happened.
@@ -25,14 +25,14 @@ pub struct InputFault {
 pub enum InputFaultKind {
     /// Something was written at this offset of the task's view.
     Write { offset: u64 },
-    /// The file has only this many bytes now.
+    /// The file now has only this many bytes.
     Truncated { file_len: u64 },
-    /// The file could not be read at this offset of the task's view: an error of the disk, say.
+    /// The file could not be read at this offset of the task's view, because of a disk error, say.
     Unreadable { offset: u64 },
 }
 
 impl InputFault {
-    /// The fault as bytes of a message.
+    /// Encodes the fault as the bytes of a message.
     pub fn encode(&self) -> Vec<u8> {
         let (kind, value) = match self.kind {
             InputFaultKind::Write { offset } => (0u64, offset),
@@ -46,7 +46,7 @@ impl InputFault {
         [of, kind, value].iter().flat_map(|word| word.to_le_bytes()).collect()
     }
 
-    /// Reads what an untrusted worker wrote.
+    /// Decodes what an untrusted worker wrote.
     pub fn decode(bytes: &[u8]) -> Option<InputFault> {
         let word = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
         let kind = match (word(8)?, word(16)?) {

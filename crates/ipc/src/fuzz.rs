@@ -1,6 +1,6 @@
-//! What the fuzzers in `fuzz/` do with bytes of theirs: everything that a pool does with what a worker wrote.
+//! What the fuzzers in `fuzz/` do with their bytes: everything that a pool does with what a worker wrote.
 //!
-//! Each function panics where something is not as it must be, whatever the bytes are.
+//! Each function panics if anything that must hold for all bytes does not.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -17,10 +17,10 @@ use crate::sys::socket::{Socket, Wait};
 
 pub use super::ring::fuzz::ring;
 
-/// How long something may take that has to happen soon.
+/// The time limit for something that has to happen soon.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Numbers from the fuzzer's bytes; zeros when they are used up.
+/// Numbers taken from the fuzzer's bytes; zeros once the bytes are used up.
 pub(super) struct Choices<'a>(pub &'a [u8]);
 
 impl Choices<'_> {
@@ -35,7 +35,7 @@ impl Choices<'_> {
     }
 }
 
-/// Reads the bytes as each thing that comes from a worker: a completion's slot, a fault, a log, a message with descriptors.
+/// Decodes the bytes as each kind of data that comes from a worker: a completion's slot, a fault, a log, a message with descriptors.
 pub fn wire(data: &[u8]) {
     slot(data);
     if let Some(fault) = InputFault::decode(data) {
@@ -71,14 +71,14 @@ fn log(data: &[u8]) {
     assert_eq!(decode_log(&again), lines);
 }
 
-/// Sends the bytes after the first as one message, with descriptors as the first one says.
+/// Sends the bytes after the first as one message, with the descriptors that the first byte chooses.
 fn message(data: &[u8]) {
     let Some((&kinds, bytes)) = data.split_first() else { return };
     if bytes.is_empty() {
         return;
     }
     let (pool, worker) = Socket::pair().expect("a pair");
-    // Whether a descriptor is kept shows at the other end of this pair.
+    // The other end of this pair shows whether a descriptor is kept.
     let (watched, watcher) = Socket::pair().expect("a pair");
     let file = (kinds & 0x40 != 0).then(|| memory_file::fixed("fuzz", 16).expect("memory"));
     let count = usize::from(kinds & 0x0f);
@@ -95,17 +95,17 @@ fn message(data: &[u8]) {
     match received {
         Ok(Some(ToPool::Payload { file })) => {
             assert_eq!(count, 1);
-            // As the pool does before it keeps it.
+            // The check that the pool makes before it keeps a file.
             let immutable = memory_file::is_immutable(&file).unwrap_or(false);
             assert!(!immutable, "a socket, or a file that can be written");
         }
         Ok(Some(ToPool::JobRefused { reason, .. })) => assert!(reason.len() <= 3 * bytes.len()),
         Ok(Some(ToPool::Unconfined { .. } | ToPool::Wake)) | Err(_) => {}
-        Ok(None) => panic!("an end where there is none"),
+        Ok(None) => panic!("an end of file on an open socket"),
     }
     drop((watched, worker));
     assert!(matches!(ToPool::<File>::receive(&pool), Ok(None)), "the end follows the message");
-    // The kernel, which looks after sockets that are on their way in sockets, may hold one a moment longer.
+    // The kernel collects sockets that are in flight in other sockets, and may hold one a moment longer.
     let start = Instant::now();
     while let Err(error) = watcher.receive(&mut [0; 8], Wait::Never) {
         assert!(start.elapsed() < PATIENCE, "a descriptor was kept: {error}");
@@ -119,23 +119,23 @@ mod tests {
 
     use super::*;
 
-    /// How many inputs are made of each one of the corpus.
+    /// How many changed inputs are derived from each input of the corpus.
     const CHANGED: u64 = 50;
 
-    /// The fuzzers' inputs that are kept.
+    /// The fuzzers' inputs that were kept.
     fn corpus(target: &str) -> Vec<Vec<u8>> {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
         let entries = std::fs::read_dir(directory).expect("the corpus").flatten();
         entries.map(|entry| std::fs::read(entry.path()).expect("an input")).collect()
     }
 
-    /// Runs `target` on each input, and on changed ones.
+    /// Runs `target` on each input of the corpus, and on changed copies.
     fn replay(name: &str, target: fn(&[u8])) {
         let corpus = corpus(name);
         assert!(corpus.len() >= 10, "{} inputs", corpus.len());
         for (number, input) in corpus.iter().enumerate() {
             target(input);
-            // Numbers without a pattern (xorshift), the same each time.
+            // Pseudorandom numbers (xorshift), the same each time.
             let mut state = number as u64 + 1;
             let mut random = |below: usize| {
                 state ^= state << 13;

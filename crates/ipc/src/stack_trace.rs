@@ -1,54 +1,49 @@
-//! Where a task is that runs longer than allowed: asked by the pool's keeper thread, answered by the worker's main thread,
-//! which does nothing else. README.md beside this file explains the protocol.
+//! The stack trace of a task that exceeds its time limit: requested by the pool's keeper thread, and written by the worker's main
+//! thread, which does nothing else. This crate's README.md explains the protocol.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::ring::{STACK_TRACE_AREA, STACK_TRACE_WORDS};
+pub use crate::layout::MAX_STACK_TRACE_BYTES;
+use crate::layout::{STACK_TRACE_AREA, STACK_TRACE_WORDS};
 use crate::sys::shared::SharedMemory;
-
-/// The longest place, in bytes of text.
-pub const MAX_STACK_TRACE_BYTES: usize = 8 << 10;
 
 /// The longest text that goes into the outcome's message, in bytes.
 const MAX_SUMMARY_BYTES: usize = 512;
 
-/// Bytes of the area for the texts: one for each [`Detail`].
-pub(super) const STACK_TRACE_AREA_BYTES: usize = 2 * MAX_STACK_TRACE_BYTES;
-
 /// The worker's main thread sleeps while this 32-bit word is 0.
 const ASKED: usize = STACK_TRACE_WORDS;
-/// The ticket that is asked about, and 1.
+/// The ticket of the request, plus 1.
 const ASKED_TICKET: usize = STACK_TRACE_WORDS + 8;
-/// The answers, 128 bytes apart: the ticket and 1, then the lengths of both texts.
+/// The answers, 128 bytes apart: the ticket plus 1, then the lengths of both texts.
 const ANSWERS: usize = STACK_TRACE_WORDS + 128;
 const ANSWER_BYTES: usize = 128;
 
-/// Where a task is.
+/// Where a task was.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StackTrace {
-    /// In the words of a message, such as `in count_words (src/lib.rs:17)`; or nothing.
+    /// The end of a message, such as `in count_words (src/lib.rs:17)`; may be empty.
     pub summary: String,
-    /// The functions under way, the innermost first, as a backtrace; or nothing.
+    /// The active functions as a backtrace, the innermost first; may be empty.
     pub frames: String,
 }
 
-/// How much an answer says. What is known first is written first, because the worker may be killed any moment.
+/// How detailed an answer is. What is known first is written first, because the worker may be killed at any moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// Functions by their names.
+    /// The functions' names.
     Names,
-    /// All that there is to say.
+    /// Everything there is to know.
     All,
 }
 
-/// Places of the words and the text of an answer.
+/// The offsets of the words and of the text of an answer.
 fn answer(detail: Detail) -> (usize, usize) {
     let index = detail as usize;
     (ANSWERS + index * ANSWER_BYTES, STACK_TRACE_AREA + index * MAX_STACK_TRACE_BYTES)
 }
 
-/// The pool's side. It believes nothing of what is in there.
+/// The pool's side. It trusts nothing that it reads.
 #[derive(Debug)]
 pub struct StackTraceReader(Arc<SharedMemory>);
 
@@ -57,7 +52,7 @@ impl StackTraceReader {
         StackTraceReader(memory)
     }
 
-    /// Asks where the task with this ticket is. Never waits.
+    /// Requests the stack trace of the task with this ticket. Never waits.
     pub fn ask(&self, ticket: u64) {
         self.0.word(ASKED_TICKET).store(ticket + 1, Ordering::Relaxed);
         // Pairs with the exchange in `StackTraceWriter::next_asked`.
@@ -65,12 +60,12 @@ impl StackTraceReader {
         self.0.wake_sleeper(ASKED);
     }
 
-    /// Whether all is said about the task with this ticket.
+    /// Whether the answer about the task with this ticket is complete.
     pub fn is_answered(&self, ticket: u64) -> bool {
         self.0.word(answer(Detail::All).0).load(Ordering::Relaxed) == ticket + 1
     }
 
-    /// What was said about the task with this ticket: text of bounded length, without control characters but line ends between frames.
+    /// The stack trace of the task with this ticket: text of bounded length, without control characters except line ends between frames.
     pub fn read(&self, ticket: u64) -> Option<StackTrace> {
         [Detail::All, Detail::Names].into_iter().find_map(|detail| {
             let (words, text) = answer(detail);
@@ -100,7 +95,7 @@ impl StackTraceReader {
 #[derive(Debug)]
 pub struct StackTraceWriter {
     memory: Arc<SharedMemory>,
-    /// The worker ends.
+    /// Whether the worker ends.
     ended: AtomicBool,
 }
 
@@ -109,10 +104,10 @@ impl StackTraceWriter {
         StackTraceWriter { memory, ended: AtomicBool::new(false) }
     }
 
-    /// Sleeps until the pool asks where a task is; gives its ticket. `None` after [`StackTraceWriter::end`].
+    /// Sleeps until the pool requests a stack trace; returns the task's ticket, or `None` after [`StackTraceWriter::end`].
     pub fn next_asked(&self) -> Option<u64> {
         loop {
-            // Pairs with the release stores in `StackTraceReader::ask` and `end`. Whatever is stored later makes the next sleep end at once.
+            // Pairs with the release stores in `StackTraceReader::ask` and `end`. A later store makes the next sleep end at once.
             if self.memory.half_word(ASKED).swap(0, Ordering::Acquire) == 0 {
                 self.memory.sleep_while_zero(ASKED);
                 continue;
@@ -134,11 +129,11 @@ impl StackTraceWriter {
         self.memory.wake_sleeper(ASKED);
     }
 
-    /// Says where the task with this ticket is; texts that are too long are cut.
-    pub fn answer(&self, ticket: u64, detail: Detail, place: &StackTrace) {
+    /// Writes the stack trace of the task with this ticket; texts that are too long are truncated.
+    pub fn answer(&self, ticket: u64, detail: Detail, trace: &StackTrace) {
         let (words, text) = answer(detail);
-        let summary = &place.summary[..place.summary.floor_char_boundary(MAX_SUMMARY_BYTES)];
-        let frames = &place.frames[..place.frames.floor_char_boundary(MAX_STACK_TRACE_BYTES - summary.len())];
+        let summary = &trace.summary[..trace.summary.floor_char_boundary(MAX_SUMMARY_BYTES)];
+        let frames = &trace.frames[..trace.frames.floor_char_boundary(MAX_STACK_TRACE_BYTES - summary.len())];
         self.memory.copy_in(text, summary.as_bytes());
         self.memory.copy_in(text + summary.len(), frames.as_bytes());
         self.memory.word(words + 8).store(summary.len() as u64, Ordering::Relaxed);

@@ -1,17 +1,18 @@
-//! What became of a task, in one word.
+//! How a task ended, in one word.
 
-/// What became of a task.
+/// How a task ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Status {
     /// The task function returned its result.
     Ok,
-    /// The task said itself that it failed.
+    /// The task itself reported that it failed.
     Error,
-    /// The guest trapped, or a host call refused impossible arguments.
+    /// The guest trapped, or called a host function with invalid arguments.
     Trap,
     /// The task ran longer than allowed.
     Timeout,
-    /// The task needed more of something than allowed.
+    /// The task exceeded a limit other than time.
     Limit,
     /// The task asked for something that was not granted.
     Denied,
@@ -24,7 +25,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// All of them, in the order of this definition.
+    /// All statuses, in the order of their definition.
     pub const ALL: [Status; 9] = {
         use Status::*;
         [Ok, Error, Trap, Timeout, Limit, Denied, InputFault, WorkerLost, Cancelled]
@@ -45,7 +46,7 @@ impl Status {
         }
     }
 
-    /// Whether a task that ended like this may be tried again: any failure but those that cannot become better.
+    /// Whether a task that ended like this may be retried: every failure except those that another attempt cannot change.
     pub fn may_be_retried(self) -> bool {
         !matches!(self, Status::Ok | Status::Denied | Status::Cancelled)
     }
@@ -57,16 +58,17 @@ impl std::fmt::Display for Status {
     }
 }
 
-/// What is no status.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
+/// The error for text that is not a [`Status`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 #[error("not a status of a task, such as ok or worker-lost")]
-pub struct NoStatus;
+pub struct ParseStatusError;
 
 impl std::str::FromStr for Status {
-    type Err = NoStatus;
+    type Err = ParseStatusError;
 
-    fn from_str(word: &str) -> Result<Self, NoStatus> {
-        Status::ALL.into_iter().find(|status| status.as_str() == word).ok_or(NoStatus)
+    fn from_str(word: &str) -> Result<Self, ParseStatusError> {
+        Status::ALL.into_iter().find(|status| status.as_str() == word).ok_or(ParseStatusError)
     }
 }
 
@@ -75,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_failure_is_tried_again_but_those_that_cannot_become_better() {
+    fn every_failure_may_be_retried_except_those_that_cannot_change() {
         let not_retried: Vec<Status> = Status::ALL.into_iter().filter(|status| !status.may_be_retried()).collect();
         assert_eq!(not_retried, [Status::Ok, Status::Denied, Status::Cancelled]);
     }

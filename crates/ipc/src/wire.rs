@@ -1,43 +1,43 @@
-//! The byte layouts of what a pool and a worker say to each other; the one place that knows them.
+//! The byte layouts of what a pool and a worker exchange. Nothing else knows them.
 
-use serde::{Deserialize, Serialize};
-
-pub use super::fault::{InputFault, InputFaultKind, Mapped};
-use crate::confinement::{Access, Missing, Sandbox};
-use crate::entry::Entry;
+use crate::confinement::{Access, MissingLayer, Sandbox};
+pub use crate::fault::{InputFault, InputFaultKind, Mapped};
+pub use crate::job_spec::{JobSpec, Slices};
+pub use crate::range::InputRange;
+use crate::setting::Setting;
 use crate::status::Status;
 
-/// Changes whenever anything in this module or the ring changes; the two sides compare it first.
-pub const PROTOCOL_VERSION: u32 = 5;
+/// Changes whenever anything in this module or the ring changes; the worker checks it first.
+pub const PROTOCOL_VERSION: u32 = 6;
 
-/// Words of a task's slot.
+/// The number of words in a task's slot.
 pub const TASK_SLOT_WORDS: usize = 8;
 
-/// Words of a completion's slot.
+/// The number of words in a completion's slot.
 pub const DONE_SLOT_WORDS: usize = 11;
 
-/// The function of a job's own tasks, by its index in the job.
+/// The index in the job of the function that map tasks call.
 pub const MAP: u32 = 0;
-/// The function that merges results, which alone its tasks see as inputs by position.
+/// The index in the job of the function that merges results, which are the only inputs that its tasks see by position.
 pub const REDUCE: u32 = 1;
 
-/// A task, as its slot carries it. Its payload is `input_count` records of [`InputRange`], then the argument or, for one that is
-/// in a file, a record of that.
+/// A task, as its slot carries it. Its payload is `input_count` records of [`InputRange`], followed by the argument or, if that is in a
+/// file, a record of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TaskSlot {
-    /// Names the task between this pool and this worker.
+    /// Identifies the task between this pool and this worker.
     pub ticket: u64,
-    /// Position of the item in the job.
+    /// The position of the item in the job.
     pub index: u64,
     /// Where the payload begins.
     pub payload: u64,
-    /// Bytes of the payload.
+    /// The payload's length in bytes.
     pub payload_len: u32,
-    /// Inputs of this task alone.
+    /// How many inputs the task has of its own.
     pub input_count: u32,
-    /// Whether the argument is a whole file of the worker's table.
+    /// Whether the argument is a whole file in the worker's table.
     pub argument_is_file: bool,
-    /// Control messages that must have been handled before.
+    /// How many control messages must have been handled before the task may run.
     pub after: u32,
     /// Which of the job's functions to call; [`REDUCE`] merges results.
     pub function: u32,
@@ -98,76 +98,44 @@ fn high(word: u64) -> u32 {
     (word >> 32) as u32
 }
 
-/// A range of a file in the worker's table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InputRange {
-    /// The file's number in the table.
-    pub file: u32,
-    /// First byte.
-    pub offset: u64,
-    /// Bytes.
-    pub len: u64,
-}
-
-impl InputRange {
-    /// Bytes of one record in a task's payload.
-    pub const BYTES: usize = 24;
-
-    /// Appends the record.
-    #[inline]
-    pub fn encode(&self, to: &mut Vec<u8>) {
-        for word in [u64::from(self.file), self.offset, self.len] {
-            to.extend_from_slice(&word.to_le_bytes());
-        }
-    }
-
-    /// Decodes the record at the start of `bytes`.
-    ///
-    /// # Panics
-    ///
-    /// Where there are fewer than [`InputRange::BYTES`].
-    #[inline]
-    pub fn decode(bytes: &[u8]) -> InputRange {
-        let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
-        InputRange { file: low(word(0)), offset: word(8), len: word(16) }
-    }
-}
-
 /// Where a completion's payload is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Payload {
     /// In the ring's payload area, from this position.
     Ring(u64),
-    /// In the next memfd that came by the socket.
+    /// In the next memfd that came through the socket.
     File,
 }
 
-/// A finished task, as its slot carries it. Its payload is the output (of a failed task: its core dump, or nothing), the message, the backtrace and the log, in this order.
+/// A completed task, as its slot carries it. Its payload is the output (for a failed task, its core dump or nothing), the message, the
+/// backtrace and the log, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DoneSlot {
     /// The task's ticket.
     pub ticket: u64,
-    /// What became of it.
+    /// How it ended.
     pub status: Status,
+    /// What to change so that the task gets what it was refused.
+    pub setting: Option<Setting>,
     /// Where its bytes are.
     pub payload: Payload,
-    /// Bytes of the result, or of the core dump.
+    /// The length of the result or core dump, in bytes.
     pub output_len: u64,
-    /// Bytes of the error message.
+    /// The length of the error message, in bytes.
     pub message_len: u32,
-    /// Bytes of the backtrace.
+    /// The length of the backtrace, in bytes.
     pub backtrace_len: u32,
-    /// Bytes of the log.
+    /// The length of the log, in bytes.
     pub log_len: u32,
-    /// When it started, by [`crate::sys::process::monotonic_ns`].
+    /// When it started, in nanoseconds of `CLOCK_MONOTONIC`.
     pub start_ns: u64,
-    /// How long it ran.
+    /// How long it ran, in nanoseconds.
     pub duration_ns: u64,
-    /// Units of fuel that it used, where the module counts them.
+    /// Units of fuel that it used, if the module counts fuel.
     pub fuel: u64,
-    /// Bytes of inputs that it got as windows on the file, and those of windows' edges that were copied.
+    /// How many bytes its windows mapped and copied.
     pub windows: WindowBytes,
-    /// The most bytes of memories, tables and edges of windows that it had at a time.
+    /// The most bytes of memories, tables and window edges that it had at the same time.
     pub peak_memory_bytes: u64,
 }
 
@@ -181,28 +149,31 @@ pub struct WindowBytes {
 }
 
 const PAYLOAD_IS_FILE: u64 = 1 << 8;
+/// Where the setting stands in the same word.
+const SETTING_SHIFT: u32 = 16;
 
 /// The longest backtrace, in bytes.
 pub const MAX_BACKTRACE_BYTES: usize = 64 << 10;
 
-/// The longest message or log of a task whose log may have `log_bytes`: what wasmtime and the worker say comes on top.
+/// The longest message or log of a task whose log may have `log_bytes`, with an allowance for what wasmtime and the worker add.
 pub fn max_text_bytes(log_bytes: u64) -> usize {
     usize::try_from(log_bytes).unwrap_or(usize::MAX).saturating_add(64 << 10)
 }
 
-/// The longest core dump of a task whose memories may have `memory_bytes`: for each piece of memory it says where that
-/// belongs, and it has the stack and the globals.
+/// The longest core dump of a task whose memories may have `memory_bytes`, with an allowance for the address of each piece of memory,
+/// the stack and the globals.
 pub fn max_core_dump_bytes(memory_bytes: u64) -> u64 {
     memory_bytes.saturating_add(memory_bytes / 64).saturating_add(4 << 20)
 }
 
 impl DoneSlot {
-    /// The end of a task that has a result and nothing else to say.
+    /// The completion of a task with a result and nothing else.
     #[cfg(any(test, feature = "test-support"))]
     pub fn ok(ticket: u64, output_len: u64) -> DoneSlot {
         DoneSlot {
             ticket,
             status: Status::Ok,
+            setting: None,
             payload: Payload::File,
             output_len,
             message_len: 0,
@@ -226,7 +197,10 @@ impl DoneSlot {
         };
         [
             self.ticket,
-            status as u64 | flag | u64::from(self.log_len) << 32,
+            status as u64
+                | flag
+                | u64::from(Setting::encode(self.setting)) << SETTING_SHIFT
+                | u64::from(self.log_len) << 32,
             position,
             self.output_len,
             u64::from(self.message_len) | u64::from(self.backtrace_len) << 32,
@@ -239,12 +213,13 @@ impl DoneSlot {
         ]
     }
 
-    /// Reads a slot that an untrusted worker wrote; `None` where it says something impossible.
+    /// Decodes a slot that an untrusted worker wrote; `None` if it is impossible.
     #[inline]
     pub fn decode(slot: &[u64; DONE_SLOT_WORDS]) -> Option<DoneSlot> {
         Some(DoneSlot {
             ticket: slot[0],
             status: *Status::ALL.get((slot[1] & 0xff) as usize)?,
+            setting: Setting::decode((slot[1] >> SETTING_SHIFT) as u8)?,
             payload: if slot[1] & PAYLOAD_IS_FILE == 0 { Payload::Ring(slot[2]) } else { Payload::File },
             output_len: slot[3],
             message_len: low(slot[4]),
@@ -258,7 +233,7 @@ impl DoneSlot {
         })
     }
 
-    /// Bytes of the whole payload; `None` where the sum is no number.
+    /// The length of the whole payload in bytes; `None` if the sum overflows.
     #[inline]
     pub fn payload_len(&self) -> Option<u64> {
         self.output_len
@@ -275,7 +250,7 @@ pub fn encode_log_line(level: u8, text: &str, to: &mut Vec<u8>) {
     to.extend_from_slice(text.as_bytes());
 }
 
-/// Reads a completion's log, as far as it makes sense: (level, text).
+/// Decodes a completion's log as far as it is valid: (level, text).
 pub fn decode_log(mut bytes: &[u8]) -> Vec<(u8, String)> {
     let mut lines = Vec::new();
     while let [level, a, b, c, d, rest @ ..] = bytes {
@@ -287,7 +262,7 @@ pub fn decode_log(mut bytes: &[u8]) -> Vec<(u8, String)> {
     lines
 }
 
-/// How a pool wants its worker confined, as one byte of the greeting.
+/// Encodes how a worker is to confine itself, as one byte of the greeting.
 pub fn encode_sandbox(sandbox: Sandbox) -> u8 {
     match sandbox {
         Sandbox::Default => 0,
@@ -296,12 +271,12 @@ pub fn encode_sandbox(sandbox: Sandbox) -> u8 {
     }
 }
 
-/// Reads that byte; `None` where it is none.
+/// Decodes that byte; `None` if it is invalid.
 pub fn decode_sandbox(byte: u8) -> Option<Sandbox> {
     [Sandbox::Default, Sandbox::Strict, Sandbox::Off].get(usize::from(byte)).copied()
 }
 
-/// What may be done in a directory, as one byte.
+/// Encodes what may be done in a directory, as one byte.
 pub fn encode_access(access: Access) -> u8 {
     match access {
         Access::ReadOnly => 0,
@@ -309,103 +284,28 @@ pub fn encode_access(access: Access) -> u8 {
     }
 }
 
-/// Reads that byte; `None` where it is none.
+/// Decodes that byte; `None` if it is invalid.
 pub fn decode_access(byte: u8) -> Option<Access> {
     [Access::ReadOnly, Access::ReadWrite].get(usize::from(byte)).copied()
 }
 
-/// Layers that a worker does not have, for a message of bounded length.
-pub fn encode_missing(missing: &[Missing]) -> Vec<u8> {
-    let short = |missing: &Missing| Missing {
+/// Encodes the layers that a worker lacks, for a message of bounded length.
+pub fn encode_missing(missing: &[MissingLayer]) -> Vec<u8> {
+    let short = |missing: &MissingLayer| MissingLayer {
         layer: missing.layer,
         why: missing.why[..missing.why.floor_char_boundary(MAX_WHY_BYTES)].to_owned(),
     };
-    // Encoding to a vector cannot fail; an empty message would be refused as one that makes no sense.
+    // Encoding to a vector cannot fail; if it did, the pool would refuse the empty message as invalid.
     postcard::to_stdvec(&missing.iter().map(short).collect::<Vec<_>>()).unwrap_or_default()
 }
 
-/// Reads what an untrusted worker wrote.
-pub fn decode_missing(bytes: &[u8]) -> Option<Vec<Missing>> {
+/// Decodes what an untrusted worker wrote.
+pub fn decode_missing(bytes: &[u8]) -> Option<Vec<MissingLayer>> {
     postcard::from_bytes(bytes).ok()
 }
 
-/// As many layers as there are, with reasons of this length, fit into a message.
+/// The longest reason for a missing layer: with reasons of this length, all layers fit into one message.
 const MAX_WHY_BYTES: usize = 120;
-
-/// The file in which task `k` has the bytes from `k * slice_bytes` to `(k + 1) * slice_bytes`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Slices {
-    /// Its number in the table.
-    pub file: u32,
-    /// Bytes of a slice, at least 1.
-    pub slice_bytes: u64,
-}
-
-impl Slices {
-    /// The slice of the task with this index; `None` where no file reaches so far.
-    pub fn range(&self, index: u64) -> Option<InputRange> {
-        let offset = index.checked_mul(self.slice_bytes)?;
-        let end = offset.checked_add(self.slice_bytes)?;
-        (end <= i64::MAX as u64).then_some(InputRange { file: self.file, offset, len: self.slice_bytes })
-    }
-}
-
-/// What a worker has to know about a job before its first task.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct JobSpec {
-    /// Names the module's code in this pool: a worker loads one only.
-    pub module: u64,
-    /// The module's name, which is argv\[0\] of a command.
-    pub module_name: String,
-    /// The job's number in its pool, for refusing it.
-    pub number: u64,
-    /// Files in the worker's table that belong to the job; all others are closed.
-    pub file_count: u32,
-    /// The functions that tasks call, by index.
-    pub functions: Vec<Entry>,
-    /// The inputs that all tasks share, in order, after a task's own.
-    pub inputs: Vec<(String, InputRange)>,
-    /// Whether tasks may write to their windows of inputs, each to a copy of its own.
-    pub copy_on_write: bool,
-    /// The file in which each task has a slice.
-    pub slices: Option<Slices>,
-    /// The writable areas that all tasks share, in order, after a task's slice.
-    pub areas: Vec<(String, InputRange)>,
-    /// The words of a command line in which `{}` stands for the item.
-    pub argv: Option<Vec<String>>,
-    /// Whether a fresh instance is made for each task.
-    pub fresh_instances: bool,
-    /// Whether standard input, output and error of the tasks are the descriptors that follow in a message of their own.
-    pub attached: bool,
-    /// Bytes of memories and tables.
-    pub memory_bytes: u64,
-    /// Bytes of a result.
-    pub output_bytes: u64,
-    /// Bytes of stack for wasm frames.
-    pub stack_bytes: u64,
-    /// Bytes of log lines.
-    pub log_bytes: u64,
-    /// Whether the module's code counts fuel.
-    pub counts_fuel: bool,
-    /// Units of fuel.
-    pub fuel: Option<u64>,
-    /// Whether the output of a task that a trap ended is a core dump.
-    pub core_dumps: bool,
-    /// Files that may be open at a time.
-    pub open_files: u32,
-    /// Bytes that one call of WASI takes over.
-    pub host_call_bytes: u64,
-    /// What the guest calls the worker's directories, in their order.
-    pub directories: Vec<String>,
-    /// Environment variables.
-    pub environment: Vec<(String, String)>,
-    /// Whether the clock is the real one.
-    pub real_clock: bool,
-    /// Whether random numbers are real ones.
-    pub real_random: bool,
-    /// What random numbers follow from where they are not.
-    pub seed: u64,
-}
 
 #[cfg(test)]
 mod tests {
@@ -431,6 +331,7 @@ mod tests {
                 let done = DoneSlot {
                     ticket: 1,
                     status,
+                    setting: Some(Setting::Stack),
                     payload,
                     output_len: 5 << 32,
                     message_len: 1,

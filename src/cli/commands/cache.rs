@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use indicatif::{HumanBytes, HumanDuration};
-use wrun::ResultCache;
+use wrun::cache::ResultCache;
 use wrun::module::Cache;
 
 use crate::cli::options::result_cache::NO_DIRECTORY;

@@ -249,8 +249,8 @@ fn text_words(words: Vec<OsString>) -> anyhow::Result<Vec<String>> {
 
 /// Prints the result, and what the task logged.
 fn print_outcome(outcome: &Outcome, format: ResultFormat) -> io::Result<()> {
-    for (_, line) in &outcome.log {
-        line_to_stderr(&report::message(line));
+    for line in &outcome.log {
+        line_to_stderr(&report::message(&line.text));
     }
     let mut results = ResultPrinter::to_stdout(format, &Screen::Plain)?;
     results.print(outcome, None)?;

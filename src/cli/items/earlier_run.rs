@@ -10,8 +10,9 @@ use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
-use wrun::Finished;
-use wrun::{Output, Status, TaskError, TaskKey, TaskStats, TaskUsage};
+use wrun::cache::TaskKey;
+use wrun::result::Finished;
+use wrun::{Output, Status, TaskError, TaskStats};
 
 use crate::report::{JobLog, LINE_START, LoggedStatus};
 
@@ -179,21 +180,16 @@ impl LogEntry {
             (None, Some(base64)) => BASE64.decode(base64).ok()?,
             (None, None) => Vec::new(),
         };
-        let error = |message| TaskError { status, message, backtrace: logged.backtrace, core_dump: None };
+        let error = |message| TaskError::new(status, message).backtrace(logged.backtrace);
         let result = match status {
             Status::Ok => Ok(Output::from(output)),
             _ => Err(error(logged.error.unwrap_or_default())),
         };
         let start = Duration::try_from_secs_f64(logged.start).ok().and_then(|since| UNIX_EPOCH.checked_add(since));
-        let stats = TaskStats {
-            start: start.unwrap_or(UNIX_EPOCH),
-            duration: Duration::try_from_secs_f64(logged.seconds).unwrap_or_default(),
-            worker: logged.worker,
-            attempts: logged.attempts,
-            fuel: logged.fuel,
-            cached: false,
-            usage: TaskUsage::default(),
-        };
-        Some(Finished { result, log: Vec::new(), stats })
+        let duration = Duration::try_from_secs_f64(logged.seconds).unwrap_or_default();
+        let stats = TaskStats::new(start.unwrap_or(UNIX_EPOCH), duration);
+        let mut stats = stats.worker(logged.worker).attempts(logged.attempts);
+        stats.fuel = logged.fuel;
+        Some(Finished::new(result, stats))
     }
 }

@@ -14,7 +14,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::rc::Rc;
 use std::task::{Poll, ready};
 
-use wrun::{Input, NpyPieces, Pieces, Source, SplitAt, SplitSize, Task, Waker};
+use wrun::backend::Waker;
+use wrun::input::Pieces;
+use wrun::job::NpyPieces;
+use wrun::{Input, Source, SplitAt, SplitSize, Task};
 
 use super::options::values::CutAt;
 use crate::report::ItemKind;

@@ -4,12 +4,13 @@ use std::fs::File;
 use std::task::{Poll, ready};
 
 use anyhow::Context as _;
-use wrun::Finished;
-use wrun::{OutputFile, Source, Task, TaskKey, TaskKeys, Waker};
+use wrun::backend::Waker;
+use wrun::cache::{TaskKey, TaskKeys};
+use wrun::result::Finished;
+use wrun::{OutputFile, Source, Task};
 
 use super::Items;
 use super::earlier_run::EarlierRun;
-use crate::cli::options::failure::OpenLog;
 use crate::report::{JobLog, LoggedStatus, PendingTask, PendingTasks};
 
 /// Which finished tasks of a log do not run again.
@@ -19,6 +20,14 @@ pub enum ResumePolicy {
     KeepFailures,
     /// Those that passed.
     RetryFailures,
+}
+
+/// An open job log, and if it is resumed, what an earlier run wrote to it.
+pub struct OpenLog {
+    /// The log to write.
+    pub log: JobLog,
+    /// What is resumed.
+    pub resumed: Option<(ResumePolicy, EarlierRun)>,
 }
 
 /// The items of a `map`, each noted for the job log. Those that are finished in the log of an earlier run get their outcomes from

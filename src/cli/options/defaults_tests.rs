@@ -1,7 +1,8 @@
 //! The defaults that the help shows are those of the library.
 
 use clap::Parser;
-use wrun::{Compiler, Halt, Limits, ResultCache, Retries};
+use wrun::cache::ResultCache;
+use wrun::{Compiler, Halt, Limits, Retries};
 
 use super::compiler::CompilerArgs;
 use super::failure::FailureArgs;

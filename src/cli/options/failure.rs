@@ -8,7 +8,7 @@ use wrun::{Halt, HaltAt, Job, Retries};
 use super::values;
 use crate::cli::errors::usage;
 use crate::cli::items::earlier_run::EarlierRun;
-use crate::cli::items::resume::ResumePolicy;
+use crate::cli::items::resume::{OpenLog, ResumePolicy};
 use crate::report::{JobLog, RunStart};
 
 /// What happens when tasks fail, and what is logged for a later run.
@@ -40,14 +40,6 @@ pub struct FailureArgs {
     /// Continue the run of the job log, as --resume does, but run failed tasks again
     #[arg(long)]
     resume_failed: bool,
-}
-
-/// An open job log, and if it is resumed, what an earlier run wrote to it.
-pub struct OpenLog {
-    /// The log to write.
-    pub log: JobLog,
-    /// What is resumed.
-    pub resumed: Option<(ResumePolicy, EarlierRun)>,
 }
 
 impl FailureArgs {

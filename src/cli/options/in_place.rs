@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
-use wrun::{FailedSlice, InputMode, Job, OutputFile, SharedArea};
+use wrun::job::{FailedSlice, InputMode};
+use wrun::{Job, OutputFile, SharedMemory};
 
 use super::values;
 
@@ -68,7 +69,7 @@ struct SharedFile {
 #[derive(Debug)]
 pub struct InPlaceFiles {
     out: Option<OutputFile>,
-    shared: Vec<(String, SharedArea)>,
+    shared: Vec<(String, SharedMemory)>,
     input_mode: InputMode,
 }
 
@@ -86,7 +87,7 @@ impl InPlaceArgs {
             }
             _ => None,
         };
-        self.with_files(out, |file| SharedArea::create(&file.path, file.len_bytes))
+        self.with_files(out, |file| SharedMemory::create(&file.path, file.len_bytes))
     }
 
     /// As [`open`](Self::open), but for a dry run, which changes nothing: memory stands in for files that are missing or too short.
@@ -103,15 +104,15 @@ impl InPlaceArgs {
             _ => None,
         };
         self.with_files(out, |file| match is_usable(&file.path, file.len_bytes) {
-            true => SharedArea::create(&file.path, file.len_bytes),
-            false => SharedArea::in_memory(file.len_bytes),
+            true => SharedMemory::create(&file.path, file.len_bytes),
+            false => SharedMemory::in_memory(file.len_bytes),
         })
     }
 
     fn with_files(
         &self,
         out: Option<OutputFile>,
-        open_shared: impl Fn(&SharedFile) -> wrun::Result<SharedArea>,
+        open_shared: impl Fn(&SharedFile) -> wrun::Result<SharedMemory>,
     ) -> anyhow::Result<InPlaceFiles> {
         let mut shared = Vec::with_capacity(self.shared.len());
         for file in &self.shared {

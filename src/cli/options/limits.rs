@@ -1,6 +1,7 @@
 //! Options about what one task may use.
 
-use wrun::{Limits, Task, TaskTime};
+use wrun::job::TaskTime;
+use wrun::{Limits, Task};
 
 use super::values;
 use crate::cli::errors::usage;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use wrun::{PoolBuilder, ResultCache};
+use wrun::PoolBuilder;
+use wrun::cache::ResultCache;
 
 use super::values;
 

@@ -6,7 +6,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use wrun::{Input, SplitAt, Task, TaskTime};
+use wrun::job::TaskTime;
+use wrun::{Input, SplitAt, Task};
 
 /// Parses a number of bytes: `4096`, `64K`, `1.5M`, `2GiB`; all units are powers of 1024.
 pub fn size(text: &str) -> Result<u64, String> {

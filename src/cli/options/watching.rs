@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use wrun::TaskTime;
+use wrun::job::TaskTime;
 
 use super::values;
 use crate::report::{ProgressMode, Trace};

@@ -1,8 +1,8 @@
 //! Options about workers: how many, where they run tasks, when a task may start.
 
 use wrun::backend::BuiltIn;
-use wrun::job::Instances;
-use wrun::{Admission, Jobs, Pool, PoolBuilder, Sandbox};
+use wrun::job::{Admission, Instances};
+use wrun::{Jobs, Pool, PoolBuilder, Sandbox};
 
 use super::values;
 

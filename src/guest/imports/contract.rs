@@ -58,7 +58,7 @@ fn input_find(mut guest: Guest<'_>, name: u32, len: u32) -> Result<i32> {
 }
 
 fn region_find(mut guest: Guest<'_>, name: u32, len: u32) -> Result<i32> {
-    let found = find(&mut guest, "region_find", (name, len), |job| &job.spec.areas)?;
+    let found = find(&mut guest, "region_find", (name, len), |job| &job.spec.shared_memories)?;
     if len == 0 && guest.data().slice.is_some() {
         return Ok(wrun_abi::SLICE as i32);
     }
@@ -112,7 +112,7 @@ fn region_len(guest: Guest<'_>, index: u32) -> Result<u64> {
 
 fn no_such_region(state: &State) -> String {
     match state.region_count() {
-        0 => "this task has no regions: use --out or --shared".into(),
+        0 => "this task has neither an output slice nor shared memory".into(),
         count => format!("this task has {count} regions, counted from 0"),
     }
 }
@@ -170,7 +170,7 @@ fn output_map(mut guest: Guest<'_>, len: u32) -> Result<u32> {
     if u64::from(len) > state.output_room() {
         return Err(HostError::output_limit(state.job.spec.output_bytes).into());
     }
-    let refused = |error| HostError::Limit(format!("cannot make a result of {len} bytes: {error}"));
+    let refused = |error| HostError::fixed_limit(format!("cannot make a result of {len} bytes: {error}"));
     let file = memory_file::output(u64::from(len)).map_err(refused)?;
     let address = if len == 0 {
         EMPTY_WINDOW as usize

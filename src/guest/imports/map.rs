@@ -42,7 +42,7 @@ pub(super) fn map(
     let range = FileRange { file, offset: start + offset, len: len as usize, of, view_offset: offset, access };
     if state.windows.count() >= MAX_WINDOWS && !state.windows.free_unused() {
         let message = format!("it has {MAX_WINDOWS} windows at a time, which is the limit; give some back");
-        return Err(HostError::Limit(message).into());
+        return Err(HostError::fixed_limit(message).into());
     }
     count_window(state, range.private_bytes())?;
     let memory = memory(guest, call)?;
@@ -61,7 +61,7 @@ pub(super) fn map(
             Err(HostError::Input(InputFault { of, kind: InputFaultKind::Unreadable { offset } }).into())
         }
         Err(MapError::System(error)) => {
-            Err(HostError::Limit(format!("{call}: {len} bytes cannot be mapped: {error}")).into())
+            Err(HostError::fixed_limit(format!("{call}: {len} bytes cannot be mapped: {error}")).into())
         }
     }
 }
@@ -70,7 +70,7 @@ pub(super) fn map(
 fn count_window(state: &mut State, private_bytes: u64) -> Result<()> {
     match state.usage.add_window(private_bytes) {
         true => Ok(()),
-        false => Err(HostError::Limit(state.usage.limit_message().unwrap_or_default()).into()),
+        false => Err(HostError::Limit(state.usage.limit_reached().unwrap_or_default()).into()),
     }
 }
 
@@ -96,7 +96,7 @@ pub(super) fn area(guest: &mut Guest<'_>, call: &str, wanted: usize, len: usize)
 fn no_room(guest: &Guest<'_>, memory: Memory, call: &str, len: usize) -> HostError {
     let size = memory.data_size(guest);
     let declared = memory.ty(guest).maximum().map(|pages| pages * WASM_PAGE as u64);
-    HostError::Limit(match declared {
+    HostError::fixed_limit(match declared {
         Some(maximum) if maximum < 1 << 32 => format!(
             "{call}: no room for a window of {len} bytes: the module declares at most {maximum} bytes of memory and uses {size}; \
              build it with a larger maximum, or map smaller ranges"

@@ -52,17 +52,21 @@ impl Symbols {
         let offset = |(index, address): (usize, &usize)| address.checked_sub(text)?.checked_sub(usize::from(index > 0));
         let offsets: Vec<_> = addresses.iter().enumerate().filter_map(offset).collect();
         let mut frames = vec![None; offsets.len()];
+        let mut starts = vec![0; offsets.len()];
         for function in self.module.functions() {
             let within = |offset: &usize| (function.offset..function.offset + function.len).contains(offset);
-            for (frame, _) in frames.iter_mut().zip(&offsets).filter(|(_, offset)| within(offset)) {
-                *frame = Some(Frame { function: function.index.as_u32(), offset: None });
+            for (at, _) in offsets.iter().enumerate().filter(|(_, offset)| within(offset)) {
+                frames[at] = Some(Frame { function: function.index.as_u32(), offset: None });
+                starts[at] = function.offset;
             }
         }
-        // The map lists where each entry begins, in the order of the machine code.
-        for (start, place) in self.module.address_map().into_iter().flatten() {
-            for (frame, _) in frames.iter_mut().zip(&offsets).filter(|(_, offset)| start <= **offset) {
-                if let Some(frame) = frame {
-                    frame.offset = place;
+        // The map lists where each instruction begins, in the order of the machine code. Machine code of no instruction (a jump, a
+        // move between registers) counts as the instruction before it; otherwise it would be chance whether there is an offset.
+        for (start, offset) in self.module.address_map().into_iter().flatten() {
+            let Some(offset) = offset else { continue };
+            for (at, frame) in frames.iter_mut().enumerate() {
+                if let Some(frame) = frame.as_mut().filter(|_| (starts[at]..=offsets[at]).contains(&start)) {
+                    frame.offset = Some(offset);
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! Things that a task asked for and was not granted.
 
+use crate::ipc::Setting;
+
 /// Something that was not granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::guest) enum Refused {
@@ -9,15 +11,22 @@ pub(in crate::guest) enum Refused {
 }
 
 impl Refused {
-    /// Explains the refusal and how to grant it. Appended to the task's own message.
-    pub fn advice(self) -> &'static str {
+    /// Explains the refusal. Appended to the task's own message.
+    pub fn reason(self) -> &'static str {
         match self {
-            Refused::Files => "it was granted no directory; grant one with --dir HOST[::GUEST][:rw]",
+            Refused::Files => "it was granted no directory",
             Refused::OutsideGrant => {
-                "it may not leave the directories that it was granted, nor write in those without :rw; \
-                 grant others with --dir HOST[::GUEST][:rw]"
+                "it may not leave the directories that it was granted, nor write to those that are read-only"
             }
-            Refused::Network => "it may not use the network, which no option grants",
+            Refused::Network => "it may not use the network, which nothing grants",
+        }
+    }
+
+    /// What grants it.
+    pub fn setting(self) -> Option<Setting> {
+        match self {
+            Refused::Files | Refused::OutsideGrant => Some(Setting::Directories),
+            Refused::Network => None,
         }
     }
 

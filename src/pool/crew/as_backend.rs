@@ -5,25 +5,27 @@ use std::time::Duration;
 
 use super::run::CrewRun;
 use super::{Crew, OUTER_WAKER};
-use crate::backend::{Assignment, Executor, News, TaskEnd};
-use crate::job::{Halt, Retries};
+use crate::backend::{Assignment, Executor, ExecutorEvent, TaskEnd, Waker};
+use crate::job::{Admission, Halt, Retries};
 use crate::pool::prepared_job::{PreparedJob, Stdio};
 use crate::pool::record::Pending;
 use crate::pool::report::{Notice, Report};
 use crate::pool::stop::StopLevel;
 use crate::pool::wait::Wait;
 use crate::result::Status;
-use crate::{Admission, Error, Job, Result, Waker};
+use crate::{Error, Job, Result};
 
 impl Crew {
     /// Runs the job's tasks for another run, which `waker` wakes.
     pub fn executor_for(&mut self, job: &Job, waker: &Waker) -> Result<Box<dyn Executor + '_>> {
-        // The other run sees to these.
+        // These are up to the other run.
         let (retries, halt, admission) = (Retries::default(), Halt::Never, Admission::default());
         let job = Job { retries, halt, admission, ..job.clone() };
         let prepared = PreparedJob::new(&job, Stdio::Captured)?;
         self.check(&job)?;
-        self.poll.add(waker, OUTER_WAKER).map_err(|error| Error::system("cannot watch a run", error))?;
+        self.poll
+            .add(waker, OUTER_WAKER)
+            .map_err(|error| Error::system("cannot watch the other run's waker", error))?;
         let crew = CrewRun::new(self, prepared);
         Ok(Box::new(CrewExecutor { crew, waiting: VecDeque::new(), waker: waker.clone() }))
     }
@@ -32,9 +34,9 @@ impl Crew {
 /// A crew that runs tasks for another run.
 struct CrewExecutor<'pool> {
     crew: CrewRun<'pool>,
-    /// Tasks that came back.
+    /// Tasks that were returned and wait for a worker.
     waiting: VecDeque<Pending>,
-    /// The other run's.
+    /// The other run's waker.
     waker: Waker,
 }
 
@@ -52,10 +54,10 @@ impl Executor for CrewExecutor<'_> {
         self.crew.publish();
     }
 
-    fn next(&mut self) -> Option<News> {
+    fn next(&mut self) -> Option<ExecutorEvent> {
         loop {
             return Some(match self.crew.next_report()? {
-                Report::Ended(ended) => News::Ended(TaskEnd::new(ended.tag, ended.into_outcome())),
+                Report::Ended(ended) => ExecutorEvent::Ended(TaskEnd::from_outcome(ended.tag, ended.into_outcome())),
                 Report::Returned { pending, .. } if self.crew.stopped == StopLevel::Running => {
                     self.waiting.push_back(pending);
                     continue;
@@ -64,16 +66,16 @@ impl Executor for CrewExecutor<'_> {
                     never_started(pending, "the run was stopped before it began".into())
                 }
                 Report::NeverStarted { pending, message } => never_started(pending, message),
-                Report::Halted(why) => News::Halted(why),
-                Report::Failed(error) => News::Failed(error),
-                Report::Notice(Notice::WorkerLost { worker, reason }) => News::WorkerLost(worker, reason),
-                Report::Notice(Notice::Unconfined(missing)) => News::Unconfined(missing),
+                Report::Halted(why) => ExecutorEvent::Halted(why),
+                Report::Failed(error) => ExecutorEvent::Failed(error),
+                Report::Notice(Notice::WorkerLost { worker, reason }) => ExecutorEvent::WorkerLost(worker, reason),
+                Report::Notice(Notice::Unconfined(missing)) => ExecutorEvent::Unconfined(missing),
                 Report::Notice(Notice::Slow { worker, ticket, elapsed }) => {
-                    // It may have ended meanwhile.
+                    // It may have ended in the meantime.
                     let Some(pending) = self.crew.under_way(worker as usize, ticket) else { continue };
-                    News::Slow { ticket: pending.tag(), worker, elapsed }
+                    ExecutorEvent::Slow { ticket: pending.tag(), worker, elapsed }
                 }
-                // A crew decides nothing of that.
+                // A crew never reports these.
                 Report::Notice(Notice::HeldUp(_) | Notice::Requeued { .. }) => continue,
             });
         }
@@ -89,7 +91,7 @@ impl Executor for CrewExecutor<'_> {
         if !self.crew.has_reports() {
             self.crew.wait(at_most.map_or(Wait::Event, Wait::AtMost), !self.waiting.is_empty());
         }
-        self.crew.heed_workers();
+        self.crew.handle_workers();
     }
 
     fn stop(&mut self, now: bool) {
@@ -109,15 +111,15 @@ impl CrewExecutor<'_> {
 }
 
 /// The end of a task that did not start.
-fn never_started(pending: Pending, message: String) -> News {
+fn never_started(pending: Pending, message: String) -> ExecutorEvent {
     let ended = pending.fail(Status::Cancelled, message, 0);
-    News::Ended(TaskEnd::new(ended.tag, ended.into_outcome()))
+    ExecutorEvent::Ended(TaskEnd::from_outcome(ended.tag, ended.into_outcome()))
 }
 
 impl Drop for CrewExecutor<'_> {
     fn drop(&mut self) {
         self.crew.end();
-        // It outlives this run.
+        // The poll set outlives this run.
         let _ = self.crew.crew.poll.remove(&self.waker);
     }
 }

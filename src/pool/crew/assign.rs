@@ -10,7 +10,7 @@ use crate::pool::report::Report;
 use crate::{Error, Result, Task};
 
 impl CrewRun<'_> {
-    /// Whether a task that is submitted now goes to a worker at once.
+    /// Whether a task that is submitted now can go to a worker at once.
     pub fn has_room(&self) -> bool {
         let room = |worker: &Option<Worker>| match worker {
             Some(worker) => worker.held.len() < self.depth,
@@ -19,7 +19,7 @@ impl CrewRun<'_> {
         self.crew.workers.iter().any(room)
     }
 
-    /// Gives a task to a worker, or back if none has room.
+    /// Gives a task to a worker, or returns it if none has room.
     pub fn submit(&mut self, pending: Pending) -> Option<Pending> {
         let Some(index) = self.worker_for(pending.task()) else { return Some(pending) };
         let ticket = self.crew.next_ticket();
@@ -28,7 +28,7 @@ impl CrewRun<'_> {
         None
     }
 
-    /// Lets workers see the tasks that they were given.
+    /// Makes the tasks that workers were given visible to them.
     pub fn publish(&mut self) {
         for worker in self.crew.workers.iter_mut().flatten() {
             worker.send_unsent();
@@ -36,7 +36,7 @@ impl CrewRun<'_> {
         }
     }
 
-    /// Gives workers that have nothing to do what others hold and have not begun.
+    /// Moves tasks that have not begun from the busiest worker to idle ones.
     pub fn rebalance(&mut self) {
         let idle = |worker: &Option<Worker>| worker.as_ref().map_or(!self.is_full, |worker| worker.held.is_empty());
         if !self.crew.workers.iter().any(idle) {
@@ -45,7 +45,7 @@ impl CrewRun<'_> {
         let Some(busiest) = self.crew.workers.iter_mut().flatten().max_by_key(|worker| worker.held.len()) else {
             return;
         };
-        // The task that it runs is not for others, and of the rest it keeps half.
+        // It keeps the task that it runs, and half of the rest.
         let spare = busiest.held.len().saturating_sub(1).div_ceil(2);
         let mut taken = VecDeque::new();
         while taken.len() < spare
@@ -62,10 +62,9 @@ impl CrewRun<'_> {
         }
     }
 
-    /// The worker that gets the next task: the one that holds the fewest and has room, or a new one where all have
-    /// something to do.
+    /// The worker that gets the next task: the one with room that holds the fewest tasks, or a new one if all are busy.
     fn worker_for(&mut self, task: &Task) -> Option<usize> {
-        // Where the first one has no room (for a long payload, say), others may have.
+        // If the first candidate has no room (for a long payload, say), others may.
         let mut tried = (0, 0);
         loop {
             let held =
@@ -84,7 +83,7 @@ impl CrewRun<'_> {
             let of_earlier_run = |worker: &&Worker| worker.job != number;
             if let Some(worker) = self.crew.workers[index].as_ref().filter(of_earlier_run) {
                 if !worker.can_run(&self.job) {
-                    // It runs nothing now.
+                    // It runs no task now.
                     self.crew.take_worker(index, Ending::Killed);
                     continue;
                 }
@@ -111,16 +110,16 @@ impl CrewRun<'_> {
             None => self.job.spec_file(number)?,
         };
         let handed = worker.begin_job(number, &self.job, self.spec.insert(spec));
-        handed.map_err(|error| Error::system("cannot hand a job to a worker", error))
+        handed.map_err(|error| Error::system("cannot send a job to a worker", error))
     }
 
-    /// Starts a worker, where there are fewer than there may be.
+    /// Starts a worker if there may be more.
     fn start_worker(&mut self) -> Option<usize> {
         let index = self.crew.workers.iter().position(Option::is_none).filter(|_| !self.is_full)?;
         match self.crew.start_worker(index, &self.job.directories) {
             Ok(()) => Some(index),
             Err(error) => {
-                // A pool that has workers goes on with those.
+                // A pool that has workers goes on with them.
                 self.is_full = true;
                 if self.crew.workers.iter().all(Option::is_none) {
                     self.fail(Error::system("cannot start a worker", error));

@@ -1,4 +1,4 @@
-//! Reading what workers have done.
+//! Reads workers' completions.
 
 use std::time::Instant;
 
@@ -12,14 +12,14 @@ use crate::pool::completion::{complete, timed_out};
 use crate::pool::record::{Ended, Pending};
 use crate::result::Status;
 
-/// As much work as this is given to a worker ahead of time.
+/// How much work a worker is given ahead of time, in nanoseconds.
 const AHEAD_NS: u64 = 2_000_000;
 
-/// What there was to read of one worker.
+/// What reading one worker's completions found.
 #[derive(Default)]
 struct ReadCompletions {
     count: u32,
-    /// It did something impossible.
+    /// What it did that no honest worker does.
     violation: Option<Violation>,
     /// The task that it lied about.
     lied_about: Option<Pending>,
@@ -40,14 +40,14 @@ impl CrewRun<'_> {
         }
         let Some(violation) = violation else { return };
         self.condemn(index, Some(violation), Ending::Killed);
-        // Ended when its worker is dead and writes nowhere any more.
+        // The task ends only now, when its worker is dead and can no longer write to it.
         if let Some(pending) = lied_about {
-            let message = format!("its worker did what no worker does: {}", violation.0);
+            let message = format!("its worker broke the protocol: {}", violation.0);
             self.report_end(pending.fail(Status::WorkerLost, message, index as u32));
         }
     }
 
-    /// Takes the completions out of a worker's ring, up to the first one that cannot be.
+    /// Takes the completions out of a worker's ring, up to the first impossible one.
     fn pop_completions(&mut self, index: usize) -> ReadCompletions {
         let mut read = ReadCompletions::default();
         let mut payload = std::mem::take(&mut self.payload);
@@ -61,7 +61,7 @@ impl CrewRun<'_> {
                 Ok(Some((done, pending, file))) => {
                     read.count += 1;
                     if worker.killed_for.ticket() == Some(done.ticket) {
-                        // Its time was over before it ended.
+                        // Its time limit expired before it ended.
                         let (limit, trace) = (worker.killed_for.limit(), worker.stack_trace(done.ticket));
                         let ended = timed_out(&self.job, pending, limit, trace, index as u32);
                         self.report_end(ended);
@@ -87,7 +87,7 @@ impl CrewRun<'_> {
         read
     }
 
-    /// Keeps the mean duration of tasks.
+    /// Updates the mean duration of tasks.
     fn note_duration(&mut self, done: &DoneSlot) {
         self.mean_ns = match self.mean_ns {
             0 => done.duration_ns.max(1),
@@ -95,7 +95,7 @@ impl CrewRun<'_> {
         };
     }
 
-    /// Takes the time of a task that has passed into account.
+    /// Takes the duration of a task that passed into account.
     fn note_time(&mut self, ended: &Ended) {
         let has_passed = ended.call == Call::Map && ended.outcome.result.is_ok();
         if has_passed && self.times.passed(ended.outcome.stats.duration) {
@@ -103,16 +103,16 @@ impl CrewRun<'_> {
         }
     }
 
-    /// Notes that a worker has ended tasks.
+    /// Notes that a worker has completed tasks.
     fn note_completions(&mut self, index: usize, is_honest: bool) {
-        self.still_births = 0;
+        self.startup_deaths = 0;
         self.refusals = 0;
         if is_honest {
             self.lost_in_a_row = 0;
         }
         if let Some(worker) = &mut self.crew.workers[index] {
             if !std::mem::replace(&mut worker.proven, true) {
-                // What it says of its confinement comes before its first completion.
+                // Its message about its confinement was sent before its first completion, so it is there to be read.
                 self.ready.push(index);
             }
             worker.front_since = Instant::now();
@@ -122,13 +122,13 @@ impl CrewRun<'_> {
         self.depth = (1 + ahead).clamp(MIN_DEPTH, SLOTS - 1);
     }
 
-    /// Reads what a worker has sent by its socket.
+    /// Reads what a worker has sent through its socket.
     pub(super) fn read_socket(&mut self, index: usize) {
         let Some(worker) = &mut self.crew.workers[index] else { return };
         match worker.read_socket() {
             SocketState::Open => {}
             SocketState::Gone(violation) => {
-                // What it finished before its end counts.
+                // Tasks that it completed before its end count.
                 self.read_completions();
                 let ending = if violation.is_some() { Ending::Killed } else { Ending::ByItself };
                 self.condemn(index, violation, ending);

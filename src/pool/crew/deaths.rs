@@ -1,9 +1,9 @@
-//! How a worker that dies or lies is taken out, and how its tasks end.
+//! Removes workers that die or lie, and decides how their tasks end.
 
 use super::Ending;
 use super::run::CrewRun;
 use super::worker::Worker;
-use crate::error::Kind;
+use crate::error::Repr;
 use crate::ipc::ring::Violation;
 use crate::job::Halted;
 use crate::pool::completion::timed_out;
@@ -12,21 +12,21 @@ use crate::pool::report::{Notice, Report};
 use crate::pool::stop::StopLevel;
 use crate::result::Status;
 
-/// A task does not go to another worker when this many died that were about to begin it.
+/// A task is not given to another worker once this many have died when they were about to begin it.
 const FATAL_RETURNS: u32 = 4;
-/// Workers that die in a row before they begin a task, until the run gives up.
-const MAX_STILL_BIRTHS: u32 = 3;
-/// Workers that may die in a row, each while it ran a task, when no task ends otherwise. A run with some tasks that
-/// kill their worker goes on; with more workers, more may die at about the same time.
+/// The run gives up after this many workers in a row died before they began a task.
+const MAX_STARTUP_DEATHS: u32 = 3;
+/// How many workers may die in a row, each while it runs a task, if no task ends otherwise. A run with some tasks that kill their
+/// worker goes on; with more workers, more may die at about the same time.
 const MIN_MOST_LOST: u32 = 64;
 const MOST_LOST_PER_WORKER: u32 = 4;
 
 impl CrewRun<'_> {
-    /// Ends a worker that is gone, or that is not to be trusted any more, and decides how its tasks end.
+    /// Ends a worker that is gone or can no longer be trusted, and decides how its tasks end.
     pub(super) fn condemn(&mut self, index: usize, violation: Option<Violation>, ending: Ending) {
         let Some((mut worker, end)) = self.crew.take_worker(index, ending) else { return };
         let mut violation = violation;
-        // For whose time it was killed is what it said itself.
+        // The worker itself said which task it ran when it was killed for its time limit.
         let killed_for = match worker.killed_for.ticket() {
             Some(ticket) if !worker.had(ticket) => {
                 violation = violation.or(Some(Violation("it said that it ran a task that it did not have")));
@@ -35,10 +35,10 @@ impl CrewRun<'_> {
             killed_for => killed_for,
         };
         let lied = violation.is_some();
-        let reason = violation.map_or(end, |Violation(what)| format!("did what no worker does: {what}"));
+        let reason = violation.map_or(end, |Violation(what)| format!("broke the protocol: {what}"));
         let died_running = self.end_tasks_of(&mut worker, index as u32, killed_for, &reason);
         if killed_for.is_some() {
-            // It was not at fault, and there is room for a successor.
+            // The worker was not at fault, and there is room for a successor.
             self.lost_in_a_row = 0;
             self.is_full = false;
         }
@@ -52,7 +52,7 @@ impl CrewRun<'_> {
         self.notice(Notice::WorkerLost { worker: index as u32, reason });
     }
 
-    /// Ends or returns the tasks that a dead worker held; says whether it died while it ran one.
+    /// Ends or returns the tasks that a dead worker held; returns whether it died while it ran one.
     fn end_tasks_of(&mut self, worker: &mut Worker, number: u32, killed_for: Option<u64>, reason: &str) -> bool {
         let mut next_to_begin = true;
         let mut died_running = false;
@@ -66,7 +66,7 @@ impl CrewRun<'_> {
             let ticket = held.ticket;
             let mut pending = worker.release(held);
             match killed_for {
-                // Its time was not over: the one before it had just ended when the worker was killed.
+                // This task's time limit had not expired: the one before it had just ended when the worker was killed.
                 Some(killed_for) if killed_for != ticket => {
                     self.return_task(pending, true, number, reason);
                     continue;
@@ -90,7 +90,7 @@ impl CrewRun<'_> {
         died_running
     }
 
-    /// Ends the workers that hold tasks.
+    /// Ends all workers that hold tasks.
     pub(super) fn condemn_busy(&mut self) {
         for index in 0..self.crew.workers.len() {
             if self.crew.workers[index].as_ref().is_some_and(|worker| !worker.held.is_empty()) {
@@ -99,7 +99,7 @@ impl CrewRun<'_> {
         }
     }
 
-    /// Returns a task that its worker did not begin. `next`: it would have been the next one.
+    /// Returns a task that its worker did not begin. `next`: it would have been the next to begin.
     pub(super) fn return_unbegun(&mut self, pending: Pending, next: bool, worker: u32, reason: &str) {
         if next {
             self.return_task(pending, false, worker, reason);
@@ -108,7 +108,8 @@ impl CrewRun<'_> {
         }
     }
 
-    /// Returns a task that was the next one when its worker died. When that happens again and again, the task is taken for the reason.
+    /// Returns a task that was the next to begin when its worker died. If that happens again and again, the task is presumed to be
+    /// the reason, and fails.
     fn return_task(&mut self, mut pending: Pending, began: bool, worker: u32, reason: &str) {
         if let returns @ FATAL_RETURNS.. = pending.count_return() {
             let message = format!("{returns} workers died when they were about to begin it; the last one {reason}");
@@ -133,13 +134,13 @@ impl CrewRun<'_> {
         if worker.proven {
             self.is_full = false;
         } else if self.crew.workers.iter().any(Option::is_some) {
-            // A pool that has workers goes on with those.
+            // A pool that has workers goes on with them.
             self.is_full = true;
         } else {
-            self.still_births += 1;
+            self.startup_deaths += 1;
             self.is_full = false;
-            if self.still_births >= MAX_STILL_BIRTHS {
-                self.fail(Kind::Workers(format!("workers do not start: the last one {reason}")).into());
+            if self.startup_deaths >= MAX_STARTUP_DEATHS {
+                self.fail(Repr::Workers(format!("workers do not start: the last one {reason}")).into());
             }
         }
     }

@@ -1,23 +1,23 @@
-//! Which of a worker's file numbers stand for which open file.
+//! Which of a worker's file numbers stands for which open file.
 
 use std::collections::HashMap;
 
 use crate::Input;
 use crate::sys::rlimit;
 
-/// The numbers of one worker. The job's shared inputs have the lowest ones for as long as the job lasts; the others go
-/// to files of single tasks and are used again for the next file when no task under way refers to them.
+/// The numbers of one worker. The job's shared files have the lowest ones for as long as the job lasts. The others go to files of
+/// single tasks and are reused for other files once no task under way refers to them.
 #[derive(Debug, Default)]
 pub(super) struct FileNumbers {
     slots: Vec<FileSlot>,
     by_file: HashMap<u64, u32>,
     /// Numbers of files that the worker has closed.
     closed: Vec<u32>,
-    /// Numbers that no task refers to, oldest first; some are out of date.
+    /// Numbers that no task refers to, oldest first; some entries are out of date.
     idle: std::collections::VecDeque<u32>,
     pinned: u32,
-    /// Files that may be kept beyond those that are in use.
-    kept: usize,
+    /// How many files may stay open beyond those in use.
+    max_idle: usize,
 }
 
 #[derive(Debug)]
@@ -26,25 +26,25 @@ struct FileSlot {
     file: u64,
     /// Tasks under way that refer to it.
     uses: u32,
-    /// Whether it stands in `idle`.
+    /// Whether it is listed in `idle`.
     listed: bool,
 }
 
-/// The number of no file.
+/// Stands for no file.
 const NO_FILE: u64 = u64::MAX;
 
-/// Open files of its own tasks that a worker may keep beyond those that are under way.
-const KEPT: usize = 64;
+/// How many files of single tasks a worker may keep open beyond those of tasks under way.
+const MAX_IDLE: usize = 64;
 
 impl FileNumbers {
-    /// Begins a job whose shared files are numbered 0 to `pinned`.
+    /// Begins a job whose shared files have the numbers below `pinned`.
     pub fn begin_job(&mut self, pinned: u32) {
         // The worker may have as many descriptors as this process.
-        let kept = usize::try_from(rlimit::descriptors() / 8).unwrap_or(KEPT).min(KEPT);
-        *self = FileNumbers { pinned, kept, ..FileNumbers::default() };
+        let max_idle = usize::try_from(rlimit::descriptors() / 8).unwrap_or(MAX_IDLE).min(MAX_IDLE);
+        *self = FileNumbers { pinned, max_idle, ..FileNumbers::default() };
     }
 
-    /// The number for an input of a task that is to be sent, and whether the worker has to be given the file first.
+    /// The number for an input of a task that is about to be sent, and whether the file has to be sent to the worker first.
     pub fn take(&mut self, input: &Input) -> (u32, bool) {
         let (_, file) = input.file();
         if let Some(&number) = self.by_file.get(&file) {
@@ -67,7 +67,7 @@ impl FileNumbers {
         (self.pinned + number, true)
     }
 
-    /// Notes that a task which referred to `input` is not under way any more.
+    /// Notes that a task that referred to `input` is no longer under way.
     pub fn give_back(&mut self, input: &Input) {
         let (_, file) = input.file();
         if let Some(&number) = self.by_file.get(&file) {
@@ -80,8 +80,8 @@ impl FileNumbers {
         }
     }
 
-    /// Notes the same of a file that no task to come refers to, and that is not to stay in the worker for nothing. Gives its number
-    /// where the worker has to close it.
+    /// Notes the same for a file that no later task will refer to, so that it does not stay open in the worker for nothing. Returns
+    /// its number if the worker has to close it.
     pub fn close(&mut self, input: &Input) -> Option<u32> {
         let (_, file) = input.file();
         let number = *self.by_file.get(&file)?;
@@ -92,7 +92,7 @@ impl FileNumbers {
         }
         slot.file = NO_FILE;
         self.by_file.remove(&file);
-        // One that is listed as idle is used again from there.
+        // A number that is listed as idle is reused from there.
         if !slot.listed {
             self.closed.push(number);
         }
@@ -100,7 +100,7 @@ impl FileNumbers {
     }
 
     fn reusable(&mut self) -> Option<u32> {
-        while self.idle.len() > self.kept {
+        while self.idle.len() > self.max_idle {
             let number = self.idle.pop_front()?;
             let slot = &mut self.slots[number as usize];
             slot.listed = false;
@@ -133,7 +133,7 @@ mod tests {
             highest = highest.max(number);
             numbers.give_back(input);
         }
-        assert!(highest <= 3 + 2 + KEPT as u32, "{highest}");
+        assert!(highest <= 3 + 2 + MAX_IDLE as u32, "{highest}");
     }
 
     #[test]
@@ -148,7 +148,7 @@ mod tests {
             assert_eq!(numbers.close(input), Some(3));
             assert_eq!(numbers.close(input), None, "it is closed");
         }
-        // One that stands among the idle ones is used again only once.
+        // A number that is listed as idle is reused only once.
         assert_eq!(numbers.take(&inputs[0]), (3, true));
         numbers.give_back(&inputs[0]);
         assert_eq!(numbers.take(&inputs[0]), (3, false));

@@ -1,4 +1,4 @@
-//! Workers that do not do what they should, or that say that they cannot.
+//! Deals with workers that do not do what they should, or that report that they cannot.
 
 use std::time::{Duration, Instant};
 
@@ -10,17 +10,17 @@ use crate::ipc::ring::Violation;
 use crate::pool::report::Notice;
 use crate::sys::process::Process;
 
-/// Workers that refuse the job in a row before a task ends, until the run gives up.
+/// The run gives up after this many refusals of the job in a row with no task ended in between.
 const MAX_REFUSALS: u32 = 3;
 
-/// How much longer than its time a worker may take to say that it has begun a task: it may have to start first.
+/// How much longer than the task's time limit a worker may take to report that it has begun: it may have to start first.
 const SILENCE: Duration = Duration::from_secs(2);
 
 impl CrewRun<'_> {
-    /// Ends workers that neither ended their task in its time nor said that they run it: the keeper, which goes by what they
-    /// say, cannot.
+    /// Ends workers that neither ended their task in time nor said that they run it. The keeper cannot, because it relies on what
+    /// they say.
     pub(super) fn end_silent(&mut self) {
-        // Those whose limit has just become shorter are the keeper's.
+        // If the limit has just become shorter, the keeper deals with it.
         let Some(timeout) = self.times.timeout().filter(|_| self.times.is_settled(SILENCE)) else { return };
         for index in 0..self.crew.workers.len() {
             let silent = |worker: &Worker| {
@@ -33,7 +33,7 @@ impl CrewRun<'_> {
         }
     }
 
-    /// Ends workers that are not ready in the time for that.
+    /// Ends workers that did not get ready in time.
     pub(super) fn end_unready(&mut self) {
         for index in 0..self.crew.workers.len() {
             let Some(worker) = &mut self.crew.workers[index] else { continue };
@@ -43,9 +43,9 @@ impl CrewRun<'_> {
         }
     }
 
-    /// Ends a worker whose process has ended although somebody still holds its end of the socket.
-    pub(super) fn bury(&mut self, index: usize) {
-        // What it sent before its end counts.
+    /// Removes a worker whose process has ended, even though somebody still holds its end of the socket.
+    pub(super) fn remove_ended(&mut self, index: usize) {
+        // Messages that it sent before its end count.
         self.read_socket(index);
         let has_ended = |worker: &Worker| worker.process().is_some_and(Process::has_ended);
         if self.crew.workers[index].as_ref().is_some_and(has_ended) {
@@ -54,8 +54,8 @@ impl CrewRun<'_> {
         }
     }
 
-    /// Takes what workers have said of themselves.
-    pub(super) fn heed_messages(&mut self) {
+    /// Handles what workers have reported about themselves.
+    pub(super) fn handle_messages(&mut self) {
         let mut refused = Vec::new();
         let mut unconfined = Vec::new();
         for (index, worker) in self.crew.workers.iter_mut().enumerate() {
@@ -66,7 +66,7 @@ impl CrewRun<'_> {
                     unconfined.push(missing);
                 }
             }
-            // A refusal of an earlier run's job may come late.
+            // A refusal of an earlier run's job may arrive late.
             if let Some((_, reason)) = worker.refused.take_if(|(job, _)| *job == self.crew.job) {
                 refused.push((index, reason));
             }
@@ -75,13 +75,13 @@ impl CrewRun<'_> {
             self.notice(Notice::Unconfined(unconfined));
         }
         for (index, reason) in refused {
-            self.heed_refusal(index, &reason);
+            self.handle_refusal(index, &reason);
         }
     }
 
-    /// Takes it that a worker says that it cannot set the job up. One alone is not believed, because it may have been taken
+    /// Handles a worker's report that it cannot set up the job. A single worker is not believed, because it may have been taken
     /// over: it is replaced, and its tasks go to others.
-    fn heed_refusal(&mut self, index: usize, reason: &str) {
+    fn handle_refusal(&mut self, index: usize, reason: &str) {
         self.refusals += 1;
         if self.refusals >= MAX_REFUSALS {
             let message = format!("module {}: {reason}", self.job.module.name());
@@ -94,7 +94,7 @@ impl CrewRun<'_> {
             let pending = worker.release(held);
             self.return_unbegun(pending, std::mem::take(&mut next_to_begin), index as u32, &reason);
         }
-        // A pool that has workers goes on with those.
+        // A pool that has workers goes on with them.
         self.is_full = self.crew.workers.iter().any(Option::is_some);
     }
 }

@@ -1,10 +1,11 @@
 //! The keeper: a thread that starts worker processes and kills those whose task runs longer than allowed.
 //!
-//! Before it kills one it asks where the task is, and looks for the answer while it goes on keeping other deadlines. The task's
-//! fate is decided by then: the worker can delay its end by [`GRACE_NS`] and change nothing else.
+//! Before it kills a worker, it asks for the task's stack trace, and polls for the answer while it goes on enforcing other
+//! deadlines. By then the task's fate is decided: the worker can delay its end by [`GRACE_NS`] and change nothing else.
 //!
-//! Workers die with the *thread* that started them (prctl(2), `PR_SET_PDEATHSIG`), so it must be one that lives as long as
-//! the pool; and deadlines have to be kept while the pool's caller does something else.
+//! This takes a thread of its own for two reasons. Workers die with the *thread* that started them (prctl(2),
+//! `PR_SET_PDEATHSIG`), so that thread must live as long as the pool. And deadlines must be enforced while the pool's caller does
+//! something else.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
-use crate::Waker;
+use crate::backend::Waker;
 use crate::ipc::WORKER_ROLE;
 use crate::ipc::ring::TaskClock;
 use crate::ipc::stack_trace::StackTraceReader;
@@ -24,7 +25,7 @@ use crate::sys::process::{Killer, Process, monotonic_ns};
 use crate::sys::self_exe::HIDDEN_ARGUMENT;
 use crate::sys::socket::{Socket, Wait};
 
-/// The pool's end of the keeper.
+/// The pool's handle to the keeper's thread.
 #[derive(Debug)]
 pub(super) struct Keeper {
     requests: Option<Sender<Request>>,
@@ -33,32 +34,32 @@ pub(super) struct Keeper {
     idle: Idle,
 }
 
-/// Says for which task's time a worker was killed.
+/// Tells the pool which task's time limit a worker was killed for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct KilledFor(Arc<KilledForWords>);
 
 #[derive(Debug, Default)]
 struct KilledForWords {
-    /// The task's ticket and 1; 0 if it was not killed.
+    /// The task's ticket plus 1; 0 if the worker was not killed.
     ticket: AtomicU64,
     limit_ns: AtomicU64,
 }
 
 impl KilledFor {
-    /// The ticket of the task for whose time the worker was killed.
+    /// The ticket of the task whose time limit the worker was killed for.
     pub fn ticket(&self) -> Option<u64> {
-        // Pairs with the release store in `Guarded::keep_deadline`; the process's end is seen after it in any case.
+        // Pairs with the release store in `Guarded::keep_deadline`, which comes before the process's end in any case.
         self.0.ticket.load(Ordering::Acquire).checked_sub(1)
     }
 
-    /// The time that the task might have run.
+    /// That task's time limit.
     pub fn limit(&self) -> Duration {
         // Ordered by the load of the ticket.
         Duration::from_nanos(self.0.limit_ns.load(Ordering::Relaxed))
     }
 }
 
-/// Says from when on a pool's workers have nothing to do, between its keeper, which ends them after a while, and its next run.
+/// Since when a pool's workers have been idle: shared by the keeper, which ends them after a while, and the pool's next run.
 #[derive(Clone, Debug, Default)]
 struct Idle(Arc<AtomicU64>);
 
@@ -68,14 +69,13 @@ const IN_USE: u64 = 0;
 const EXPIRED: u64 = u64::MAX;
 
 impl Idle {
-    /// A run begins; says whether the workers have been ended.
+    /// Notes that a run begins; returns whether the keeper has ended the workers.
     fn end(&self) -> bool {
-        // Whatever the keeper does after it does to a pool that is in use.
+        // From here on the keeper sees a pool that is in use. Pairs with the `compare_exchange` in `expire`.
         self.0.swap(IN_USE, Ordering::AcqRel) == EXPIRED
     }
 
-    /// Ends the workers with `end`, if their time (nanoseconds from when they had nothing to do) is over and no run begins. Gives
-    /// the moment at which to look again.
+    /// Ends the workers with `end` if they have been idle for `after_ns` and no run begins. Returns the time at which to check again.
     fn expire(&self, after_ns: u64, now: u64, end: impl FnOnce()) -> u64 {
         let since = self.0.load(Ordering::Relaxed);
         if since == IN_USE || since == EXPIRED {
@@ -92,7 +92,7 @@ impl Idle {
     }
 }
 
-/// What became of a request to start a worker's process.
+/// The outcome of a request to start a worker's process.
 #[derive(Debug)]
 pub(super) struct Started {
     pub id: u64,
@@ -111,12 +111,12 @@ enum Request {
         id: u64,
     },
     Timeout(Option<Duration>),
-    /// The pool has no run any more; its workers are killed after this time.
+    /// The pool no longer has a run; its workers are killed after this time.
     Rest(Duration),
 }
 
 impl Keeper {
-    /// Starts the thread; workers will run `exe`. It wakes the pool when one was started.
+    /// Starts the thread; workers will run `exe`. It wakes the pool whenever a worker has been started.
     pub fn start(exe: PathBuf, waker: Waker) -> io::Result<Keeper> {
         let (requests, incoming) = unbounded();
         let (reports, started) = unbounded();
@@ -127,19 +127,19 @@ impl Keeper {
         Ok(Keeper { requests: Some(requests), started, thread: Some(thread), idle })
     }
 
-    /// Notes that a run begins; says whether all workers have been killed since the last one, because they had nothing to do.
+    /// Notes that a run begins; returns whether all workers have been killed since the last one for being idle.
     pub fn begin_run(&self) -> bool {
         self.idle.end()
     }
 
-    /// Notes that a run has ended: after this time all workers are killed, unless another run begins.
+    /// Notes that a run has ended: all workers are killed after this time unless another run begins.
     pub fn end_run(&self, expire_after: Duration) {
         self.idle.0.store(monotonic_ns().max(1), Ordering::Release);
         self.request(Request::Rest(expire_after));
     }
 
-    /// Starts a process for the worker `id`, which gets `socket`; its deadlines are kept by `clock`, and `place` is asked before it
-    /// is killed.
+    /// Starts a process for the worker `id`, which gets `socket`. The keeper enforces its deadlines by `clock`, and asks for a
+    /// `stack_trace` before it kills the worker.
     pub fn start_process(&self, id: u64, socket: Socket, clock: TaskClock, stack_trace: StackTraceReader) -> KilledFor {
         let killed_for = KilledFor::default();
         self.request(Request::Start { id, socket, clock, stack_trace, killed_for: killed_for.clone() });
@@ -156,7 +156,7 @@ impl Keeper {
         self.request(Request::Forget { id });
     }
 
-    /// The next process that was started, or why it could not be.
+    /// The next process that was started, or why it could not be started.
     pub fn next_started(&self, wait: Wait) -> Option<Started> {
         match wait {
             Wait::Block => self.started.recv().ok(),
@@ -181,23 +181,23 @@ impl Drop for Keeper {
     }
 }
 
-/// A worker whose deadlines are kept.
+/// A worker whose deadlines the keeper enforces.
 struct Guarded {
     killer: Killer,
     clock: TaskClock,
     stack_trace: StackTraceReader,
     killed_for: KilledFor,
-    /// The task that it was last seen to run, and when it was first seen to: it may lie about the start.
+    /// The ticket of the task that it was last seen to run, and when that was first seen: the worker may lie about the start.
     seen: Option<(u64, u64)>,
     deadline: Deadline,
 }
 
-/// How far the end of a worker has come.
+/// How close a worker is to being killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Deadline {
     /// Its task has time left.
     Far,
-    /// The time of the task with this ticket is over; it is killed at this moment at the latest.
+    /// The task with this ticket has exceeded its time limit; its worker is killed no later than at this time.
     Near {
         ticket: u64,
         at: u64,
@@ -206,7 +206,7 @@ enum Deadline {
 }
 
 impl Guarded {
-    /// Looks after the worker. Gives the moment at which to look again.
+    /// Kills the worker if it is time to. Returns the time at which to check again.
     fn check(&mut self, timeout_ns: Option<u64>, now: u64) -> u64 {
         if self.deadline == Deadline::Far
             && let Some(timeout_ns) = timeout_ns
@@ -219,7 +219,7 @@ impl Guarded {
         match self.deadline {
             Deadline::Far | Deadline::Killed => u64::MAX,
             Deadline::Near { ticket, at } => {
-                // A task that has ended meanwhile is nowhere.
+                // A task that has ended in the meantime has no stack trace.
                 let runs = self.clock.current().is_some_and(|(current, _)| current == ticket);
                 if runs && now < at && !self.stack_trace.is_answered(ticket) {
                     return now + LOOK_NS;
@@ -231,14 +231,14 @@ impl Guarded {
         }
     }
 
-    /// Condemns the worker where its task is over its time. Gives the moment at which that will be.
+    /// Decides to kill the worker if its task has exceeded its time limit. Returns the time at which the limit expires.
     fn keep_deadline(&mut self, timeout_ns: u64, now: u64) -> u64 {
         let Some((ticket, start)) = self.clock.current() else { return now.saturating_add(timeout_ns) };
         let first_seen = match self.seen {
             Some((seen, at)) if seen == ticket => at,
             _ => self.seen.insert((ticket, now)).1,
         };
-        // It cannot have started its task after it was seen to run it.
+        // It cannot have started the task after it was first seen running it.
         let deadline = start.min(first_seen).saturating_add(timeout_ns);
         if deadline <= now {
             self.killed_for.0.limit_ns.store(timeout_ns, Ordering::Relaxed);
@@ -279,7 +279,7 @@ fn keep(exe: &std::path::Path, requests: &Receiver<Request>, started: &Sender<St
                     guarded.insert(id, Guarded { killer, clock, stack_trace, killed_for, seen, deadline });
                     process
                 });
-                // The pool waits for its processes before it lets the keeper go.
+                // The pool waits for its processes before it drops the keeper.
                 let _ = started.send(Started { id, process });
                 waker.wake();
             }
@@ -291,11 +291,11 @@ fn keep(exe: &std::path::Path, requests: &Receiver<Request>, started: &Sender<St
     }
 }
 
-/// The longest time between two looks at the clocks.
+/// The longest time between two checks of the clocks.
 const MAX_NAP_NS: u64 = 1_000_000_000;
 
-/// How long a worker may take to say where its task is.
-const GRACE_NS: u64 = 100_000_000;
+/// How long a worker may take to report its task's stack trace.
+const GRACE_NS: u64 = 1_000_000_000;
 
-/// The time between two looks for what it says.
+/// The time between two checks for that report.
 const LOOK_NS: u64 = 1_000_000;

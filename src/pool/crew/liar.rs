@@ -1,4 +1,4 @@
-//! A worker that lies, for tests: it takes a task and then does what no worker of ours does.
+//! A worker that lies, for tests: it takes a task and then breaks the protocol.
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,15 +11,15 @@ use crate::ipc::ring::forge::Forge;
 use crate::ipc::ring::{INLINE_MAX_BYTES, SLOTS, WorkerRing};
 use crate::ipc::wire::{DoneSlot, Payload, TaskSlot, WindowBytes};
 use crate::result::Status;
-use crate::sandbox::{Layer, Missing};
+use crate::sandbox::{Layer, MissingLayer};
 use crate::sys::memory_file;
 use crate::sys::process::{become_worker, monotonic_ns, stop_this_process};
 use crate::sys::socket::{Socket, Wait};
 
-/// Where a worker stands that is to lie: the lie, and behind a space the directory for its traces.
+/// The environment variable that makes a worker lie: `LIE in DIRECTORY`, where the directory is for the traces that it leaves.
 pub(crate) const LIE: &str = "WRUN_TEST_LIE";
 
-/// What a worker tells before it is gone, or is killed.
+/// What a lying worker has at hand.
 pub(super) struct Liar<'a> {
     pub socket: Socket,
     pub ring: WorkerRing,
@@ -30,10 +30,10 @@ pub(super) struct Liar<'a> {
     pub traces: &'a Path,
 }
 
-/// A name, and what the worker does with its first task.
+/// The lie's name, and what the worker does with its first task.
 pub(super) type Lie = (&'static str, fn(&mut Liar<'_>));
 
-/// Bytes in the task's slot of a completion.
+/// Indices of words in a completion's slot.
 const STATUS: usize = 1;
 const POSITION: usize = 2;
 const OUTPUT: usize = 3;
@@ -41,14 +41,14 @@ const TEXTS: usize = 4;
 
 /// Does not even read its greeting.
 pub(super) const SILENT: &str = "never gets ready";
-/// Ends before it does anything.
+/// Exits before it does anything.
 pub(super) const ENDS: &str = "exits at once";
-/// Has a helper that keeps its socket open when it ends.
+/// Leaves a helper that keeps its socket open after it ends.
 pub(super) const HIDES: &str = "hides its end";
-/// Helps it.
+/// The helper's role.
 const HOLDER: &str = "holds a socket";
 
-/// Lies that leave the task without an end, so that only a time limit ends it.
+/// Lies that leave the task without an end, so that only its time limit ends it.
 pub(super) const ENDLESS: &[Lie] = &[
     ("stops", |_| stop_this_process()),
     ("stops in the middle of a completion", |liar| {
@@ -66,7 +66,7 @@ pub(super) const ENDLESS: &[Lie] = &[
     }),
 ];
 
-/// Lies that are seen at once, or do no harm.
+/// Lies that are detected at once, or do no harm.
 pub(super) const LIES: &[Lie] = &[
     ("says that its task started long ago", |liar| {
         liar.ring.begin(liar.task.ticket, 0);
@@ -95,7 +95,7 @@ pub(super) const LIES: &[Lie] = &[
         liar.forge.write(0, &[slot[0], slot[1], (1 << 20) - 1, 2, 0, 0, 0, 0, 0, 0, 0]);
     }),
     ("places its result anywhere", |liar| {
-        // It is taken as a place within the ring.
+        // The pool wraps it to a position within the ring.
         liar.forged(POSITION, u64::MAX);
         liar.leave();
     }),
@@ -120,7 +120,7 @@ pub(super) const LIES: &[Lie] = &[
     ("takes an announcement back", |liar| {
         liar.answer();
         let _ = ToPool::<File>::Wake.send(&liar.socket);
-        // The pool may not have looked yet; then this is a task that was not ended.
+        // The pool may not have looked yet; then it sees a task that was not completed.
         liar.forge.announce(0);
         liar.leave();
     }),
@@ -178,7 +178,7 @@ pub(super) const LIES: &[Lie] = &[
         liar.leave();
     }),
     ("says again and again that it is not confined", |liar| {
-        let missing = Layer::ALL.map(|layer| Missing { layer, why: "\u{1b}]0;x\u{7}".repeat(30) });
+        let missing = Layer::ALL.map(|layer| MissingLayer::new(layer, "\u{1b}]0;x\u{7}".repeat(30)));
         let missing = ToPool::<File>::Unconfined { missing: missing.to_vec() };
         (0..1000).for_each(|_| drop(missing.send(&liar.socket)));
         liar.answer();
@@ -204,10 +204,10 @@ pub(super) const LIES: &[Lie] = &[
     ("crashes", |_| std::process::abort()),
 ];
 
-/// Changes its memory while the pool reads it.
+/// Changes its shared memory while the pool reads it.
 pub(super) const FLIPS: &str = "changes its memory all the time";
 
-/// What a process does that was started as a liar.
+/// The main function of a process that was started as a liar.
 pub(crate) fn main(parent: u32, lie: &str) -> ! {
     let (lie, traces) = lie.rsplit_once(" in ").expect("a lie and a directory");
     let traces = Path::new(traces);
@@ -245,7 +245,7 @@ pub(crate) fn main(parent: u32, lie: &str) -> ! {
         }
     }
     let _ = ToPool::<File>::Wake.send(&liar.socket);
-    // It says no more, until it is killed or its pool is gone.
+    // It stays silent until it is killed or its pool is gone.
     while let Ok(Some(_)) = ToWorker::receive(&liar.socket, Wait::Block) {}
     std::process::exit(0)
 }
@@ -271,7 +271,7 @@ fn hold() -> ! {
 }
 
 impl Liar<'_> {
-    /// An honest end without a result.
+    /// An honest completion with an empty result.
     fn done(&self) -> DoneSlot {
         DoneSlot { payload: Payload::Ring(0), start_ns: monotonic_ns(), ..DoneSlot::ok(self.task.ticket, 0) }
     }
@@ -282,7 +282,7 @@ impl Liar<'_> {
         let _ = self.ring.finish(done, &[&self.payload]);
     }
 
-    /// An end in which one word is something else.
+    /// Writes a completion with one word replaced.
     fn forged(&self, word: usize, value: u64) {
         let mut slot = self.done().encode();
         slot[word] = value;
@@ -294,7 +294,7 @@ impl Liar<'_> {
         self.forge.write(0, &done.encode());
     }
 
-    /// Sends these as the file of a result of ten bytes, and announces it.
+    /// Sends these descriptors as the file of a ten-byte result, and announces it.
     fn send_file(&self, fds: &[BorrowedFd<'_>]) {
         let kind_of_a_payload = [6];
         self.socket.send_anything(&kind_of_a_payload, fds, Wait::Block).expect("sent");
@@ -305,13 +305,13 @@ impl Liar<'_> {
         self.socket.send_anything(message, &[], Wait::Block).expect("sent");
     }
 
-    /// Wakes its pool and ends.
+    /// Wakes its pool and exits.
     fn leave(&self) -> ! {
         let _ = ToPool::<File>::Wake.send(&self.socket);
         std::process::exit(0)
     }
 
-    /// Ends, while a helper keeps the socket.
+    /// Exits, while a helper keeps the socket open.
     fn hide(&self) -> ! {
         let socket: OwnedFd = self.socket.as_fd().try_clone_to_owned().expect("a copy");
         let mut holder = Command::new("/proc/self/exe");
@@ -323,7 +323,7 @@ impl Liar<'_> {
         std::process::exit(0)
     }
 
-    /// Ends its tasks well, while another thread changes the memory at random.
+    /// Completes its tasks correctly, while another thread changes the shared memory at random.
     fn flip(&mut self) {
         std::thread::scope(|scope| {
             let forge = &self.forge;

@@ -1,4 +1,4 @@
-//! Workers that lie: each makes only its own tasks fail, and costs the pool's process nothing.
+//! Tests with workers that lie: each may fail only its own tasks, and must cost the pool's process nothing.
 
 use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt;
@@ -11,24 +11,24 @@ use super::liar::{ENDLESS, ENDS, FLIPS, HIDES, LIE, LIES, SILENT};
 use crate::test_program;
 use crate::{Job, Limits, Module, Outcome, Pool, Status};
 
-/// Tells a process that it is the one in which the lies are tried: what is open and what runs is then known.
+/// Marks the process in which the lies are tried: its open files and children are then known.
 const ROLE: &str = "WRUN_TEST_LIED_TO";
 
-/// How long one run may take. A task's limit in it is much shorter.
+/// How long one run may take. The time limit of its tasks is much shorter.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The time limit of tasks where only that ends a lie.
+/// The time limit of tasks if only that ends a lie.
 const SHORT: Duration = Duration::from_secs(2);
 
-/// No time limit: whatever is not noticed otherwise never ends.
+/// No time limit: a lie that nothing else detects never ends.
 const NONE: Duration = Duration::MAX;
 
 const TASKS: usize = 300;
 
-/// Tasks where each worker ends one at most.
+/// How many tasks there are if each worker ends one at most.
 const FEW_TASKS: usize = 10;
 
-/// Gives the argument back.
+/// Returns its argument.
 const ECHO: &str = r#"(module
     (import "wrun_v1" "arg_len" (func $arg_len (result i32)))
     (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
@@ -42,14 +42,14 @@ const ECHO: &str = r#"(module
 /// Which of the workers lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Liars {
-    /// The first one that is started. There is no other until it is gone.
+    /// The first worker that is started. There is no other until it is gone.
     FirstAlone,
-    /// The first one that is started; the other begins when it has told its lie.
+    /// The first worker that is started; the other begins once the first has told its lie.
     FirstOfTwo,
     All,
 }
 
-/// Runs the tasks on workers of which some lie; gives the outcomes and what ended the run early.
+/// Runs the tasks on workers of which some lie; returns the outcomes and the error that ended the run early, if any.
 fn run(module: &Module, lie: &str, liars: Liars, timeout: Duration) -> (Vec<Outcome>, Option<String>) {
     let directory = tempfile::tempdir().expect("a directory");
     let traces = directory.path().display();
@@ -103,7 +103,7 @@ fn assert_only_the_liars_task_failed(outcomes: &[Outcome], lost: usize, what: &s
     assert!(failed.len() <= lost && failed.iter().all(|(_, status, _)| own(*status)), "{what}: {failed:?}");
 }
 
-/// Tells the lie in all ways.
+/// Tries the lie in every setting.
 fn try_lie(module: &Module, lie: &str, timeout: Duration) {
     let lost = match lie {
         "takes all tasks and ends" | "stops without saying what it runs" => TASKS,
@@ -114,12 +114,12 @@ fn try_lie(module: &Module, lie: &str, timeout: Duration) {
         let (outcomes, error) = within_patience(lie, || run(module, lie, liars, timeout));
         assert_eq!(error, None, "{lie}");
         if lie == "sends a longer file than announced" {
-            // It is believed, and the result is what was announced of the file.
+            // It is believed: the result is as much of the file as was announced.
             let (believed, rest): (Vec<_>, Vec<_>) =
                 outcomes.iter().partition(|outcome| outcome.result.as_ref().is_ok_and(|output| **output == [b'x'; 10]));
             assert_eq!((believed.len(), rest.len()), (1, TASKS - 1));
         } else if lie == "places its result anywhere" || lie == "says that its task started long ago" {
-            // The first is an empty result at no place, the second ends in time or not.
+            // The first is an empty result at an impossible position; the second may or may not end in time.
             let right = outcomes.iter().filter(|outcome| {
                 outcome.result.as_ref().is_ok_and(|output| **output == *outcome.index.to_string().as_bytes())
             });
@@ -128,7 +128,7 @@ fn try_lie(module: &Module, lie: &str, timeout: Duration) {
             assert_only_the_liars_task_failed(&outcomes, lost, lie);
         }
     }
-    // Where all lie, the run ends all the same.
+    // Even if all workers lie, the run ends.
     if timeout > SHORT {
         let (outcomes, error) = within_patience(lie, || run(module, lie, Liars::All, timeout));
         let harmless = |text: &str| !text.chars().any(char::is_control);
@@ -137,7 +137,7 @@ fn try_lie(module: &Module, lie: &str, timeout: Duration) {
     }
 }
 
-/// Ends the process where this takes too long.
+/// Aborts the process if this takes too long.
 fn within_patience<T>(lie: &str, work: impl FnOnce() -> T) -> T {
     let (ended, end) = channel::<()>();
     std::thread::scope(|scope| {
@@ -153,25 +153,25 @@ fn within_patience<T>(lie: &str, work: impl FnOnce() -> T) -> T {
     })
 }
 
-/// Descriptors of this process.
+/// How many descriptors this process has open.
 fn open_files() -> usize {
     std::fs::read_dir("/proc/self/fd").expect("/proc").count()
 }
 
-/// Bytes of memory that this process has of its own.
+/// Bytes of this process's private dirty memory.
 fn private_bytes() -> u64 {
     let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").expect("/proc");
     let line = rollup.lines().find(|line| line.starts_with("Private_Dirty")).expect("a line of smaps_rollup");
     line.split_whitespace().nth(1).and_then(|word| word.parse::<u64>().ok()).expect("a number") << 10
 }
 
-/// Processes that this one started and has not waited for.
+/// The child processes that this one has not reaped.
 fn children() -> String {
     let threads = std::fs::read_dir("/proc/self/task").expect("/proc").flatten();
     threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok()).collect()
 }
 
-/// Does this in a process of its own.
+/// Runs this in a process of its own.
 fn alone(name: &str, work: impl FnOnce(&Module)) {
     if std::env::var_os(ROLE).is_none() {
         let name = format!("pool::crew::liar_tests::{name}");
@@ -182,7 +182,7 @@ fn alone(name: &str, work: impl FnOnce(&Module)) {
         return;
     }
     let module = test_program::compiler().load_bytes("echo.wat", ECHO.as_bytes()).expect("a module");
-    // What is made once, at the first run, is made.
+    // A first run sets up everything that is set up only once.
     run(&module, ENDS, Liars::FirstAlone, PATIENCE);
     let before = (open_files(), private_bytes());
     work(&module);
@@ -218,7 +218,7 @@ fn a_worker_that_does_not_get_ready_is_replaced() {
     alone("a_worker_that_does_not_get_ready_is_replaced", |module| {
         let (outcomes, error) = within_patience(SILENT, || run(module, SILENT, Liars::FirstAlone, NONE));
         assert_eq!(error, None);
-        // It has not begun the task, so not even that is lost.
+        // It has not begun the task, so not even that one is lost.
         assert_only_the_liars_task_failed(&outcomes, 0, SILENT);
     });
 }

@@ -1,4 +1,4 @@
-//! The workers of a pool: how they come to be and how they end; and a crew at work on a job.
+//! The workers of a pool: how they start and end, and how they run a job's tasks.
 //!
 //! ```text
 //! CrewRun (run.rs, turn.rs)      an executor: assign, completions, deaths, health, slow, sleep
@@ -18,6 +18,7 @@ mod keeper;
 pub(crate) mod liar;
 #[cfg(test)]
 mod liar_tests;
+mod message;
 mod run;
 mod sleep;
 mod slow;
@@ -36,27 +37,27 @@ pub(super) use task_times::timed_out_message;
 use worker::{Start, Worker};
 
 use super::prepared_job::refuse_times;
-use crate::backend::BuiltIn;
+use crate::backend::{BuiltIn, Waker};
 use crate::sandbox::Layer;
 use crate::sys::poll::PollSet;
 use crate::sys::process::Process;
 use crate::sys::socket::Wait;
-use crate::{Directory, Job, Result, Sandbox, Waker};
+use crate::{Directory, Job, Result, Sandbox};
 
 /// The workers of a pool, and what is needed to start, wake and end them.
 #[derive(Debug)]
 pub(super) struct Crew {
-    /// By number; `None` where none was started yet or the last one died.
+    /// By number; `None` if none has been started yet or the last one died.
     workers: Vec<Option<Worker>>,
-    /// A worker that was started before there was work for it, and has not been greeted.
+    /// A worker that was started before there was work for it, and has not been sent its greeting.
     early: Option<Worker>,
-    /// Starts processes; `None` where workers are threads.
+    /// Starts processes; `None` if workers are threads.
     keeper: Option<Keeper>,
     poll: PollSet,
     pub waker: Waker,
     sandbox: Sandbox,
     start_timeout: Duration,
-    /// For how long processes may have nothing to do; `None` is for ever.
+    /// How long processes may be idle before they are ended; `None` means forever.
     idle_timeout: Option<Duration>,
     /// Layers of confinement that have been reported as missing.
     reported_missing: Vec<Layer>,
@@ -66,17 +67,17 @@ pub(super) struct Crew {
     ticket: u64,
 }
 
-/// The waker's number in the poll set; workers have their own.
+/// The waker's key in the poll set; a worker's key is its number.
 const WAKER: u64 = u64::MAX;
 
-/// The number of the waker of a run that this crew's pool is a backend of.
+/// The key of an outer run's waker, if this crew's pool is that run's backend.
 const OUTER_WAKER: u64 = u64::MAX - 1;
 
-/// Beside a worker's number: its process, where the number alone is its socket.
+/// Set in addition to a worker's number in the key of its process; the number alone is the key of its socket.
 const PROCESS: u64 = 1 << 32;
 
 impl Crew {
-    /// At most this many workers, which run `exe`; without it they are threads.
+    /// A crew of at most this many workers, which run `exe`; without it they are threads.
     pub fn new(
         workers: usize,
         exe: Option<PathBuf>,
@@ -102,7 +103,7 @@ impl Crew {
         })
     }
 
-    /// Sets what was not known when it was made; before its first run.
+    /// Sets what was not known when the crew was made. Call this before its first run.
     pub fn set_up(
         &mut self,
         workers: usize,
@@ -120,18 +121,18 @@ impl Crew {
         Ok(())
     }
 
-    /// The process id of that worker, as soon as it runs.
+    /// The process id of that worker, once it runs.
     pub fn early_pid(&mut self) -> Option<u32> {
         self.note_all_started();
         self.early.as_ref().and_then(Worker::process).map(Process::pid)
     }
 
-    /// Checks what it cannot do for any job.
+    /// Refuses a job with settings that this kind of worker cannot honour.
     pub fn check(&self, job: &Job) -> Result<()> {
         if self.keeper.is_none() { refuse_times(job, BuiltIn::Threads) } else { Ok(()) }
     }
 
-    /// Gets ready for a run: workers that have been killed because they had nothing to do leave their places.
+    /// Gets ready for a run: removes workers that were killed for being idle.
     pub fn begin_run(&mut self) {
         if self.keeper.as_ref().is_some_and(Keeper::begin_run) {
             self.early.take().map(|early| self.end_worker(early, Ending::Killed));
@@ -139,7 +140,7 @@ impl Crew {
         }
     }
 
-    /// Lets workers expire, where they are to.
+    /// Starts the idle timeout of the workers, if there is one.
     pub fn end_run(&self) {
         if let (Some(keeper), Some(time)) = (&self.keeper, self.idle_timeout) {
             keeper.end_run(time);
@@ -153,9 +154,15 @@ impl Crew {
         }
     }
 
-    /// The process ids of those that run.
+    /// The process ids of the running workers.
     pub fn pids(&mut self) -> Vec<u32> {
         self.note_all_started();
+        // A worker can be at work before the keeper's report of its start is here.
+        while self.workers.iter().flatten().any(Worker::has_started_unnoted)
+            && let Some(started) = self.keeper.as_ref().and_then(|keeper| keeper.next_started(Wait::Block))
+        {
+            self.note_started(started);
+        }
         self.workers.iter().flatten().filter_map(Worker::process).map(Process::pid).collect()
     }
 
@@ -164,11 +171,11 @@ impl Crew {
         self.ticket
     }
 
-    /// Starts a worker with that number, or takes the one that was started early, which may use the directories.
+    /// Starts a worker with that number, or takes the one that was started early. It may use the directories.
     pub fn start_worker(&mut self, index: usize, directories: &[Directory]) -> io::Result<()> {
         let mut worker = match self.early.take() {
             Some(worker) => worker,
-            // Tickets and workers' numbers are never used again, so one counter serves both.
+            // Neither tickets nor workers' ids are ever reused, so one counter serves both.
             None => Worker::start(self.next_ticket(), self.keeper.as_ref())?,
         };
         self.poll.add(&worker, index as u64)?;
@@ -178,8 +185,8 @@ impl Crew {
         Ok(())
     }
 
-    /// Kills a worker's process, where it does not end by itself as `end` says, waits for its end and says how it ended. A thread
-    /// that runs a task is left to itself.
+    /// Kills a worker's process unless `end` says that it ends by itself and it does so soon. Waits for its end, and returns how it
+    /// ended. A thread that runs a task cannot be ended and is left running.
     fn end_process(&mut self, worker: &mut Worker, end: Ending) -> String {
         while let Start::Ordered = worker.process {
             match self.keeper.as_ref().and_then(|keeper| keeper.next_started(Wait::Block)) {
@@ -195,7 +202,7 @@ impl Crew {
                 worker.hang_up();
                 match end == Ending::ByItself || worker.held.is_empty() {
                     true => thread.wait(),
-                    false => "was left to itself".into(),
+                    false => "was left running".into(),
                 }
             }
             Start::Running(process) => {
@@ -208,12 +215,12 @@ impl Crew {
         }
     }
 
-    /// Takes the worker with that number out, ends its process, and says how it ended.
+    /// Removes the worker with that number, ends its process, and returns how it ended.
     fn take_worker(&mut self, index: usize, end: Ending) -> Option<(Worker, String)> {
         let worker = self.workers[index].take()?;
-        // Closing takes it out of the poll set as well; an error means that it is out.
+        // Closing the socket removes it from the poll set as well; an error means that it is no longer there.
         let _ = self.poll.remove(&worker);
-        // The keeper has its process's descriptor too, so that one would stay.
+        // The keeper holds a descriptor of the process too, so this one would stay in the set.
         let _ = worker.process().map(|process| self.poll.remove(process));
         Some(self.end_worker(worker, end))
     }
@@ -226,7 +233,7 @@ impl Crew {
         (worker, end)
     }
 
-    /// Takes note of the processes that the keeper has started meanwhile.
+    /// Takes note of the processes that the keeper has started in the meantime.
     pub fn note_all_started(&mut self) {
         while let Some(started) = self.keeper.as_ref().and_then(|keeper| keeper.next_started(Wait::Never)) {
             self.note_started(started);
@@ -245,15 +252,15 @@ impl Crew {
     }
 }
 
-/// Lets the poll set tell of the end of the worker's process, where that runs.
+/// Makes the poll set report the end of the worker's process, if that is running.
 fn watch_process(poll: &PollSet, worker: &Worker, index: usize) {
-    // Its socket tells of its end as well, unless it passed that on. So it is no harm where this is refused.
+    // The socket reports the worker's end as well, unless the worker passed its end of the socket on. So a refusal does no harm.
     let _ = worker.process().map(|process| poll.add(process, index as u64 | PROCESS));
 }
 
 impl Drop for Crew {
     fn drop(&mut self) {
-        // All are told before the first is waited for.
+        // All are killed before the first is waited for.
         self.workers.iter().flatten().chain(&self.early).filter_map(Worker::process).for_each(Process::kill);
         if let Some(worker) = self.early.take() {
             self.end_worker(worker, Ending::Killed);
@@ -264,11 +271,11 @@ impl Drop for Crew {
     }
 }
 
-/// How a worker is to end.
+/// How a worker ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// At once; a thread, when it has nothing to do.
+    /// It is killed at once; a thread ends once it is idle.
     Killed,
-    /// It has closed its socket, so it has ended or is about to.
+    /// It has closed its socket, so it has ended or is about to end.
     ByItself,
 }

@@ -1,4 +1,4 @@
-//! A crew at work on one job: an executor whose workers are processes or threads.
+//! A crew that runs one job: an executor whose workers are processes or threads.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,25 +24,25 @@ pub(in crate::pool) struct CrewRun<'pool> {
     pub(super) spec: Option<Input>,
     /// How many tasks a worker may hold.
     pub(super) depth: usize,
-    /// The mean duration of the last tasks, roughly; 0 before the first end.
+    /// The approximate mean duration of the last tasks; 0 before the first task ends.
     pub(super) mean_ns: u64,
-    /// No more workers could be started.
+    /// No more workers can be started.
     pub(super) is_full: bool,
-    /// How far the run has been stopped.
+    /// The level at which the run has been stopped.
     pub(super) stopped: StopLevel,
-    /// Workers that died in a row before they ended a task.
-    pub(super) still_births: u32,
-    /// Workers that died in a row, each while it ran a task, when no task ended otherwise.
+    /// How many workers in a row died before they began a task.
+    pub(super) startup_deaths: u32,
+    /// How many workers in a row died, each while it ran a task, with no task ending otherwise.
     pub(super) lost_in_a_row: u32,
-    /// How often in a row workers refused the job before a task ended.
+    /// How often in a row workers refused the job, with no task ending in between.
     pub(super) refusals: u32,
-    /// How long tasks may run, and after how long they are slow.
+    /// How long tasks may run, and when they count as slow.
     pub(super) times: TaskTimes,
-    /// The Unix time of the monotonic clock's zero.
+    /// The Unix time at the monotonic clock's zero.
     pub(super) clock_zero: Duration,
     /// Scratch space for the payload of a task or completion.
     pub(super) payload: Vec<u8>,
-    /// Workers with something at their socket, or gone.
+    /// Workers whose socket has something to read, or that are gone.
     pub(super) ready: Vec<usize>,
     /// Workers whose process has ended.
     pub(super) ended_workers: Vec<usize>,
@@ -52,7 +52,7 @@ pub(in crate::pool) struct CrewRun<'pool> {
     reports: VecDeque<Report>,
 }
 
-/// A worker always holds a task beside the one it runs, so that it does not wait for the next.
+/// A worker always holds a task in addition to the one that it runs, so that it never waits for the next.
 pub(super) const MIN_DEPTH: usize = 2;
 
 impl<'pool> CrewRun<'pool> {
@@ -69,7 +69,7 @@ impl<'pool> CrewRun<'pool> {
             mean_ns: 0,
             is_full: false,
             stopped: StopLevel::Running,
-            still_births: 0,
+            startup_deaths: 0,
             lost_in_a_row: 0,
             refusals: 0,
             times,
@@ -82,17 +82,17 @@ impl<'pool> CrewRun<'pool> {
         }
     }
 
-    /// Lets tasks call the merge function `function`; before the first task.
+    /// Lets tasks call the merge function `function`. Call this before the first task.
     pub fn merge_with(&mut self, function: &str) -> Result<()> {
         Arc::get_mut(&mut self.job).expect("no worker has the job before the first task").add_merge(function)
     }
 
-    /// How many tasks can run at a time; at least one.
+    /// How many tasks can run at the same time; at least one.
     pub fn parallelism(&self) -> u64 {
         self.crew.workers.len().max(1) as u64
     }
 
-    /// Whether no worker holds a task, and all has been reported.
+    /// Whether no worker holds a task, and everything has been reported.
     pub fn is_idle(&self) -> bool {
         self.ended.is_empty()
             && self.reports.is_empty()
@@ -116,7 +116,7 @@ impl<'pool> CrewRun<'pool> {
         self.crew.pids()
     }
 
-    /// The task with this ticket, if this worker still runs it.
+    /// The task with this ticket, if this worker is still running it.
     pub fn under_way(&self, worker: usize, ticket: u64) -> Option<&Pending> {
         let held = self.crew.workers[worker].as_ref()?.held.front();
         held.filter(|held| held.ticket == ticket).map(|held| &held.pending)

@@ -1,4 +1,4 @@
-//! Waiting for workers.
+//! Waits for workers.
 
 use std::time::{Duration, Instant};
 
@@ -8,28 +8,28 @@ use super::{OUTER_WAKER, PROCESS, WAKER};
 use crate::Error;
 use crate::pool::wait::Wait;
 
-/// The longest time for which completions may wait to be looked at together.
+/// The longest time that completions may wait to be read together.
 const MAX_WAIT: Duration = Duration::from_millis(2);
 
-/// How often workers are looked at that have a time limit: silence makes no event.
-const LOOK_FOR_SILENCE: Duration = Duration::from_secs(1);
+/// How often workers are checked if tasks have a time limit: a silent worker causes no event.
+const SILENCE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How soon a worker is looked at again that wakes nobody when there is room in its socket or ring.
-const LOOK_FOR_ROOM: Duration = Duration::from_millis(1);
+/// How often the sockets and rings of workers are checked for room, which wakes nobody.
+const ROOM_CHECK_INTERVAL: Duration = Duration::from_millis(1);
 
 impl CrewRun<'_> {
-    /// Waits until a worker has something to say, as long as `wait` says. `tasks_wait`: there are tasks for which there was no room.
+    /// Waits until a worker has something to report, for as long as `wait` says. `tasks_wait`: some tasks found no room.
     pub fn wait(&mut self, wait: Wait, tasks_wait: bool) {
         let mut wait = wait;
         if self.job.limits.timeout.is_some() && wait == Wait::Event {
-            wait = Wait::AtMost(LOOK_FOR_SILENCE);
+            wait = Wait::AtMost(SILENCE_CHECK_INTERVAL);
         }
         if let Some(slow) = self.next_slow() {
             wait = wait.shortened(slow);
         }
         let mut nothing_there = true;
         for worker in self.crew.workers.iter().flatten() {
-            // Of many short tasks half may end before it is worth a look.
+            // With many short tasks, half of them may end before waking up is worth it.
             let count = (worker.held.len() / 2).max(1) as u64;
             if worker.held.len() > MIN_DEPTH {
                 wait = wait.shortened(MAX_WAIT);
@@ -38,7 +38,7 @@ impl CrewRun<'_> {
                 wait = wait.shortened(until.saturating_duration_since(Instant::now()));
             }
             if worker.has_unsent() || tasks_wait {
-                wait = wait.shortened(LOOK_FOR_ROOM);
+                wait = wait.shortened(ROOM_CHECK_INTERVAL);
             }
             nothing_there &= worker.held.is_empty() || worker.fall_asleep(count);
         }
@@ -48,7 +48,7 @@ impl CrewRun<'_> {
             if key == WAKER {
                 self.crew.waker.clear();
             } else if key == OUTER_WAKER {
-                // Its own run clears it.
+                // The outer run clears it.
             } else if key & PROCESS != 0 {
                 ended_workers.push((key & !PROCESS) as usize);
             } else {

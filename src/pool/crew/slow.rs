@@ -1,4 +1,4 @@
-//! Finds tasks that run for long, while they run.
+//! Finds slow tasks while they run.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use crate::backend::Call;
 use crate::pool::report::Notice;
 use crate::sys::process::monotonic_ns;
 
-/// A task that runs.
+/// A running task.
 struct RunningTask {
     ticket: u64,
     elapsed: Duration,
-    /// After how long it is to be reported as slow.
+    /// The running time after which it is reported as slow.
     slow_after: Duration,
 }
 
 impl Worker {
-    /// The item's task that it runs, if tasks are slow after `slow`.
+    /// The map task that it is running, if any; `slow` is the running time after which tasks are slow.
     fn running_item(&self, slow: Duration, now_ns: u64) -> Option<RunningTask> {
         let is_item = self.held.front().is_some_and(|held| held.pending.call() == Call::Map);
         let (ticket, start_ns) = self.running().filter(|_| is_item)?;
@@ -28,7 +28,7 @@ impl Worker {
 }
 
 impl CrewRun<'_> {
-    /// Reports the tasks that have become slow, or twice as slow as when they were reported last.
+    /// Reports tasks that have become slow, or have run twice as long as when they were last reported.
     pub(super) fn find_slow(&mut self) {
         let Some(slow) = self.times.slow() else { return };
         let now_ns = monotonic_ns();
@@ -48,7 +48,7 @@ impl CrewRun<'_> {
         }
     }
 
-    /// How long it is until a task can be slow, as far as that is known.
+    /// The time until a task may become slow, as far as is known.
     pub(super) fn next_slow(&self) -> Option<Duration> {
         if !self.times.reports_slow() {
             return None;
@@ -57,7 +57,7 @@ impl CrewRun<'_> {
         let now_ns = monotonic_ns();
         let left = |worker: &Worker| match worker.running_item(slow, now_ns) {
             Some(task) => task.slow_after.saturating_sub(task.elapsed),
-            // What it begins now.
+            // A task that it begins now.
             None => slow,
         };
         let busy = self.crew.workers.iter().flatten().filter(|worker| !worker.held.is_empty());

@@ -1,4 +1,4 @@
-//! The median time of the tasks that have passed, and what follows from it.
+//! The median duration of the tasks that passed, and the time limits that depend on it.
 
 use std::time::{Duration, Instant};
 
@@ -6,45 +6,45 @@ use hdrhistogram::Histogram;
 
 use crate::job::TaskTime;
 
-/// The longest time that is told from longer ones, in microseconds: about 11 days.
+/// Longer durations count as this one, in microseconds: about 11 days.
 const LONGEST_US: u64 = 1_000_000_000_000;
 
-/// The median of many durations, in bounded memory: exact to two digits.
+/// The median of many durations, in bounded memory: accurate to two digits.
 #[derive(Debug)]
 struct RunningMedian {
     micros: Histogram<u64>,
-    /// How many durations there are to be when the median is looked at next: to look costs as much as some hundred durations.
-    look_at: u64,
+    /// The number of durations at which the median is next computed, which costs as much as adding some hundred durations.
+    next_update: u64,
     median: Option<Duration>,
 }
 
 impl RunningMedian {
     fn new() -> RunningMedian {
         let micros = Histogram::new_with_bounds(1, LONGEST_US, 2).expect("bounds and digits that are allowed");
-        RunningMedian { micros, look_at: TaskTime::LEAST_PASSED, median: None }
+        RunningMedian { micros, next_update: TaskTime::LEAST_PASSED, median: None }
     }
 
-    /// Adds a duration. Says whether the median is another now.
+    /// Adds a duration. Returns whether the median has changed.
     fn add(&mut self, duration: Duration) -> bool {
         self.micros.saturating_record(u64::try_from(duration.as_micros()).unwrap_or(LONGEST_US));
         let count = self.micros.len();
-        if count < self.look_at {
+        if count < self.next_update {
             return false;
         }
-        self.look_at = count + (count / 64).max(1);
+        self.next_update = count + (count / 64).max(1);
         let median = Some(Duration::from_micros(self.micros.value_at_quantile(0.5)));
         std::mem::replace(&mut self.median, median) != median
     }
 }
 
-/// The times of a job, as far as they follow from other tasks' times.
+/// The time limits of a job's tasks, which may depend on the durations of earlier tasks.
 #[derive(Debug)]
 pub(super) struct TaskTimes {
     timeout: Option<TaskTime>,
     slow: Option<TaskTime>,
-    /// `None` where nothing follows from it.
+    /// `None` if nothing depends on it.
     median: Option<RunningMedian>,
-    /// When the median changed.
+    /// When the median last changed.
     changed: Instant,
 }
 
@@ -55,7 +55,7 @@ impl TaskTimes {
         TaskTimes { timeout, slow, median: wanted.then(RunningMedian::new), changed: Instant::now() }
     }
 
-    /// Adds the time of a task that has passed. Says whether that changed something.
+    /// Adds the duration of a task that passed. Returns whether that changed a limit.
     pub fn passed(&mut self, duration: Duration) -> bool {
         let changed = self.median.as_mut().is_some_and(|median| median.add(duration));
         if changed {
@@ -69,17 +69,17 @@ impl TaskTimes {
         self.timeout?.with_median(self.median())
     }
 
-    /// Until when the limit may have been another: long ago where it does not change.
+    /// Whether the limits have been the same for longer than `time`.
     pub fn is_settled(&self, time: Duration) -> bool {
         self.median.is_none() || self.changed.elapsed() > time
     }
 
-    /// After how long a task is slow.
+    /// The running time after which a task is slow.
     pub fn slow(&self) -> Option<Duration> {
         self.slow?.with_median(self.median())
     }
 
-    /// Whether tasks can be slow at all.
+    /// Whether slow tasks are reported at all.
     pub fn reports_slow(&self) -> bool {
         self.slow.is_some()
     }
@@ -89,7 +89,7 @@ impl TaskTimes {
     }
 }
 
-/// What is said of a task that ran as long as it might.
+/// The message for a task that exceeded its time limit.
 pub(in crate::pool) fn timed_out_message(timeout: Option<TaskTime>, limit: Duration) -> String {
     match timeout {
         Some(TaskTime::OfMedian { percent }) if limit <= TaskTime::SHORTEST => {
@@ -120,7 +120,7 @@ mod tests {
             assert!((found / wanted - 1.0).abs() < 0.02, "{found} for {wanted}");
         };
         near(&median, 2.0);
-        // In an order in which neighbours differ much.
+        // In an order in which neighbours differ a lot.
         (0..100_000u64).for_each(|n| {
             median.add(Duration::from_micros(n * 7919 % 100_000));
         });

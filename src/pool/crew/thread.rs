@@ -1,4 +1,4 @@
-//! Workers that are threads of this process: the loop, ring and socket of a worker process, with nothing around them.
+//! Workers that are threads of this process: with the loop, ring and socket of a worker process, but no sandbox around them.
 
 use std::io;
 use std::thread::JoinHandle;
@@ -11,12 +11,12 @@ use crate::worker;
 pub(super) struct WorkerThread(JoinHandle<io::Result<()>>);
 
 impl WorkerThread {
-    /// Starts one; it ends when the other end of `socket` is closed and it runs no task.
+    /// Starts one; it ends once the other end of `socket` is closed and it runs no task.
     pub fn start(socket: Socket) -> io::Result<WorkerThread> {
         worker::in_thread(socket).map(WorkerThread)
     }
 
-    /// Waits for its end and says how it ended.
+    /// Waits for its end and returns how it ended.
     pub fn wait(self) -> String {
         match self.0.join() {
             Ok(Ok(())) => "ended".into(),

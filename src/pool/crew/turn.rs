@@ -9,7 +9,7 @@ use crate::pool::report::Report;
 use crate::pool::stop::StopLevel;
 
 impl CrewRun<'_> {
-    /// Does all that can be done without waiting.
+    /// Does everything that can be done without waiting.
     pub fn turn(&mut self) {
         self.crew.note_all_started();
         self.read_completions();
@@ -18,15 +18,15 @@ impl CrewRun<'_> {
         self.find_slow();
     }
 
-    /// Takes what workers have to say besides completions, as far as the last wait has found it.
-    pub fn heed_workers(&mut self) {
+    /// Handles what workers report besides completions, as far as the last wait found it.
+    pub fn handle_workers(&mut self) {
         for index in std::mem::take(&mut self.ready) {
             self.read_socket(index);
         }
         for index in std::mem::take(&mut self.ended_workers) {
-            self.bury(index);
+            self.remove_ended(index);
         }
-        self.heed_messages();
+        self.handle_messages();
     }
 
     /// Returns the tasks that have not begun and, at [`StopLevel::Now`], ends those that run.
@@ -40,7 +40,7 @@ impl CrewRun<'_> {
         }
     }
 
-    /// Ends all that is under way.
+    /// Ends everything under way.
     pub fn end(&mut self) {
         self.stop(StopLevel::Now);
     }
@@ -54,7 +54,7 @@ impl CrewRun<'_> {
         taken
     }
 
-    /// Kills the worker whose task began last, unless that is the only task that runs. Gives the tasks that it held, the last one
+    /// Kills the worker whose task began last, unless that is the only running task. Returns the tasks that it held, the last one
     /// first.
     pub fn evict_youngest(&mut self) -> Vec<Evicted> {
         let can_give = |worker: &&Worker| worker.can_be_killed() && !worker.held.is_empty();
@@ -64,7 +64,7 @@ impl CrewRun<'_> {
             });
         let (count, youngest) = busy.fold((0, None), |(count, best), one| (count + 1, best.max(Some(one))));
         let Some((_, index)) = youngest.filter(|_| count > 1) else { return Vec::new() };
-        // What it has ended meanwhile counts.
+        // Tasks that it has completed in the meantime count.
         self.read_completions();
         let Some((mut worker, _)) = self.crew.take_worker(index, Ending::Killed) else { return Vec::new() };
         // There is room for a successor.

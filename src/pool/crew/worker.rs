@@ -9,71 +9,71 @@ use std::time::{Duration, Instant};
 
 use super::file_numbers::FileNumbers;
 use super::keeper::{Keeper, KilledFor};
+use super::message::Message;
 use super::thread::WorkerThread;
 use crate::ipc::channel::{ToPool, ToWorker};
 use crate::ipc::ring::{INLINE_MAX_BYTES, MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, Violation};
 use crate::ipc::stack_trace::StackTrace;
-use crate::ipc::wire::{DoneSlot, InputRange, PROTOCOL_VERSION, Payload, TaskSlot};
+use crate::ipc::wire::{DoneSlot, InputRange, Payload, TaskSlot};
 use crate::module::explain::one_line;
 use crate::pool::prepared_job::{LoadedCode, PreparedJob};
 use crate::pool::record::Pending;
-use crate::sandbox::{Missing, Sandbox};
+use crate::sandbox::{MissingLayer, Sandbox};
 use crate::sys::memory_file;
 use crate::sys::process::Process;
-use crate::sys::read_ahead;
 use crate::sys::socket::{Socket, Wait};
 use crate::{Directory, Input, Task};
 
-/// A worker, from the moment it is ordered: it can hold tasks before its process runs.
+/// A worker, from the moment its start is requested: it can hold tasks before its process runs.
 #[derive(Debug)]
 pub(super) struct Worker {
-    /// Unique in the pool; its number may go to a successor.
+    /// Unique in the pool, unlike its number, which may go to a successor.
     pub id: u64,
     ring: PoolRing,
     socket: Socket,
-    /// The ring's memory, until the greeting takes it to the worker.
+    /// The ring's memory, until it is sent to the worker with the greeting.
     memory: Option<File>,
     pub process: Start,
     pub killed_for: KilledFor,
-    /// The tasks that it holds, in the order in which it runs them.
-    pub held: VecDeque<Held>,
-    /// The last task that it ended.
+    /// The tasks that it holds, in the order in which it will run them.
+    pub held: VecDeque<HeldTask>,
+    /// The ticket of the last task that it ended.
     last_done: Option<u64>,
-    /// Control messages sent or waiting to be, wake-ups not counted.
+    /// Control messages sent or waiting to be sent, not counting wake-ups.
     messages: u32,
     unsent: VecDeque<Message>,
     files: FileNumbers,
-    /// Bytes of the arguments in files of the tasks that it holds.
+    /// Bytes of the arguments in files, of all tasks that it holds.
     argument_bytes: u64,
-    /// Payloads that came by the socket, for completions to come.
+    /// Payloads that came through the socket and wait for their completions.
     payloads: VecDeque<File>,
-    /// The number of the job that it was given last.
+    /// The number of the last job that it was given.
     pub job: u64,
-    /// What it has loaded: it can load no other code.
+    /// The code that it has loaded: it cannot load any other.
     code: Option<LoadedCode>,
-    /// The directories that it has kept the right to use.
+    /// The directories that it may use.
     directories: Vec<Directory>,
-    /// The files that it has been given to write.
+    /// The files that it has been given for writing.
     region_files: Vec<Arc<File>>,
     /// The number of a job that it cannot run, and why.
     pub refused: Option<(u64, String)>,
-    /// Layers of confinement that it does not have, and why.
-    pub unconfined: Vec<Missing>,
-    /// When the first of the tasks that it holds became the first.
+    /// Layers of confinement that it lacks, and why.
+    pub unconfined: Vec<MissingLayer>,
+    /// When the task that is now the first in `held` became the first.
     pub front_since: Instant,
-    /// When it has to be ready at the latest; `None` before it runs, and when it is.
+    /// The deadline for it to get ready; `None` before it runs, and once it is ready.
     pub ready_until: Option<Instant>,
-    /// It has ended a task.
+    /// Whether it has ended a task.
     pub proven: bool,
-    /// The task that was reported as slow.
+    /// The task that was last reported as slow.
     pub reported_slow: Option<ReportedSlow>,
-    /// Tasks that were pushed and not published.
+    /// How many tasks were pushed but not published yet.
     unpublished: u32,
 }
 
 /// A task that a worker holds.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct HeldTask {
     pub ticket: u64,
     /// Its position in the worker's ring.
     pub position: u64,
@@ -85,27 +85,27 @@ const _: () = assert!(
     "every task that is accepted fits into an empty ring"
 );
 
-/// A worker sees so many new tasks at the latest, though there may be more to come.
+/// New tasks are published once there are this many, even if more are to come.
 const PUBLISHED_TOGETHER: u32 = 256;
 
-/// Results that came by the socket and have not been announced yet, at most.
+/// How many results may have come through the socket without having been announced yet.
 const MAX_PAYLOADS: usize = 2;
 
-/// Bytes of arguments in files that a worker may hold, beside one.
+/// How many bytes of arguments in files a worker may hold; a single argument may have more.
 const MAX_HELD_ARGUMENT_BYTES: u64 = 64 << 20;
 
 /// A task that was reported as slow.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReportedSlow {
     pub ticket: u64,
-    /// After how long it is reported again.
+    /// The running time after which it is reported again.
     pub again_after: Duration,
 }
 
-/// How far a worker has come.
+/// How far a worker's start has got.
 #[derive(Debug)]
 pub(super) enum Start {
-    /// The keeper has not started its process yet.
+    /// The keeper has been asked to start its process, and has not done so yet.
     Ordered,
     Running(Process),
     /// It is a thread of this process.
@@ -114,28 +114,16 @@ pub(super) enum Start {
     Failed(String),
 }
 
-/// A control message that waits for room in the socket.
-#[derive(Debug)]
-enum Message {
-    Hello(File, Sandbox, u32),
-    Directory(Directory),
-    File(u32, Input),
-    Region(u32, Arc<File>),
-    Close(u32),
-    Stdio([File; 3]),
-    Job(Arc<PreparedJob>, Input),
-}
-
-/// How a worker's socket was found.
+/// The state in which a worker's socket was found.
 pub(super) enum SocketState {
     /// There is nothing more for now.
     Open,
-    /// The process is gone, or says what no worker of ours says.
+    /// The process is gone, or sent what no honest worker sends.
     Gone(Option<Violation>),
 }
 
 impl Worker {
-    /// Orders a process of the keeper, or starts a thread where there is none. It waits for its greeting.
+    /// Asks the keeper to start a process, or starts a thread if there is no keeper. The worker then waits for its greeting.
     pub fn start(id: u64, keeper: Option<&Keeper>) -> io::Result<Worker> {
         let (memory, ring) = PoolRing::new()?;
         let (ours, theirs) = Socket::pair()?;
@@ -171,18 +159,18 @@ impl Worker {
         })
     }
 
-    /// Greets it, with which it begins to set itself up. It may take as long as `timeout` for that, once its process runs.
+    /// Sends the greeting, upon which the worker sets itself up. It may take up to `timeout` for that, once its process runs.
     pub fn greet(&mut self, sandbox: Sandbox, directories: &[Directory], timeout: Duration) {
         let Some(memory) = self.memory.take() else { return };
         self.directories = directories.to_vec();
         self.send(Message::Hello(memory, sandbox, directories.len() as u32));
         directories.iter().for_each(|directory| self.send(Message::Directory(directory.clone())));
-        // The greeting does not count: it is no part of what tasks wait for.
+        // The greeting does not count, because tasks do not wait for it.
         self.messages = 0;
         self.expect_ready(timeout);
     }
 
-    /// Takes note of what became of the order.
+    /// Takes note of the outcome of the request to start its process.
     pub fn note_started(&mut self, started: io::Result<Process>, timeout: Duration) {
         self.process = match started {
             Ok(process) => Start::Running(process),
@@ -197,7 +185,7 @@ impl Worker {
         }
     }
 
-    /// Its process, as far as that is known to run.
+    /// Its process, if that is known to run.
     pub fn process(&self) -> Option<&Process> {
         match &self.process {
             Start::Running(process) => Some(process),
@@ -205,38 +193,42 @@ impl Worker {
         }
     }
 
+    /// Whether its process is at work, and the keeper's report of its start has not been read.
+    pub fn has_started_unnoted(&self) -> bool {
+        matches!(self.process, Start::Ordered) && self.ring.worker_is_ready()
+    }
+
     /// Whether its tasks can be stopped.
     pub fn can_be_killed(&self) -> bool {
         self.process().is_some()
     }
 
-    /// Where it says that the task with this ticket was when its time was over.
+    /// Where the task with this ticket was when its time limit expired, according to the worker.
     pub fn stack_trace(&self, ticket: u64) -> Option<StackTrace> {
         self.ring.stack_trace().read(ticket)
     }
 
-    /// The task that it runs, as it says, and since when: its ticket and its start.
+    /// The task that it is running, according to the worker: its ticket and start time.
     pub fn running(&self) -> Option<(u64, u64)> {
         let (ticket, start_ns) = self.ring.clock().current()?;
-        // No other is its next one.
+        // It can only be running the first task that it holds.
         self.held.front().filter(|held| held.ticket == ticket).map(|_| (ticket, start_ns))
     }
 
-    /// Until when it may take to get ready, where it is not.
+    /// The deadline for it to get ready, unless it is ready.
     pub fn ready_until(&mut self) -> Option<Instant> {
         self.ready_until.take_if(|_| self.ring.worker_is_ready());
         self.ready_until
     }
 
-    /// Whether it can run tasks of this job: it has loaded no code yet, or the same, may use the same directories, and cannot have
-    /// kept a file of another job that it may write.
+    /// Whether it can run tasks of this job: it has no other code, the same directories, and no writable file of another job.
     pub fn can_run(&self, job: &PreparedJob) -> bool {
         self.region_files.iter().all(|file| job.region_files.iter().any(|other| Arc::ptr_eq(file, other)))
             && self.directories == job.directories
             && self.code.is_none_or(|code| code == job.code())
     }
 
-    /// Gives it a job; tasks pushed from now on are the job's.
+    /// Gives it a job; tasks pushed from now on belong to that job.
     pub fn begin_job(&mut self, number: u64, job: &Arc<PreparedJob>, spec: &Input) -> io::Result<()> {
         self.job = number;
         self.code = Some(job.code());
@@ -275,9 +267,9 @@ impl Worker {
         !self.unsent.is_empty()
     }
 
-    /// Whether the ring takes a task now.
+    /// Whether the ring has room for this task now.
     pub fn has_room(&mut self, task: &Task) -> Result<bool, Violation> {
-        // A slot is not used again while a task that it held is under way: the state of a slot must be that of one task.
+        // A slot is not reused while the task that it held is under way: a slot's state must be that of a single task.
         if self.held.front().is_some_and(|held| self.ring.next_position() - held.position >= SLOTS as u64) {
             return Ok(false);
         }
@@ -319,14 +311,14 @@ impl Worker {
             self.front_since = Instant::now();
         }
         let position = self.ring.push(slot, payload);
-        self.held.push_back(Held { ticket, position, pending });
+        self.held.push_back(HeldTask { ticket, position, pending });
         self.unpublished += 1;
         if self.unpublished >= PUBLISHED_TOGETHER {
             self.publish();
         }
     }
 
-    /// Writes what stands for a file in a task's payload, and sends the file if the worker does not have it.
+    /// Adds a reference to a file to a task's payload, and sends the file if the worker does not have it.
     fn refer_to(&mut self, input: &Input, payload: &mut Vec<u8>) {
         let (file, new) = self.files.take(input);
         if new {
@@ -335,37 +327,37 @@ impl Worker {
         InputRange { file, offset: input.offset(), len: input.len() }.encode(payload);
     }
 
-    /// Lets it see the tasks that it was given.
+    /// Makes the tasks that it was given visible to it.
     pub fn publish(&mut self) {
         if std::mem::take(&mut self.unpublished) > 0 && self.ring.publish() {
             self.wake();
         }
     }
 
-    /// Closes the connection, which ends a worker that has nothing to do.
+    /// Closes the connection, which ends an idle worker.
     pub fn hang_up(&self) {
         self.socket.shut_down();
     }
 
     fn wake(&self) {
-        // A full socket has messages that wake it as well; one that is closed is noticed elsewhere.
+        // A full socket holds messages that wake it as well; a closed one is noticed elsewhere.
         let _ = ToWorker::<BorrowedFd<'_>>::Wake.send(&self.socket, Wait::Never);
     }
 
-    /// Takes back the last task, if it has not begun it.
+    /// Takes back the last task, if the worker has not begun it.
     pub fn take_back(&mut self) -> Option<Pending> {
         let last = self.held.back()?;
         self.ring.revoke(last.position).then(|| self.held.pop_back().map(|held| self.release(held)))?
     }
 
-    /// Takes back the first task, if it has not begun it: for a worker that is gone.
+    /// Takes back the first task, if the worker did not begin it: for a worker that is gone.
     pub fn take_back_first(&mut self) -> Option<Pending> {
         let first = self.held.front()?;
         self.ring.revoke(first.position).then(|| self.held.pop_front().map(|held| self.release(held)))?
     }
 
-    /// Ends the worker's part in a task.
-    pub fn release(&mut self, held: Held) -> Pending {
+    /// Releases what the worker holds for a task, and returns the task.
+    pub fn release(&mut self, held: HeldTask) -> Pending {
         held.pending.task().inputs.iter().for_each(|input| self.files.give_back(input));
         let argument = &held.pending.task().argument;
         if let Some(file) = argument.file() {
@@ -379,17 +371,17 @@ impl Worker {
         held.pending
     }
 
-    /// The next completion, with the task that it ends; its payload, where it came by the ring, replaces what is in `payload`.
+    /// The next completion, with the task that it ends. If its payload came through the ring, it replaces the contents of `payload`.
     pub fn next_done(&mut self, payload: &mut Vec<u8>) -> Result<Option<(DoneSlot, Pending, Option<File>)>, Violation> {
         payload.clear();
         let Some(done) = self.ring.pop(payload)? else {
-            // It announces each result before it sends the next.
+            // A worker announces each result before it sends the next.
             return match self.payloads.len() {
                 MAX_PAYLOADS.. => Err(Violation("it sent more results than it ended tasks")),
                 _ => Ok(None),
             };
         };
-        // Tasks are run in the order in which they were given. One that the worker lies about stays with it, for its end.
+        // Tasks run in the order in which they were given. A task that the worker lies about stays with it, and ends with it.
         if self.held.front().is_none_or(|held| held.ticket != done.ticket) {
             return Err(Violation("it finished a task that it did not have"));
         }
@@ -409,42 +401,41 @@ impl Worker {
         Ok(held.map(|pending| (done, pending, file)))
     }
 
-    /// Whether it holds this task or may have ended it: tickets only grow.
+    /// Whether it holds this task or may have ended it: tickets only increase.
     pub fn had(&self, ticket: u64) -> bool {
         self.held.iter().any(|held| held.ticket == ticket) || self.last_done.is_some_and(|last| ticket <= last)
     }
 
-    /// Gives the ring's space of all completions read so far back to it.
+    /// Frees the ring's space of all completions read so far.
     pub fn free_done(&self) {
         self.ring.release();
     }
 
-    /// Asks to be woken when `count` more completions are there. `false`: some are there already.
+    /// Asks to be woken when `count` more completions are there. Returns `false` if some are already there.
     pub fn fall_asleep(&self, count: u64) -> bool {
         self.ring.fall_asleep(count)
     }
 
-    /// Takes that wish back.
+    /// Withdraws that request.
     pub fn awake(&self) {
         self.ring.awake();
     }
 
     /// Reads the messages that are there.
     pub fn read_socket(&mut self) -> SocketState {
-        // What is left is seen at the next look, so that a worker that floods its pool holds nobody else up.
+        // The rest is read the next time, so that a worker that floods its pool holds nobody else up.
         for _ in 0..2 * SLOTS {
-            // The others keep for now: each costs a descriptor here.
+            // Further results can wait in the socket: here, each costs a descriptor.
             if self.payloads.len() >= MAX_PAYLOADS {
                 return SocketState::Open;
             }
             match ToPool::receive(&self.socket) {
                 Ok(Some(ToPool::Wake)) => {}
                 Ok(Some(ToPool::Payload { file })) => {
-                    // Looked at now, so that no descriptor is kept that is something else: the worker's own end of the
-                    // socket, say, which would hide its death.
+                    // Checked at once: a descriptor of the worker's own end of the socket, say, would hide its death.
                     if !memory_file::is_immutable(&file).unwrap_or(false) {
                         return SocketState::Gone(Some(Violation(
-                            "it sent a result that is no memory file, or can still change",
+                            "it sent a result that is not a memory file, or can still change",
                         )));
                     }
                     self.payloads.push_back(file);
@@ -456,7 +447,7 @@ impl Worker {
                 }
                 Ok(None) => return SocketState::Gone(None),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return SocketState::Open,
-                // Said once where the worker died with messages unread; what it sent comes after it.
+                // Returned once if the worker died with messages unread; what it sent comes after that.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
                 Err(_) => return SocketState::Gone(Some(Violation("it sent a message that makes no sense"))),
             }
@@ -468,35 +459,5 @@ impl Worker {
 impl AsFd for Worker {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
-    }
-}
-
-impl Message {
-    fn send(&self, socket: &Socket) -> io::Result<()> {
-        match self {
-            Message::Hello(ring, sandbox, directories) => {
-                let (version, sandbox, directories) = (PROTOCOL_VERSION, *sandbox, *directories);
-                ToWorker::Hello { version, sandbox, directories, ring: ring.as_fd() }.send(socket, Wait::Never)
-            }
-            Message::Directory(directory) => {
-                let (access, directory) = (directory.access(), directory.file().as_fd());
-                ToWorker::Directory { access, directory }.send(socket, Wait::Never)
-            }
-            Message::File(number, input) => {
-                let (file, _) = input.file();
-                let own = read_ahead::own_state(file);
-                ToWorker::File { number: *number, file: own.as_ref().unwrap_or(file).as_fd() }.send(socket, Wait::Never)
-            }
-            Message::Region(number, file) => {
-                ToWorker::File { number: *number, file: file.as_fd() }.send(socket, Wait::Never)
-            }
-            Message::Close(number) => ToWorker::<BorrowedFd<'_>>::Close { number: *number }.send(socket, Wait::Never),
-            Message::Stdio(files) => {
-                ToWorker::Stdio { fds: files.each_ref().map(AsFd::as_fd) }.send(socket, Wait::Never)
-            }
-            Message::Job(job, spec) => {
-                ToWorker::Job { code: job.module.code().as_fd(), spec: spec.file().0.as_fd() }.send(socket, Wait::Never)
-            }
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Merging all results of a run to one, by a tree of merge tasks.
+//! Merges all results of a run into one, by a tree of merge tasks.
 //!
 //! ```text
 //! level 2                                 [0..10)
@@ -9,11 +9,11 @@
 //! ```
 //!
 //! The tree's shape depends on the number of results alone, so the merged result does not depend on timing or on the number of
-//! workers, even where the merge is not exactly associative (sums of floats).
+//! workers, even if the merge is not exactly associative (as sums of floats are not).
 
 mod tree;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tree::{Merge, Node, Tree};
 
@@ -26,23 +26,23 @@ use crate::outcome::{Outcome, RunStats};
 use crate::result::{Output, Status, TaskStats};
 use crate::{Error, Input, Result, Source, Task};
 
-/// What results that are merged are aligned to, in bytes, so that numbers in them can be read in node; the widest that `.npy` and
-/// Arrow files align to.
+/// The alignment in bytes of results that are merged, so that numbers in them can be read in place: the widest that `.npy` and
+/// Arrow files use.
 const RESULT_ALIGN: usize = 64;
-/// Results that may wait for a merge.
+/// How many results may wait for a merge.
 const MAX_WAITING: usize = 4096;
 
 impl<S: Source> Run<'_, S> {
-    /// Merges all results to one by the task function `function`, which gets results as its inputs, in item order. Its own
-    /// results are merged again, so they must have the same form; the order is kept, so merging need not be commutative.
+    /// Merges all results into one with the task function `function`, which gets results as its inputs, in item order. Its own
+    /// results are merged again, so they must have the same form. Order is preserved, so merging need not be commutative.
     ///
-    /// `function` runs at least once: with one result as its input, or with none where there were no items. The final
-    /// outcome is that of the last merge. Where a task failed there is nothing to merge: `on_failed` gets the failed
-    /// outcomes as they come, and the final outcome is `cancelled` and says how many failed.
+    /// `function` runs at least once: with one result as its input, or with none if there were no items. The final outcome is
+    /// that of the last merge. If a task fails there is nothing to merge: `on_failed` gets the failed outcomes as they come, and
+    /// the final outcome is `cancelled`, with a message that says how many tasks failed.
     ///
     /// # Errors
     ///
-    /// Where the module has no such task, or the run ends early.
+    /// If the module has no such task, or the run ends early.
     pub fn reduce(mut self, function: &str, mut on_failed: impl FnMut(Outcome)) -> Result<Outcome> {
         let feed = &mut self.feed;
         if feed.stats.taken > 0 {
@@ -69,7 +69,7 @@ impl<S: Source> Run<'_, S> {
                     Ok(_) if feed.stats.failed > 0 => {}
                     Ok(output) => tree.put(node, output.clone()),
                     Err(_) if node.level == 0 => {
-                        // There will be nothing to merge, so nothing is kept for it.
+                        // There will be nothing to merge, so no results are kept.
                         tree = Tree::default();
                         on_failed(outcome);
                     }
@@ -112,24 +112,16 @@ impl<S: Source> Run<'_, S> {
 fn merged(result: Result<Output, String>) -> Outcome {
     let mut pending = Pending::new(0, 0, Call::Merge, Task::default());
     pending.count_attempt();
-    let stats = TaskStats {
-        start: SystemTime::now(),
-        duration: Default::default(),
-        worker: 0,
-        attempts: 1,
-        fuel: None,
-        cached: false,
-        usage: Default::default(),
-    };
+    let stats = TaskStats::new(SystemTime::now(), Duration::ZERO).attempts(1);
     match result {
         Ok(output) => pending.end(Ok(output), Vec::new(), stats).into_outcome(),
         Err(message) => pending.fail(Status::Cancelled, message, 0).into_outcome(),
     }
 }
 
-/// The results as inputs of a merge: large ones that are mapped as they are, the others together in one memory file, in which each
-/// begins at a multiple of [`RESULT_ALIGN`]. Small ones never are on their own, even where they came so for lack of room: a guest
-/// could tell by the address.
+/// The results as inputs of a merge. Large ones are mapped as they are; the others go into one memory file together, each starting
+/// at a multiple of [`RESULT_ALIGN`]. A small result never gets a mapping of its own, even if it arrived in a file for lack of
+/// room in the ring: a guest could tell the difference by the address.
 fn as_inputs(outputs: &[Output]) -> Result<Vec<Input>> {
     let large = |output: &Output| output.as_input().filter(|_| output.len() > INLINE_MAX_BYTES).cloned();
     let mut bytes = Vec::new();

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::Output;
 
-/// Results that one merge task gets.
+/// How many results one merge task gets.
 const FAN_IN: u64 = 8;
 
 /// Where a result stands in the tree.
@@ -25,23 +25,23 @@ impl Node {
         Node { level: tag >> Self::LEVEL_SHIFT, position: tag & ((1 << Self::LEVEL_SHIFT) - 1) }
     }
 
-    /// Where the merge of this result and its neighbours stands.
+    /// The node of the merge of this result and its neighbours.
     fn parent(self) -> Node {
         Node { level: self.level + 1, position: self.position / FAN_IN }
     }
 }
 
-/// Neighbours that are merged together, as far as they are there.
+/// Neighbours that are merged together, as far as they have arrived.
 #[derive(Debug, Default)]
 struct Group {
     count: u64,
     outputs: [Option<Output>; FAN_IN as usize],
 }
 
-/// A merge that can be done.
+/// A merge whose results are all there.
 #[derive(Debug)]
 pub(super) struct Merge {
-    /// Where its result stands.
+    /// The node of its result.
     pub node: Node,
     pub outputs: Vec<Output>,
 }
@@ -49,19 +49,19 @@ pub(super) struct Merge {
 /// Results that wait for their neighbours.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
-    /// By the node of their merge's result.
+    /// By the node of the merge's result.
     groups: HashMap<Node, Group>,
-    /// Merges that can be done.
+    /// Merges whose results are all there.
     pub ready: VecDeque<Merge>,
     /// How many results wait in groups.
     pub waiting: usize,
-    /// How many results of items there are, once that is known.
+    /// How many items there are, once that is known.
     total: Option<u64>,
     pub root: Option<Output>,
 }
 
 impl Tree {
-    /// Takes a result in.
+    /// Adds a result.
     pub fn put(&mut self, node: Node, output: Output) {
         if self.total.is_some_and(|total| node.level == root_level(total)) {
             self.root = Some(output);
@@ -75,7 +75,7 @@ impl Tree {
         self.complete(parent);
     }
 
-    /// Learns that there are no more than `total` items.
+    /// Sets the number of items, now that it is known.
     pub fn finish(&mut self, total: u64) {
         if self.total.replace(total).is_some() {
             return;
@@ -84,19 +84,19 @@ impl Tree {
             self.ready.push_back(Merge { node: Node { level: 1, position: 0 }, outputs: Vec::new() });
             return;
         }
-        // Only the last group of a level can have been waiting for neighbours that do not exist; from the leaves up,
-        // because a lone result goes up by itself.
+        // Only the last group of a level can have been waiting for neighbours that do not exist. The loop goes from the leaves
+        // up, because a result without neighbours moves up unmerged.
         for level in 1..=root_level(total) {
             self.complete(Node { level, position: (count(total, level - 1) - 1) / FAN_IN });
         }
-        // The root may have come before it was known to be the root, and waits for neighbours of its own.
+        // The root may have arrived before it was known to be the root, and waits for neighbours that do not exist.
         if let Some(group) = self.groups.remove(&Node { level: root_level(total) + 1, position: 0 }) {
             self.waiting -= 1;
             self.root = group.outputs.into_iter().flatten().next();
         }
     }
 
-    /// Lets the merge at `node` be done if all that it merges is there.
+    /// Makes the merge at `node` ready if all its results are there.
     fn complete(&mut self, node: Node) {
         let Some(group) = self.groups.get(&node) else { return };
         let wanted = match self.total {
@@ -111,7 +111,7 @@ impl Tree {
         self.waiting -= outputs.len();
         let is_first_merge_of_all = self.total == Some(1) && node.level == 1;
         match outputs.pop() {
-            // Nothing to merge it with.
+            // There is nothing to merge it with.
             Some(output) if outputs.is_empty() && !is_first_merge_of_all => self.put(node, output),
             last => {
                 outputs.extend(last);
@@ -126,7 +126,7 @@ fn count(total: u64, level: u64) -> u64 {
     (0..level).fold(total, |count, _| count.div_ceil(FAN_IN))
 }
 
-/// The level with one result, which is a merge's.
+/// The level of the root: the lowest level of merges that has a single result.
 fn root_level(total: u64) -> u64 {
     let mut level = 1;
     while count(total, level) > 1 {
@@ -139,7 +139,7 @@ fn root_level(total: u64) -> u64 {
 mod tests {
     use super::*;
 
-    /// Merges by writing down what is merged.
+    /// Merges results by writing down which ones were merged, and returns that text.
     fn shape(total: u64, order: impl Iterator<Item = u64>, late_end: bool) -> String {
         let mut tree = Tree::default();
         if !late_end {

@@ -6,10 +6,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wrun::{Outcome, Summary, Task, TaskError};
+use wrun::outcome::Summary;
+use wrun::result::LogLine;
+use wrun::{Outcome, Task, TaskError};
 
 use super::{Display, Screen, Snapshot, summary};
-use crate::report::{Tally, to_json};
+use crate::report::{Tally, advice, to_json};
 
 /// Writes events to standard error.
 #[derive(Debug)]
@@ -58,7 +60,7 @@ impl Display for JsonDisplay {
             "index": outcome.index,
             "item": item(outcome),
             "status": error.status.as_str(),
-            "error": error.message,
+            "error": advice::message(error),
             "attempts": outcome.stats.attempts,
             "backtrace": error.backtrace,
             "rerun": rerun,
@@ -87,13 +89,13 @@ impl Display for JsonDisplay {
         }));
     }
 
-    fn logged(&mut self, outcome: &Outcome, level: u8, line: &str) {
+    fn logged(&mut self, outcome: &Outcome, line: &LogLine) {
         write(&json!({
             "event": "log",
             "index": outcome.index,
             "item": item(outcome),
-            "level": level,
-            "message": line,
+            "level": line.level as i32,
+            "message": line.text,
         }));
     }
 

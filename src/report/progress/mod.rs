@@ -9,7 +9,9 @@ mod text_display;
 
 use std::time::Duration;
 
-use wrun::{Outcome, Summary, Task, TaskError};
+use wrun::outcome::Summary;
+use wrun::result::LogLine;
+use wrun::{Outcome, Task, TaskError};
 
 use super::Tally;
 pub use compiling::while_compiling;
@@ -72,7 +74,7 @@ pub trait Display {
     /// A task passed, but not on the first of at most `most_attempts`.
     fn flaky(&mut self, outcome: &Outcome, most_attempts: u32);
     /// A task logged a line.
-    fn logged(&mut self, outcome: &Outcome, level: u8, line: &str);
+    fn logged(&mut self, outcome: &Outcome, line: &LogLine);
     /// A task has been running for long.
     fn slow(&mut self, index: u64, task: &Task, worker: u32, elapsed: Duration);
     /// A worker process died (only with `-v`: its task reports it as well).

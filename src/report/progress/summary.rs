@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use indicatif::{BinaryBytes, HumanCount};
 use serde_json::{Value, json};
-use wrun::{Status, Summary};
+use wrun::Status;
+use wrun::outcome::Summary;
 
 use crate::report::text;
 

@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressState, ProgressStyle};
-use wrun::{Outcome, Summary, Task, TaskError};
+use wrun::outcome::Summary;
+use wrun::result::LogLine;
+use wrun::{Outcome, Task, TaskError};
 
 use super::{Display, Screen, Snapshot, summary};
 use crate::report::rerun_command::MAX_SHOWN_BYTES;
@@ -123,10 +125,10 @@ impl Display for TextDisplay {
         self.screen.line(&flaky_line(outcome, most_attempts));
     }
 
-    fn logged(&mut self, outcome: &Outcome, level: u8, line: &str) {
+    fn logged(&mut self, outcome: &Outcome, line: &LogLine) {
         let name = text::task_name(outcome.index, &outcome.task.argument);
-        let level = LEVELS.get(usize::from(level).wrapping_sub(1)).unwrap_or(&" trace");
-        let line = text::message(line);
+        let level = LEVELS[line.level as usize - 1];
+        let line = text::message(&line.text);
         self.screen.line(&format!("{name}{level}: {line}"));
     }
 
@@ -239,12 +241,7 @@ mod tests {
 
     #[test]
     fn flaky_tasks_say_what_went_wrong_before() {
-        let error = |message: &str| TaskError {
-            status: Status::Trap,
-            message: message.into(),
-            backtrace: None,
-            core_dump: None,
-        };
+        let error = |message: &str| TaskError::new(Status::Trap, message);
         let mut outcome = outcome(b"x", Ok(b""));
         outcome.stats.attempts = 3;
         assert_eq!(flaky_line(&outcome, 2), "task 3 (x) passed on attempt 3 of 3 (flaky)");

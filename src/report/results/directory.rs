@@ -56,7 +56,7 @@ impl ResultsDir {
         if outcome.ran_earlier && !outcome.stats.cached && self.holds(&name, result, failure.as_deref()) {
             return Ok(());
         }
-        let log = outcome.log.iter().map(|(_, line)| escape(line.as_bytes(), Keep::Layout) + "\n").collect::<String>();
+        let log = outcome.log.iter().map(|line| escape(line.text.as_bytes(), Keep::Layout) + "\n").collect::<String>();
         let log = Some(log).filter(|log| !log.is_empty());
         let files = [
             ("out", result),

@@ -1,10 +1,13 @@
 //! The JSON object of a task, as in `--json` and in job logs.
 
+use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Serialize, Serializer};
 use wrun::Outcome;
+
+use crate::report::advice;
 
 /// A task's outcome. Fields that do not apply are left out.
 #[derive(Debug, Serialize)]
@@ -23,7 +26,7 @@ pub struct TaskObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "base64")]
     output_base64: Option<&'a [u8]>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
+    error: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     backtrace: Option<&'a str>,
     /// Seconds since 1970.
@@ -76,7 +79,7 @@ impl<'a> TaskObject<'a> {
             status: outcome.status().as_str(),
             output,
             output_base64,
-            error: error.map(|error| error.message.as_str()),
+            error: error.map(advice::message),
             backtrace: error.and_then(|error| error.backtrace.as_deref()),
             start: unix_seconds(outcome.stats.start),
             seconds: outcome.stats.duration.as_secs_f64(),
@@ -112,34 +115,16 @@ fn unix_seconds(time: SystemTime) -> f64 {
 pub mod tests {
     use std::time::Duration;
 
-    use wrun::{Status, Task, TaskError, TaskStats, TaskUsage};
+    use wrun::{Status, Task, TaskError, TaskStats};
 
     use super::*;
 
     /// An outcome of task 3.
     pub fn outcome(item: &[u8], result: Result<&[u8], &str>) -> Outcome {
-        Outcome {
-            index: 3,
-            task: Task::new(item),
-            result: result.map(|bytes| bytes.to_vec().into()).map_err(|message| TaskError {
-                status: Status::Error,
-                message: message.to_owned(),
-                backtrace: Some("0: f".to_owned()),
-                core_dump: None,
-            }),
-            log: Vec::new(),
-            stats: TaskStats {
-                start: UNIX_EPOCH + Duration::from_millis(1500),
-                duration: Duration::from_millis(250),
-                worker: 1,
-                attempts: 2,
-                fuel: None,
-                cached: false,
-                usage: TaskUsage::default(),
-            },
-            ran_earlier: false,
-            earlier: Vec::new(),
-        }
+        let error = |message| TaskError::new(Status::Error, message).backtrace(Some("0: f".to_owned()));
+        let result = result.map(|bytes| bytes.to_vec().into()).map_err(error);
+        let stats = TaskStats::new(UNIX_EPOCH + Duration::from_millis(1500), Duration::from_millis(250));
+        Outcome::new(3, Task::new(item), result, stats.worker(1).attempts(2))
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use wrun::{Status, TaskError};
 
+use super::advice;
+
 pub use shell_quote::shell_quote;
 
 /// How many characters of an item a message shows.
@@ -33,7 +35,7 @@ pub fn task_name(index: u64, item: &[u8]) -> String {
 
 /// Why a task failed: the message, with the backtrace indented below it.
 pub fn describe(error: &TaskError) -> String {
-    let text = message(&error.message);
+    let text = message(&advice::message(error));
     let mut text = match error.status {
         Status::Trap if !text.starts_with("trapped") => format!("trapped: {text}"),
         status if text.is_empty() => status.to_string(),
@@ -141,11 +143,8 @@ mod tests {
 
     #[test]
     fn failures_say_what_happened_and_where() {
-        let error = |status, message: &str, backtrace: Option<&str>| TaskError {
-            status,
-            message: message.to_owned(),
-            backtrace: backtrace.map(str::to_owned),
-            core_dump: None,
+        let error = |status, message: &str, backtrace: Option<&str>| {
+            TaskError::new(status, message).backtrace(backtrace.map(str::to_owned))
         };
         assert_eq!(describe(&error(Status::Error, "line 3: bad\n", None)), "line 3: bad");
         assert_eq!(describe(&error(Status::Error, "one\ntwo \x07", None)), "one\n    two \\u{7}");

@@ -101,7 +101,7 @@ fn rows_whose_task_failed_are_reported_and_can_be_run_again() {
     let shown = run(&["run", &npy, "--call", "show", "--file", &format!("{name}[1:3]")]);
     assert_eq!(success(&shown), "float64 [2, 2]\n2 3\n4 5\n");
     let outside = run(&["run", &npy, "--call", "show", "--file", &format!("{name}[1:4]")]);
-    let text = format!("wrun: rows 1:4 do not lie in the array of input {name:?}, which has 3 rows\n");
+    let text = format!("wrun: rows 1:4 are not in the array of input {name:?}, which has 3 rows\n");
     assert_eq!((outside.status.code(), stderr(&outside)), (Some(2), text));
 }
 
@@ -120,10 +120,7 @@ fn what_is_no_array_of_numbers_is_refused_before_anything_runs() {
         (numpy_path("archive.npz"), "the file is a zip archive, such as an .npz; unzip it"),
         (numpy_path("make.py"), "the file does not start like a .npy file"),
         (numpy_path("number.npy"), "is a single number and has no rows; use the file whole"),
-        (
-            path(&short).to_owned(),
-            "its header says that there are 1600 bytes of data, and 24 are there; it was cut off",
-        ),
+        (path(&short).to_owned(), "its header announces 1600 bytes of data, but it has 24; the file was truncated"),
         (path(&huge).to_owned(), "the .npy header has a shape of more bytes than 64 bits can count"),
     ] {
         let refused = run(&["map", &guest("npy"), "--call", "show", "--split", "1K", "--split-at", "rows", &file]);

@@ -103,10 +103,10 @@ fn what_cannot_be_cached_is_reported_in_one_line() {
     let place = Cached::new();
     let hello = hello();
     for (option, why) in [
-        ("--clock", "tasks can see the real time (--clock)"),
-        ("--random", "tasks can see real random numbers (--random)"),
-        ("--dir=.", "tasks can see the files of directories (--dir), whose contents are not in their keys"),
-        ("--reuse", "instances are reused (--reuse), so a task can see what earlier ones left"),
+        ("--clock", "tasks can see the real time"),
+        ("--random", "tasks can see real random numbers"),
+        ("--dir=.", "tasks can see the files of directories, whose contents are not in their keys"),
+        ("--reuse", "instances are reused, so a task can see what earlier ones left"),
     ] {
         let module = if option == "--reuse" { "sqrt.wat" } else { &hello };
         let (item, result) = if option == "--reuse" { ("4", "2\n") } else { ("you", "hello, you\n") };

@@ -121,7 +121,7 @@ fn unknown_functions_are_named_with_what_there_is() {
     let none = "module two.wat has no task or function \"xyz\": it offers tasks count, merge";
     refuses(&place, &["map", "two.wat", "--call", "xyz", "x"], FAILURE, none);
     refuses(&place, &["map", "two.wat", "--call", "count", "--reduce", "xyz", "x"], FAILURE, none);
-    let several = "module two.wat has several tasks: choose one with --call NAME (count, merge)";
+    let several = "module two.wat has several tasks (count, merge); choose one with --call NAME";
     refuses(&place, &["map", "two.wat", "x"], FAILURE, several);
     place.file("nothing.wat", "(module)");
     refuses(
@@ -145,7 +145,7 @@ fn unknown_imports_are_named() {
         ("other", "f", "only functions of wrun_v1 and wasi_snapshot_preview1 are"),
     ] {
         place.file("i.wat", importing(module, name));
-        let line = format!("module i.wat imports {module}::{name}, which wrun does not give: {advice}");
+        let line = format!("module i.wat imports {module}::{name}, which wrun does not provide: {advice}");
         refuses(&place, &["map", "i.wat", ""], FAILURE, &line);
         refuses(&place, &["run", "i.wat"], FAILURE, &line);
     }
@@ -242,8 +242,7 @@ fn arguments_that_do_not_fit_the_parameters_are_refused_before_any_task() {
     refuses(&place, &["map", "int.wat", ""], USAGE, &fit("", "it takes 1 number, 0 given"));
     // Lines come one after the other, and so does what is wrong with them.
     let lines = place.says_to(&["map", "int.wat"], "1\nabc\n2\n");
-    let failed =
-        "task 1 (abc) failed: \"abc\" is no i32\nrerun: wrun run int.wat --index 1 abc\nwrun: 1 of 3 tasks failed\n";
+    let failed = "task 1 (abc) failed: \"abc\" is not a valid i32\nrerun: wrun run int.wat --index 1 abc\nwrun: 1 of 3 tasks failed\n";
     assert_eq!(lines, said(100, "1\n2\n", failed));
 }
 

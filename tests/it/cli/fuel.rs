@@ -87,6 +87,6 @@ fn precompiled_code_must_count_fuel() {
     assert_eq!(refused.code, Some(1));
     assert_eq!(
         refused.stderr,
-        "wrun: module plain.cwasm was compiled without counting fuel: compile it again with `wrun compile --count-fuel`\n"
+        "wrun: module plain.cwasm was compiled without counting fuel; compile it again with `wrun compile --count-fuel`\n"
     );
 }

@@ -193,7 +193,7 @@ fn numbers_of_workers_are_taken_as_joblib_takes_them() {
     };
     let none = refused("0", "0 jobs would run nothing; give 1 or more, or -1 for one job per CPU");
     assert_eq!(place.map("echo", &["a", "--jobs", "0"]), none);
-    let abc = refused("abc", "not a number; give 4, say, or -1 for one job per CPU");
+    let abc = refused("abc", "not a number; give a number such as 4, or -1 for one job per CPU");
     assert_eq!(place.map("echo", &["a", "-j", "abc"]), abc);
 }
 

@@ -82,7 +82,7 @@ fn impossible_cuts_are_refused_before_any_task() {
     assert_eq!(place.map("cat", &["--split", "4", "--split-at", "record:4", "f"]), ok("1234\n5678\n"));
     refused(
         &["--split", "4", "--split-at", "record:3", "f"],
-        "input \"f\" has 8 bytes, which is no whole number of records of 3 bytes; check the record size",
+        "input \"f\" has 8 bytes, which is not a multiple of the record size 3; check the record size",
     );
     refused(
         &["--split-at", "bytes", "f"],

@@ -19,7 +19,7 @@ fn precompiled_module_runs_only_where_it_is_allowed() {
     assert_eq!(place.says(&["map", "--allow-precompiled", "s.cwasm", "4"]), ok("2\n"));
     assert_eq!(place.says(&["run", "--allow-precompiled", "s.cwasm", "4"]), ok("2\n"));
     let trusted =
-        "s.cwasm is precompiled code, which is trusted code: allow it with --allow-precompiled, or name the .wasm file";
+        "s.cwasm is precompiled code, which is trusted code; allow it with --allow-precompiled, or name the .wasm file";
     assert_eq!(place.says(&["map", "s.cwasm", "4"]), refused(trusted));
     assert_eq!(place.says(&["run", "s.cwasm", "4"]), refused(trusted));
     assert_eq!(place.says(&["inspect", "s.cwasm"]), refused(trusted));
@@ -56,7 +56,7 @@ fn broken_precompiled_files_are_refused() {
     for name in ["cut.cwasm", "text.cwasm"] {
         assert_eq!(
             place.says(&["map", "--allow-precompiled", name, "4"]),
-            refused(&format!("{name} is not a precompiled module: make one with `wrun compile MODULE -o FILE.cwasm`"))
+            refused(&format!("{name} is not a precompiled module; make one with `wrun compile`"))
         );
     }
     assert_eq!(place.says(&["map", "--allow-precompiled", "whole.cwasm", "4"]), ok("2\n"));

@@ -149,11 +149,11 @@ fn what_cannot_work_is_refused_in_one_line() {
     refused(&["--out", "/dev/null", "--slice", "3"], 1, &["--out", "it is a device"]);
     refused(&["--out", "none/out", "--slice", "3"], 1, &["--out", "no such directory"]);
     refused(&["--out", "data", "--slice", "3", "-i", "x=data"], 2, &[r#"input "x" is the output file"#]);
-    refused(&["--shared", "x=data:8", "-i", "y=data"], 2, &[r#"input "y" is the file of shared area "x""#]);
+    refused(&["--shared", "x=data:8", "-i", "y=data"], 2, &[r#"input "y" is the file of shared memory "x""#]);
     refused(
         &["--out", "data", "--slice", "3", "--shared", "x=./data:8"],
         2,
-        &[r#"shared area "x" is the output file"#],
+        &[r#"shared memory "x" is the output file"#],
     );
     refused(&["--shared", "x=data:2"], 2, &["ends inside a page", "which has 8 bytes"]);
     refused(&["--shared", "x"], 2, &["NAME=PATH:SIZE"]);
@@ -163,7 +163,7 @@ fn what_cannot_work_is_refused_in_one_line() {
     let sqrt = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/guests/wat/sqrt.wat");
     for options in [&["--out", "out", "--slice", "8"][..], &["--shared", "x=area:8"]] {
         let answer = place.says(&[&["map", sqrt], options, &["4"]].concat());
-        let said = "wrun: module sqrt.wat writes to no output file and no shared area (it does not import wrun_v1::region_map): give it none\n";
+        let said = "wrun: module sqrt.wat writes to no output file and no shared memory (it does not import wrun_v1::region_map): give it none\n";
         assert_eq!((answer.code, answer.stderr.as_str()), (Some(2), said));
     }
     let own = place.says(&["map", "write.wat", "--call=write", "-odata", "--slice=3", "--files", "data"]);

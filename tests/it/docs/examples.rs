@@ -1,4 +1,4 @@
-//! The example guests on real text, compared with independent tools; and what the README shows, run as it stands there.
+//! The example guests on real text, compared with independent tools; and what the documents show, run as it stands there.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
+use super::documents::{document, pages};
 use crate::support::{self, guest, run, stderr, stdout, wrun};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -275,10 +276,6 @@ pub fn must_be_current(name: &str) -> PathBuf {
     program
 }
 
-fn readme() -> String {
-    fs::read_to_string(Path::new(ROOT).join("README.md")).expect("README.md")
-}
-
 /// The contents of the fenced blocks of this language, in order.
 pub fn blocks<'a>(markdown: &'a str, language: &str) -> Vec<&'a str> {
     let fence = format!("\n```{language}\n");
@@ -324,27 +321,67 @@ pub fn guests_dir() -> TempDir {
     dir
 }
 
-#[test]
-fn the_readme_shows_what_its_commands_print() {
-    let readme = readme();
-    // The reader is then where this test is.
-    assert!(readme.contains("\nmake build guests\n") && readme.contains("\ncd examples/guests/target/wasm\n```\n"));
-    let mut blocks = blocks(&readme, "console");
+/// Runs the commands of a document in this directory, and holds its `console` blocks to what they print. With
+/// `WRUN_BLESS=1` the document is changed to what they print instead.
+///
+/// # Panics
+///
+/// If a command prints something else than the document shows.
+pub fn replay_document(path: &str, dir: &Path) {
+    let mut text = document(path);
+    let shown = text.clone();
+    let mut blocks = blocks(&shown, "console");
     if c_guest().is_none() {
         blocks.retain(|block| !block.contains("wordcount-c.wasm"));
     }
-    assert!(blocks.len() > 8, "only {} blocks", blocks.len());
-    let dir = guests_dir();
-    for (block, shown) in blocks.iter().zip(replay(&blocks, &dir.path().join("target/wasm"))) {
-        assert_eq!(*block, shown, "the README shows the first, and this is printed");
+    let printed = replay(&blocks, dir);
+    if std::env::var_os("WRUN_BLESS").is_some() {
+        for (block, printed) in blocks.iter().zip(&printed).filter(|(block, printed)| *block != printed) {
+            text = text.replace(&format!("```console\n{block}```"), &format!("```console\n{printed}```"));
+        }
+        fs::write(Path::new(ROOT).join(path), text).expect("a writable document");
+        return;
     }
+    for (block, printed) in blocks.iter().zip(printed) {
+        assert_eq!(*block, printed, "{path} shows the first, and this is printed");
+    }
+}
+
+#[test]
+fn the_readme_shows_what_its_commands_print() {
+    let readme = document("README.md");
+    // The reader is then where this test is.
+    assert!(readme.contains("\nmake build guests ") && readme.contains("\ncd examples/guests/target/wasm "));
+    assert!(blocks(&readme, "console").len() >= 3);
+    replay_document("README.md", &guests_dir().path().join("target/wasm"));
+}
+
+#[test]
+fn every_page_of_the_book_shows_what_its_commands_print() {
+    let set_up = document("docs/src/guide/tour.md");
+    let [set_up, ..] = blocks(&set_up, "sh")[..] else { panic!("the set-up") };
+    assert!(set_up.starts_with("make build guests\n"));
+    let (_, copy) = set_up.split_once("\ncd examples/guests/target/wasm\n").expect("where the reader is");
+    let mut shown = 0;
+    // Another test runs this one.
+    for page in pages().iter().filter(|page| !page.ends_with("/joblib-examples.md")) {
+        let count = blocks(&document(page), "console").len();
+        if count > 0 {
+            let dir = guests_dir();
+            let dir = dir.path().join("target/wasm");
+            success(&Command::new("sh").args(["-c", copy]).current_dir(&dir).output().expect("a shell"));
+            replay_document(page, &dir);
+            shown += count;
+        }
+    }
+    assert!(shown > 35, "only {shown} blocks");
 }
 
 /// Holds the `console` blocks of `examples/NAME/README.md` to what their commands print, in a copy of that directory.
 ///
 /// # Panics
 ///
-/// Where one prints something else.
+/// If one prints something else.
 pub fn replay_example(name: &str) {
     let examples = Path::new(ROOT).join("examples");
     let place = tempfile::tempdir().expect("a directory");
@@ -354,12 +391,9 @@ pub fn replay_example(name: &str) {
     for entry in fs::read_dir(examples.join(name)).expect("an example").flatten() {
         fs::copy(entry.path(), dir.join(entry.file_name())).expect("a copy");
     }
-    let readme = fs::read_to_string(dir.join("README.md")).expect("a README");
-    let blocks = blocks(&readme, "console");
-    assert!(!blocks.is_empty(), "{name} shows no commands");
-    for (block, shown) in blocks.iter().zip(replay(&blocks, &dir)) {
-        assert_eq!(*block, shown, "examples/{name}/README.md shows the first, and this is printed");
-    }
+    let readme = format!("examples/{name}/README.md");
+    assert!(!blocks(&document(&readme), "console").is_empty(), "{name} shows no commands");
+    replay_document(&readme, &dir);
 }
 
 #[test]
@@ -369,37 +403,51 @@ fn replaying_finds_outputs_that_differ() {
     assert_eq!(replay(&[block], dir.path()), ["$ echo a; echo b >&2; false\na\nb\n$ echo $?\n1\n"]);
 }
 
-#[test]
-fn code_in_the_readme_is_code_that_is_tested() {
-    let readme = readme();
-    let documented: Vec<String> = ["src/pool/mod.rs", "guest-sdk/src/lib.rs", "examples/embed.rs"]
-        .iter()
-        .map(|path| {
-            let source = fs::read_to_string(Path::new(ROOT).join(path)).expect("a source file");
-            let lines = source.lines().map(|line| {
-                let line = line.trim_start_matches("//!").trim_start_matches("///");
-                line.strip_prefix(' ').unwrap_or(line).to_owned() + "\n"
-            });
-            lines.collect()
-        })
-        .collect();
-    let rust = blocks(&readme, "rust");
-    assert_eq!(rust.len(), 2);
-    for block in rust {
-        // A doc comment inside of a doc comment lost its slashes above.
-        let block = block.replace("/// ", "");
-        assert!(documented.iter().any(|source| source.replace("/// ", "").contains(&block)), "untested code:\n{block}");
-    }
+/// Code without what it is indented by as a comment. A doc comment inside of a doc comment loses its slashes.
+fn uncommented(source: &str) -> String {
+    let line = |line: &str| {
+        let line = line.trim_start_matches("//!").trim_start_matches("///");
+        line.strip_prefix(' ').unwrap_or(line).replace("/// ", "") + "\n"
+    };
+    source.lines().map(line).collect()
+}
 
-    // The C code is compiled here, by the command that the README gives.
-    let [code] = blocks(&readme, "c")[..] else { panic!("one block of C") };
+#[test]
+fn rust_code_in_documents_is_code_that_is_tested() {
+    // Doc tests.
+    let sources = ["src", "guest-sdk/src"].iter().flat_map(|place| texts_of(place)).collect::<Vec<_>>();
+    let mut tested = 0;
+    for path in pages().into_iter().chain(["README.md".to_owned()]).filter(|path| !path.ends_with("joblib-examples.md"))
+    {
+        let document = document(&path);
+        for block in blocks(&document, "rust").into_iter().filter(|block| !block.starts_with("{{#include ")) {
+            let block = block.replace("/// ", "");
+            assert!(sources.iter().any(|source| source.contains(&block)), "{path} has untested code:\n{block}");
+            tested += 1;
+        }
+    }
+    assert!(tested >= 4, "only {tested} blocks");
+}
+
+/// The Rust sources in a directory of the repository, without the marks of comments.
+fn texts_of(place: &str) -> Vec<String> {
+    let (mut sources, mut room) = (Vec::new(), u64::MAX);
+    collect(&Path::new(ROOT).join(place), "rs", &mut room, &mut sources);
+    assert!(!sources.is_empty(), "no sources in {place}");
+    sources.iter().map(|path| uncommented(&fs::read_to_string(path).expect("a source file"))).collect()
+}
+
+#[test]
+fn c_code_in_the_book_is_compiled_as_it_says() {
+    let page = document("docs/src/tasks/c.md");
+    let [code] = blocks(&page, "c")[..] else { panic!("one block of C") };
+    let command = page.lines().find_map(|line| line.strip_prefix("clang ")).expect("a command");
     if c_guest().is_none() {
         return;
     }
     let dir = tempfile::tempdir().expect("a directory");
     fs::write(dir.path().join("shout.c"), code).expect("a file");
     let include = Path::new(ROOT).join("guest-sdk/c");
-    let command = readme.lines().find_map(|line| line.strip_prefix("    clang ")).expect("a command");
     let command = format!("clang {}", command.replace("guest-sdk/c", include.to_str().expect("UTF-8")));
     let built = Command::new("sh").args(["-c", &command]).current_dir(dir.path()).output().expect("a shell");
     success(&built);

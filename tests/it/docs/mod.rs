@@ -1,9 +1,12 @@
 //! Documents and sources: what the documents show is what happens, and the sources keep the rules of ARCHITECTURE.md.
 
+mod documents;
 mod example_images;
 mod example_shared_object;
 mod example_unzip;
 mod examples;
+mod folders;
 mod packed;
 mod parity;
+mod reference;
 mod tidy;

@@ -1,36 +1,32 @@
-//! examples/parity.md: what it shows is what is printed, and its code is code that runs.
+//! The book's pages for those who come from other tools: what they show is what is printed, and their code is code that runs.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::docs::examples::{blocks, guests_dir, must_be_current, replay};
-use crate::docs::tidy::missing_tests;
+use super::documents::document;
+use super::examples::{blocks, guests_dir, must_be_current, replay, replay_document};
+use super::tidy::missing_tests;
 use crate::support::{stderr, stdout};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-fn document() -> String {
-    text("examples/parity.md")
-}
+/// joblib's examples, and what does the same.
+const EXAMPLES: &str = "docs/src/coming-from/joblib-examples.md";
 
-fn text(path: &str) -> String {
-    fs::read_to_string(Path::new(ROOT).join(path)).expect("a document")
-}
+/// Tables of what other tools have.
+const TABLES: [&str; 3] =
+    ["docs/src/coming-from/joblib.md", "docs/src/coming-from/gnu-parallel.md", "docs/src/coming-from/wasmtime.md"];
 
 #[test]
 fn what_joblib_does_wrun_does_as_the_document_shows() {
     must_be_current("parity");
     must_be_current("record_replay");
-    let document = document();
+    let document = document(EXAMPLES);
     assert!(document.contains("\nmake build guests && ") && document.contains("\ncd examples/guests\n```\n"));
-    let blocks = blocks(&document, "console");
-    assert!(blocks.len() > 25, "only {} blocks", blocks.len());
-    let dir = guests_dir();
-    for (block, shown) in blocks.iter().zip(replay(&blocks, dir.path())) {
-        assert_eq!(*block, shown, "the document shows the first, and this is printed");
-    }
+    assert!(blocks(&document, "console").len() > 25);
+    replay_document(EXAMPLES, guests_dir().path());
 }
 
 /// Lines without what they are indented by.
@@ -40,8 +36,8 @@ fn unindented(text: &str) -> String {
 
 #[test]
 fn rust_code_in_the_document_is_that_of_the_program() {
-    let source = text("examples/parity.rs");
-    let document = document();
+    let source = document("examples/parity.rs");
+    let document = document(EXAMPLES);
     let quotes = blocks(&document, "rust");
     assert!(quotes.len() > 8, "only {} quotes", quotes.len());
     for quote in quotes {
@@ -74,7 +70,7 @@ fn joblib_prints_what_the_document_says() {
     if !installed.is_ok_and(|status| status.success()) {
         return eprintln!("skipped: joblib and NumPy are not installed (pip install joblib numpy)");
     }
-    let document = document();
+    let document = document(EXAMPLES);
     let mut arrays = blocks(&document, "console");
     arrays.retain(|block| block.contains("--call arange"));
     let dir = guests_dir();
@@ -82,17 +78,11 @@ fn joblib_prints_what_the_document_says() {
     let script = dir.path().join("run.py");
     fs::write(&script, DOCTEST).expect("a file");
     let mut python = Command::new("python3");
-    python.arg(script).arg(Path::new(ROOT).join("examples/parity.md")).current_dir(dir.path());
+    python.arg(script).arg(Path::new(ROOT).join(EXAMPLES)).current_dir(dir.path());
     let output = python.output().expect("python3");
     assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
     let examples: u64 = stdout(&output).trim().parse().expect("a count");
     assert!(examples > 30, "only {examples} examples of Python");
-}
-
-/// The heading of a section as a link names it.
-fn anchor(heading: &str) -> String {
-    let kept = heading.chars().filter(|char| char.is_alphanumeric() || "- ".contains(*char));
-    kept.map(|char| if char == ' ' { '-' } else { char.to_ascii_lowercase() }).collect()
 }
 
 /// Rows of a table's body that say neither what shows what they claim, nor that it is not there.
@@ -107,27 +97,10 @@ fn claims_alone(table: &str) -> Vec<&str> {
 
 #[test]
 fn what_is_said_of_other_tools_is_shown_by_a_test_or_is_not_there() {
-    let tables = text("PARITY.md");
+    let tables = TABLES.map(document).join("\n");
     assert!(tables.matches(".rs::").count() > 80 && tables.contains("**not there**"));
     assert_eq!(missing_tests(&tables), Vec::<String>::new());
     assert_eq!(claims_alone(&tables), Vec::<&str>::new());
-    assert_eq!(missing_tests(&text("README.md")), Vec::<String>::new());
     let alone = "| `--x` | `--y` | |";
     assert_eq!(claims_alone(&format!("| a | b | shown by |\n|---|---|---|\n{alone}\n")), [alone]);
-}
-
-#[test]
-fn links_to_sections_of_the_example_lead_somewhere() {
-    let document = document();
-    let sections: BTreeSet<String> = document.lines().filter_map(|line| line.strip_prefix("## ")).map(anchor).collect();
-    let from =
-        [("PARITY.md", "](examples/parity.md#"), ("README.md", "](examples/parity.md#"), ("examples/parity.md", "](#")];
-    for (path, start) in from {
-        let links: Vec<String> =
-            text(path).split(start).skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())).collect();
-        assert!(!links.is_empty(), "{path} has none");
-        for link in links {
-            assert!(sections.contains(&link), "{path}: {link} is no section of {sections:?}");
-        }
-    }
 }

@@ -4,21 +4,22 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::documents::document;
 use crate::support::{run, stdout};
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// A text file of the repository: its path from the root, with `/`, and its contents.
-struct Text {
-    path: String,
-    text: String,
+pub struct Text {
+    pub path: String,
+    pub text: String,
 }
 
 /// What breaks a rule: `PATH: what`.
 pub type Complaints = Vec<String>;
 
 /// The files under these directories and with these names that are text, without what was built.
-fn texts(places: &[&str]) -> Vec<Text> {
+pub fn texts(places: &[&str]) -> Vec<Text> {
     let mut paths = Vec::new();
     places.iter().for_each(|place| walk(&Path::new(ROOT).join(place), &mut paths));
     assert!(!paths.is_empty(), "there is nothing in {places:?}");
@@ -44,8 +45,8 @@ fn walk(path: &Path, paths: &mut Vec<PathBuf>) {
 }
 
 /// All Rust sources.
-fn sources() -> Vec<Text> {
-    let mut all = texts(&["src", "guest-sdk", "tests", "benches", "examples", "fuzz"]);
+pub fn sources() -> Vec<Text> {
+    let mut all = texts(&["src", "crates", "guest-sdk", "tests", "benches", "examples", "fuzz"]);
     all.retain(|source| source.path.ends_with(".rs"));
     all
 }
@@ -57,7 +58,7 @@ fn complain(sources: &[Text], what: &str, breaks: impl Fn(&str, &str) -> bool) -
 }
 
 /// Checks that a rule holds, and that it would be broken by each of these sources (path, text).
-fn hold(rule: impl Fn(&[Text]) -> Complaints, sources: &[Text], broken_by: &[(&str, &str)]) {
+pub fn hold(rule: impl Fn(&[Text]) -> Complaints, sources: &[Text], broken_by: &[(&str, &str)]) {
     for (path, text) in broken_by {
         let sample = [Text { path: (*path).to_owned(), text: (*text).to_owned() }];
         assert_eq!(rule(&sample).len(), 1, "the rule does not see what is wrong with {path}: {text}");
@@ -67,7 +68,7 @@ fn hold(rule: impl Fn(&[Text]) -> Complaints, sources: &[Text], broken_by: &[(&s
 }
 
 /// Rust code without its comments and without the contents of its strings.
-fn code(text: &str) -> String {
+pub fn code(text: &str) -> String {
     let bytes = text.as_bytes();
     let (mut out, mut at) = (String::new(), 0);
     let end_of =
@@ -107,7 +108,7 @@ fn has_word(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, _)| !ends_in_name(&text[..at]) && !text[at + word.len()..].starts_with(in_name))
 }
 
-fn in_name(char: char) -> bool {
+pub fn in_name(char: char) -> bool {
     char.is_alphanumeric() || char == '_'
 }
 
@@ -122,7 +123,7 @@ fn names_crate(code: &str, name: &str) -> bool {
 }
 
 /// The first names of all paths that begin with `crate::`, those in braces too.
-fn names_of_ours(code: &str) -> BTreeSet<&str> {
+pub fn names_of_ours(code: &str) -> BTreeSet<&str> {
     let mut names = BTreeSet::new();
     let name_of = |text: &str| text.find(|char| !in_name(char)).unwrap_or(text.len());
     for (at, path) in code.match_indices("crate::") {
@@ -168,17 +169,20 @@ fn wasmtime_is_named_only_where_guests_run_and_modules_are_compiled() {
     let allowed = |path: &str| PLACES.iter().any(|place| path.starts_with(place));
     let names = |code: &str| names_crate(code, "wasmtime") || names_crate(code, "wasmtime_wasi");
     let rule = |sources: &[Text]| complain(sources, "names wasmtime", |path, code| !allowed(path) && names(code));
-    let bad = [("src/worker.rs", "use wasmtime::Engine;"), ("src/pool/mod.rs", "fn f(_: wasmtime_wasi::I32Exit) {}")];
+    let bad =
+        [("src/worker/mod.rs", "use wasmtime::Engine;"), ("src/pool/mod.rs", "fn f(_: wasmtime_wasi::I32Exit) {}")];
     hold(rule, &sources(), &bad);
 }
 
 #[test]
 fn only_sys_calls_the_operating_system() {
     const CRATES: [&str; 5] = ["libc", "rustix", "memmap2", "landlock", "seccompiler"];
-    let ours = |path: &str| path.starts_with("src/") && !path.starts_with("src/sys/");
+    const PLACES: [&str; 2] = ["src/sys/", "crates/ipc/src/sys/"];
+    let ours = |path: &str| path.starts_with("src/") || path.starts_with("crates/");
+    let ours = |path: &str| ours(path) && !PLACES.iter().any(|place| path.starts_with(place));
     let names = |code: &str| CRATES.iter().any(|name| names_crate(code, name));
     let rule = |sources: &[Text]| complain(sources, "calls the system", |path, code| ours(path) && names(code));
-    let bad = [("src/worker.rs", "let pid = unsafe { libc::getpid() };"), ("src/input/mod.rs", "use rustix::fs;")];
+    let bad = [("src/worker/mod.rs", "let pid = unsafe { libc::getpid() };"), ("src/input/mod.rs", "use rustix::fs;")];
     hold(rule, &sources(), &bad);
 }
 
@@ -186,7 +190,7 @@ fn only_sys_calls_the_operating_system() {
 fn pool_and_worker_meet_only_in_ipc() {
     const WORKERS: [&str; 2] = ["worker", "guest"];
     // Workers that are threads, and guests on the caller's thread.
-    const EXCEPTIONS: [&str; 2] = ["src/pool/threads.rs", "src/pool/inline.rs"];
+    const EXCEPTIONS: [&str; 2] = ["src/pool/crew/thread.rs", "src/pool/inline.rs"];
     const POOLS: [&str; 6] = ["pool", "Pool", "PoolBuilder", "Run", "StopHandle", "Waker"];
     let rule = |sources: &[Text]| {
         complain(sources, "names the other side", |path, code| {
@@ -195,24 +199,24 @@ fn pool_and_worker_meet_only_in_ipc() {
             match path {
                 _ if EXCEPTIONS.contains(&path) => false,
                 _ if path.starts_with("src/pool/") => names(&WORKERS),
-                _ if path == "src/worker.rs" || path.starts_with("src/guest/") => names(&POOLS),
-                _ if path.starts_with("src/ipc/") => names(&WORKERS) || names(&POOLS),
+                _ if path.starts_with("src/worker/") || path.starts_with("src/guest/") => names(&POOLS),
                 _ => false,
             }
         })
     };
     let bad = [
         ("src/pool/run.rs", "use crate::{Input, worker::main};"),
-        ("src/worker.rs", "use crate::pool::Pool;"),
+        ("src/worker/mod.rs", "use crate::pool::Pool;"),
         ("src/guest/instance.rs", "use crate::{Input, Run};"),
-        ("src/ipc/ring.rs", "use crate::guest::Guest;"),
     ];
     hold(rule, &sources(), &bad);
 }
 
 /// Where `unsafe` is written, and why it has to be.
 const UNSAFE: &[(&str, &str)] = &[
-    ("src/sys/", "system calls and shared memory"),
+    ("src/sys/", "system calls"),
+    ("crates/ipc/src/sys/", "shared memory"),
+    ("src/test_program.rs", "a function that runs before main, for unit tests"),
     ("src/guest/signals/", "handles the signals of faults in windows, and looks at a guest that it has interrupted"),
     ("src/guest/window/", "maps files over guest memory"),
     ("tests/allocations/main.rs", "an allocator that counts"),
@@ -244,7 +248,7 @@ fn unsafe_code_is_where_it_is_expected() {
 fn files_are_short() {
     const LIMIT: usize = 500;
     const COMFORTABLE: usize = 300;
-    let places = |path: &str| ["src/", "guest-sdk/", "tests/"].iter().any(|place| path.starts_with(place));
+    let places = |path: &str| ["src/", "crates/", "guest-sdk/", "tests/"].iter().any(|place| path.starts_with(place));
     let rule = |sources: &[Text]| {
         let long = sources.iter().map(|source| (source.text.lines().count(), source));
         let long = long.filter(|(lines, source)| *lines > LIMIT && places(&source.path));
@@ -290,7 +294,7 @@ fn nobody_sleeps_to_wait_for_something() {
 }
 
 /// Every text file that a reader may see.
-fn all_texts() -> Vec<Text> {
+pub fn all_texts() -> Vec<Text> {
     texts(&["."]).into_iter().map(|text| Text { path: text.path.replace("./", ""), ..text }).collect()
 }
 
@@ -324,10 +328,10 @@ fn lock_files_name_the_public_registry_alone() {
 }
 
 #[test]
-fn the_readme_names_every_command_and_option() {
-    let readme = fs::read_to_string(Path::new(ROOT).join("README.md")).expect("README.md");
+fn the_book_names_every_command_and_option() {
+    let page = document("docs/src/reference/commands.md");
     let help = |words: &[&str]| stdout(&run(&[words, &["--help"]].concat()));
-    let undocumented = |readme: &str| {
+    let undocumented = |page: &str| {
         let mut missing = Vec::new();
         let commands = help(&[]);
         let commands =
@@ -336,18 +340,18 @@ fn the_readme_names_every_command_and_option() {
         let commands: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
         assert!(commands.len() >= 6, "{commands:?}");
         for command in commands.into_iter().filter(|command| *command != "help") {
-            if !readme.contains(&format!("`wrun {command}")) {
+            if !page.contains(&format!("`wrun {command}")) {
                 missing.push(command.to_owned());
             }
             let help = help(&[command]);
             let options = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
             let options = options.filter_map(|line| line.split([' ', ',', '.']).find(|word| word.starts_with("--")));
-            missing.extend(options.filter(|option| *option != "--help" && !has_option(readme, option)).map(Into::into));
+            missing.extend(options.filter(|option| *option != "--help" && !has_option(page, option)).map(Into::into));
         }
         missing
     };
     assert!(undocumented("").len() > 30, "too few options are looked for");
-    assert_eq!(undocumented(&readme), Vec::<String>::new(), "these are not in the README");
+    assert_eq!(undocumented(&page), Vec::<String>::new(), "the page of commands does not have these");
 }
 
 fn has_option(text: &str, option: &str) -> bool {
@@ -356,18 +360,19 @@ fn has_option(text: &str, option: &str) -> bool {
 }
 
 #[test]
-fn numbers_of_speed_in_the_readme_are_those_that_were_measured() {
-    let read = |path: &str| std::fs::read_to_string(Path::new(ROOT).join(path)).expect("a document");
-    let (readme, results) = (read("README.md"), read("benches/RESULTS.md"));
-    let (_, section) = readme.split_once("\n## Speed\n").expect("a section");
-    let section = section.split("\n## ").next().expect("its text");
-    let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
-    let numbers = rows.flat_map(|row| row.split('|').skip(2).flat_map(str::split_whitespace));
-    let numbers: Vec<_> = numbers.filter(|word| word.starts_with(|first: char| first.is_ascii_digit())).collect();
-    assert!(numbers.len() > 10, "{numbers:?}");
+fn numbers_of_speed_in_documents_are_those_that_were_measured() {
+    let results = document("benches/RESULTS.md");
     let measured: BTreeSet<_> = results.split_whitespace().collect();
-    let strangers: Vec<_> = numbers.into_iter().filter(|number| !measured.contains(number)).collect();
-    assert!(strangers.is_empty(), "benches/RESULTS.md does not have {strangers:?}");
+    for (path, heading, least) in [("README.md", "## Speed", 8), ("docs/src/performance.md", "# Performance", 15)] {
+        let text = document(path);
+        let (_, section) = text.split_once(&format!("{heading}\n")).expect("a section");
+        let rows = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+        let numbers = rows.skip(2).flat_map(|row| row.split('|').skip(2).flat_map(str::split_whitespace));
+        let numbers: Vec<_> = numbers.filter(|word| word.starts_with(|first: char| first.is_ascii_digit())).collect();
+        assert!(numbers.len() >= least, "{path}: {numbers:?}");
+        let strangers: Vec<_> = numbers.into_iter().filter(|number| !measured.contains(number)).collect();
+        assert!(strangers.is_empty(), "{path}: benches/RESULTS.md does not have {strangers:?}");
+    }
 }
 
 #[test]
@@ -390,14 +395,17 @@ fn documents_name_files_that_exist() {
             for path in quoted.chain(linked) {
                 let path = path.to_str().expect("UTF-8");
                 // Built files are not there yet.
-                if !exists(path) && !path.contains("/target/") {
+                // A crate's page names files of the crate.
+                let in_crate = dir.join(path);
+                let there = exists(path) || in_crate.to_str().is_some_and(exists);
+                if !there && !path.contains("/target/") {
                     complaints.push(format!("{}: {path} does not exist", text.path));
                 }
             }
         }
         complaints
     };
-    let bad = [("README.md", "see `src/nothing.rs`"), ("src/ipc/README.md", "[x](nothing.rs)")];
+    let bad = [("README.md", "see `src/nothing.rs`"), ("crates/ipc/README.md", "[x](nothing.rs)")];
     hold(rule, &all_texts(), &bad);
 }
 
@@ -416,7 +424,7 @@ pub fn missing_tests(text: &str) -> Complaints {
 
 #[test]
 fn the_security_page_names_tests_that_exist() {
-    let page = fs::read_to_string(Path::new(ROOT).join("SECURITY.md")).expect("SECURITY.md");
+    let page = document("SECURITY.md");
     let named = page.matches(".rs::").count();
     assert!(named > 40, "{named} tests are named");
     // Each claim has one.

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use wrun::backend::BuiltIn;
-use wrun::{Admission, Event, Machine, OutputFile, Pool, Shortage, Status, Task};
+use wrun::job::{Admission, Machine, Shortage};
+use wrun::{Event, OutputFile, Pool, Status, Task};
 
 use crate::cli::kit::{Place, finish};
 use crate::library::dispatch::{echo, echo_job};
@@ -153,7 +154,7 @@ fn the_command_waits_for_memory_and_says_so() {
     let stderr = place.path().join("stderr");
     let mut command = place.wrun(&["map", "sqrt.wat", "4", "--memfree", "1000T"]);
     let mut child = command.stderr(std::fs::File::create(&stderr).expect("a file")).spawn().expect("wrun");
-    let why = "MiB of memory are available, and --memfree asks for 1048576000 MiB\n";
+    let why = "MiB of memory are available, and 1048576000 MiB are to stay free\n";
     wait_for(|| std::fs::read_to_string(&stderr).ok()?.ends_with(why).then_some(()));
     child.kill().expect("it waits");
     child.wait().expect("an end");

@@ -6,10 +6,10 @@ use std::io::{BufRead as _, BufReader};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use wrun::backend::{Assignment, Backend, BuiltIn, Executor, News, TaskEnd};
+use wrun::backend::{Assignment, Backend, BuiltIn, Executor, ExecutorEvent, TaskEnd, Waker};
+use wrun::outcome::Summary;
 use wrun::{
-    Event, Input, Job, Limits, Outcome, Output, Pool, PoolBuilder, Retries, Sandbox, Status, Summary, Task, TaskStats,
-    Waker,
+    ErrorKind, Event, Input, Job, Limits, Outcome, Output, Pool, PoolBuilder, Retries, Sandbox, Status, Task, TaskStats,
 };
 
 use crate::cli::kit::{Place, finish};
@@ -29,13 +29,13 @@ fn echo_job() -> Job {
 /// All backends of wrun's own, and a pool of processes as another one's backend.
 fn pools() -> Vec<(&'static str, Pool)> {
     let own = BuiltIn::ALL.map(|backend| (backend.name(), builder(backend).build().expect("a pool")));
-    let nested = Pool::builder().build_on(Box::new(pool(2))).expect("a pool");
+    let nested = Pool::builder().backend(pool(2)).build().expect("a pool");
     own.into_iter().chain([("nested", nested)]).collect()
 }
 
 /// What an outcome says, without what is accident.
 fn essence(outcome: &Outcome) -> String {
-    let Outcome { index, task, result, log, stats, earlier, ran_earlier } = outcome;
+    let Outcome { index, task, result, log, stats, earlier, ran_earlier, .. } = outcome;
     let result = result.as_ref().map(|output| blake3::hash(output));
     let (argument, unrunnable) = (blake3::hash(&task.argument), &task.unrunnable);
     format!(
@@ -157,15 +157,46 @@ fn what_takes_a_process_is_refused_elsewhere() {
     for backend in [BuiltIn::Threads, BuiltIn::Inline] {
         let refused = builder(backend).build().expect("a pool").map(&timed, 0..3).err().expect("an error");
         let name = backend.name();
-        let message = format!(
-            "a task of the backend {name} cannot be stopped by --timeout: limit its --fuel, or run it in processes"
-        );
-        assert_eq!((refused.to_string(), refused.is_request()), (message, true));
+        let message = format!("a task of the backend {name} cannot be stopped when its time is over");
+        assert_eq!((refused.to_string(), refused.kind()), (message, ErrorKind::Request));
         let slow = Job { slow: Some(Duration::from_secs(60).into()), ..echo_job() };
         assert_eq!(builder(backend).build().expect("a pool").map(&slow, 0..3).is_err(), backend == BuiltIn::Inline);
         let refused = builder(backend).sandbox(Sandbox::Strict).build().expect_err("an error");
-        assert!(refused.to_string().contains(&format!("the backend {name} exclude each other")), "{refused}");
+        assert!(refused.to_string().contains(&format!("the backend {name} cannot keep a strict sandbox")), "{refused}");
     }
+}
+
+#[test]
+fn a_backend_of_another_crate_refuses_settings_that_it_cannot_keep() {
+    type Set = fn(PoolBuilder) -> PoolBuilder;
+    let cases: [(&str, Set); 6] = [
+        ("workers", |builder| builder.workers(NonZeroUsize::MIN)),
+        ("worker_exe", |builder| builder.worker_exe(WRUN)),
+        ("sandbox", |builder| builder.sandbox(Sandbox::Strict)),
+        ("sandbox", |builder| builder.sandbox(Sandbox::Off)),
+        ("start_timeout", |builder| builder.start_timeout(Duration::from_secs(60))),
+        ("idle_timeout", |builder| builder.idle_timeout(Duration::from_secs(60))),
+    ];
+    for (setting, set) in cases {
+        // Whichever is set first.
+        let before = set(Pool::builder()).backend(Odd(ended));
+        let after = set(Pool::builder().backend(Odd(ended)));
+        for builder in [before, after] {
+            let error = builder.build().expect_err("an error");
+            assert_eq!(error.kind(), ErrorKind::Request);
+            let message = error.to_string();
+            let odd = std::any::type_name::<Odd>();
+            let said = format!("the backend {odd} cannot keep the setting {setting}, which is for built-in backends: ");
+            assert!(message.starts_with(&said), "{message}");
+        }
+        // The control: a built-in backend keeps them.
+        set(Pool::builder().worker_exe(WRUN)).build().expect("a pool");
+    }
+    let nested = Pool::builder().workers(NonZeroUsize::MIN).backend(pool(1)).build().expect_err("an error");
+    assert!(nested.to_string().starts_with("the backend pool cannot keep the setting workers"), "{nested}");
+    let boxed: Box<dyn Backend> = Box::new(Odd(ended));
+    let mut boxed = Pool::builder().backend(boxed).sandbox(Sandbox::Default).build().expect("a pool");
+    assert_eq!(text(&boxed.run(&echo_job(), "x").expect("an outcome")), "odd");
 }
 
 #[test]
@@ -204,7 +235,7 @@ fn threads_end_with_their_pool() {
 
 #[test]
 fn a_worker_that_a_pool_inside_loses_is_reported_and_replaced() {
-    let mut outer = Pool::builder().build_on(Box::new(pool(1))).expect("a pool");
+    let mut outer = Pool::builder().backend(pool(1)).build().expect("a pool");
     let mut lost = Vec::new();
     let limits = Limits { timeout: Some(Duration::from_millis(200).into()), ..Limits::default() };
     let run = outer.map(&echo_job().limits(limits), ["1", "hang", "2"].into_iter()).expect("a run");
@@ -223,9 +254,9 @@ fn a_worker_that_a_pool_inside_loses_is_reported_and_replaced() {
 struct Odd(Told);
 
 /// What becomes of the attempt with this ticket.
-type Told = fn(u64) -> News;
+type Told = fn(u64) -> ExecutorEvent;
 
-struct OddRun(Told, VecDeque<News>);
+struct OddRun(Told, VecDeque<ExecutorEvent>);
 
 impl Backend for Odd {
     fn start<'a>(&'a mut self, _job: &Job, _waker: &Waker) -> wrun::Result<Box<dyn Executor + 'a>> {
@@ -242,32 +273,32 @@ impl Executor for OddRun {
         self.1.push_back(self.0(given.ticket));
     }
 
-    fn next(&mut self) -> Option<News> {
+    fn next(&mut self) -> Option<ExecutorEvent> {
         self.1.pop_front()
     }
 
     fn wait(&mut self, _at_most: Option<Duration>) {}
 }
 
-fn ended(ticket: u64) -> News {
-    News::Ended(TaskEnd { ticket, result: Ok(Output::from(&b"odd"[..])), log: Vec::new(), stats: TaskStats::default() })
+fn ended(ticket: u64) -> ExecutorEvent {
+    ExecutorEvent::Ended(TaskEnd::new(ticket, Ok(Output::from(&b"odd"[..])), TaskStats::default()))
 }
 
 #[test]
 fn a_backend_that_goes_wrong_ends_the_run_with_its_reason() {
     let cases: [(Told, &str); 2] = [
-        (|_| News::Failed(wrun::Error::backend("the cluster is gone")), "the cluster is gone"),
+        (|_| ExecutorEvent::Failed(wrun::Error::backend("the cluster is gone")), "the cluster is gone"),
         (|ticket| ended(ticket + 1000), "the backend ended attempt"),
     ];
     for (odd, message) in cases {
-        let mut pool = Pool::builder().build_on(Box::new(Odd(odd))).expect("a pool");
+        let mut pool = Pool::builder().backend(Odd(odd)).build().expect("a pool");
         let mut run = pool.map(&echo_job(), 0..10).expect("a run");
         let cancelled = run.by_ref().filter(|outcome| outcome.status() == Status::Cancelled).count();
         let error = run.finish().expect_err("an error").to_string();
         assert!(error.starts_with(message), "{error}");
         assert!(cancelled <= 10);
     }
-    let mut pool = Pool::builder().build_on(Box::new(Odd(ended))).expect("a pool");
+    let mut pool = Pool::builder().backend(Odd(ended)).build().expect("a pool");
     let results: Vec<_> = pool.map(&echo_job(), 0..10).expect("a run").map(|outcome| text(&outcome)).collect();
     assert_eq!(results, ["odd"; 10]);
     let error = pool.map(&echo_job(), 0..10).expect("a run").reduce("concatenate", |_| {}).expect_err("an error");
@@ -307,19 +338,16 @@ fn the_command_gives_the_same_on_every_backend() {
     assert_eq!(unknown.code, Some(2));
     assert!(unknown.stderr.contains("[possible values: processes, threads, inline]"), "{}", unknown.stderr);
     let attached = finish(place.wrun(&["run", "--backend", "inline", &crate::support::guest("hello-wasi"), "x"]));
-    assert_eq!(
-        attached.stderr,
-        "wrun: a program that is attached to a terminal takes a pool of processes or of threads\n"
-    );
+    assert_eq!(attached.stderr, "wrun: a program attached to the terminal needs the backend processes or threads\n");
 }
 
 #[test]
 fn a_summary_takes_any_number_of_a_worker() {
     let far: Told = |ticket| {
-        let stats = TaskStats { worker: u32::MAX, ..TaskStats::default() };
-        News::Ended(TaskEnd { ticket, result: Ok(Output::default()), log: Vec::new(), stats })
+        let stats = TaskStats::default().worker(u32::MAX);
+        ExecutorEvent::Ended(TaskEnd::new(ticket, Ok(Output::default()), stats))
     };
-    let mut pool = Pool::builder().build_on(Box::new(Odd(far))).expect("a pool");
+    let mut pool = Pool::builder().backend(Odd(far)).build().expect("a pool");
     let mut summary = Summary::new();
     let run = pool.map(&echo_job(), 0..10).expect("a run").observe(|event, _| summary.observe(event));
     assert_eq!(run.count(), 10);

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use std::sync::mpsc;
 use std::task::Poll;
 
-use wrun::{Event, Input, Job, Limits, Module, Outcome, Pool, RunStats, Source, Status, Task, Waker};
+use wrun::backend::Waker;
+use wrun::{Event, Input, Job, Limits, Module, Outcome, Pool, RunStats, Source, Status, Task};
 
 use crate::support::{
     Flag, bytes, each, failed, file, input, open_files, patient, pattern, pool, result_words, task_module, text,
@@ -94,7 +95,8 @@ fn a_hundred_thousand_tasks_run_exactly_once_each() {
         assert_eq!(result_words(&outcome), [index as u32, index as u32 ^ 0xabcd]);
     }
     assert!(run.next().is_none());
-    let stats = RunStats { taken: COUNT, done: COUNT, failed: 0, cancelled: 0, flaky: 0, ..RunStats::default() };
+    let mut stats = RunStats::default();
+    (stats.taken, stats.done) = (COUNT, COUNT);
     assert_eq!(run.finish().expect("an ordinary end"), stats);
     assert!(events.borrow().iter().all(|&count| count == 1));
 }

@@ -224,9 +224,9 @@ fn count(ended: &[Outcome], status: Status) -> usize {
 #[test]
 fn enough_failures_end_an_endless_run() {
     for (halt, most_done, why) in [
-        (Halt::Soon(HaltAt::Count(1)), 1000, "1 task failed (--halt soon)"),
-        (Halt::Now(HaltAt::Count(3)), 1000, "3 tasks failed (--halt now,fail=3)"),
-        (Halt::Soon(HaltAt::Percent(50)), 1000, "(--halt soon,fail=50%)"),
+        (Halt::Soon(HaltAt::Count(1)), 1000, "1 task failed"),
+        (Halt::Now(HaltAt::Count(3)), 1000, "3 tasks failed"),
+        (Halt::Soon(HaltAt::Percent(50)), 1000, "tasks failed"),
     ] {
         let tasks = (0..).map(|index: u32| if index.is_multiple_of(3) { Task::from(index) } else { Task::new("fail") });
         let (ended, whys) = halted(halt, tasks);
@@ -255,7 +255,7 @@ fn too_few_failures_end_nothing() {
 fn tasks_that_never_start_count_as_failures() {
     let tasks = (0..).map(|_: u32| Task::unrunnable("x", "no such file"));
     let (ended, whys) = halted(Halt::Soon(HaltAt::Count(5)), tasks);
-    assert_eq!((ended.len(), whys), (5, vec!["5 tasks failed (--halt soon,fail=5)".to_owned()]));
+    assert_eq!((ended.len(), whys), (5, vec!["5 tasks failed".to_owned()]));
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn only_the_last_attempt_counts_for_the_end_of_a_run() {
 #[test]
 fn a_module_that_kills_every_worker_ends_the_run() {
     kills_every_worker(pool(2));
-    kills_every_worker(Pool::builder().build_on(Box::new(pool(2))).expect("a pool"));
+    kills_every_worker(Pool::builder().backend(pool(2)).build().expect("a pool"));
 }
 
 fn kills_every_worker(mut pool: Pool) {

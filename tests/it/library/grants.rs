@@ -172,7 +172,7 @@ fn a_directory_that_cannot_be_granted_is_named() {
         (&["--dir", "secret"], "cannot grant directory \"secret\": Not a directory (os error 20)"),
         (
             &["--dir", "d::/x", "--dir", "d/sub::/x"],
-            "two directories are called \"/x\"; name one with --dir HOST::GUEST",
+            "two directories are called \"/x\"; give one of them another guest path",
         ),
         (
             &["--random", "--seed", "1"],

@@ -4,8 +4,9 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::time::{Duration, UNIX_EPOCH};
 
-use wrun::Finished;
-use wrun::{Halt, HaltAt, Input, Status, Task, TaskError, TaskKeys, TaskStats, TaskUsage};
+use wrun::cache::TaskKeys;
+use wrun::result::Finished;
+use wrun::{Halt, HaltAt, Input, Status, Task, TaskError, TaskStats};
 
 use crate::library::dispatch::echo_job;
 use crate::support::{failed, file, input, pool, text};
@@ -50,18 +51,8 @@ fn keys_are_those_of_contents() {
 }
 
 fn finished(result: Result<Vec<u8>, &str>) -> Finished {
-    let error =
-        |message: &str| TaskError { status: Status::Error, message: message.into(), backtrace: None, core_dump: None };
-    let stats = TaskStats {
-        start: UNIX_EPOCH,
-        duration: Duration::from_secs(5),
-        worker: 7,
-        attempts: 2,
-        fuel: None,
-        cached: false,
-        usage: TaskUsage::default(),
-    };
-    Finished { result: result.map(Into::into).map_err(error), log: Vec::new(), stats }
+    let result = result.map(Into::into).map_err(|message| TaskError::new(Status::Error, message));
+    Finished::new(result, TaskStats::new(UNIX_EPOCH, Duration::from_secs(5)).worker(7).attempts(2))
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a task may use, how the ways in which it ends differ, and the ways to call a module without an SDK.
 
+use wrun::result::{Level, LogLine};
 use wrun::{Input, Job, Limits, Module, Status, Task};
 
 use crate::support::{
@@ -36,7 +37,7 @@ fn a_task_that_needs_more_memory_than_allowed_ends_at_its_limit() {
     let job = Job::new(&growing()).call("grow").limits(with_memory(1 << 20));
     let ended = each(&job, [words(&[15]), words(&[16]), words(&[15])]);
     assert_eq!(text(&ended[0]), "");
-    let message = "it needs 1114112 bytes of memory, and the limit is 1048576 bytes; raise it with --memory";
+    let message = "it needs 1114112 bytes of memory, and the limit is 1048576 bytes";
     assert_eq!(failed(&ended[1]), (Status::Limit, message));
     assert_eq!(text(&ended[2]), "", "the limit is each task's own");
 }
@@ -58,7 +59,7 @@ fn a_memory_that_begins_larger_than_allowed_is_a_limit() {
         let error = failure(&outcome);
         (error.status, error.message.clone())
     };
-    let expected = "it needs 1114112 bytes of memory, and the limit is 1048576 bytes; raise it with --memory";
+    let expected = "it needs 1114112 bytes of memory, and the limit is 1048576 bytes";
     assert_eq!((status, message.as_str()), (Status::Limit, expected));
     assert_eq!(text(&one(&Job::new(&module).limits(with_memory(17 << 16)), "")), "");
 }
@@ -76,7 +77,7 @@ fn tables_count_as_memory() {
     let job = Job::new(&module).limits(with_memory(64 << 10 | 8000));
     let ended = each(&job, [words(&[1000]), words(&[1001])]);
     assert_eq!(result_words(&ended[0]), [0]);
-    let message = "it needs 73544 bytes of memory, and the limit is 73536 bytes; raise it with --memory";
+    let message = "it needs 73544 bytes of memory, and the limit is 73536 bytes";
     assert_eq!(failed(&ended[1]), (Status::Limit, message));
 }
 
@@ -103,11 +104,11 @@ fn a_stack_that_is_too_deep_is_a_limit_that_can_be_raised() {
     let stack = |bytes: u64| Job::new(&module).limits(Limits { stack_bytes: bytes, ..patient() });
     let ended = each(&stack(1 << 20), [1000, 1_000_000, 1000].map(|depth| words(&[depth])));
     assert_eq!(result_words(&ended[0]), [1000]);
-    let message = "it needs more stack than the limit of 1048576 bytes; raise it with --stack";
+    let message = "it needs more stack than the limit of 1048576 bytes";
     assert_eq!(failed(&ended[1]), (Status::Limit, message));
     assert_eq!(result_words(&ended[2]), [1000]);
     assert_eq!(result_words(&one(&stack(64 << 20), words(&[1_000_000]))), [1_000_000]);
-    let message = "it needs more stack than the limit of 16384 bytes; raise it with --stack";
+    let message = "it needs more stack than the limit of 16384 bytes";
     assert_eq!(failed(&one(&stack(16 << 10), words(&[10_000]))), (Status::Limit, message));
     assert_eq!(result_words(&one(&stack(16 << 10), words(&[100]))), [100]);
     let mut pool = pool(1);
@@ -128,7 +129,7 @@ fn a_result_may_be_as_long_as_the_limit() {
     let ended = each(&job, [1000, 1001, 60_000, 1000].map(|len| words(&[len])));
     assert_eq!([bytes(&ended[0]).len(), bytes(&ended[3]).len()], [1000, 1000]);
     for outcome in &ended[1..3] {
-        let message = "its result is longer than the limit of 1000 bytes; raise it with --max-output";
+        let message = "its result is longer than the limit of 1000 bytes";
         assert_eq!(failed(outcome), (Status::Limit, message));
     }
 }
@@ -149,18 +150,20 @@ fn the_log_is_kept_up_to_its_limit_and_says_what_is_missing() {
     );
     let job = Job::new(&module).call("t").limits(Limits { log_bytes: 1000, ..Limits::default() });
     let ended = each(&job, [3, 1000, 3].map(|lines| words(&[lines])));
-    let line = || (4, "0123456789".to_owned());
+    let line = || LogLine::new(Level::Debug, "0123456789");
     for short in [0, 2] {
         assert_eq!(ended[short].log, [line(), line(), line()]);
     }
     let (last, kept) = ended[1].log.split_last().expect("lines");
     assert!(kept.len() > 50 && kept.len() <= 100 && kept.iter().all(|kept| *kept == line()), "{}", kept.len());
     let dropped = 1000 - kept.len();
-    assert_eq!(*last, (2, format!("{dropped} more log lines ({} bytes) were dropped", dropped * 10)));
+    let said = format!("{dropped} more log lines ({} bytes) were dropped", dropped * 10);
+    assert_eq!(*last, LogLine::new(Level::Warn, said));
 
     let levels = Job::new(&module).call("levels");
-    for level in 1..=5 {
-        assert_eq!(one(&levels, words(&[level])).log, [(level as u8, "0123456789".to_owned())]);
+    for level in Level::ALL {
+        let logged = one(&levels, words(&[level as u32])).log;
+        assert_eq!(logged, [LogLine::new(level, "0123456789")]);
     }
     let message = "log(6, 0x64, 10): levels are 1 (error) to 5 (trace)";
     assert_eq!(failed(&one(&levels, words(&[6]))), (Status::Trap, message));
@@ -286,9 +289,9 @@ fn scalar_exports_take_and_give_all_four_types() {
         assert_eq!(text(&call(name, argument)), expected, "{name}({argument})");
     }
     let bad = [
-        ("i32", "4294967296", Status::Error, "\"4294967296\" is no i32"),
-        ("i32", "1.5", Status::Error, "\"1.5\" is no i32"),
-        ("f64", "abc", Status::Error, "\"abc\" is no f64"),
+        ("i32", "4294967296", Status::Error, "\"4294967296\" is not a valid i32"),
+        ("i32", "1.5", Status::Error, "\"1.5\" is not a valid i32"),
+        ("f64", "abc", Status::Error, "\"abc\" is not a valid f64"),
         ("all", "1 2 3", Status::Error, "`all` takes 4 numbers, not 3: \"1 2 3\""),
         ("none", "1", Status::Error, "`none` takes 0 numbers, not 1: \"1\""),
         ("divide", "1 0", Status::Trap, "integer divide by zero"),
@@ -372,7 +375,7 @@ fn a_commands_exit_code_and_standard_error_say_how_it_ended() {
     let run = |text: &str| one(&Job::new(&command(text)), "");
     assert_eq!(text(&run(&format!("{print} {}", exit(0)))), "/etc");
     let warned = run(&format!("{print} {complain}"));
-    assert_eq!((text(&warned).as_str(), &warned.log[..]), ("/etc", &[(3, "it went wrong".to_owned())][..]));
+    assert_eq!((text(&warned).as_str(), &warned.log[..]), ("/etc", &[LogLine::new(Level::Info, "it went wrong")][..]));
     assert_eq!(failed(&run(&format!("{print} {complain} {}", exit(3)))), (Status::Error, "it went wrong"));
     assert_eq!(failed(&run(&format!("{print} {}", exit(3)))), (Status::Error, "exited with code 3"));
     assert_eq!(failed(&run("(unreachable)")).0, Status::Trap);
@@ -390,7 +393,7 @@ fn a_commands_output_and_errors_have_limits() {
         Job::new(&command(&format!("(loop (call $write (i32.const {fd}) (i32.const 0) (i32.const 5000)) (br 0))")))
     };
     let limits = Limits { output_bytes: 100_000, ..patient() };
-    let message = "its result is longer than the limit of 100000 bytes; raise it with --max-output";
+    let message = "its result is longer than the limit of 100000 bytes";
     assert_eq!(failed(&one(&endless(1).limits(limits), "")), (Status::Limit, message));
     // Standard error is cut, and the task goes on.
     let many = "(local $n i32) (loop $next (call $write (i32.const 2) (i32.const 40) (i32.const 14))
@@ -399,7 +402,7 @@ fn a_commands_output_and_errors_have_limits() {
     let limits = Limits { log_bytes: 1000, ..patient() };
     let outcome = one(&Job::new(&command(many)).limits(limits), "");
     assert_eq!(text(&outcome), "/etc");
-    let kept: usize = outcome.log.iter().map(|(_, line)| line.len()).sum();
+    let kept: usize = outcome.log.iter().map(|line| line.text.len()).sum();
     assert!((500..=1100).contains(&kept), "{kept}");
 }
 

@@ -10,7 +10,7 @@ use crate::support::{Flag, file, patient, pool, task_module, text, wait_for, wor
 
 /// Over a pool of this many workers.
 fn nested(workers: usize) -> Pool {
-    Pool::builder().build_on(Box::new(pool(workers))).expect("a pool")
+    Pool::builder().backend(pool(workers)).build().expect("a pool")
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn a_result_in_place_may_be_as_long_as_the_limit() {
         Job::new(&mapped_output()).call(call).limits(limits)
     };
     let ended = each(&job("make"), [words(&[100]), words(&[101]), words(&[u32::MAX]), words(&[100])]);
-    let limit = (Status::Limit, "its result is longer than the limit of 100 bytes; raise it with --max-output");
+    let limit = (Status::Limit, "its result is longer than the limit of 100 bytes");
     assert_eq!(bytes(&ended[0]).len(), 100);
     assert_eq!(failed(&ended[1]), limit);
     assert_eq!(failed(&ended[2]), limit);
@@ -101,9 +101,12 @@ fn a_job_has_no_regions_unless_it_is_given_some() {
     );
     let one = |name: &str| each(&Job::new(&module).call(name), [Task::new("")]).remove(0);
     assert_eq!(result_words(&one("count")), [0]);
-    assert_eq!(failed(&one("len")), (Status::Trap, "region_len(0): this task has no regions: use --out or --shared"));
+    assert_eq!(
+        failed(&one("len")),
+        (Status::Trap, "region_len(0): this task has neither an output slice nor shared memory")
+    );
     assert_eq!(
         failed(&one("map")),
-        (Status::Trap, "region_map(1, 2, 3): this task has no regions: use --out or --shared")
+        (Status::Trap, "region_map(1, 2, 3): this task has neither an output slice nor shared memory")
     );
 }

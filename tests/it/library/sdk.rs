@@ -1,6 +1,7 @@
 //! The Rust SDK in real workers: each extractor, each kind of result, panics, errors and logs.
 
-use wrun::{Compiler, Input, InputMode, Job, Module, Outcome, Status, Task};
+use wrun::job::InputMode;
+use wrun::{Compiler, Input, Job, Module, Outcome, Status, Task};
 
 use crate::support::{self, WRUN, outcomes, text};
 
@@ -91,7 +92,7 @@ fn results_can_be_written_in_place() {
 fn errors_and_logs_reach_the_caller() {
     assert_eq!(failure(&call("fail-with", "no such luck")), (Status::Error, "no such luck"));
     let outcome = call("logs", "x");
-    let mut lines: Vec<(u8, &str)> = outcome.log.iter().map(|(level, line)| (*level, line.as_str())).collect();
+    let mut lines: Vec<(i32, &str)> = outcome.log.iter().map(|line| (line.level as i32, &*line.text)).collect();
     lines.sort_unstable();
     let expected = [(1, "error x"), (2, "warn x"), (3, "info x"), (3, "printed x"), (4, "debug x"), (5, "trace x")];
     assert_eq!(lines, expected);

@@ -1,6 +1,6 @@
 //! Shared memory that all tasks of a job write at the same time: `--shared`.
 
-use wrun::{Job, SharedArea, Status, Task};
+use wrun::{Job, SharedMemory, Status, Task};
 
 use crate::support::{each, failed, file, patient, pool, result_words, rust_guest, task_module};
 
@@ -10,8 +10,8 @@ fn numbers(bytes: &[u8]) -> Vec<u64> {
 
 #[test]
 fn no_update_of_four_workers_is_lost() {
-    let [count, down, half] = [(); 3].map(|()| SharedArea::in_memory(8).unwrap());
-    let bins = SharedArea::in_memory(16 * 8).unwrap();
+    let [count, down, half] = [(); 3].map(|()| SharedMemory::in_memory(8).unwrap());
+    let bins = SharedMemory::in_memory(16 * 8).unwrap();
     let job = Job::new(&rust_guest("probe")).call("add_up").limits(patient());
     let job = job.shared("count", count.clone()).shared("down", down.clone());
     let job = job.shared("half", half.clone()).shared("bins", bins.clone());
@@ -46,7 +46,7 @@ fn shared_memory_is_found_by_name_and_mapped_in_parts() {
             (i32.store8 offset=8192 (call $region_map (i32.const 1) (i64.const 0) (i32.const 8000)) (i32.const 7)) (i32.const 0))"#,
     );
     let (first, second) = (file(b"first"), file(b"second"));
-    let areas = [SharedArea::create(first.path(), 10).unwrap(), SharedArea::create(second.path(), 8000).unwrap()];
+    let areas = [SharedMemory::create(first.path(), 10).unwrap(), SharedMemory::create(second.path(), 8000).unwrap()];
     let job = Job::new(&module).shared("ab", areas[0].clone()).shared("c", areas[1].clone()).limits(patient());
     let ended = each(&job.clone().call("find"), 0..50);
     ended.iter().for_each(|outcome| assert_eq!(result_words(outcome), [2, 0, 1, u32::MAX, u32::MAX]));
@@ -59,15 +59,15 @@ fn shared_memory_is_found_by_name_and_mapped_in_parts() {
 #[test]
 fn impossible_shared_memory_is_refused() {
     let long = file(&[1; 5000]);
-    let error = SharedArea::create(long.path(), 100).unwrap_err().to_string();
+    let error = SharedMemory::create(long.path(), 100).unwrap_err().to_string();
     assert!(
-        error.contains("ends inside a page") && error.ends_with("give all of them, or a multiple of 4096"),
+        error.contains("ends inside a page") && error.ends_with("share all of them, or a multiple of 4096"),
         "{error}"
     );
-    assert_eq!(SharedArea::create(long.path(), 4096).unwrap().read(0..2).unwrap(), [1, 1]);
-    let area = SharedArea::in_memory(8).unwrap();
-    assert!(area.read(0..9).is_err() && SharedArea::in_memory(0).is_err());
+    assert_eq!(SharedMemory::create(long.path(), 4096).unwrap().read(0..2).unwrap(), [1, 1]);
+    let area = SharedMemory::in_memory(8).unwrap();
+    assert!(area.read(0..9).is_err() && SharedMemory::in_memory(0).is_err());
     let job = Job::new(&rust_guest("probe")).call("add_up").shared("a", area.clone()).shared("a", area);
     let error = pool(1).map(&job, 0..1).map(drop).unwrap_err();
-    assert_eq!(error.to_string(), r#"there are two shared areas named "a""#);
+    assert_eq!(error.to_string(), r#"there are two shared memories named "a""#);
 }

@@ -2,7 +2,8 @@
 
 use std::os::unix::fs::FileExt;
 
-use wrun::{FailedSlice, Input, Job, Limits, Module, OutputFile, Retries, Status, Task};
+use wrun::job::FailedSlice;
+use wrun::{Input, Job, Limits, Module, OutputFile, Retries, Status, Task};
 
 use crate::support::{
     Flag, each, failed, file, kill, patient, pool, result_words, task_module, text, worker_that_maps, workers_that_hold,
@@ -237,7 +238,7 @@ fn what_is_no_output_file_is_refused() {
     let opened = OutputFile::create(out.path(), 1).unwrap();
     let same = Input::open(out.path()).unwrap();
     let error = pool(1).map(&job("fill", &opened).input("x", same.clone()), 0..1).map(drop).unwrap_err();
-    assert!(error.is_request() && error.to_string().contains("is the output file"), "{error}");
+    assert!(error.kind() == wrun::ErrorKind::Request && error.to_string().contains("is the output file"), "{error}");
     let ended = each(&job("fill", &opened), [Task::new("").input(same)]);
     assert!(failed(&ended[0]).1.contains("is the output file"));
 }

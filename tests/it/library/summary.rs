@@ -1,7 +1,8 @@
-//! `--summary` and [`wrun::Summary`]: what a run took.
+//! `--summary` and [`wrun::outcome::Summary`]: what a run took.
 
 use serde_json::{Value, json};
-use wrun::{Job, Status, Summary, Task, WorkerSummary};
+use wrun::outcome::{Summary, WorkerSummary};
+use wrun::{Job, Status, Task};
 
 use crate::cli::kit::{Place, objects};
 use crate::support::{file, input, pattern, pool, task_module};
@@ -88,7 +89,7 @@ fn an_embedder_gets_the_same_numbers() {
     let peaks: Vec<u64> = ended.iter().map(|outcome| outcome.stats.usage.peak_memory_bytes).collect();
     assert_eq!(peaks, [2 << 16, 4 << 16], "windows that are pages of the file are no memory of the task's");
     assert_eq!((summary.usage().mapped_bytes, summary.usage().copied_bytes), (2 * 4096, 8));
-    let [WorkerSummary { attempts: 2, busy, peak_memory_bytes: 0x4_0000 }] = *summary.workers() else {
+    let [WorkerSummary { attempts: 2, busy, peak_memory_bytes: 0x4_0000, .. }] = *summary.workers() else {
         panic!("{summary:?}")
     };
     assert_eq!(busy, ended.iter().map(|outcome| outcome.stats.duration).sum());

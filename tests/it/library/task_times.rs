@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use wrun::{Event, Job, Limits, Status, TaskTime};
+use wrun::job::TaskTime;
+use wrun::{Event, Job, Limits, Status};
 
 use crate::cli::kit::{Place, objects, said};
 use crate::support::{Flag, pool, task_module};

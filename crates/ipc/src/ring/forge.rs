@@ -1,8 +1,9 @@
-//! Writes into a ring what no worker writes, for tests.
+//! Writes into a ring what no honest worker writes, for tests.
 
 use super::*;
+use crate::wire::DONE_SLOT_WORDS;
 
-/// A second hand on a worker's ring.
+/// Raw access to a worker's ring.
 #[derive(Debug)]
 pub struct Forge(SharedMemory);
 
@@ -23,7 +24,7 @@ impl Forge {
         self.announce(position + 1);
     }
 
-    /// Says that all tasks up to `position` have been copied out.
+    /// Claims that all tasks up to `position` have been copied out.
     pub fn consume(&self, position: u64) {
         self.0.word(TASK_HEAD).store(position, Ordering::Release);
     }
@@ -35,10 +36,10 @@ impl Forge {
         }
     }
 
-    /// Changes a word that `random` chooses; more often one of the header or of a completion.
+    /// Flips a bit of a word that `random` chooses, more often one in the header or in a completion.
     pub fn flip(&self, random: u64) {
-        let places = [WAKE_AT + 128, TASK_SLOTS, TASK_AREA, RING_BYTES];
-        let below = places[(random % 4) as usize] as u64;
+        let limits = [WAKE_AT + 128, TASK_SLOTS, TASK_AREA, RING_BYTES];
+        let below = limits[(random % 4) as usize] as u64;
         let at = (random >> 8) % (below / 8) * 8;
         self.0.word(at as usize).fetch_xor(1 << (random >> 58), Ordering::Relaxed);
     }

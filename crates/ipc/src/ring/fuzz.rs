@@ -1,15 +1,16 @@
-//! A pool's ring against a worker that is legal at first, and then writes anything anywhere.
+//! Fuzzes a pool's ring with a worker that is honest at first, and then writes anything anywhere.
 
 use std::collections::VecDeque;
 
 use super::super::fuzz::Choices;
 use super::*;
+use crate::wire::DONE_SLOT_WORDS;
 
-/// Both sides of a ring, and what a pool remembers beside it.
+/// Both sides of a ring, and what a pool remembers in addition.
 struct Play {
     pool: PoolRing,
     clock: TaskClock,
-    /// `None` when the memory holds what would confuse a legal one.
+    /// `None` once the memory holds what would confuse an honest worker.
     worker: Option<WorkerRing>,
     /// The same memory, to write into.
     memory: std::sync::Arc<SharedMemory>,
@@ -18,17 +19,17 @@ struct Play {
     next_ticket: u64,
     /// The task that the worker runs.
     running: Option<u64>,
-    /// Completions on their way, while all is legal: ticket, bytes, whether they are in the ring.
+    /// Completions that have not been read, while everything is legal: ticket, number of bytes, whether they are in the ring.
     sent: VecDeque<(u64, usize, bool)>,
-    /// Nothing illegal was written yet.
+    /// Whether nothing illegal has been written yet.
     legal: bool,
 }
 
-/// Lets both sides do what the bytes say, a step each.
+/// Lets both sides do what the bytes say, step by step.
 ///
 /// # Panics
 ///
-/// Where the pool's side panics, gets bytes that are none of a completion's, or condemns a legal worker.
+/// If the pool's side panics, gets bytes that are not a completion's, or reports a violation by an honest worker.
 pub fn ring(data: &[u8]) {
     let (file, pool) = PoolRing::new().expect("memory for a ring");
     let mut play = Play {
@@ -46,7 +47,7 @@ pub fn ring(data: &[u8]) {
     while !choices.is_over() {
         play.step(&mut choices);
     }
-    // The pool looks once more, as it does when a worker is gone.
+    // The pool reads once more, as it does when a worker is gone.
     while play.pop() {}
 }
 
@@ -79,7 +80,7 @@ impl Play {
         }
     }
 
-    /// As the pool's side of a worker does it.
+    /// Pushes a task as the pool does.
     fn push(&mut self, len: usize) {
         if self.held.front().is_some_and(|(_, position)| self.pool.next_position() - position >= SLOTS as u64) {
             return;
@@ -108,7 +109,7 @@ impl Play {
         }
     }
 
-    /// Reads a completion; says whether there was one.
+    /// Reads a completion; returns whether there was one.
     fn pop(&mut self) -> bool {
         let mut payload = vec![1, 2, 3];
         match self.pool.pop(&mut payload) {
@@ -176,11 +177,11 @@ impl Play {
         self.sent.push_back((ticket, len, in_ring));
     }
 
-    /// Writes into a word that is the worker's to write.
+    /// Overwrites a word that belongs to the worker.
     fn overwrite_a_word(&mut self, choices: &mut Choices<'_>) {
         self.legal = false;
         let word = choices.number::<1>();
-        // Not far from where the pool looks next.
+        // Close to where the pool reads next.
         let near = choices.number::<1>() % 8;
         let state = STATES + slot_index((self.pool.task_tail + near).saturating_sub(4)) * 4;
         let done = DONE_SLOTS + slot_index(self.pool.done_head + near) * DONE_SLOT_WORDS * 8;
@@ -204,7 +205,7 @@ impl Play {
         self.memory.word(at).store(a_number(choices, before), Ordering::Relaxed);
     }
 
-    /// Writes a completion that may be a lie, where the pool looks next.
+    /// Writes a completion that may be a lie where the pool reads next.
     fn lie(&mut self, choices: &mut Choices<'_>) {
         self.legal = false;
         let ticket = match (choices.number::<1>() % 4, self.held.front()) {
@@ -218,10 +219,10 @@ impl Play {
         self.memory.word(DONE_TAIL).store(position + 1, Ordering::Release);
     }
 
-    /// Writes bytes anywhere, the pool's own words too.
+    /// Writes bytes anywhere, even over the pool's own words.
     fn overwrite_bytes(&mut self, choices: &mut Choices<'_>) {
         self.legal = false;
-        // A legal one trusts what the pool wrote.
+        // An honest worker trusts what the pool wrote, so it can no longer run.
         self.worker = None;
         let at = match choices.number::<1>() % 4 {
             0 => choices.number::<2>() as usize % STATES,

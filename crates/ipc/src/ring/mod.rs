@@ -1,69 +1,31 @@
-//! The ring pair in shared memory. README.md beside this file explains the protocol; this module and [`crate::stack_trace`] are the
-//! only users of shared words.
+//! The ring pair in shared memory. This crate's README.md explains the protocol; this module and [`crate::stack_trace`] are the only
+//! users of shared words.
 //!
-//! All that is read from shared memory is copied to private memory once and then checked.
+//! Everything that is read from shared memory is copied to private memory once and then checked.
 
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
-use crate::stack_trace::{STACK_TRACE_AREA_BYTES, StackTraceReader, StackTraceWriter};
+use crate::layout::*;
+pub use crate::layout::{INLINE_MAX_BYTES, MAX_TASK_PAYLOAD_BYTES, RING_BYTES, SLOTS};
+use crate::stack_trace::{StackTraceReader, StackTraceWriter};
 use crate::sys::memory_file;
 use crate::sys::shared::SharedMemory;
-use crate::wire::{DONE_SLOT_WORDS, DoneSlot, Payload, TASK_SLOT_WORDS, TaskSlot};
+use crate::wire::{DoneSlot, Payload, TaskSlot};
 
-/// Slots of each direction, and so the most tasks that a worker holds.
-pub const SLOTS: usize = 1024;
-
-/// The longest argument, and the longest payload of a completion, that travels in the ring; longer ones travel as files.
-pub const INLINE_MAX_BYTES: usize = 64 << 10;
-
-/// Bytes of the area for task payloads.
-const TASK_AREA_BYTES: usize = 512 << 10;
-
-/// The longest payload of a task. Payloads are contiguous, so twice as much always fits into an empty area.
-pub const MAX_TASK_PAYLOAD_BYTES: usize = TASK_AREA_BYTES / 2;
-/// Bytes of the area for completion payloads.
-const DONE_AREA_BYTES: usize = 1 << 20;
-
-// The header: words that different sides write stand in cache lines of their own (two lines apart, because processors
-// fetch lines in pairs).
-const TASK_TAIL: usize = 0;
-const TASK_HEAD: usize = 128;
-const DONE_TAIL: usize = 256;
-const DONE_HEAD: usize = 384;
-const WORKER_SLEEPS: usize = 512;
-const WAKE_AT: usize = 640;
-const CURRENT: usize = 768;
-const CURRENT_START: usize = 776;
-const WORKER_READY: usize = 896;
-/// The words of [`crate::stack_trace`].
-pub(super) const STACK_TRACE_WORDS: usize = 1024;
-
-const STATES: usize = 4096;
-const TASK_SLOTS: usize = STATES + SLOTS * 4;
-const DONE_SLOTS: usize = TASK_SLOTS + SLOTS * TASK_SLOT_WORDS * 8;
-const TASK_AREA: usize = DONE_SLOTS + SLOTS * DONE_SLOT_WORDS * 8;
-const DONE_AREA: usize = TASK_AREA + TASK_AREA_BYTES;
-
-/// The texts of [`crate::stack_trace`].
-pub(super) const STACK_TRACE_AREA: usize = DONE_AREA + DONE_AREA_BYTES;
-
-/// Bytes of the whole memory.
-pub const RING_BYTES: usize = STACK_TRACE_AREA + STACK_TRACE_AREA_BYTES;
-
-/// A task in its slot that the worker has not begun.
+/// State of a slot whose task the worker has not begun.
 const READY: u32 = 1;
-/// A task that the worker has begun.
+/// State of a slot whose task the worker has begun.
 const TAKEN: u32 = 2;
-/// A task that the pool took back.
+/// State of a slot whose task the pool took back.
 const REVOKED: u32 = 3;
 
-/// `wake_at` of a pool that is awake.
+/// The value of `wake_at` while the pool is awake.
 const NEVER: u64 = u64::MAX;
 
-/// Something impossible that the other side wrote.
+/// Something impossible that the worker wrote or sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation(pub &'static str);
 
@@ -90,11 +52,11 @@ fn slot_index(position: u64) -> usize {
 #[derive(Debug)]
 struct Area {
     size: u64,
-    /// Where the next payload begins at the earliest.
+    /// The lowest position at which the next payload can begin.
     tail: u64,
-    /// Everything below is free again.
+    /// Everything below this position is free again.
     free_below: u64,
-    /// Where the payload of each slot's position ends.
+    /// The position at which the payload of each slot ends.
     ends: [u64; SLOTS],
 }
 
@@ -112,14 +74,14 @@ impl Area {
         (start + len <= self.free_below + self.size).then_some(start)
     }
 
-    /// Notes that slot `position` uses what [`Area::place`] gave.
+    /// Notes that the slot of `position` uses the bytes that [`Area::place`] found.
     #[inline]
     fn take(&mut self, position: u64, start: u64, len: usize) {
         self.tail = start + len as u64;
         self.ends[slot_index(position)] = self.tail;
     }
 
-    /// Notes that all slots below `position` are consumed.
+    /// Notes that all slots below `position` have been consumed.
     #[inline]
     fn free_until(&mut self, position: u64) {
         if let Some(last) = position.checked_sub(1) {
@@ -139,12 +101,12 @@ pub struct PoolRing {
     area: Area,
     /// Completions read.
     done_head: u64,
-    /// Completions that were there when last looked.
+    /// Completions that were there at the last check.
     done_tail: u64,
 }
 
 impl PoolRing {
-    /// Makes the memory of a new worker; the file goes to the worker.
+    /// Makes the memory for a new worker; the file is to be sent to the worker.
     pub fn new() -> io::Result<(File, PoolRing)> {
         let file = memory_file::fixed("wrun-ring", RING_BYTES as u64)?;
         let memory = Arc::new(SharedMemory::map(&file, RING_BYTES)?);
@@ -165,12 +127,12 @@ impl PoolRing {
         TaskClock(self.memory.clone())
     }
 
-    /// For asking where a task is, and for reading the answer.
+    /// For requesting a task's stack trace, and reading it.
     pub fn stack_trace(&self) -> StackTraceReader {
         StackTraceReader::new(self.memory.clone())
     }
 
-    /// Whether the worker has set itself up, as it says.
+    /// Whether the worker has set itself up, by its own account.
     #[inline]
     pub fn worker_is_ready(&self) -> bool {
         // Pairs with the store in `WorkerRing::say_ready`; no data depends on its order.
@@ -186,7 +148,7 @@ impl PoolRing {
         // Pairs with the release store in `WorkerRing::take`.
         let head = self.memory.word(TASK_HEAD).load(Ordering::Acquire);
         if head < self.task_head || head > self.task_tail {
-            return Err(Violation("it moved its task ring to an impossible place"));
+            return Err(Violation("it moved its task ring to an impossible position"));
         }
         self.task_head = head;
         self.area.free_until(head);
@@ -204,12 +166,12 @@ impl PoolRing {
         self.task_tail - self.task_head < SLOTS as u64 && self.area.place(payload_len).is_some()
     }
 
-    /// Writes a task; `slot.payload` and `slot.payload_len` are filled in here. It becomes visible with
-    /// [`PoolRing::publish`]. Gives its position.
+    /// Writes a task, filling in `slot.payload` and `slot.payload_len`. The task becomes visible with [`PoolRing::publish`]. Returns
+    /// its position.
     ///
     /// # Panics
     ///
-    /// Where [`PoolRing::has_room`] would have said no.
+    /// If [`PoolRing::has_room`] would have returned false.
     #[inline]
     pub fn push(&mut self, mut slot: TaskSlot, payload: &[u8]) -> u64 {
         let position = self.task_tail;
@@ -224,7 +186,7 @@ impl PoolRing {
         position
     }
 
-    /// Lets the worker see all pushed tasks. Says whether the worker sleeps and has to be woken.
+    /// Makes all pushed tasks visible to the worker. Returns whether the worker sleeps and has to be woken.
     #[inline]
     #[must_use]
     pub fn publish(&self) -> bool {
@@ -236,7 +198,7 @@ impl PoolRing {
         sleeps.load(Ordering::Relaxed) == 1 && sleeps.swap(0, Ordering::Relaxed) == 1
     }
 
-    /// Takes a published task back. `false`: the worker has begun it.
+    /// Takes a published task back. Returns `false` if the worker has begun it.
     #[inline]
     pub fn revoke(&self, position: u64) -> bool {
         // Pairs with the exchange in `WorkerRing::take`; no data depends on its order.
@@ -246,14 +208,14 @@ impl PoolRing {
             .is_ok()
     }
 
-    /// Reads the next completion; its payload, where it is in the ring, is appended to `payload`.
+    /// Reads the next completion. If its payload is in the ring, it is appended to `payload`.
     #[inline]
     pub fn pop(&mut self, payload: &mut Vec<u8>) -> Result<Option<DoneSlot>, Violation> {
         if self.done_head == self.done_tail {
             // Pairs with the release store in `WorkerRing::finish`.
             let tail = self.memory.word(DONE_TAIL).load(Ordering::Acquire);
             if tail < self.done_head || tail - self.done_head > SLOTS as u64 {
-                return Err(Violation("it moved its completion ring to an impossible place"));
+                return Err(Violation("it moved its completion ring to an impossible position"));
             }
             self.done_tail = tail;
             if tail == self.done_head {
@@ -274,24 +236,24 @@ impl PoolRing {
         Ok(Some(done))
     }
 
-    /// Gives the slots and payload of all completions read so far back to the worker.
+    /// Returns the slots and payload space of all completions read so far to the worker.
     #[inline]
     pub fn release(&self) {
         // Pairs with the acquire load in `WorkerRing::room_for`.
         self.memory.word(DONE_HEAD).store(self.done_head, Ordering::Release);
     }
 
-    /// Asks to be woken when `count` more completions are there. `false`: some are there already, do not sleep.
+    /// Asks to be woken when `count` more completions are there. Returns `false` if they are already there: then do not sleep.
     #[inline]
     #[must_use]
     pub fn fall_asleep(&self, count: u64) -> bool {
         self.memory.word(WAKE_AT).store(self.done_head + count.max(1), Ordering::Relaxed);
-        // Pairs with the store in `WorkerRing::publish`: either it sees the wish, or we see its completion.
+        // Pairs with the store in `WorkerRing::publish`: either it sees the request, or we see its completion.
         fence(Ordering::SeqCst);
         self.memory.word(DONE_TAIL).load(Ordering::Relaxed) < self.done_head + count.max(1)
     }
 
-    /// Takes the wish to be woken back.
+    /// Withdraws the request to be woken.
     #[inline]
     pub fn awake(&self) {
         self.memory.word(WAKE_AT).store(NEVER, Ordering::Relaxed);
@@ -303,7 +265,7 @@ impl PoolRing {
 pub struct TaskClock(Arc<SharedMemory>);
 
 impl TaskClock {
-    /// The ticket of the task that runs now and its start ([`crate::sys::process::monotonic_ns`]), as the worker says.
+    /// The ticket of the running task and its start time (nanoseconds of `CLOCK_MONOTONIC`), according to the worker.
     #[inline]
     pub fn current(&self) -> Option<(u64, u64)> {
         // Pairs with the stores in `WorkerRing::begin`: the same ticket before and after means that the start is its own.
@@ -330,7 +292,7 @@ impl WorkerRing {
         Ok(WorkerRing { memory, task_head: 0, done_tail: 0, area: Area::new(DONE_AREA_BYTES) })
     }
 
-    /// What the thread that says where a guest was needs.
+    /// What the thread that reports a guest's stack trace needs.
     pub fn stack_trace(&self) -> StackTraceWriter {
         StackTraceWriter::new(self.memory.clone())
     }
@@ -340,13 +302,13 @@ impl WorkerRing {
         TaskClock(self.memory.clone())
     }
 
-    /// Says that this worker has set itself up.
+    /// Announces that this worker has set itself up.
     pub fn say_ready(&self) {
         // Pairs with the load in `PoolRing::worker_is_ready`.
         self.memory.word(WORKER_READY).store(1, Ordering::Relaxed);
     }
 
-    /// Begins the next task: its payload replaces what is in `payload`. `None`: there is none.
+    /// Takes the next task, or returns `None` if there is none. The task's payload replaces the contents of `payload`.
     #[inline]
     pub fn take(&mut self, payload: &mut Vec<u8>) -> Option<TaskSlot> {
         loop {
@@ -373,7 +335,7 @@ impl WorkerRing {
         }
     }
 
-    /// Says which task runs, since when.
+    /// Announces which task runs, and since when.
     #[inline]
     pub fn begin(&self, ticket: u64, start_ns: u64) {
         // Pairs with the loads in `TaskClock::current`.
@@ -397,12 +359,12 @@ impl WorkerRing {
         })
     }
 
-    /// Writes and publishes a completion with its payload, the `parts` one after another; `done.payload` is filled in here. Says whether the
-    /// pool has to be woken.
+    /// Writes and publishes a completion with its payload, which is the concatenation of `parts`; fills in `done.payload`. Returns whether
+    /// the pool has to be woken.
     ///
     /// # Panics
     ///
-    /// Where [`WorkerRing::has_room`] would have said no.
+    /// If [`WorkerRing::has_room`] would have returned false.
     #[inline]
     #[must_use]
     pub fn finish(&mut self, mut done: DoneSlot, parts: &[&[u8]]) -> bool {
@@ -418,7 +380,7 @@ impl WorkerRing {
         self.publish(&done)
     }
 
-    /// Writes and publishes a completion whose payload went by the socket. Says whether the pool has to be woken.
+    /// Writes and publishes a completion whose payload was sent through the socket. Returns whether the pool has to be woken.
     #[inline]
     #[must_use]
     pub fn finish_with_file(&mut self, mut done: DoneSlot) -> bool {
@@ -432,8 +394,8 @@ impl WorkerRing {
         self.memory.word(CURRENT).store(0, Ordering::Release);
         write_slot(&self.memory, DONE_SLOTS, self.done_tail, &done.encode());
         self.done_tail += 1;
-        // Pairs with the acquire load in `PoolRing::pop`; and, with the load in `wants_waking`, with the fence in
-        // `PoolRing::fall_asleep`. It stands here for a fence of its own, which costs more.
+        // Pairs with the acquire load in `PoolRing::pop`; and, together with the load in `wants_waking`, with the fence in
+        // `PoolRing::fall_asleep`. It takes the place of a fence of our own, which would cost more.
         self.memory.word(DONE_TAIL).store(self.done_tail, Ordering::SeqCst);
         self.wants_waking()
     }
@@ -445,7 +407,7 @@ impl WorkerRing {
         at <= self.done_tail && wake_at.compare_exchange(at, NEVER, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// Announces that this worker will sleep. `false`: a task has come, do not.
+    /// Announces that this worker will sleep. Returns `false` if a task has come: then do not sleep.
     #[inline]
     #[must_use]
     pub fn fall_asleep(&self) -> bool {
@@ -455,13 +417,13 @@ impl WorkerRing {
         self.memory.word(TASK_TAIL).load(Ordering::Relaxed) == self.task_head
     }
 
-    /// Takes the announcement back.
+    /// Withdraws the announcement.
     #[inline]
     pub fn awake(&self) {
         self.memory.half_word(WORKER_SLEEPS).store(0, Ordering::Relaxed);
     }
 
-    /// Before this worker sleeps: whether the pool waits for more completions than will come. It has then to be woken.
+    /// Before this worker sleeps: whether the pool waits for more completions than will come, and so has to be woken.
     #[inline]
     #[must_use]
     pub fn pool_waits(&self) -> bool {

@@ -1,5 +1,5 @@
-//! Anonymous memory files (memfds): what two processes share without trusting each other with it, and what nobody may change
-//! any more. Nothing of them is left behind, whatever is killed.
+//! Anonymous memory files (memfds), for memory that two processes share without trusting each other, and for data that nobody can
+//! change any more. They leave nothing behind, whichever process is killed.
 //!
 //! Sources: memfd_create(2), fcntl(2) "File Sealing"; mmap(2) on `EPERM` and noexec.
 
@@ -12,13 +12,13 @@ use rustix::fs::{
     memfd_create,
 };
 
-/// An empty one that grows as it is written.
+/// An empty memory file that grows as it is written.
 pub fn growing(name: &str) -> io::Result<File> {
     Ok(memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?.into())
 }
 
-/// One of `len` zero bytes, sealed against growing and shrinking: mapping it can never fault, and no process can make it eat
-/// memory.
+/// A memory file of `len` zero bytes, sealed against growing and shrinking: a mapping of it can never fault, and no process can make it
+/// use more memory.
 pub fn fixed(name: &str, len: u64) -> io::Result<File> {
     let file = growing(name)?;
     file.set_len(len)?;
@@ -26,14 +26,14 @@ pub fn fixed(name: &str, len: u64) -> io::Result<File> {
     Ok(file)
 }
 
-/// One of `len` zero bytes for a task's result; [`seal`] makes it immutable when it is complete.
+/// A memory file of `len` zero bytes for a task's result; [`seal`] makes it immutable once it is complete.
 pub fn output(len: u64) -> io::Result<File> {
     let file = growing("wrun-output")?;
     file.set_len(len)?;
     Ok(file)
 }
 
-/// One with these bytes that can neither be written nor resized any more, by anyone.
+/// A memory file with these bytes, which nobody can write to or resize any more.
 pub fn sealed(bytes: &[u8]) -> io::Result<File> {
     let mut file = growing("wrun-input")?;
     file.write_all(bytes)?;
@@ -41,11 +41,11 @@ pub fn sealed(bytes: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// Makes one immutable, for everybody and for good.
+/// Makes a memory file immutable, for everybody and irrevocably.
 ///
 /// # Errors
 ///
-/// `EBUSY` where some process still has it mapped writable.
+/// `EBUSY` if some process still has a writable mapping of it.
 pub fn seal(file: &File) -> io::Result<()> {
     Ok(fcntl_add_seals(file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL)?)
 }
@@ -64,18 +64,18 @@ pub fn text(file: &File) -> String {
     text.trim().replace('\n', " | ").chars().filter(|c| !c.is_control()).collect()
 }
 
-/// A file's length in bytes, by fstat(2): unlike the standard library's way, that takes no path.
+/// A file's length in bytes, by fstat(2). The standard library uses a call that can take a path as well.
 pub fn len(file: &File) -> io::Result<u64> {
     Ok(u64::try_from(rustix::fs::fstat(file)?.st_size).unwrap_or(0))
 }
 
-/// Whether it was opened for reading and writing.
+/// Whether the file was opened for reading and writing.
 pub fn is_writable(file: &File) -> io::Result<bool> {
     Ok(fcntl_getfl(file)?.contains(OFlags::RDWR))
 }
 
-/// Whether the kernel refuses to execute what is mapped from this file, because its file system is mounted noexec. Memory files
-/// are on no mount of that kind.
+/// Whether the kernel refuses to execute mappings of this file, because its file system is mounted noexec. Memory files are never on
+/// such a mount.
 pub fn is_noexec(file: &File) -> io::Result<bool> {
     Ok(fstatvfs(file)?.f_flag.contains(StatVfsMountFlags::NOEXEC))
 }

@@ -1,4 +1,4 @@
-//! The system calls that a pool and a worker need to share memory and to send each other messages and files.
+//! The system calls with which a pool and a worker share memory and send each other messages and files.
 
 pub mod memory_file;
 pub mod rlimit;

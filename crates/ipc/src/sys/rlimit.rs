@@ -9,16 +9,16 @@ use std::sync::OnceLock;
 pub use rustix::process::Resource;
 use rustix::process::{Rlimit, getrlimit, setrlimit};
 
-/// A limit that this process gives itself, for good.
+/// A limit that this process sets on itself, irrevocably.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit {
     /// What is limited.
     pub resource: Resource,
-    /// To how much.
+    /// The limit's value.
     pub most: u64,
 }
 
-/// Sets limits; one that was lower from outside stays.
+/// Sets limits; a limit that is already lower stays.
 pub fn limit(limits: &[Limit]) -> io::Result<()> {
     for &Limit { resource, most } in limits {
         let most = getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most));
@@ -27,19 +27,19 @@ pub fn limit(limits: &[Limit]) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether this descriptor stands in the upper half of those that this process may have. New ones get the lowest free
-/// number, so there are then as many.
+/// Whether this descriptor's number is in the upper half of those that this process may use. New descriptors get the lowest free
+/// number, so about that many are then open.
 pub fn is_high(fd: impl AsFd) -> bool {
     u64::try_from(fd.as_fd().as_raw_fd()).is_ok_and(|number| number >= descriptors() / 2)
 }
 
-/// The most descriptors that this process may have, as it was when it was first asked.
+/// The most descriptors that this process may have, as of the first call.
 pub fn descriptors() -> u64 {
     static DESCRIPTORS: OnceLock<u64> = OnceLock::new();
     *DESCRIPTORS.get_or_init(|| getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX))
 }
 
-/// Makes sure that this process can gain no privileges by what it executes.
+/// Makes sure that this process can gain no privileges by executing programs.
 pub fn no_new_privileges() -> io::Result<()> {
     Ok(rustix::thread::set_no_new_privs(true)?)
 }

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::thread::futex;
 
-/// A read-write shared mapping of a memfd. It is never seen as a Rust slice, because the other process may write at
-/// any moment: single words are atomics, and bytes are copied in and out.
+/// A read-write shared mapping of a memfd. It is never accessed as a Rust slice, because the other process may write at any moment:
+/// single words are atomics, and bytes are copied in and out.
 #[derive(Debug)]
 pub struct SharedMemory {
     start: NonNull<u8>,
@@ -36,7 +36,7 @@ impl SharedMemory {
     ///
     /// # Panics
     ///
-    /// Where `offset` is not a multiple of 8, or outside.
+    /// If `offset` is not a multiple of 8, or is out of bounds.
     #[inline]
     pub fn word(&self, offset: usize) -> &AtomicU64 {
         assert!(offset.is_multiple_of(8) && offset + 8 <= self.len, "shared word at {offset} of {}", self.len);
@@ -49,7 +49,7 @@ impl SharedMemory {
     ///
     /// # Panics
     ///
-    /// Where `offset` is not a multiple of 4, or outside.
+    /// If `offset` is not a multiple of 4, or is out of bounds.
     #[inline]
     pub fn half_word(&self, offset: usize) -> &AtomicU32 {
         assert!(offset.is_multiple_of(4) && offset + 4 <= self.len, "shared word at {offset} of {}", self.len);
@@ -57,42 +57,42 @@ impl SharedMemory {
         unsafe { AtomicU32::from_ptr(self.start.as_ptr().add(offset).cast()) }
     }
 
-    /// Sleeps while the 32-bit word at `offset` bytes is 0; it may end for no reason.
+    /// Sleeps while the 32-bit word at `offset` bytes is 0. Spurious wake-ups are possible.
     ///
     /// # Panics
     ///
-    /// As [`SharedMemory::half_word`].
+    /// As for [`SharedMemory::half_word`].
     pub fn sleep_while_zero(&self, offset: usize) {
-        // Whatever ends the wait, the caller looks again. The word is shared between processes, so the wait is not private.
+        // Whatever ends the wait, the caller checks again. The word is shared between processes, so the futex is not private.
         let _ = futex::wait(self.half_word(offset), futex::Flags::empty(), 0, None);
     }
 
-    /// Wakes one that sleeps by [`SharedMemory::sleep_while_zero`] at this word, in any process.
+    /// Wakes one thread that sleeps in [`SharedMemory::sleep_while_zero`] on this word, in any process.
     ///
     /// # Panics
     ///
-    /// As [`SharedMemory::half_word`].
+    /// As for [`SharedMemory::half_word`].
     pub fn wake_sleeper(&self, offset: usize) {
-        // An error would mean that the address is none. One only: how many sleep here is the other process's affair, and
-        // must not become this one's work.
+        // An error would mean that the address is invalid. Only one is woken: the other process decides how many threads sleep here,
+        // and must not be able to make work for this one.
         let _ = futex::wake(self.half_word(offset), futex::Flags::empty(), 1);
     }
 
     /// Appends the `len` bytes at `offset` to `to`.
     ///
-    /// The other process may change them meanwhile: what arrives is then any mixture, and is checked by the caller as
-    /// everything that comes from there.
+    /// The other process may change them in the meantime. What arrives may then be any mixture; the caller checks it, like everything
+    /// that comes from there.
     ///
     /// # Panics
     ///
-    /// Where the range is outside.
+    /// If the range is out of bounds.
     #[inline]
     pub fn copy_out(&self, offset: usize, len: usize, to: &mut Vec<u8>) {
         assert!(offset <= self.len && len <= self.len - offset, "shared range {offset}+{len} of {}", self.len);
         to.reserve(len);
-        // SAFETY: the source is in bounds and mapped, the target has `len` reserved bytes behind its end and is private,
-        // so they do not overlap; bytes need no initialisation beyond being copied. The copy is of raw memory, not
-        // through a reference, so that a concurrent write by the other process changes bytes and nothing else.
+        // SAFETY: the source is in bounds and mapped; the target has `len` reserved bytes after its end and is private, so the two do
+        // not overlap; and bytes need no initialisation other than being copied. The copy reads raw memory, not through a reference,
+        // so a concurrent write by the other process changes bytes and nothing else.
         unsafe {
             std::ptr::copy_nonoverlapping(self.start.as_ptr().add(offset), to.as_mut_ptr().add(to.len()), len);
             to.set_len(to.len() + len);
@@ -103,7 +103,7 @@ impl SharedMemory {
     ///
     /// # Panics
     ///
-    /// Where the range is outside.
+    /// If the range is out of bounds.
     #[inline]
     pub fn copy_in(&self, offset: usize, from: &[u8]) {
         assert!(offset <= self.len && from.len() <= self.len - offset, "shared range {offset}+{}", from.len());
@@ -114,8 +114,8 @@ impl SharedMemory {
 
 impl Drop for SharedMemory {
     fn drop(&mut self) {
-        // SAFETY: exactly the mapping made in `map`; the borrows handed out ended with `self`.
+        // SAFETY: this is exactly the mapping made in `map`, and borrows of it end with `self`.
         let unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
-        debug_assert!(unmapped.is_ok(), "munmap of a mapping of ours cannot fail");
+        debug_assert!(unmapped.is_ok(), "munmap of our own mapping cannot fail");
     }
 }

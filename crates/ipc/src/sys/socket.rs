@@ -2,10 +2,11 @@
 //!
 //! Sources: unix(7) for `SOCK_SEQPACKET` and `SCM_RIGHTS`, recv(2) for `MSG_CMSG_CLOEXEC` and `MSG_CTRUNC`.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
@@ -43,19 +44,19 @@ impl Socket {
         Ok((Socket(a), Socket(b)))
     }
 
-    /// Takes over a descriptor that is known to be such an end (a worker's standard input).
+    /// Takes over a descriptor that is known to be one end of such a pair (a worker's standard input).
     pub fn from_fd(fd: OwnedFd) -> Self {
         Socket(fd)
     }
 
-    /// Gives the descriptor away.
+    /// Returns the descriptor.
     pub fn into_fd(self) -> OwnedFd {
         self.0
     }
 
-    /// Closes the connection for both ends, which see that as the other's end.
+    /// Closes the connection for both sides; each sees this as an end of file.
     pub fn shut_down(&self) {
-        // One that is closed already is no error.
+        // It is not an error if the connection is already closed.
         let _ = rustix::net::shutdown(&self.0, rustix::net::Shutdown::Both);
     }
 
@@ -65,7 +66,7 @@ impl Socket {
         self.send_with(bytes, fds, wait, &mut [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))])
     }
 
-    /// Sends what no side of ours sends: up to 16 descriptors, no bytes.
+    /// Sends what neither side normally sends: up to 16 descriptors, or no bytes.
     #[cfg(any(test, feature = "test-support"))]
     pub fn send_anything(&self, bytes: &[u8], fds: &[BorrowedFd<'_>], wait: Wait) -> io::Result<()> {
         self.send_with(bytes, fds, wait, &mut [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(16))])
@@ -84,8 +85,17 @@ impl Socket {
         }
         let mut flags = SendFlags::NOSIGNAL;
         flags.set(SendFlags::DONTWAIT, wait == Wait::Never);
-        rustix::io::retry_on_intr(|| sendmsg(&self.0, &[IoSlice::new(bytes)], &mut ancillary, flags))?;
-        Ok(())
+        loop {
+            match sendmsg(&self.0, &[IoSlice::new(bytes)], &mut ancillary, flags) {
+                Ok(_) => return Ok(()),
+                Err(Errno::INTR) => {}
+                // As many of this user's descriptors are in sockets as a process may have open; each that is received makes room for
+                // another (unix(7), `ETOOMANYREFS`).
+                Err(Errno::TOOMANYREFS) if wait == Wait::Never => return Err(ErrorKind::WouldBlock.into()),
+                Err(Errno::TOOMANYREFS) => std::thread::yield_now(),
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Receives one message into `buffer`. A message that is longer, or that carries too many descriptors, is an error.
@@ -96,7 +106,7 @@ impl Socket {
         flags.set(RecvFlags::DONTWAIT, wait == Wait::Never);
         let message = loop {
             match recvmsg(&self.0, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags) {
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 other => break other?,
             }
         };

@@ -134,11 +134,12 @@ fn write_how_to_run(out: &mut String, description: &Description, entry: Option<E
         Some(Entry::Task(_)) => writeln!(out, "  wrun map {path} {items}"),
         Some(Entry::Scalar(scalar)) => writeln!(out, "  wrun map {path} {}...", item_of(&scalar)),
         Some(Entry::Command) => writeln!(out, "  wrun run {path} [ARG]..."),
-        None if !description.tasks.is_empty() => description
+        // Other entries, and several of them.
+        _ if !description.tasks.is_empty() => description
             .tasks
             .iter()
             .try_for_each(|task| writeln!(out, "  wrun map {path} --call {} {items}", word(task))),
-        None => description.scalars.iter().try_for_each(|scalar| {
+        _ => description.scalars.iter().try_for_each(|scalar| {
             writeln!(out, "  wrun map {path} --call {} {}...", word(&scalar.name), item_of(scalar))
         }),
     }
@@ -217,7 +218,7 @@ Run it with:
         }));
         let text = describe("m.wasm", &description, "m.wasm").unwrap();
         assert!(text.contains("  env: puts (func (i32) -> (i32)) is NOT provided by wrun\n"), "{text}");
-        assert!(text.contains("\nCannot be run: the module imports env::puts, which wrun does not give"), "{text}");
+        assert!(text.contains("\nCannot be run: the module imports env::puts, which wrun does not provide"), "{text}");
         assert!(!text.contains("Run it with") && !text.contains('\u{1b}'), "{text}");
     }
 

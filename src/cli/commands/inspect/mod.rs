@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use wrun::module::Description;
-use wrun::{Event, Job, Layer, Missing, Pool};
+use wrun::sandbox::{Layer, MissingLayer};
+use wrun::{Event, Job, Pool};
 
 use crate::cli::options::compiler::{CompilerArgs, load_module};
 use crate::cli::stdout;
@@ -71,7 +72,7 @@ impl InspectArgs {
 /// What a worker that has run a task reports about its confinement.
 fn confinement(compiler: &CompilerArgs) -> anyhow::Result<String> {
     let module = compiler.compiler().load_bytes("nothing.wat", br#"(module (func (export "nothing")))"#)?;
-    let missing: RefCell<Vec<Missing>> = RefCell::default();
+    let missing: RefCell<Vec<MissingLayer>> = RefCell::default();
     let mut pool = Pool::builder().workers(NonZeroUsize::MIN).build()?;
     let run = pool.map(&Job::new(&module), std::iter::once(""))?;
     let mut run = run.observe(|event, _| {

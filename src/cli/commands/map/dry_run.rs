@@ -24,7 +24,7 @@ impl MapPlan {
             line_to_stderr("wrun: these lines leave out the values of --env, and take them from the environment");
         }
         // What would keep the run from starting is an error here, too.
-        self.workers.pool(self.sandbox).build()?.map(&self.job, std::iter::empty::<Task>())?;
+        drop(self.workers.pool(self.sandbox).build()?.map(&self.job, std::iter::empty::<Task>())?);
         let code = print_lines(self.items, &self.settings.rerun, self.reduce.as_deref())?;
         match self.item_failure.take() {
             Some(error) => Err(error),

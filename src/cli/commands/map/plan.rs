@@ -6,16 +6,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use wrun::cache::TaskKeys;
 use wrun::module::Entry;
-use wrun::{Input, Job, Module, Sandbox, TaskKeys};
+use wrun::{Input, Job, Module, Sandbox};
 
 use super::MapArgs;
 use crate::cli::commands::check_numbers::check_numbers;
 use crate::cli::errors::usage;
 use crate::cli::items::Items;
 use crate::cli::items::resume::LoggedItems;
+use crate::cli::items::resume::OpenLog;
 use crate::cli::options::core_dumps::CoreDumps;
-use crate::cli::options::failure::OpenLog;
 use crate::cli::options::in_place::InPlaceFiles;
 use crate::cli::options::result_cache::ResultCacheArgs;
 use crate::cli::options::watching::WatchArgs;

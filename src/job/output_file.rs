@@ -1,0 +1,136 @@
+//! A file with an output slice for each task, which tasks write in place.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::SharedMemory;
+use super::writable_file::WritableFile;
+use crate::sys::memory_file;
+use crate::{Error, Input, Result};
+
+/// A file in which each task has an output slice of its own, mapped writable: task `k` of a job has the bytes from
+/// `k * slice_bytes` to `(k + 1) * slice_bytes`. The file grows as tasks start and is never truncated. Cheap to clone; all
+/// clones are the same file.
+///
+/// ```no_run
+/// # fn main() -> wrun::Result<()> {
+/// use wrun::{Job, Module, OutputFile, Pool};
+///
+/// let out = OutputFile::in_memory(8)?;
+/// let job = Job::new(&Module::from_file("squares.wasm")?).out(out.clone());
+/// Pool::builder().build()?.map(&job, 0..1000)?.for_each(drop);
+/// assert_eq!(out.read(0..8)?, 0f64.to_le_bytes());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct OutputFile {
+    file: Arc<WritableFile>,
+    slice_bytes: u64,
+    failed: FailedSlice,
+}
+
+/// What happens to the output slice of a failed attempt, once nothing can write to it any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FailedSlice {
+    /// It is filled with zeros.
+    #[default]
+    Zero,
+    /// It stays as the task left it. The next attempt starts from there.
+    Leave,
+}
+
+impl OutputFile {
+    /// Opens a regular file for reading and writing, or creates it. Existing contents are kept.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it is not a regular file, if it is not writable, or if `slice_bytes` is 0.
+    pub fn create(path: impl AsRef<Path>, slice_bytes: u64) -> Result<OutputFile> {
+        OutputFile::new(WritableFile::create("cannot use output file", path.as_ref())?, slice_bytes)
+    }
+
+    /// Uses an open regular file, which must be readable and writable. Messages call it `name`.
+    ///
+    /// # Errors
+    ///
+    /// Returns the same errors as [`OutputFile::create`].
+    pub fn from_file(file: File, name: impl Into<String>, slice_bytes: u64) -> Result<OutputFile> {
+        OutputFile::new(WritableFile::checked("cannot use output file", file, name.into())?, slice_bytes)
+    }
+
+    /// Creates a file in memory, to be read with [`OutputFile::read`]. It is freed when the last clone is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the system refuses to create one, or if `slice_bytes` is 0.
+    pub fn in_memory(slice_bytes: u64) -> Result<OutputFile> {
+        let file =
+            memory_file::growing("wrun-out").map_err(|error| Error::system("cannot make a file in memory", error))?;
+        OutputFile::new(WritableFile::in_memory(file), slice_bytes)
+    }
+
+    fn new(file: WritableFile, slice_bytes: u64) -> Result<OutputFile> {
+        if slice_bytes == 0 {
+            return Err(Error::request("an output slice needs at least 1 byte"));
+        }
+        Ok(OutputFile { file: Arc::new(file), slice_bytes, failed: FailedSlice::default() })
+    }
+
+    /// Sets what happens to the output slices of failed attempts.
+    #[must_use]
+    pub fn failed_slice(mut self, failed: FailedSlice) -> Self {
+        self.failed = failed;
+        self
+    }
+
+    /// The length of an output slice in bytes.
+    pub fn slice_bytes(&self) -> u64 {
+        self.slice_bytes
+    }
+
+    /// The file's name in messages: its path.
+    pub fn name(&self) -> &str {
+        &self.file.name
+    }
+
+    /// The file itself, for what [`OutputFile::read`] does not do.
+    pub fn file(&self) -> &File {
+        &self.file.file
+    }
+
+    /// Returns a copy of these bytes of the file.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file is shorter than the range's end, or cannot be read.
+    pub fn read(&self, range: Range<u64>) -> Result<Vec<u8>> {
+        self.file.read(range)
+    }
+
+    pub(crate) fn keeps_failed(&self) -> bool {
+        self.failed == FailedSlice::Leave
+    }
+
+    pub(crate) fn opened(&self) -> Arc<File> {
+        self.file.file.clone()
+    }
+
+    /// Distinguishes this file from others, for task keys.
+    pub(crate) fn identity(&self) -> io::Result<[u64; 4]> {
+        self.file.identity()
+    }
+
+    /// Whether the input is a range of the same file.
+    pub(crate) fn is_file_of(&self, input: &Input) -> bool {
+        self.file.is_file(input.file().0)
+    }
+
+    /// Whether the shared memory is a range of the same file.
+    pub(crate) fn is_file_of_shared(&self, shared: &SharedMemory) -> bool {
+        self.file.is_file(shared.file())
+    }
+}
