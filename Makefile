@@ -105,7 +105,7 @@ guests: toolchain
 MDBOOK_VERSION := 0.5.4
 MDBOOK = $(or $(shell command -v mdbook),$(CURDIR)/target/mdbook/bin/mdbook)
 book: toolchain
-	@test -x $(MDBOOK) || cargo install --quiet --locked mdbook@$(MDBOOK_VERSION) --root target/mdbook
+	@test -x $(MDBOOK) || cargo install --quiet --debug --locked --no-default-features --features search mdbook@$(MDBOOK_VERSION) --root target/mdbook
 	@mkdir -p target
 	@$(MDBOOK) build docs 2>target/mdbook.log || { cat target/mdbook.log >&2; exit 1; }
 	@! grep -E 'WARN|ERROR' target/mdbook.log >&2
