@@ -61,7 +61,7 @@ fn impossible_shared_memory_is_refused() {
     let long = file(&[1; 5000]);
     let error = SharedMemory::create(long.path(), 100).unwrap_err().to_string();
     assert!(
-        error.contains("ends inside a page") && error.ends_with("give all of them, or a multiple of 4096"),
+        error.contains("ends inside a page") && error.ends_with("share all of them, or a multiple of 4096"),
         "{error}"
     );
     assert_eq!(SharedMemory::create(long.path(), 4096).unwrap().read(0..2).unwrap(), [1, 1]);
