@@ -17,7 +17,7 @@ use crate::sandbox::{self, MissingLayer, Sandbox};
 use crate::sys::memory_file;
 use crate::sys::path_access::Access;
 use crate::sys::process::{become_worker, monotonic_ns};
-use crate::sys::socket::{Socket, Wait};
+use crate::sys::socket::{Socket, SocketWait};
 use crate::sys::window::page_size;
 
 /// The stack of the thread that runs guests: the maximum of [`Limits::stack_bytes`], and room for host calls.
@@ -105,7 +105,8 @@ enum PoolState {
 
 impl Worker {
     fn start(socket: Socket) -> io::Result<Worker> {
-        let Some(ToWorker::Hello { version, sandbox, directories, ring }) = ToWorker::receive(&socket, Wait::Block)?
+        let Some(ToWorker::Hello { version, sandbox, directories, ring }) =
+            ToWorker::receive(&socket, SocketWait::Block)?
         else {
             return Err(io::Error::other("the first message was not a greeting"));
         };
@@ -130,7 +131,7 @@ impl Worker {
             code_is_closed: false,
         };
         for _ in 0..directories {
-            let Some(ToWorker::Directory { access, directory }) = ToWorker::receive(&worker.socket, Wait::Block)?
+            let Some(ToWorker::Directory { access, directory }) = ToWorker::receive(&worker.socket, SocketWait::Block)?
             else {
                 return Err(io::Error::other("a directory is missing"));
             };
@@ -200,7 +201,7 @@ impl Worker {
     }
 
     fn handle_message(&mut self) -> io::Result<PoolState> {
-        match ToWorker::receive(&self.socket, Wait::Block)? {
+        match ToWorker::receive(&self.socket, SocketWait::Block)? {
             None => return Ok(PoolState::Gone),
             Some(ToWorker::Wake) => return Ok(PoolState::There),
             Some(ToWorker::Hello { .. } | ToWorker::Directory { .. }) => {

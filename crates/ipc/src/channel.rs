@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::wire::{decode_access, decode_missing, decode_sandbox, encode_access, encode_missing, encode_sandbox};
 use crate::confinement::{Access, MissingLayer, Sandbox};
-use crate::sys::socket::{MAX_FDS, Received, Socket, Wait};
+use crate::sys::socket::{MAX_FDS, Received, Socket, SocketWait};
 
 /// The longest message, in bytes; a job's description travels as a file.
 pub const MAX_BYTES: usize = 1024;
@@ -59,7 +59,7 @@ const CLOSE: u8 = 10;
 
 impl<Fd: AsFd> ToWorker<Fd> {
     /// Sends the message.
-    pub fn send(&self, socket: &Socket, wait: Wait) -> io::Result<()> {
+    pub fn send(&self, socket: &Socket, wait: SocketWait) -> io::Result<()> {
         match self {
             ToWorker::Hello { version, sandbox, directories, ring } => {
                 let mut body = [0; 9];
@@ -82,7 +82,7 @@ impl<Fd: AsFd> ToWorker<Fd> {
 
 impl ToWorker<OwnedFd> {
     /// Receives a message; `None` if the pool is gone.
-    pub fn receive(socket: &Socket, wait: Wait) -> io::Result<Option<Self>> {
+    pub fn receive(socket: &Socket, wait: SocketWait) -> io::Result<Option<Self>> {
         let mut buffer = [0; MAX_BYTES];
         let Received { len, fds } = socket.receive(&mut buffer, wait)?;
         let Some((&kind, body)) = buffer[..len].split_first() else { return Ok(None) };
@@ -117,14 +117,16 @@ impl<Fd: AsFd> ToPool<Fd> {
     /// Sends the message; waits while the socket is full.
     pub fn send(&self, socket: &Socket) -> io::Result<()> {
         match self {
-            ToPool::Payload { file } => send(socket, PAYLOAD, &[], &[file.as_fd()], Wait::Block),
+            ToPool::Payload { file } => send(socket, PAYLOAD, &[], &[file.as_fd()], SocketWait::Block),
             ToPool::JobRefused { job, reason } => {
                 let end = reason.floor_char_boundary(MAX_BYTES - 9);
                 let body = [&job.to_le_bytes()[..], &reason.as_bytes()[..end]].concat();
-                send(socket, JOB_REFUSED, &body, &[], Wait::Block)
+                send(socket, JOB_REFUSED, &body, &[], SocketWait::Block)
             }
-            ToPool::Unconfined { missing } => send(socket, UNCONFINED, &encode_missing(missing), &[], Wait::Block),
-            ToPool::Wake => send(socket, WAKE, &[], &[], Wait::Block),
+            ToPool::Unconfined { missing } => {
+                send(socket, UNCONFINED, &encode_missing(missing), &[], SocketWait::Block)
+            }
+            ToPool::Wake => send(socket, WAKE, &[], &[], SocketWait::Block),
         }
     }
 }
@@ -133,7 +135,7 @@ impl ToPool<File> {
     /// Receives a message without waiting: `Ok(None)` if the worker is gone, `WouldBlock` if there is no message.
     pub fn receive(socket: &Socket) -> io::Result<Option<Self>> {
         let mut buffer = [0; MAX_BYTES];
-        let Received { len, fds } = socket.receive(&mut buffer, Wait::Never)?;
+        let Received { len, fds } = socket.receive(&mut buffer, SocketWait::Never)?;
         let Some((&kind, body)) = buffer[..len].split_first() else { return Ok(None) };
         Ok(Some(match kind {
             PAYLOAD => ToPool::Payload { file: File::from(one(fds)?) },
@@ -151,7 +153,7 @@ impl ToPool<File> {
     }
 }
 
-fn send(socket: &Socket, kind: u8, body: &[u8], fds: &[BorrowedFd<'_>], wait: Wait) -> io::Result<()> {
+fn send(socket: &Socket, kind: u8, body: &[u8], fds: &[BorrowedFd<'_>], wait: SocketWait) -> io::Result<()> {
     let mut message = [0; MAX_BYTES];
     message[0] = kind;
     message[1..=body.len()].copy_from_slice(body);
@@ -179,11 +181,11 @@ mod tests {
     #[test]
     fn messages_arrive_as_they_were_sent() {
         let (pool, worker) = Socket::pair().expect("a pair");
-        ToWorker::File { number: 7, file: worker.as_fd() }.send(&pool, Wait::Never).expect("sent");
-        let received = ToWorker::receive(&worker, Wait::Block).expect("valid").expect("open");
+        ToWorker::File { number: 7, file: worker.as_fd() }.send(&pool, SocketWait::Never).expect("sent");
+        let received = ToWorker::receive(&worker, SocketWait::Block).expect("valid").expect("open");
         assert!(matches!(received, ToWorker::File { number: 7, .. }));
-        ToWorker::<OwnedFd>::Close { number: 7 }.send(&pool, Wait::Never).expect("sent");
-        let closing = ToWorker::receive(&worker, Wait::Block).expect("valid").expect("open");
+        ToWorker::<OwnedFd>::Close { number: 7 }.send(&pool, SocketWait::Never).expect("sent");
+        let closing = ToWorker::receive(&worker, SocketWait::Block).expect("valid").expect("open");
         assert!(matches!(closing, ToWorker::Close { number: 7 }));
         let refusal = ToPool::<OwnedFd>::JobRefused { job: 3, reason: "ä".repeat(2000) };
         refusal.send(&worker).expect("sent");
@@ -198,11 +200,11 @@ mod tests {
     #[test]
     fn nonsense_is_an_error() {
         let (pool, worker) = Socket::pair().expect("a pair");
-        worker.send(&[99], &[], Wait::Block).expect("sent");
+        worker.send(&[99], &[], SocketWait::Block).expect("sent");
         assert!(ToPool::receive(&pool).is_err(), "an unknown kind");
-        worker.send(&[PAYLOAD], &[], Wait::Block).expect("sent");
+        worker.send(&[PAYLOAD], &[], SocketWait::Block).expect("sent");
         assert!(ToPool::receive(&pool).is_err(), "no descriptor");
-        worker.send(&[PAYLOAD], &[worker.as_fd(), worker.as_fd()], Wait::Block).expect("sent");
+        worker.send(&[PAYLOAD], &[worker.as_fd(), worker.as_fd()], SocketWait::Block).expect("sent");
         assert!(ToPool::receive(&pool).is_err(), "two descriptors");
     }
 }

@@ -13,7 +13,7 @@ use super::wire::{
     encode_sandbox,
 };
 use crate::sys::memory_file;
-use crate::sys::socket::{Socket, Wait};
+use crate::sys::socket::{Socket, SocketWait};
 
 pub use super::ring::fuzz::ring;
 
@@ -87,7 +87,7 @@ fn message(data: &[u8]) {
         _ => watched.as_fd(),
     };
     let fds: VecDeque<BorrowedFd<'_>> = (0..count).map(fd).collect();
-    worker.send_anything(bytes, &Vec::from(fds), Wait::Never).expect("room for one message");
+    worker.send_anything(bytes, &Vec::from(fds), SocketWait::Never).expect("room for one message");
     let received = ToPool::<File>::receive(&pool);
     if bytes.len() > MAX_BYTES {
         assert!(received.is_err(), "a message that was cut short");
@@ -107,7 +107,7 @@ fn message(data: &[u8]) {
     assert!(matches!(ToPool::<File>::receive(&pool), Ok(None)), "the end follows the message");
     // The kernel collects sockets that are in flight in other sockets, and may hold one a moment longer.
     let start = Instant::now();
-    while let Err(error) = watcher.receive(&mut [0; 8], Wait::Never) {
+    while let Err(error) = watcher.receive(&mut [0; 8], SocketWait::Never) {
         assert!(start.elapsed() < PATIENCE, "a descriptor was kept: {error}");
         std::thread::yield_now();
     }

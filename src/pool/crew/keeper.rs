@@ -23,7 +23,7 @@ use crate::ipc::ring::TaskClock;
 use crate::ipc::stack_trace::StackTraceReader;
 use crate::sys::process::{Killer, Process, monotonic_ns};
 use crate::sys::self_exe::HIDDEN_ARGUMENT;
-use crate::sys::socket::{Socket, Wait};
+use crate::sys::socket::{Socket, SocketWait};
 
 /// The pool's handle to the keeper's thread.
 #[derive(Debug)]
@@ -157,10 +157,10 @@ impl Keeper {
     }
 
     /// The next process that was started, or why it could not be started.
-    pub fn next_started(&self, wait: Wait) -> Option<Started> {
+    pub fn next_started(&self, wait: SocketWait) -> Option<Started> {
         match wait {
-            Wait::Block => self.started.recv().ok(),
-            Wait::Never => self.started.try_recv().ok(),
+            SocketWait::Block => self.started.recv().ok(),
+            SocketWait::Never => self.started.try_recv().ok(),
         }
     }
 

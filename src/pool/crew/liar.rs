@@ -14,7 +14,7 @@ use crate::result::Status;
 use crate::sandbox::{Layer, MissingLayer};
 use crate::sys::memory_file;
 use crate::sys::process::{become_worker, monotonic_ns, stop_this_process};
-use crate::sys::socket::{Socket, Wait};
+use crate::sys::socket::{Socket, SocketWait};
 
 /// The environment variable that makes a worker lie: `LIE in DIRECTORY`, where the directory is for the traces that it leaves.
 pub(crate) const LIE: &str = "WRUN_TEST_LIE";
@@ -227,7 +227,9 @@ pub(crate) fn main(parent: u32, lie: &str) -> ! {
         }
         _ => {}
     }
-    let Ok(Some(ToWorker::Hello { ring, .. })) = ToWorker::receive(&socket, Wait::Block) else { std::process::exit(1) };
+    let Ok(Some(ToWorker::Hello { ring, .. })) = ToWorker::receive(&socket, SocketWait::Block) else {
+        std::process::exit(1)
+    };
     let file = File::from(ring);
     let (mut ring, forge) = (WorkerRing::map(&file).expect("a ring"), Forge::map(&file).expect("a ring"));
     ring.say_ready();
@@ -246,7 +248,7 @@ pub(crate) fn main(parent: u32, lie: &str) -> ! {
     }
     let _ = ToPool::<File>::Wake.send(&liar.socket);
     // It stays silent until it is killed or its pool is gone.
-    while let Ok(Some(_)) = ToWorker::receive(&liar.socket, Wait::Block) {}
+    while let Ok(Some(_)) = ToWorker::receive(&liar.socket, SocketWait::Block) {}
     std::process::exit(0)
 }
 
@@ -256,7 +258,7 @@ fn next(socket: &Socket, ring: &mut WorkerRing, payload: &mut Vec<u8>) -> TaskSl
         if let Some(task) = ring.take(payload) {
             return task;
         }
-        if ring.fall_asleep() && !matches!(ToWorker::receive(socket, Wait::Block), Ok(Some(_))) {
+        if ring.fall_asleep() && !matches!(ToWorker::receive(socket, SocketWait::Block), Ok(Some(_))) {
             std::process::exit(0);
         }
         ring.awake();
@@ -266,7 +268,7 @@ fn next(socket: &Socket, ring: &mut WorkerRing, payload: &mut Vec<u8>) -> TaskSl
 /// Keeps the socket on its standard input open until the other end is closed.
 fn hold() -> ! {
     let socket = Socket::from_fd(std::io::stdin().as_fd().try_clone_to_owned().expect("a socket"));
-    while let Ok(Some(_)) = ToWorker::receive(&socket, Wait::Block) {}
+    while let Ok(Some(_)) = ToWorker::receive(&socket, SocketWait::Block) {}
     std::process::exit(0)
 }
 
@@ -297,12 +299,12 @@ impl Liar<'_> {
     /// Sends these descriptors as the file of a ten-byte result, and announces it.
     fn send_file(&self, fds: &[BorrowedFd<'_>]) {
         let kind_of_a_payload = [6];
-        self.socket.send_anything(&kind_of_a_payload, fds, Wait::Block).expect("sent");
+        self.socket.send_anything(&kind_of_a_payload, fds, SocketWait::Block).expect("sent");
         self.announce_file(10);
     }
 
     fn say(&self, message: &[u8]) {
-        self.socket.send_anything(message, &[], Wait::Block).expect("sent");
+        self.socket.send_anything(message, &[], SocketWait::Block).expect("sent");
     }
 
     /// Wakes its pool and exits.

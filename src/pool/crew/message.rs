@@ -10,7 +10,7 @@ use crate::ipc::wire::PROTOCOL_VERSION;
 use crate::pool::prepared_job::PreparedJob;
 use crate::sandbox::Sandbox;
 use crate::sys::read_ahead;
-use crate::sys::socket::{Socket, Wait};
+use crate::sys::socket::{Socket, SocketWait};
 use crate::{Directory, Input};
 
 /// A control message that waits for room in the socket.
@@ -31,27 +31,29 @@ impl Message {
         match self {
             Message::Hello(ring, sandbox, directories) => {
                 let (version, sandbox, directories) = (PROTOCOL_VERSION, *sandbox, *directories);
-                ToWorker::Hello { version, sandbox, directories, ring: ring.as_fd() }.send(socket, Wait::Never)
+                ToWorker::Hello { version, sandbox, directories, ring: ring.as_fd() }.send(socket, SocketWait::Never)
             }
             Message::Directory(directory) => {
                 let (access, directory) = (directory.access(), directory.file().as_fd());
-                ToWorker::Directory { access, directory }.send(socket, Wait::Never)
+                ToWorker::Directory { access, directory }.send(socket, SocketWait::Never)
             }
             Message::File(number, input) => {
                 let (file, _) = input.file();
                 let own = read_ahead::own_state(file);
-                ToWorker::File { number: *number, file: own.as_ref().unwrap_or(file).as_fd() }.send(socket, Wait::Never)
+                ToWorker::File { number: *number, file: own.as_ref().unwrap_or(file).as_fd() }
+                    .send(socket, SocketWait::Never)
             }
             Message::Region(number, file) => {
-                ToWorker::File { number: *number, file: file.as_fd() }.send(socket, Wait::Never)
+                ToWorker::File { number: *number, file: file.as_fd() }.send(socket, SocketWait::Never)
             }
-            Message::Close(number) => ToWorker::<BorrowedFd<'_>>::Close { number: *number }.send(socket, Wait::Never),
+            Message::Close(number) => {
+                ToWorker::<BorrowedFd<'_>>::Close { number: *number }.send(socket, SocketWait::Never)
+            }
             Message::Stdio(files) => {
-                ToWorker::Stdio { fds: files.each_ref().map(AsFd::as_fd) }.send(socket, Wait::Never)
+                ToWorker::Stdio { fds: files.each_ref().map(AsFd::as_fd) }.send(socket, SocketWait::Never)
             }
-            Message::Job(job, spec) => {
-                ToWorker::Job { code: job.module.code().as_fd(), spec: spec.file().0.as_fd() }.send(socket, Wait::Never)
-            }
+            Message::Job(job, spec) => ToWorker::Job { code: job.module.code().as_fd(), spec: spec.file().0.as_fd() }
+                .send(socket, SocketWait::Never),
         }
     }
 }

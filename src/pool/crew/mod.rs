@@ -41,7 +41,7 @@ use crate::backend::{BuiltIn, Waker};
 use crate::sandbox::Layer;
 use crate::sys::poll::PollSet;
 use crate::sys::process::Process;
-use crate::sys::socket::Wait;
+use crate::sys::socket::SocketWait;
 use crate::{Directory, Job, Result, Sandbox};
 
 /// The workers of a pool, and what is needed to start, wake and end them.
@@ -159,7 +159,7 @@ impl Crew {
         self.note_all_started();
         // A worker can be at work before the keeper's report of its start is here.
         while self.workers.iter().flatten().any(Worker::has_started_unnoted)
-            && let Some(started) = self.keeper.as_ref().and_then(|keeper| keeper.next_started(Wait::Block))
+            && let Some(started) = self.keeper.as_ref().and_then(|keeper| keeper.next_started(SocketWait::Block))
         {
             self.note_started(started);
         }
@@ -189,7 +189,7 @@ impl Crew {
     /// ended. A thread that runs a task cannot be ended and is left running.
     fn end_process(&mut self, worker: &mut Worker, end: Ending) -> String {
         while let Start::Ordered = worker.process {
-            match self.keeper.as_ref().and_then(|keeper| keeper.next_started(Wait::Block)) {
+            match self.keeper.as_ref().and_then(|keeper| keeper.next_started(SocketWait::Block)) {
                 Some(Started { id, process }) if id == worker.id => worker.note_started(process, self.start_timeout),
                 Some(started) => self.note_started(started),
                 None => return "could not be started".into(),
@@ -235,7 +235,7 @@ impl Crew {
 
     /// Takes note of the processes that the keeper has started in the meantime.
     pub fn note_all_started(&mut self) {
-        while let Some(started) = self.keeper.as_ref().and_then(|keeper| keeper.next_started(Wait::Never)) {
+        while let Some(started) = self.keeper.as_ref().and_then(|keeper| keeper.next_started(SocketWait::Never)) {
             self.note_started(started);
         }
     }

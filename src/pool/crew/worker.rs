@@ -21,7 +21,7 @@ use crate::pool::record::Pending;
 use crate::sandbox::{MissingLayer, Sandbox};
 use crate::sys::memory_file;
 use crate::sys::process::Process;
-use crate::sys::socket::{Socket, Wait};
+use crate::sys::socket::{Socket, SocketWait};
 use crate::{Directory, Input, Task};
 
 /// A worker, from the moment its start is requested: it can hold tasks before its process runs.
@@ -341,7 +341,7 @@ impl Worker {
 
     fn wake(&self) {
         // A full socket holds messages that wake it as well; a closed one is noticed elsewhere.
-        let _ = ToWorker::<BorrowedFd<'_>>::Wake.send(&self.socket, Wait::Never);
+        let _ = ToWorker::<BorrowedFd<'_>>::Wake.send(&self.socket, SocketWait::Never);
     }
 
     /// Takes back the last task, if the worker has not begun it.

@@ -21,7 +21,7 @@ pub struct Socket(OwnedFd);
 
 /// Whether a call may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
+pub enum SocketWait {
     /// Until it can be done.
     Block,
     /// Not at all: `ErrorKind::WouldBlock` instead.
@@ -61,14 +61,14 @@ impl Socket {
     }
 
     /// Sends one message of at least one byte, with at most [`MAX_FDS`] descriptors.
-    pub fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>], wait: Wait) -> io::Result<()> {
+    pub fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>], wait: SocketWait) -> io::Result<()> {
         debug_assert!(!bytes.is_empty() && fds.len() <= MAX_FDS);
         self.send_with(bytes, fds, wait, &mut [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))])
     }
 
     /// Sends what neither side normally sends: up to 16 descriptors, or no bytes.
     #[cfg(any(test, feature = "test-support"))]
-    pub fn send_anything(&self, bytes: &[u8], fds: &[BorrowedFd<'_>], wait: Wait) -> io::Result<()> {
+    pub fn send_anything(&self, bytes: &[u8], fds: &[BorrowedFd<'_>], wait: SocketWait) -> io::Result<()> {
         self.send_with(bytes, fds, wait, &mut [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(16))])
     }
 
@@ -76,7 +76,7 @@ impl Socket {
         &self,
         bytes: &[u8],
         fds: &[BorrowedFd<'_>],
-        wait: Wait,
+        wait: SocketWait,
         space: &mut [MaybeUninit<u8>],
     ) -> io::Result<()> {
         let mut ancillary = SendAncillaryBuffer::new(space);
@@ -84,14 +84,14 @@ impl Socket {
             ancillary.push(SendAncillaryMessage::ScmRights(fds));
         }
         let mut flags = SendFlags::NOSIGNAL;
-        flags.set(SendFlags::DONTWAIT, wait == Wait::Never);
+        flags.set(SendFlags::DONTWAIT, wait == SocketWait::Never);
         loop {
             match sendmsg(&self.0, &[IoSlice::new(bytes)], &mut ancillary, flags) {
                 Ok(_) => return Ok(()),
                 Err(Errno::INTR) => {}
                 // As many of this user's descriptors are in sockets as a process may have open; each that is received makes room for
                 // another (unix(7), `ETOOMANYREFS`).
-                Err(Errno::TOOMANYREFS) if wait == Wait::Never => return Err(ErrorKind::WouldBlock.into()),
+                Err(Errno::TOOMANYREFS) if wait == SocketWait::Never => return Err(ErrorKind::WouldBlock.into()),
                 Err(Errno::TOOMANYREFS) => std::thread::yield_now(),
                 Err(error) => return Err(error.into()),
             }
@@ -99,11 +99,11 @@ impl Socket {
     }
 
     /// Receives one message into `buffer`. A message that is longer, or that carries too many descriptors, is an error.
-    pub fn receive(&self, buffer: &mut [u8], wait: Wait) -> io::Result<Received> {
+    pub fn receive(&self, buffer: &mut [u8], wait: SocketWait) -> io::Result<Received> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let mut flags = RecvFlags::CMSG_CLOEXEC;
-        flags.set(RecvFlags::DONTWAIT, wait == Wait::Never);
+        flags.set(RecvFlags::DONTWAIT, wait == SocketWait::Never);
         let message = loop {
             match recvmsg(&self.0, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags) {
                 Err(Errno::INTR) => {}
@@ -136,24 +136,24 @@ mod tests {
     #[test]
     fn messages_keep_their_bounds_and_carry_descriptors() {
         let (a, b) = Socket::pair().expect("a pair");
-        a.send(b"one", &[], Wait::Block).expect("sent");
-        a.send(b"two", &[a.as_fd(), a.as_fd()], Wait::Block).expect("sent");
+        a.send(b"one", &[], SocketWait::Block).expect("sent");
+        a.send(b"two", &[a.as_fd(), a.as_fd()], SocketWait::Block).expect("sent");
         let mut buffer = [0; 16];
-        let first = b.receive(&mut buffer, Wait::Block).expect("received");
+        let first = b.receive(&mut buffer, SocketWait::Block).expect("received");
         assert_eq!((&buffer[..first.len], first.fds.len()), (&b"one"[..], 0));
-        let second = b.receive(&mut buffer, Wait::Block).expect("received");
+        let second = b.receive(&mut buffer, SocketWait::Block).expect("received");
         assert_eq!((&buffer[..second.len], second.fds.len()), (&b"two"[..], 2));
-        let empty = b.receive(&mut buffer, Wait::Never).expect_err("nothing is there");
+        let empty = b.receive(&mut buffer, SocketWait::Never).expect_err("nothing is there");
         assert_eq!(empty.kind(), io::ErrorKind::WouldBlock);
         drop((a, second));
-        assert_eq!(b.receive(&mut buffer, Wait::Block).expect("closed").len, 0);
+        assert_eq!(b.receive(&mut buffer, SocketWait::Block).expect("closed").len, 0);
     }
 
     #[test]
     fn a_message_longer_than_the_buffer_is_an_error() {
         let (a, b) = Socket::pair().expect("a pair");
-        a.send(&[7; 32], &[], Wait::Block).expect("sent");
-        let error = b.receive(&mut [0; 16], Wait::Block).expect_err("cut short");
+        a.send(&[7; 32], &[], SocketWait::Block).expect("sent");
+        let error = b.receive(&mut [0; 16], SocketWait::Block).expect_err("cut short");
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 }
