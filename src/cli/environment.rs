@@ -10,9 +10,19 @@ pub fn variable(option: &str) -> String {
     format!("WRUN_{}", option.to_uppercase().replace('-', "_"))
 }
 
+/// Whether the option is set by its variable. An empty variable counts as unset.
+pub fn is_set(option: &str) -> bool {
+    std::env::var_os(variable(option)).is_some_and(|value| !value.is_empty())
+}
+
+/// Whether there is a variable for the option, but with no value.
+fn is_empty(option: &str) -> bool {
+    std::env::var_os(variable(option)).is_some_and(|value| value.is_empty())
+}
+
 /// Lets a variable set the option. The help mentions variables once, not at every option.
 pub fn with_variable(arg: clap::Arg) -> clap::Arg {
-    let Some(name) = arg.get_long() else { return arg };
+    let Some(name) = arg.get_long().filter(|name| !is_empty(name)) else { return arg };
     let variable = variable(name);
     let arg = arg.env(variable).hide_env(true);
     match arg.get_action() {

@@ -114,11 +114,10 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode
 /// Starts a worker for the first task, which gets ready while the rest of the command line is checked and the module is
 /// loaded.
 fn early_worker(words: &[OsString]) -> Option<EarlyWorker> {
-    let is_given = |option: &str| std::env::var_os(environment::variable(option)).is_some();
-    let is_dry = is_given("dry-run") || words.iter().any(|word| word == "--dry-run");
+    let is_dry = environment::is_set("dry-run") || words.iter().any(|word| word == "--dry-run");
     let runs_tasks = !is_dry && words.get(1).is_some_and(|word| word == "run" || word == "map");
     let names_backend = |word: &OsString| word.as_encoded_bytes().starts_with(b"--backend");
-    if !runs_tasks || is_given("backend") || words.iter().any(names_backend) {
+    if !runs_tasks || environment::is_set("backend") || words.iter().any(names_backend) {
         return None;
     }
     // If it cannot be started, later ones cannot either, and that is reported then.

@@ -223,6 +223,18 @@ fn options_can_be_environment_variables_and_the_command_line_wins() {
 }
 
 #[test]
+fn an_empty_variable_counts_as_unset() {
+    let place = Place::new();
+    let help = place.says(&["map", "--help"]).stdout;
+    let words = help.split_whitespace().map(|word| word.trim_end_matches([',', '.']));
+    let options: Vec<&str> = words.filter_map(|word| word.strip_prefix("--")).filter(|name| !name.is_empty()).collect();
+    assert!(options.contains(&"jobs") && options.contains(&"tag") && options.len() > 40, "{options:?}");
+    let mut command = place.wrun(&["map", "kit.wat", "--call", "echo", "a"]);
+    command.envs(options.iter().map(|name| (format!("WRUN_{}", name.to_uppercase().replace('-', "_")), "")));
+    assert_eq!(finish(command), ok("a\n"));
+}
+
+#[test]
 fn explicit_option_wins_over_a_variable_that_it_excludes() {
     let place = Place::new();
     let with = |variable: &str, value: &str, args: &[&str]| {
