@@ -1,4 +1,4 @@
-//! Modules that are malformed, or that ask for something that does not exist: each is refused with a message of one line.
+//! Modules that are malformed, or that import something that does not exist: each is refused with a one-line message.
 
 use super::kit::listing;
 use super::wasm::{Wasm, is_refusal, is_refused, name};

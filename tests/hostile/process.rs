@@ -1,4 +1,4 @@
-//! What a worker process has, seen from the outside while it runs a guest.
+//! What a worker process has access to, seen from outside while it runs a guest.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -77,7 +77,7 @@ fn children(parent: u32) -> Vec<u32> {
     let all = fs::read_dir("/proc").expect("/proc").flatten();
     let all = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let is_child = |pid: &u32| {
-        // Some end in the meantime.
+        // Some exit in the meantime.
         let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         text.lines().any(|line| line.strip_prefix("PPid:").is_some_and(|pid| pid.trim() == parent.to_string()))
     };
