@@ -1,4 +1,4 @@
-//! `wrun map` over files: whole, in pieces, and as inputs that all tasks share.
+//! `wrun map` over files: whole, in pieces, and as inputs shared by all tasks.
 
 use crate::cli::kit::{Place, hello, ok, said};
 use crate::support::guest;
