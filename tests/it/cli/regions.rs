@@ -104,15 +104,18 @@ fn a_run_that_is_resumed_has_its_slices_in_the_file_already() {
 #[test]
 fn shared_memory_counts_in_map_and_in_run() {
     let place = place();
-    let count =
-        || u64::from_le_bytes(fs::read(place.path().join("n.bin")).expect("the area").try_into().expect("8 bytes"));
-    let area = ["--call", "add", "--shared", "n=n.bin:8"];
+    let count = || {
+        u64::from_le_bytes(
+            fs::read(place.path().join("n.bin")).expect("the shared memory").try_into().expect("8 bytes"),
+        )
+    };
+    let shared = ["--call", "add", "--shared", "n=n.bin:8"];
     assert_eq!(
-        place.says_to(&[&["map", "write.wat", "-j", "4", "--json"], &area[..]].concat(), "x\n".repeat(500)).code,
+        place.says_to(&[&["map", "write.wat", "-j", "4", "--json"], &shared[..]].concat(), "x\n".repeat(500)).code,
         Some(0)
     );
     assert_eq!(count(), 500);
-    assert_eq!(place.says(&[&["run", "write.wat"], &area[..]].concat()), ok(""));
+    assert_eq!(place.says(&[&["run", "write.wat"], &shared[..]].concat()), ok(""));
     assert_eq!(count(), 501);
 }
 

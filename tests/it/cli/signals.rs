@@ -20,7 +20,7 @@ struct Waiting {
     stdout: BufReader<ChildStdout>,
     stderr: BufReader<ChildStderr>,
     flag: Flag,
-    /// Where it makes its temporary files, if any.
+    /// The directory for its temporary files.
     tmp: tempfile::TempDir,
 }
 
@@ -207,7 +207,7 @@ fn killed_run_leaves_no_process_and_no_file() {
     run.signal(Signal::KILL);
     assert_eq!(run.end(), (None, String::new(), String::new()));
     for (pid, worker) in &workers {
-        assert!(ended(worker), "worker {pid} lives on");
+        assert!(ended(worker), "worker {pid} is still alive");
     }
 }
 
@@ -220,7 +220,7 @@ fn killed_program_leaves_no_process() {
     kill_process(pid(child.id()), Signal::TERM).expect("wrun runs");
     let status = child.wait().expect("the end");
     assert!(!status.success());
-    assert!(ended(&worker), "the worker lives on");
+    assert!(ended(&worker), "the worker is still alive");
 }
 
 /// Whether a process is a worker, and not the compiler.
