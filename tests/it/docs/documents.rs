@@ -8,7 +8,7 @@ use super::tidy::{Complaints, Text, all_texts, hold};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Where the book's pages are.
+/// The directory of the book's pages.
 const BOOK: &str = "docs/src/";
 
 /// The text of a document, by its path from the root.
