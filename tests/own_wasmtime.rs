@@ -1,18 +1,18 @@
-//! A program that uses wasmtime itself before it runs wrun's guests in its own process. This is a test program of its own, because
-//! what matters is the order in which signal handlers are installed.
+//! A program that uses wasmtime itself before it runs wrun's guests in its own process. This is a separate test program, because
+//! the order in which signal handlers are installed matters.
 
 use wrun::backend::BuiltIn;
 use wrun::{Compiler, Input, Job, Pool, Status, Task};
 
 const WRUN: &str = env!("CARGO_BIN_EXE_wrun");
 
-/// Traps by a signal: reads beyond the end of its memory.
+/// Traps through a signal: reads past the end of its memory.
 const OUTSIDE: &str = r#"(module
     (memory 1)
     (func (export "outside") (param i32) (result i32) (i32.load offset=70000 (local.get 0))))"#;
 
-/// Tasks that write to an input, each with another kind of code that faults: wasm code, an instruction that wasmtime assumes cannot
-/// fault, and host code.
+/// Tasks that write to an input, each with a different kind of code that faults: wasm code, an instruction that wasmtime assumes
+/// cannot fault, and host code.
 const WRITES: &str = r#"(module
     (import "wrun_v1" "input_map" (func $map (param i32 i64 i32) (result i32)))
     (memory (export "memory") 1)
@@ -33,7 +33,7 @@ fn own_guest_traps() -> bool {
 
 #[test]
 fn guests_of_both_trap_and_nothing_else_happens() {
-    assert!(own_guest_traps(), "wasmtime's handlers are there before wrun's");
+    assert!(own_guest_traps(), "wasmtime's handlers are installed before wrun's");
     let cache = tempfile::tempdir().expect("a directory");
     let compiler = Compiler { exe: Some(WRUN.into()), cache_dir: Some(cache.path().into()), ..Compiler::default() };
     let module = |text: &str| compiler.load_bytes("test.wat", text.as_bytes()).expect("a module");

@@ -1,4 +1,4 @@
-//! Tests that a pool's process allocates nothing for a task. This is a test program of its own, because it counts the allocations of
+//! Tests that a pool's process allocates nothing per task. This is a separate test program, because it counts the allocations of
 //! the whole process.
 #![expect(unsafe_code, reason = "an allocator that counts")]
 
@@ -16,18 +16,18 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: passed on.
+        // SAFETY: the caller upholds the requirements.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: passed on.
+        // SAFETY: the caller upholds the requirements.
         unsafe { System.dealloc(memory, layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         COUNT.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: passed on.
+        // SAFETY: the caller upholds the requirements.
         unsafe { System.realloc(memory, layout, new_size) }
     }
 }
@@ -51,7 +51,7 @@ fn tasks_with_small_results_cost_their_pool_no_allocation() {
     let mut allocations = |call: &str, tasks: u64| {
         let job = Job::new(&module).call(call).reuse();
         let mut run = pool.map(&job, (0..2 * tasks).map(|_| "")).expect("a run");
-        // Everything that is reused is allocated in the first half.
+        // Memory that is reused is allocated in the first half.
         assert_eq!(run.by_ref().take(tasks as usize).filter(|outcome| outcome.result.is_ok()).count() as u64, tasks);
         let before = COUNT.load(Ordering::Relaxed);
         assert_eq!(run.filter(|outcome| outcome.result.is_ok()).count() as u64, tasks);
@@ -59,8 +59,8 @@ fn tasks_with_small_results_cost_their_pool_no_allocation() {
     };
     let tasks = 100_000;
     let short = allocations("short", tasks);
-    // There are some allocations each time the pool reads from its workers, which is once for many tasks.
-    assert!(short < tasks / 2, "{short} for {tasks} tasks");
+    // The pool allocates a little each time that it reads from its workers, which is once for many tasks.
+    assert!(short < tasks / 2, "{short} allocations for {tasks} tasks");
     let long = allocations("long", tasks);
-    assert!(long > short + tasks / 2, "the control: {long} for {tasks} results that have memory of their own");
+    assert!(long > short + tasks / 2, "the control: {long} allocations for {tasks} results that have their own memory");
 }

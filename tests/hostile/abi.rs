@@ -1,4 +1,4 @@
-//! Every call of the contract and of WASI, with every kind of wrong address, length, index and offset.
+//! Every call of the contract and of WASI, with every kind of invalid address, length, index and offset.
 
 use std::collections::BTreeSet;
 
@@ -20,11 +20,11 @@ const SHARED: u64 = 8;
 /// The values tried for each parameter: around the lengths of the input and of memory, and the largest 32-bit and 64-bit numbers.
 const VALUES: [i64; 10] = [0, 2, 3, 8, MEMORY as i64 - 3, MEMORY as i64 - 1, MEMORY as i64, 1 << 31, (1 << 32) - 1, -1];
 
-/// A call, its parameters (`p` is a 32-bit number, `P` a 64-bit one), and how it must end with given values, which are the unsigned
+/// A call, its parameters (`p` is a 32-bit number, `P` a 64-bit one), and how it must end for given values, which are the unsigned
 /// numbers that the guest passes.
 type Call = (&'static str, &'static str, fn(&[u64], argument_len: u64) -> &'static str);
 
-/// Whether these bytes lie in memory.
+/// Whether this range lies in memory.
 fn inside(address: u64, len: u64) -> &'static str {
     if address + len <= MEMORY { "ok" } else { "trap" }
 }
@@ -91,7 +91,7 @@ fn every_call_of_the_contract_withstands_every_wrong_number() {
     for (name, params, expected) in CONTRACT {
         let all = combinations(params.len());
         let items: Vec<String> = all.iter().map(|values| item(values)).collect();
-        // As a call by the guest, and as an import that the guest exports again.
+        // As a direct call by the guest, and as an import that the guest re-exports.
         for function in [(*name).to_owned(), format!("bare {name}")] {
             for (values, ended) in all.iter().zip(outcomes(&place, "calls", &function, &items)) {
                 let passed: Vec<u64> =
@@ -112,7 +112,7 @@ fn every_call_of_the_contract_withstands_every_wrong_number() {
     assert!(seen.contains(&("input_map", "ok".into())) && seen.contains(&("log", "ok".into())), "the control");
 }
 
-/// What a guest passes for this number in an item.
+/// The value that a guest passes for this number in an item.
 fn passed(value: i64, kind: char) -> u64 {
     if kind == 'P' { value as u64 } else { u64::from(value as u32) }
 }
@@ -122,7 +122,7 @@ fn names_all(message: &str, values: &[u64]) -> bool {
     values.iter().all(|value| message.contains(&value.to_string()) || message.contains(&format!("{value:#x}")))
 }
 
-/// The calls of WASI, and how many numbers each takes.
+/// The calls of WASI, and how many parameters each takes.
 const WASI: &[(&str, usize)] = &[
     ("args_get", 2),
     ("args_sizes_get", 2),
@@ -192,9 +192,9 @@ fn every_call_of_wasi_withstands_every_wrong_number() {
                 let status = ended["status"].as_str().expect("a status");
                 let allowed = match status {
                     "ok" | "trap" => true,
-                    // A program that exits with a code of its own.
+                    // The program exits with its own code.
                     "error" => *name == "proc_exit",
-                    // More events than may be awaited at the same time.
+                    // More events than may be awaited at once.
                     "limit" => *name == "poll_oneoff",
                     _ => false,
                 };
@@ -206,5 +206,5 @@ fn every_call_of_wasi_withstands_every_wrong_number() {
         }
     }
     assert!(wrong.is_empty(), "{} calls:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(succeeded > 50, "the control: only {succeeded} calls with right numbers succeeded");
+    assert!(succeeded > 50, "the control: only {succeeded} calls with valid numbers succeeded");
 }

@@ -1,4 +1,4 @@
-//! Guests that do not end, or that recurse deeper than they may.
+//! Guests that do not end, or that recurse too deeply.
 
 use super::kit::{Says, act, check};
 

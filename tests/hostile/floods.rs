@@ -13,7 +13,7 @@ fn a_result_ends_at_its_limit_however_it_is_written() {
         act("floods", "output_write", "limit", LONG).with(MIB),
         act("floods", "output_write, a byte at a time", "limit", LONG).with(MIB),
         act("floods", "output_map", "limit", LONG).with(MIB),
-        // If more than 4 GiB are allowed, the addresses run out first.
+        // If the limit is above 4 GiB, the addresses run out first.
         act("floods", "output_map", "limit", ADDRESSES).with(&["--max-output", "5G", "--timeout", "20s"]),
         act("floods", "standard output", "limit", LONG).with(MIB),
     ]);
@@ -32,7 +32,7 @@ fn what_is_kept_of_logs_and_messages_is_bounded() {
     for task in ["log", "standard error"] {
         let said = flood(task, &[]);
         assert_eq!(said.code, Some(0), "{task}");
-        // A line is preceded by the task's name, so even an empty line takes some bytes.
+        // Each line is prefixed with the task's name, so even an empty line takes some bytes.
         assert!((100..4 * KEPT).contains(&said.stderr.len()), "{task}: {} bytes", said.stderr.len());
     }
     assert!(flood("log", &[]).stderr.contains(" more log lines ("), "missing lines are reported");

@@ -1,4 +1,4 @@
-//! Modules that are huge, or made to be hard to parse or compile: each works, or is refused by a limit with a message of one line.
+//! Modules that are huge, or designed to be hard to parse or compile: each either works or hits a limit and is refused in one line.
 
 use super::wasm::{Wasm, is_refused, name, number, one_function};
 use crate::cli::kit::{Place, ok};

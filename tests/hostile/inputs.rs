@@ -1,4 +1,4 @@
-//! Guests that write to inputs, or read what does not belong to them.
+//! Guests that write to inputs, or read bytes that do not belong to them.
 
 use super::kit::{DATA, Says, WITH_DATA, act, check, map_outputs};
 use crate::cli::kit::{Place, objects};
@@ -98,7 +98,7 @@ fn nothing_writes_to_an_input() {
     const WROTE: Says = Says::Exactly("wrote to read-only input \"data\" at offset 0x40");
     let acts: Vec<_> = WRITES.iter().map(|name| act("writes", name, "input-fault", WROTE).with(WITH_DATA)).collect();
     check(&acts);
-    // If the item is a file, it is standard input as well.
+    // If the item is a file, it is also standard input.
     const WROTE_TO_FILE: Says = Says::Exactly("wrote to read-only input \"attack\" at offset 0x40");
     check(&[
         act("writes", "fd_read, its bytes", "input-fault", WROTE_TO_FILE).with(&["--files"]),
@@ -106,9 +106,9 @@ fn nothing_writes_to_an_input() {
     ]);
 }
 
-/// Writes with host calls, at and around the start of a window. The item says what: the call, which input, how many bytes before the
-/// window's byte 32 the write begins, and how many bytes it has (`f 0 32 0064`, without the spaces; `arg_read` writes the item, and
-/// `args_get` the name of the module).
+/// Writes with host calls, at and around the start of a window. The item gives the call, the input, how many bytes before the
+/// window's byte 32 the write begins, and its length in bytes (`f 0 32 0064`, without the spaces; `arg_read` writes the item, and
+/// `args_get` the module's name).
 const STRADDLES: &str = r#"(module
   (import "wrun_v1" "arg_len" (func $arg_len (result i32)))
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
@@ -152,7 +152,7 @@ fn a_write_by_the_host_is_reported_by_its_first_byte_in_the_window() {
     let mut cases = Vec::new();
     for (call, input) in "acfbig".chars().flat_map(|call| [(call, 0), (call, 1)]) {
         for len in (1..=64).chain(LONG) {
-            // The item has eight bytes, and the module's name with its terminating zero has fourteen.
+            // The item is eight bytes long, and the module's name with its terminating zero fourteen.
             if call == 'a' && len < 8 || call == 'g' && len != 14 {
                 continue;
             }
@@ -245,7 +245,7 @@ fn a_task_maps_its_own_ranges_alone() {
 #[test]
 fn the_bytes_around_a_range_are_not_to_be_seen() {
     let found = map_outputs("neighbours", "t", WITH_DATA, &["x"]);
-    assert_eq!(found, ["00000 04000 00000 00000 04000 00000 00000 04000 00000 "], "before, in and behind");
+    assert_eq!(found, ["00000 04000 00000 00000 04000 00000 00000 04000 00000 "], "before, in and after");
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn what_a_task_leaves_behind_is_not_to_be_found() {
     let options = [&["--max-output", "1M"], WITH_DATA].concat();
     let found = map_outputs("leftovers", "t", &options, &["look", "look", "look"]);
     assert_eq!(found, ["", "", ""]);
-    // The task that leaves something behind finds it itself.
+    // The control: the task that leaves something behind finds it itself.
     let code = Says::Exactly("the task function returned 1");
     check(&[act("leftovers", "t", "error", code)]);
 }

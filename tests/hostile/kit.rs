@@ -25,16 +25,16 @@ pub enum Says {
     Begins(&'static str),
 }
 
-/// The same act in a form that is allowed.
+/// The same act in an allowed form.
 #[derive(Clone, Copy)]
 enum Control {
     /// With the item `control`.
     Item,
     /// With the item `control`, and these options instead.
     ItemWith(&'static [&'static str]),
-    /// With these options in addition.
+    /// With these additional options.
     Options(&'static [&'static str]),
-    /// There is none, for this reason.
+    /// No control, for this reason.
     None(#[expect(dead_code, reason = "for readers of the tables")] &'static str),
 }
 
@@ -57,7 +57,7 @@ impl Act {
         self
     }
 
-    /// Succeeds unchanged with these options in addition.
+    /// Succeeds unchanged with these additional options.
     pub const fn allowed_by(mut self, options: &'static [&'static str]) -> Act {
         self.control = Control::Options(options);
         self
@@ -77,7 +77,7 @@ impl Act {
         place.says(&[&start[..], options, items].concat())
     }
 
-    /// What is wrong with how it ends.
+    /// How its end differs from the expected one.
     fn check(&self, place: &Place) -> Result<(), String> {
         let items: &[&str] = match self.control {
             Control::Item => &["attack", "control", "attack"],
@@ -94,7 +94,7 @@ impl Act {
         if said.code != Some(100) {
             return Err(format!("exit code {:?}", said.code));
         }
-        // Only a task that is stopped from the outside takes its worker with it.
+        // Only a task that is stopped from outside takes its worker with it.
         if self.status != "timeout" && said.stderr.contains("another takes its place") {
             return Err(format!("a worker was lost: {}", said.stderr));
         }
@@ -121,17 +121,17 @@ fn succeeded(task: &Value) -> Result<(), String> {
     if task["status"] == "ok" { Ok(()) } else { Err(format!("the control failed: {task}")) }
 }
 
-/// The JSON objects of a run, which must have this many tasks.
+/// The JSON objects that a run prints; there must be this many tasks.
 fn tasks(said: &Said, count: usize) -> Result<Vec<Value>, String> {
     let ended = objects(&said.stdout);
     if ended.len() == count { Ok(ended) } else { Err(format!("{} outcomes: {said:?}", ended.len())) }
 }
 
-/// Checks each act of a table; everything that is wrong is reported at once.
+/// Checks each act of a table, and reports all mismatches together.
 ///
 /// # Panics
 ///
-/// If anything is wrong.
+/// If any act ends in an unexpected way.
 #[track_caller]
 pub fn check(acts: &[Act]) {
     let place = Place::new();
@@ -166,10 +166,10 @@ pub fn map_outputs(file: &str, call: &str, options: &[&str], items: &[&str]) -> 
     objects(&said.stdout).iter().map(|task| task["output"].as_str().expect("text").to_owned()).collect()
 }
 
-/// The ten bytes that the file `data` repeats, so that it has 200,000 bytes and ends within a page.
+/// The ten bytes that the file `data` repeats; the file is 200,000 bytes long and ends inside a page.
 pub const DATA: &str = "0123456789";
 
-/// The options with which a task gets the file `data`, and a part of it as a second input.
+/// The options that give a task the file `data`, and part of it as a second input.
 pub const WITH_DATA: &[&str] = &["-i", "data=data", "-i", "part=data@5000+5000", "--timeout", "20s"];
 
 /// The path of a guest.

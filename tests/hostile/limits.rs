@@ -1,4 +1,4 @@
-//! Guests that use more than they may.
+//! Guests that exceed their limits.
 
 use super::kit::{Says, WITH_DATA, act, check};
 

@@ -1,8 +1,9 @@
 //! Hostile guests, each run by the real binary: what a guest tries must fail in the expected way, without harm to a worker, another
-//! task or anything of the user's.
+//! task or the user's system.
 //!
-//! A guest is a file in `guests/`, which begins with what it tries and why that must fail; guests that are huge or malformed are made
-//! here. A task acts as its item says: `attack` tries, and `control` does the same thing in an allowed way and must succeed.
+//! A guest is a file in `guests/` that begins with a comment on what it tries and why that must fail; huge and malformed guests are
+//! generated here. The item selects what a task does: `attack` tries, and `control` does the same thing in an allowed way and must
+//! succeed.
 
 mod abi;
 mod ends;

@@ -1,4 +1,4 @@
-//! Modules that are malformed, or that ask for something that does not exist: each is refused with a message of one line.
+//! Modules that are malformed, or that import something that does not exist: each is refused with a one-line message.
 
 use super::kit::listing;
 use super::wasm::{Wasm, is_refusal, is_refused, name};
@@ -138,7 +138,7 @@ fn features_that_have_no_place_here_are_refused() {
         is_refused(&place, &[], says);
     }
     place.file("m.wasm", "(module (memory i64 1) (func (export \"f\") (i32.store (i64.const 65532) (i32.const 1))))");
-    assert_eq!(place.says(&["map", "m.wasm", ""]), ok(""), "the control: a memory with 64-bit addresses of its own");
+    assert_eq!(place.says(&["map", "m.wasm", ""]), ok(""), "the control: its own memory with 64-bit addresses");
 }
 
 #[test]

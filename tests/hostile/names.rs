@@ -1,11 +1,11 @@
-//! Modules whose names (of exports, functions and files) attack the terminal or a shell.
+//! Modules with names (of exports, functions and files) that attack the terminal or a shell.
 
 use super::kit::guest;
 use super::texts::is_harmless;
 use super::wasm::{Wasm, name};
 use crate::cli::kit::{Place, Said, objects, ok};
 
-/// Names, each with a text that shows that the name was printed.
+/// Names, each with a text whose presence shows that the name was printed.
 const NAMES: &[(&str, &str)] = &[
     ("\u{1b}[2J\u{1b}]0;owned\u{7}", r"\u{1b}[2J\u{1b}]0;owned\u{7}"),
     ("\u{9b}2Jc1", r"\u{9b}2Jc1"),
@@ -60,7 +60,7 @@ fn no_name_of_a_module_commands_the_terminal() {
         let json = place.says(&["inspect", "--json", "m.wasm"]);
         assert!(is_harmless(&json.stdout), "{:?}", json.stdout);
         assert_eq!(objects(&json.stdout)[0]["tasks"][0], **evil);
-        // A function that takes a number and gets none.
+        // A function that takes a number but gets none.
         place.file("m.wasm", exporting(&[(evil, 1)]));
         is_shown(&place.says(&["map", "m.wasm", "x"]), 2, sign);
         is_shown(&place.says(&["run", "m.wasm", "x"]), 2, sign);
@@ -108,7 +108,7 @@ fn names_of_functions_in_a_backtrace_are_shown_harmlessly() {
     }
 }
 
-/// A task that traps at once.
+/// A task that traps immediately.
 fn trapping() -> Wasm {
     let task = [&b"\x01"[..], &name(b"wrun:task/t"), b"\0\0"].concat();
     Wasm::new()
@@ -150,7 +150,7 @@ fn names_as_long_as_there_are_work() {
     let unknown = place.says(&["map", "m.wasm", "--call", "y", "x"]);
     assert_eq!((unknown.code, unknown.stderr.lines().count()), (Some(1), 1));
     assert!(unknown.stderr.len() < 10_000, "{} bytes", unknown.stderr.len());
-    // No task has an empty name.
+    // There is no task with an empty name.
     place.file("m.wasm", module("wrun:task/", "wrun:task/"));
     assert_eq!(place.says(&["map", "m.wasm", "x"]).code, Some(1));
 }

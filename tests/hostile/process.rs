@@ -1,4 +1,4 @@
-//! What a worker process has, seen from the outside while it runs a guest.
+//! What a worker process has access to, seen from outside while it runs a guest.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -59,7 +59,7 @@ fn a_worker_has_nothing_that_it_does_not_need() {
     let others: Vec<_> = open.iter().filter(|path| path.is_absolute() && !is_own(&path.to_string_lossy())).collect();
     assert_eq!(others, [flag.path()], "{open:?}");
 
-    assert_ne!(group(worker), group(pool.id()), "a process group of its own");
+    assert_ne!(group(worker), group(pool.id()), "its own process group");
     assert_eq!(limit(worker, "Max core file size"), "0");
     let missing = place.says(&["inspect", "--sandbox"]).stdout;
     for (layer, field, value) in [("no new privileges", "NoNewPrivs", "1"), ("seccomp", "Seccomp", "2")] {
@@ -77,7 +77,7 @@ fn children(parent: u32) -> Vec<u32> {
     let all = fs::read_dir("/proc").expect("/proc").flatten();
     let all = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let is_child = |pid: &u32| {
-        // Some end in the meantime.
+        // Some exit in the meantime.
         let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         text.lines().any(|line| line.strip_prefix("PPid:").is_some_and(|pid| pid.trim() == parent.to_string()))
     };
@@ -105,7 +105,7 @@ fn a_compiler_has_its_module_and_nothing_else_and_dies_with_its_pool() {
     let open = open_files(compiler);
     let is_own = |path: &str| path.starts_with("/memfd:") || path == format!("/proc/{compiler}/pagemap");
     assert!(open.len() >= 3 && open.iter().all(|file| is_own(&file.to_string_lossy())), "{open:?}");
-    assert_ne!(group(compiler), group(pool.id()), "a process group of its own");
+    assert_ne!(group(compiler), group(pool.id()), "its own process group");
     pool.kill().expect("a process of this test's");
     pool.wait().expect("its end");
     let is_gone = || fs::read_to_string(format!("/proc/{compiler}/stat")).map_or(true, |stat| stat.contains(") Z "));

@@ -8,8 +8,8 @@ const SLICE: usize = 5000;
 /// The byte that fills the slices of the tasks around the attack.
 const NEIGHBOUR: u8 = b'1';
 
-/// Runs an attack between two neighbours that do the same in an allowed way, on one worker. Checks that the neighbours have all their
-/// bytes and that nothing else in the file has changed. Returns the attack's status and message, and the contents of its slice.
+/// Runs an attack between two neighbours that do the same thing in an allowed way, on one worker. Checks that the neighbours have
+/// all their bytes and that nothing else in the file has changed. Returns the attack's status and message, and its slice's contents.
 #[track_caller]
 fn attack(call: &str, options: &[&str]) -> (String, String, Vec<u8>) {
     let place = Place::new();

@@ -1,4 +1,4 @@
-//! Guests that act before their task is called.
+//! Guests that attack before their task is called.
 
 use super::kit::{Says, WITH_DATA, act, check, map_outputs};
 

@@ -1,9 +1,9 @@
-//! Guests whose texts attack the terminal.
+//! Guests whose text output attacks the terminal.
 
 use super::kit::guest;
 use crate::cli::kit::{Place, Said, objects};
 
-/// Whether a terminal merely displays this text, line by line.
+/// Whether a terminal only displays this text, line by line.
 pub fn is_harmless(text: &str) -> bool {
     let turns = |char: char| matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     !text.chars().any(|char| (char.is_control() && char != '\n') || turns(char))

@@ -1,4 +1,4 @@
-//! Guests that reach outside: for files, directories, sockets, descriptors and exit codes.
+//! Guests that reach outside the sandbox: for files, directories, sockets, descriptors and exit codes.
 
 use super::kit::{Says, act, check, guest, listing, map_outputs};
 use crate::cli::kit::{Place, objects};
@@ -53,7 +53,7 @@ fn no_call_reaches_files_sockets_or_processes() {
         ("sock_send", "08 08 08 08 08 08 08"),
         ("sock_shutdown", "08 08 08 08 08 08 08"),
         ("proc_raise", "58 58 58 58 58 58 58"),
-        // The control: its standard streams are there.
+        // The control: its standard streams exist.
         ("fd_fdstat_get", "00 00 00 08 08 08 08"),
         ("fd_filestat_get", "00 00 00 08 08 08 08"),
     ];
@@ -84,7 +84,7 @@ fn a_program_opens_no_path_without_a_grant() {
 
 #[test]
 fn descriptors_that_a_task_closes_or_moves_are_its_own() {
-    // The result of each of its calls, in two digits, and what it wrote in between. The next task has all its descriptors again.
+    // The result of each call, in two digits, and the output written in between. The next task has all its descriptors again.
     let churned = "00 00 00 08 08 08 00 08 08 00 ";
     assert_eq!(map_outputs("descriptors", "t", &[], &["churn", "churn", "churn"]), [churned; 3]);
 }

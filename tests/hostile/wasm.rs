@@ -26,7 +26,7 @@ impl Wasm {
         self.section(0, [&name(b"name")[..], b"\x01", &name(&entry)].concat())
     }
 
-    /// Adds a function `f` without parameters that has this body.
+    /// Adds a function `f` without parameters and with this body.
     pub fn function(self, body: &[u8]) -> Wasm {
         let code = [&b"\x01"[..], &name(body)].concat();
         self.section(7, [&b"\x01"[..], &name(b"f"), b"\0\0"].concat()).section(10, code)
@@ -52,7 +52,7 @@ pub fn number(mut number: usize) -> Vec<u8> {
     }
 }
 
-/// A module with one function of no parameters and this body.
+/// A module with one function without parameters and with this body.
 pub fn one_function(body: &[u8]) -> Vec<u8> {
     Wasm::new().section(1, b"\x01\x60\0\0").section(3, b"\x01\0").function(body).bytes
 }

@@ -1,4 +1,4 @@
-//! Integration tests, grouped by what they test: the command, the library, the documents and sources; and what hostile guests try.
+//! Integration tests, grouped by what they test: the command, the library, documents and sources, and attacks by hostile guests.
 
 mod cli;
 mod docs;

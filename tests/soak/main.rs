@@ -1,9 +1,9 @@
-//! A pool under every kind of stress at once: good and hostile tasks of several modules, workers that are killed and stopped, inputs
-//! that are truncated, runs that are dropped. Each task must have exactly one outcome, and a good task the right one; and at the end
-//! the process must hold no more than at the beginning.
+//! A pool under every kind of stress at once: good and hostile tasks of several modules, workers that are killed and stopped,
+//! inputs that are truncated, runs that are dropped. Each task must have exactly one outcome, and a good task the right one. At the
+//! end the process must not hold more resources than at the beginning.
 //!
-//! `make soak` runs a million tasks; as an ordinary test it is short. `SOAK_TASKS` and `SOAK_SECONDS` limit it (whichever is reached
-//! first), and `SOAK_SEED` is the seed of everything that is random.
+//! `make soak` runs a million tasks; as an ordinary test it is short. `SOAK_TASKS` and `SOAK_SECONDS` limit it (whichever is
+//! reached first), and `SOAK_SEED` seeds all random choices.
 
 #[path = "../it/support/mod.rs"]
 #[allow(dead_code, reason = "most of it is for other tests")]
@@ -111,7 +111,7 @@ impl Iterator for Tasks {
     }
 }
 
-/// How often each thing happened, by name.
+/// How often each kind of event happened, by name.
 #[derive(Default)]
 struct Counts(BTreeMap<&'static str, u64>);
 
@@ -163,7 +163,7 @@ fn check(outcome: &Outcome, number: u32, is_cut: bool, counts: &mut Counts) {
     }
 }
 
-/// Does one run of up to this many tasks; returns how many outcomes it had.
+/// Performs one run of up to this many tasks; returns its number of outcomes.
 fn run(pool: &mut Pool, module: &(u32, Module), count: u64, chance: &mut Chance, counts: &mut Counts) -> u64 {
     let files: Vec<NamedTempFile> = (0..8).map(|_| file(&pattern(FILE_BYTES))).collect();
     let limits = Limits { timeout: Some(Duration::from_secs(2).into()), memory_bytes: 64 << 20, ..Limits::default() };
@@ -207,7 +207,7 @@ fn run(pool: &mut Pool, module: &(u32, Module), count: u64, chance: &mut Chance,
 
 /// Kills or stops a worker.
 fn disturb<S: Source>(run: &mut wrun::Run<'_, S>, chance: &mut Chance, paused: &mut Vec<u32>, counts: &mut Counts) {
-    // Only this thread reaps them, in the run, so their process ids are still theirs.
+    // Only this thread reaps workers, during the run, so their process ids are still valid.
     let workers = run.worker_pids();
     if workers.is_empty() {
         return;
@@ -234,7 +234,7 @@ fn send(process: u32, signal: Signal) {
     let _ = kill_process(Pid::from_raw(process as i32).expect("a number"), signal);
 }
 
-/// How many descriptors this process has open, the bytes of its private dirty memory, and the children that it has not reaped.
+/// This process's number of open descriptors, its private dirty memory in bytes, and its number of unreaped children.
 fn state() -> (usize, u64, String) {
     let open = std::fs::read_dir("/proc/self/fd").expect("/proc").count();
     let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").expect("/proc");
@@ -261,7 +261,7 @@ fn a_pool_survives_everything_at_once() {
 
     let start = Instant::now();
     let mut done = 0;
-    // A first run sets up everything that is set up only once.
+    // A first run performs all one-time initialization.
     done += run(&mut pool(3), &modules[0], 1000.min(tasks), &mut chance, &mut counts);
     let before = state();
     let mut runs = 1;

@@ -1,5 +1,5 @@
-;; Makes every call of the contract with the numbers of the item, as a call of its own and by handing the import out as its own export. An impossible address,
-;; length, index or range is a trap that names the call and its values.
+;; Makes every call of the contract with the numbers in the item, both directly and by re-exporting the import. An impossible address,
+;; length, index or range causes a trap that names the call and its values.
 (module
   (func $task_index (export "bare task_index") (import "wrun_v1" "task_index") (result i64))
   (func $arg_len (export "bare arg_len") (import "wrun_v1" "arg_len") (result i32))

@@ -1,4 +1,4 @@
-;; Has a data segment whose place lies outside of its memory, which only shows when the instance is made. Nothing is written beyond the end.
+;; Has a data segment that lies outside its memory, which shows only when the module is instantiated. Nothing is written past the end.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (memory (export "memory") 1)

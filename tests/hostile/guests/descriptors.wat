@@ -1,5 +1,5 @@
-;; Closes its standard streams, moves one over another, and moves them to numbers far away, so that descriptors run out or others' are hit. They are entries of
-;; a table that each task has for itself; a number that is not in it is an error, and takes no memory.
+;; Closes its standard streams, renumbers one to another, and renumbers them to huge numbers, to exhaust descriptors or to hit those of others. Descriptors are
+;; entries of a table that belongs to one task; a number that is not in it is an error, and takes no memory.
 (module
   (import "wrun_v1" "output_write" (func $output_write (param i32 i32)))
   (import "wasi_snapshot_preview1" "fd_close" (func $fd_close (param i32) (result i32)))
@@ -22,7 +22,7 @@
     (call $say (call $fd_renumber (i32.const 1) (i32.const 1000000)))
     (call $say (call $fd_close (i32.const 1)))
     (call $say (call $write (i32.const 1)))
-    ;; No number of a descriptor that is not there can be closed.
+    ;; A descriptor that does not exist cannot be closed.
     (loop $next
       (if (i32.eqz (call $fd_close (local.get $n))) (then (unreachable)))
       (br_if $next (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 70000))))

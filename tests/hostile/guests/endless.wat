@@ -1,5 +1,5 @@
-;; Never ends: in a loop, in host calls, in calls that replace their caller, in one long instruction after another. Nothing that a guest
-;; does keeps the pool from ending its worker, so each of these ends at the time limit.
+;; Never ends: in a loop, in host calls, in tail calls, in one long instruction after another. Nothing that a guest does can keep the
+;; pool from stopping its worker, so each of these ends at the time limit.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (import "wrun_v1" "task_index" (func $task_index (result i64)))

@@ -1,5 +1,5 @@
-;; Exits by numbers that mean something to wrun itself, and by numbers that are no exit codes. A task's exit code makes its message, and never wrun's own
-;; exit code; what is outside of WASI's range is a trap.
+;; Exits with numbers that mean something to wrun itself, and with numbers that are not exit codes. A task's exit code appears in its message and never
+;; becomes wrun's own exit code; a number outside WASI's range causes a trap.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))

@@ -1,5 +1,5 @@
-;; Writes more than anybody wants: results, logs, standard output and error, a message of a hundred megabytes, a result of 4 GiB. What is kept of each has a limit; a
-;; result beyond it fails the task, the rest is cut.
+;; Writes too much: results, logs, standard output and error, a message of a hundred megabytes, a result of 4 GiB. Each has a limit; a
+;; result that exceeds it fails the task, and everything else is truncated.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (import "wrun_v1" "output_write" (func $output_write (param i32 i32)))
@@ -11,12 +11,12 @@
   ;; Whether this task is the attack; the control does the same in an allowed way.
   (func $attack (result i32)
     (call $arg_read (i32.const 16)) (i32.eq (i32.load8_u (i32.const 16)) (i32.const 97)))
-  ;; A megabyte of text behind the first page.
+  ;; A megabyte of text after the first page.
   (func $megabyte (result i32) (local $at i32)
     (local.set $at (i32.shl (memory.grow (i32.const 16)) (i32.const 16)))
     (memory.fill (local.get $at) (i32.const 120) (i32.const 0x100000))
     (local.get $at))
-  ;; Writes this many bytes from there to a stream.
+  ;; Writes this many bytes from that address to a stream.
   (func $write (param $fd i32) (param $at i32) (param $len i32)
     (i32.store (i32.const 64) (local.get $at))
     (i32.store (i32.const 68) (local.get $len))
@@ -42,7 +42,7 @@
       (call $write (i32.const 1) (local.get $at) (i32.const 65536))
       (br_if 0 (call $attack)))
     (i32.const 0))
-  ;; These end well, whatever they write.
+  ;; These succeed, whatever they write.
   (func (export "wrun:task/log") (result i32) (local $at i32) (local $n i32)
     (local.set $at (call $megabyte))
     (loop

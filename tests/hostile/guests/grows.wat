@@ -1,5 +1,5 @@
-;; Takes memory until it gets no more: page by page, all at once, in several memories, and in tables. All count against one limit; a guest that
-;; cannot do without ends there.
+;; Allocates memory until it gets no more: page by page, all at once, in several memories, and in tables. All count against one limit; a guest
+;; that cannot do without the memory is stopped.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (memory (export "memory") 1)

@@ -1,4 +1,4 @@
-;; Writes its result, and then fails in one way or another. A result is the whole of it or nothing, so none of what it wrote is shown.
+;; Writes its result, and then fails in one way or another. A result is all or nothing, so nothing that it wrote is shown.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (import "wrun_v1" "input_map" (func $input_map (param i32 i64 i32) (result i32)))

@@ -1,4 +1,4 @@
-;; Exits with a code in the function that readies it. The code is the task's failure.
+;; Exits with a code in its initialization function. The task fails with that code.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))

@@ -1,4 +1,4 @@
-;; Traps in the function that readies a module of its kind (a WASI reactor), after its start function and before its task.
+;; Traps in the initialization function of a WASI reactor, after its start function and before its task.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (memory (export "memory") 1)

@@ -1,4 +1,4 @@
-;; Begins with more memory than a task may have. Its instance is not made, and the task is told the limit.
+;; Begins with more memory than a task may have. It is not instantiated, and the task's failure names the limit.
 (module
   (memory (export "memory") 4097)
   (func (export "wrun:task/t") (result i32)

@@ -1,5 +1,5 @@
-;; Leaves its secrets wherever they might outlive it (memory, pages it grew by, tables, globals, a mapped result), or looks for those of others. Each task has
-;; a fresh instance whose memory is zeroed, so nothing is found.
+;; Leaves its secrets wherever they might outlive it (memory, pages that it added, tables, globals, a mapped result), or looks for those of others. Each task has
+;; a fresh instance with zeroed memory, so nothing is found.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (import "wrun_v1" "output_map" (func $output_map (param i32) (result i32)))

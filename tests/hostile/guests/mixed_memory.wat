@@ -1,12 +1,12 @@
-;; Grows its memory, maps inputs, gives them back and maps its result, in turns, and writes all of its own memory in between: so that a window would come to lie
-;; over the result or over its own memory, if ever one could. Each has its own addresses for as long as it is there, so the result is as it was written.
+;; Grows its memory, maps and unmaps inputs and maps its result, in turns, and writes all of its own memory in between: if a window could ever overlap
+;; the result or the guest's own memory, it would do so here. Each has its own addresses for as long as it exists, so the result stays as it was written.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (import "wrun_v1" "input_map" (func $input_map (param i32 i64 i32) (result i32)))
   (import "wrun_v1" "input_unmap" (func $input_unmap (param i32)))
   (import "wrun_v1" "output_map" (func $output_map (param i32) (result i32)))
   (memory (export "memory") 1)
-  ;; A page of its own memory, filled with this byte.
+  ;; Fills a page of its own memory with this byte.
   (func $own (param $byte i32) (result i32) (local $at i32)
     (local.set $at (i32.shl (memory.grow (i32.const 1)) (i32.const 16)))
     (memory.fill (local.get $at) (local.get $byte) (i32.const 65536))

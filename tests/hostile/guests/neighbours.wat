@@ -1,5 +1,5 @@
-;; Looks for the bytes around its range: in the pages before, behind and beside the part of the file that it may see. Only whole pages of the
-;; range are mapped; the rest of the window holds zeros, so nothing is found.
+;; Looks for the bytes around its range: in the pages before and after the part of the file that it may see, and in the same pages. Only whole
+;; pages of the range are mapped; the rest of the window holds zeros, so nothing is found.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (import "wrun_v1" "input_map" (func $input_map (param i32 i64 i32) (result i32)))
@@ -19,7 +19,7 @@
       (br_if $next (i32.ge_s (local.tee $digit (i32.sub (local.get $digit) (i32.const 1))) (i32.const 0))))
     (i32.store8 (i32.const 1029) (i32.const 32))
     (call $output_write (i32.const 1024) (i32.const 6)))
-  ;; Maps 4000 bytes of the second input from `offset` on, and counts before, in, and behind them.
+  ;; Maps 4000 bytes of the second input from `offset` on, and counts before, in, and after them.
   (func $around (param $offset i64) (local $at i32)
     (local.set $at (call $input_map (i32.const 1) (local.get $offset) (i32.const 4000)))
     (call $say (i32.and (local.get $at) (i32.const -65536)) (local.get $at))

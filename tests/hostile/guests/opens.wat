@@ -1,5 +1,5 @@
-;; Opens the path that is its argument, relative to the first descriptor that a granted directory would have, and prints what it holds; its exit code
-;; is the error number of what failed. Without a grant there is no such descriptor, whatever the path says.
+;; Opens the path given as its argument, relative to the first descriptor that a granted directory would have, and prints the contents; its exit code
+;; is the error number of the call that failed. Without a grant there is no such descriptor, whatever the path.
 (module
   (import "wasi_snapshot_preview1" "args_sizes_get" (func $args_sizes_get (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))
@@ -11,12 +11,12 @@
   (memory (export "memory") 2)
   (func $must (param $errno i32) (if (local.get $errno) (then (call $proc_exit (local.get $errno)))))
   (func (export "_start") (local $path i32) (local $end i32)
-    ;; Numbers at 0 and 4, addresses of the words at 16, the words themselves at 1024: the program's name and the path.
+    ;; Counts at 0 and 4, addresses of the arguments at 16, the arguments themselves at 1024: the program's name and the path.
     (call $must (call $args_sizes_get (i32.const 0) (i32.const 4)))
     (call $must (call $args_get (i32.const 16) (i32.const 1024)))
     (local.set $path (i32.load (i32.const 20)))
     (local.set $end (i32.sub (i32.add (i32.const 1024) (i32.load (i32.const 4))) (i32.const 1)))
-    ;; To be read (fd_read is right 1), following symbolic links.
+    ;; For reading (fd_read is right 1), following symbolic links.
     (call $must (call $path_open (i32.const 3) (i32.const 1) (local.get $path) (i32.sub (local.get $end) (local.get $path))
       (i32.const 0) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 8)))
     (i32.store (i32.const 32) (i32.const 65536))

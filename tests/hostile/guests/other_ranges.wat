@@ -1,5 +1,5 @@
-;; Asks for parts of files that are not its own: inputs that it does not have, and ranges that begin or end outside of the input, also by numbers that
-;; overflow. A task's view of an input is its range alone, which is checked in 64 bits.
+;; Asks for parts of files that are not its own: inputs that it does not have, and ranges that begin or end outside the input, including numbers that
+;; overflow. A task sees only its own range of an input, which is checked in 64 bits.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (import "wrun_v1" "input_map" (func $input_map (param i32 i64 i32) (result i32)))
@@ -8,7 +8,7 @@
   ;; Whether this task is the attack; the control does the same in an allowed way.
   (func $attack (result i32)
     (call $arg_read (i32.const 16)) (i32.eq (i32.load8_u (i32.const 16)) (i32.const 97)))
-  ;; Maps this range of the second input, which is a part of a file; a control, its first byte.
+  ;; Maps this range of the second input, which is part of a file; a control maps its first byte.
   (func $map (param $offset i64) (param $len i32) (result i32)
     (if (i32.eqz (call $attack)) (then (local.set $offset (i64.const 0)) (local.set $len (i32.const 1))))
     (drop (call $input_map (i32.const 1) (local.get $offset) (local.get $len)))

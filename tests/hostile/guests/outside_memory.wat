@@ -1,5 +1,5 @@
-;; Reads and writes where the last bytes lie outside of its memory, by one byte or by gigabytes. Every address is checked, or runs into memory that
-;; is not there; both trap. Where there are windows, memory ends behind the last of them.
+;; Reads and writes so that the last bytes lie outside its memory, by one byte or by gigabytes. Every address is either checked or runs into
+;; unmapped memory; both trap. If there are windows, memory ends after the last one.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (import "wrun_v1" "input_map" (func $input_map (param i32 i64 i32) (result i32)))
@@ -8,7 +8,7 @@
   ;; Whether this task is the attack; the control does the same in an allowed way.
   (func $attack (result i32)
     (call $arg_read (i32.const 16)) (i32.eq (i32.load8_u (i32.const 16)) (i32.const 97)))
-  ;; The third byte before the end of memory; for a control, the eighth.
+  ;; The third byte from the end of memory; for a control, the eighth.
   (func $end (result i32)
     (drop (call $input_map (i32.const 0) (i64.const 0) (i32.const 10)))
     (drop (memory.grow (i32.const 1)))

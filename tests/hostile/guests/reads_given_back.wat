@@ -1,5 +1,5 @@
-;; Reads from a window that it gave back, by instructions of every kind and by every host call that reads memory. Such memory is not there until it
-;; is used for another window, so that nothing of a file, or of another window, can be read through an old address.
+;; Reads from a window that it has unmapped, with instructions of every kind and with every host call that reads memory. Such memory is inaccessible
+;; until it is used for another window, so nothing of a file, or of another window, can be read through an old address.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (import "wrun_v1" "input_find" (func $input_find (param i32 i32) (result i32)))
@@ -15,7 +15,7 @@
   ;; Whether this task is the attack; the control does the same in an allowed way.
   (func $attack (result i32)
     (call $arg_read (i32.const 16)) (i32.eq (i32.load8_u (i32.const 16)) (i32.const 97)))
-  ;; Where to read: in a window that was given back, or in the task's own memory.
+  ;; Where to read: in a window that was unmapped, or in the task's own memory.
   (func $at (result i32) (local $at i32)
     (if (i32.eqz (call $attack)) (then (return (i32.const 65600))))
     (local.set $at (call $input_map (i32.const 0) (i64.const 0) (i32.const 200000)))

@@ -1,5 +1,5 @@
-;; Uses a mapped result in ways that it is not meant for: beyond its end, before its start, given back as if it were a window, asked for twice, beside other
-;; output. The result's memory has its own pages and its own length, and the rest around it faults.
+;; Misuses a mapped result: past its end, before its start, unmapped as if it were a window, requested twice, mixed with other
+;; output. The result's memory has its own pages and its own length, and everything around it faults.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (import "wrun_v1" "input_unmap" (func $input_unmap (param i32)))
@@ -9,7 +9,7 @@
   ;; Whether this task is the attack; the control does the same in an allowed way.
   (func $attack (result i32)
     (call $arg_read (i32.const 16)) (i32.eq (i32.load8_u (i32.const 16)) (i32.const 97)))
-  ;; A mapped result of a page and a byte: two pages, and the rest of 64 KiB that nobody may use.
+  ;; A mapped result of a page and a byte: two pages; the rest of the 64 KiB is inaccessible.
   (func $map (result i32) (call $output_map (i32.const 4097)))
   (func (export "wrun:task/written behind its last page") (result i32)
     (i32.store8 (i32.add (call $map) (select (i32.const 8192) (i32.const 4096) (call $attack))) (i32.const 1))

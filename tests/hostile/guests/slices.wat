@@ -1,5 +1,5 @@
-;; Reaches for the slices of its neighbours in the output file, and for bytes around its own. Only whole pages of its own slice are pages
-;; of the file; those at its ends are pages of its own, of which its own bytes alone are written back.
+;; Reaches for its neighbours' output slices, and for bytes around its own. Only whole pages of its own slice are pages of the output
+;; file; those at its ends are private pages, from which only its own bytes are written back.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (import "wrun_v1" "region_map" (func $region_map (param i32 i64 i32) (result i32)))
@@ -10,11 +10,11 @@
   (func $attack (result i32)
     (call $arg_read (i32.const 16)) (i32.eq (i32.load8_u (i32.const 16)) (i32.const 97)))
   (func $whole (result i32) (call $region_map (i32.const 0) (i64.const 0) (i32.const 5000)))
-  ;; Fills the slice, as every control does; gives its address.
+  ;; Fills the slice, as every control does; returns its address.
   (func $fill (result i32) (local $at i32)
     (memory.fill (local.tee $at (call $whole)) (i32.const 49) (i32.const 5000))
     (local.get $at))
-  ;; Maps this range; a control, its first byte.
+  ;; Maps this range; a control maps its first byte.
   (func $map (param $region i32) (param $offset i64) (param $len i32) (result i32)
     (drop (call $fill))
     (if (call $attack) (then (drop (call $region_map (local.get $region) (local.get $offset) (local.get $len)))))
@@ -45,7 +45,7 @@
     (if (call $attack) (then (call $input_unmap (local.get $at))))
     (i32.store8 (local.get $at) (i32.const 49))
     (i32.const 0))
-  ;; Fills all that it can reach around its slice; fails if anything there is not 0.
+  ;; Fills everything that it can reach around its slice; fails if anything there is not 0.
   (func (export "wrun:task/the rest of its pages") (result i32) (local $at i32) (local $own i32)
     (local.set $own (call $whole))
     (local.set $at (i32.and (local.get $own) (i32.const -4096)))

@@ -1,5 +1,5 @@
-;; Makes every call of the contract, and some of WASI, in its start function: before the instance is made, and so before its memory is known to the
-;; host. The calls work there as anywhere else, and what they did is the task's.
+;; Makes every call of the contract, and some of WASI's, in its start function: before instantiation is complete, and so before the host knows its
+;; memory. The calls work there as they do anywhere else, and their effects belong to the task.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (import "wrun_v1" "task_index" (func $task_index (result i64)))

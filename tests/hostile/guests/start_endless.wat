@@ -1,4 +1,4 @@
-;; Never ends while its instance is made: its start function loops. The time of a task counts from before its instance is made.
+;; Never finishes instantiation: its start function loops. A task's time limit includes instantiation.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (memory (export "memory") 1)

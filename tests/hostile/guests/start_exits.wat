@@ -1,4 +1,4 @@
-;; Exits before its task is called, as if all were done. A task that did not return has no result, whatever its code.
+;; Exits before its task is called, as if everything were done. A task that did not return has no result, whatever its code.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))

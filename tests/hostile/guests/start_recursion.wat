@@ -1,4 +1,4 @@
-;; Recurses without end before any task function is called: in the module's start function. What runs while an instance is made has the
+;; Recurses forever before any task function is called: in the module's start function. Code that runs during instantiation has the
 ;; same stack and the same limit.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))

@@ -1,5 +1,5 @@
-;; Puts into its texts what commands a terminal: escape sequences, also those of one character; bytes that are no UTF-8; zeros; marks that turn the direction
-;; of text; lines that look like those of wrun. What is shown of a stranger's text has all of these as visible numbers, and its lines are indented.
+;; Puts terminal control characters into its texts: escape sequences, including those of one character; bytes that are not UTF-8; zeros; marks that change the
+;; direction of text; lines that look like wrun's own. When untrusted text is shown, all of these appear as visible numbers, and its lines are indented.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (import "wrun_v1" "arg_len" (func $arg_len (result i32)))
@@ -9,7 +9,7 @@
   (memory (export "memory") 1)
   ;; 65 bytes.
   (data (i32.const 1000) "\1b[2J\1b]0;owned\07\9b2J\ff\00\e2\80\aetxt.exe\e2\81\a9\c2\9b2J\7f\e2\80\a8\r\nwrun: all tasks ok\n\08\0b\0c\85")
-  ;; The list of buffers that is this text.
+  ;; The list of buffers that holds this text.
   (data (i32.const 64) "\e8\03\00\00\41\00\00\00")
   (func $say (param $fd i32) (drop (call $fd_write (local.get $fd) (i32.const 64) (i32.const 1) (i32.const 128))))
   (func (export "wrun:task/fail") (result i32) (call $fail (i32.const 1000) (i32.const 65)) (i32.const 1))

@@ -1,5 +1,5 @@
-;; Waits for another thread to wake it, which would be for ever. There is no other thread and no shared memory, so the instruction traps; to
-;; wake others is allowed, and wakes nobody.
+;; Waits for another thread to wake it, which would take forever. There is no other thread and no memory shared between threads, so the instruction
+;; traps; waking others is allowed, and wakes nobody.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (memory (export "memory") 1)

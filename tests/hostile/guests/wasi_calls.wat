@@ -1,7 +1,7 @@
-;; Makes every call of WASI with the numbers of the item, as a call of its own and by handing the import out as its own export. Addresses, lengths, flags and
-;; descriptors of any value end in an error number or a trap.
+;; Makes every WASI call with the numbers in the item, both directly and by re-exporting the import. Addresses, lengths, flags and
+;; descriptors of any value result in an error number or a trap.
 (module
-  ;; So that its tasks can have a slice and an area.
+  ;; Allows its tasks to have an output slice and shared memory.
   (import "wrun_v1" "region_map" (func (param i32 i64 i32) (result i32)))
   (func $args_get (export "bare args_get") (import "wasi_snapshot_preview1" "args_get") (param i32 i32) (result i32))
   (func $args_sizes_get (export "bare args_sizes_get") (import "wasi_snapshot_preview1" "args_sizes_get") (param i32 i32) (result i32))

@@ -1,5 +1,5 @@
-;; Maps an input in more windows than a task may have, and maps more than there are addresses. Each window costs the worker entries of its
-;; own, so their number has a limit; addresses end at 4 GiB.
+;; Maps an input in more windows than a task may have, and maps more bytes than there are addresses. Each window costs the worker table
+;; entries, so their number is limited; addresses end at 4 GiB.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (import "wrun_v1" "input_map" (func $input_map (param i32 i64 i32) (result i32)))

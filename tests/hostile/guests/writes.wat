@@ -1,5 +1,5 @@
-;; Writes to an input, by every instruction and by every host call that writes to memory. Inputs are mapped without the permission to write,
-;; so each of these ends in a fault, which fails the task and says where it wrote. The file keeps what it has.
+;; Writes to an input, with every instruction and with every host call that writes to memory. Inputs are mapped read-only, so each of
+;; these ends in a fault, which fails the task and reports where it wrote. The file does not change.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
   (import "wrun_v1" "input_map" (func $input_map (param i32 i64 i32) (result i32)))
@@ -20,7 +20,7 @@
   ;; Whether this task is the attack; the control does the same in an allowed way.
   (func $attack (result i32)
     (call $arg_read (i32.const 16)) (i32.eq (i32.load8_u (i32.const 16)) (i32.const 97)))
-  ;; Where to write: 64 bytes into the input, or of the task's own memory.
+  ;; Where to write: 64 bytes into the input, or into the task's own memory.
   (func $at (result i32)
     (if (result i32) (call $attack)
       (then (i32.add (call $input_map (i32.const 0) (i64.const 0) (i32.const 200000)) (i32.const 64)))

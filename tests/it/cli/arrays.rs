@@ -25,7 +25,7 @@ fn path(file: &NamedTempFile) -> &str {
     file.path().to_str().expect("UTF-8")
 }
 
-/// A file that NumPy has written.
+/// A file written by NumPy.
 fn numpy(name: &str) -> PathBuf {
     Path::new(ROOT).join("tests/data/npy").join(name)
 }
@@ -41,7 +41,7 @@ fn success(output: &Output) -> String {
 
 #[test]
 fn the_sum_of_rows_is_the_same_however_they_are_cut() {
-    // Whole numbers, so that each order of adding gives the same sums.
+    // Whole numbers, so that the order of additions does not matter.
     let file = array("(5000, 3)", (0..15_000).map(|n| f64::from((n * 7919) % 10_007)));
     let sums: Vec<f64> =
         (0..3).map(|column| (0..5000).map(|row| f64::from(((row * 3 + column) * 7919) % 10_007)).sum()).collect();
@@ -76,10 +76,10 @@ fn pieces_of_an_array_are_whole_rows() {
         let shown = run(&[&["map", &npy, "--call", "show", "--tag", name], cut].concat());
         assert_eq!(success(&shown), expected, "{cut:?}");
     }
-    // Tasks that know nothing of arrays get the rows as bytes.
+    // Tasks that know nothing about arrays get the rows as bytes.
     let report = run(&["map", &guest("stats"), "--call", "stats", "--split", "1K", name]);
     assert!(success(&report).starts_with("count 8\nskipped 0\nmin 0.0\nmax 7.0\n"), "{}", stdout(&report));
-    // Where another place is told, it is cut there.
+    // If another way to split is given, it takes precedence.
     let cut = run(&["map", &guest("stats"), "--call", "stats", "--split", "1G", "--split-at", "record:8", name]);
     assert!(success(&cut).starts_with("count 24\n"), "{}", stdout(&cut));
 }
@@ -149,7 +149,7 @@ fn all_types_that_numpy_writes_are_known() {
     }
 }
 
-/// Trips and cents by kind, computed from the numbers of which `make.py` makes the table.
+/// Trips and cents by kind, computed from the same numbers from which `make.py` builds the table.
 fn fares() -> String {
     let mut state = 1u64;
     let mut random = || {

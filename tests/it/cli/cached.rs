@@ -1,4 +1,4 @@
-//! `--cache`: what users see of results that are kept.
+//! `--cache`: what users see of cached results.
 
 use std::io::Read as _;
 use std::process::Stdio;
@@ -6,7 +6,7 @@ use std::process::Stdio;
 use crate::cli::kit::{Place, Said, finish, hello, objects, ok, said};
 use crate::support::guest;
 
-/// A place with a cache of its own.
+/// A directory with its own cache.
 struct Cached(Place);
 
 impl Cached {
@@ -24,7 +24,7 @@ impl Cached {
         finish(self.command(args))
     }
 
-    /// What is in the directory of results.
+    /// The files in the directory of results.
     fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.0.path().join("cache/results")).into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
@@ -55,7 +55,7 @@ fn the_second_word_count_runs_no_task() {
     assert_eq!(merged["cached"], true);
     assert_eq!(merged["output"], first.stdout);
 
-    // A line more is a task more, and the merges above it.
+    // One more line means one more task, and the merges above it.
     place.0.file("text.txt", text + "more\n");
     let third = place.says(&[&map[..], &["-v"]].concat());
     assert!(third.stdout.contains("more 1\n"), "{}", third.stdout);
@@ -139,14 +139,14 @@ fn results_are_listed_cleared_and_bounded() {
     assert!(cleared.starts_with("removed 2 results, "), "{cleared}");
     assert_eq!(place.says(&["cache", "list", "--only", "modules"]).stdout.lines().count(), 2, "modules stay");
 
-    // Two entries of a block each have room.
+    // There is room for two entries of one block each.
     let items: Vec<String> = (0..20).map(|number| number.to_string()).collect();
     let items: Vec<&str> = items.iter().map(String::as_str).collect();
     let bounded = place.says(&[&["map", "sqrt.wat", "--cache", "--cache-size", "8K"], &items[..]].concat());
     assert_eq!((bounded.code, bounded.stdout.lines().count()), (Some(0), 20));
     let results = || place.names().iter().filter(|name| name.ends_with(".result")).count();
     assert_eq!(results(), 2);
-    // The time passes that a result may have.
+    // Results expire.
     let expired = place.says(&[&["map", "sqrt.wat", "--cache", "--cache-expires", "1ns", "-v"], &items[..]].concat());
     assert!(!expired.stderr.contains("from the cache"), "{}", expired.stderr);
 }

@@ -1,8 +1,8 @@
-//! `--coredump`: what a trapped task's memory held, without the inputs that were mapped into it.
+//! `--coredump`: the memory of a trapped task, without the inputs that were mapped into it.
 
 use crate::cli::kit::Place;
 
-/// Maps its input, keeps a text and a part of the input in its own memory, gives one window back, and traps.
+/// Maps its input, keeps a text and part of the input in its own memory, unmaps one window, and traps.
 const TRAPS: &str = r#"(module
   (import "wrun_v1" "input_map" (func $map (param i32 i64 i32) (result i32)))
   (import "wrun_v1" "input_unmap" (func $unmap (param i32)))
@@ -46,7 +46,7 @@ fn a_core_dump_has_the_guests_memory_and_not_what_is_mapped() {
         assert_eq!(said.code, Some(100), "{said:?}");
         let dump = std::fs::read(place.path().join("dumps/here/traps.0.coredump")).expect("a core dump");
         assert!(said.stderr.contains("wrun: core dump of task 0: \"dumps/here/traps.0.coredump\"\n"), "{said:?}");
-        // A module with the sections of the tool conventions.
+        // A module with the sections of the tool conventions' core dump format.
         assert!(dump.starts_with(b"\0asm\x01\0\0\0"));
         for section in ["core", "coreinstances", "coremodules", "corestack"] {
             assert!(contains(&dump, section), "{call}: no section {section}");
@@ -92,7 +92,7 @@ fn nothing_is_written_over_and_no_link_is_followed() {
         assert!(said.stderr.contains(&format!("core dump of task 0: \"dumps/kit.0.{number}.coredump\"\n")), "{said:?}");
     }
     assert_eq!(std::fs::read_to_string(&victim).expect("the file"), "precious");
-    // Where tasks write, they could put links, also in the place of the directory itself.
+    // In a directory that tasks can write to, they could create links, or even replace the directory itself with one.
     for dir in ["granted", "granted/inner"] {
         std::fs::create_dir_all(place.path().join(dir)).expect("a directory");
         let said =

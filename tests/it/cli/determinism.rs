@@ -1,10 +1,10 @@
-//! Results are the same bytes whatever the number of workers and the order in which tasks end.
+//! Results are the same bytes for any number of workers and any order in which tasks end.
 
 use serde_json::Value;
 
 use crate::cli::kit::{Place, finish};
 
-/// Prints the time and random bytes, as its world has them.
+/// Prints the time and random bytes that WASI gives it.
 const CLOCK_AND_RANDOM: &str = r#"(module
   (import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
   (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
@@ -18,7 +18,7 @@ const CLOCK_AND_RANDOM: &str = r#"(module
     (i32.store (i32.const 4) (i32.const 32))
     (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
 
-/// Checks that these arguments give the same on any number of workers; gives it.
+/// Checks that these arguments give the same output with any number of workers; returns it.
 fn same(place: &Place, code: i32, args: &[&str], essence: impl Fn(&str) -> String) -> String {
     let said = |jobs: &str| {
         let said = finish(place.wrun(&[&["map", "-j", jobs], args].concat()));
@@ -27,7 +27,7 @@ fn same(place: &Place, code: i32, args: &[&str], essence: impl Fn(&str) -> Strin
     };
     let one = said("1");
     for jobs in ["2", "7", "7"] {
-        assert!(said(jobs) == one, "{args:?}: {jobs} workers give something else than one");
+        assert!(said(jobs) == one, "{args:?}: {jobs} workers and one worker give different results");
     }
     one
 }
@@ -36,7 +36,7 @@ fn all(text: &str) -> String {
     text.to_owned()
 }
 
-/// JSON lines without what tells when and where a task ran.
+/// JSON lines without the fields that say when and where a task ran.
 fn what_is_no_accident(lines: &str) -> String {
     let lines = lines.lines().map(|line| {
         let mut object: Value = serde_json::from_str(line).expect("an object");
@@ -58,7 +58,7 @@ fn results_are_the_same_on_any_number_of_workers() {
     assert_eq!(same(&place, 0, &["kit.wat", "--call", "echo", "--items", "lines"], all), lines);
     let split = ["kit.wat", "--call", "cat", "--raw", "--split", "500", "lines"];
     assert_eq!(same(&place, 0, &split, all), lines);
-    // The shape of the tree shows in the brackets.
+    // The brackets show the shape of the tree.
     let merged = same(&place, 0, &["kit.wat", "--call", "echo", "--reduce", "join", "--items", "lines"], all);
     assert!(merged.len() > lines.len(), "{merged}");
 }

@@ -1,4 +1,4 @@
-//! `--dry-run`: what would run, as command lines that do.
+//! `--dry-run`: what would run, as command lines that run it.
 
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::cli::kit::{Place, Said, ok, said};
 use crate::support::WRUN;
 
-/// What a shell says to these lines.
+/// What a shell prints when it runs these lines.
 fn shell(place: &Place, lines: &str) -> Said {
     let path = std::path::Path::new(WRUN).parent().expect("a directory");
     let mut shell = Command::new("/bin/sh");
@@ -47,7 +47,7 @@ fn lines_of_standard_input_come_in_order() {
     assert_eq!(dry, ok(&wanted));
     let bytes = place.map_lines("echo", &["--dry-run", "-0"], b"\n\xff\0b");
     assert_eq!(shell(&place, &bytes.stdout).stdout.lines().count(), 3);
-    // A reader that has enough is no error.
+    // A reader that stops early is not an error.
     let mut child =
         place.wrun(&["map", "kit.wat", "--call", "echo", "--dry-run", "--items", "kit.wat"]).spawn().expect("wrun");
     let mut first = [0; 5];

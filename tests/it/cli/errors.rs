@@ -1,5 +1,5 @@
-//! Bad input: one line on standard error that names the thing and says what to do, the documented exit code, nothing on
-//! standard output, and no task has run. Each refusal has the same thing done right beside it.
+//! Bad input: one line on standard error that names the problem and says what to do, the documented exit code, nothing on
+//! standard output, and no task runs. Each refusal is paired with a correct use of the same option.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -7,18 +7,18 @@ use std::process::{Command, Stdio};
 
 use crate::cli::kit::{Place, finish, hello, ok, said};
 
-/// wrun could not do it.
+/// wrun failed.
 const FAILURE: i32 = 1;
 /// The command line is wrong.
 const USAGE: i32 = 2;
 
-/// Checks that `wrun` refuses with this code and exactly this line behind `wrun: `.
+/// Checks that `wrun` exits with this code and prints exactly this line after `wrun: `.
 #[track_caller]
 fn refuses(place: &Place, args: &[&str], code: i32, line: &str) {
     assert_eq!(place.says(args), said(code, "", &format!("wrun: {line}\n")), "{args:?}");
 }
 
-/// Checks that `wrun` refuses with this code and one line that has all these parts.
+/// Checks that `wrun` exits with this code and prints one line that contains all these parts.
 #[track_caller]
 fn refuses_with(place: &Place, args: &[&str], code: i32, parts: &[&str]) {
     let said = place.says(args);
@@ -97,7 +97,7 @@ fn unreadable_files_are_named() {
     assert_eq!(place.map("cat", &["--files", "secret"]), ok("x\n"));
     readable(0o000);
     if std::fs::File::open(&secret).is_ok() {
-        // Root reads everything; the message is that of a test of the library there.
+        // Root can read everything; a test of the library covers the message.
         readable(0o600);
         return;
     }
@@ -186,7 +186,7 @@ fn memory_that_cannot_hold_the_input_is_reported_as_too_small() {
     refuses(&place, &["map", "none.wat", "--files", "small"], FAILURE, no_room);
     assert_eq!(place.says(&["map", "one.wat", "--files", "small"]), ok(""));
     assert_eq!(place.says(&["map", "all.wat", "--files", "large"]), ok(""));
-    // How much of a file a task maps is up to the task, so this shows only when it runs.
+    // The task decides how much of a file it maps, so this shows only when it runs.
     let said = place.says(&["map", "one.wat", "--files", "large"]);
     assert_eq!((said.code, said.stdout.as_str()), (Some(100), ""));
     let first = "task 0 (large) failed: input_map: no room for a window of ";
@@ -240,7 +240,7 @@ fn arguments_that_do_not_fit_the_parameters_are_refused_before_any_task() {
     refuses(&place, &["map", "int.wat", "1", "1.5"], USAGE, &fit("1.5", "\"1.5\" is not a valid i32"));
     refuses(&place, &["map", "int.wat", "1", "2 3"], USAGE, &fit("2 3", "it takes 1 number, 2 given"));
     refuses(&place, &["map", "int.wat", ""], USAGE, &fit("", "it takes 1 number, 0 given"));
-    // Lines come one after the other, and so does what is wrong with them.
+    // Lines arrive one at a time, and so do errors in them.
     let lines = place.says_to(&["map", "int.wat"], "1\nabc\n2\n");
     let failed = "task 1 (abc) failed: \"abc\" is not a valid i32\nrerun: wrun run int.wat --index 1 abc\nwrun: 1 of 3 tasks failed\n";
     assert_eq!(lines, said(100, "1\n2\n", failed));
@@ -299,7 +299,7 @@ fn few_file_descriptors_end_in_results_or_in_an_error() {
         finish(shell)
     };
     assert_eq!(with_limit(256, 2), ok(&lines));
-    // No code is that of a run that waited for ever and was killed.
+    // No exit code means that the run hung and was killed.
     let said = with_limit(64, 24);
     match said.code {
         Some(0) => assert_eq!(said.stdout, lines),

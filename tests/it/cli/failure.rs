@@ -48,7 +48,7 @@ fn files_whose_results_wait_for_a_retry_are_not_too_many() {
         (0..2000).map(|index| format!("{}{index:04}", if index == 0 { 'f' } else { 'x' })).collect();
     names.iter().for_each(|name| drop(place.file(name, "")));
     place.file("list", names.join("\n"));
-    // The first one fails, by its name, and holds all others back; so many files cannot be open.
+    // The first task fails, because of its name, and holds all others back; the limit does not allow this many open files.
     let line = format!(
         "ulimit -n 1000; exec {} map kit.wat --call fail-f -j2 --files --items list --retries 1 --retry-delay 300ms",
         support::WRUN

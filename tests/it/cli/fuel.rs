@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::cli::kit::Place;
 
-/// Logs a line in each round, as many rounds as the argument is long, or without end where the argument is empty.
+/// Logs a line in each round, for as many rounds as the argument has bytes, or forever if the argument is empty.
 const ROUNDS: &str = r#"(module
   (import "wrun_v1" "arg_len" (func $arg_len (result i32)))
   (import "wrun_v1" "log" (func $log (param i32 i32 i32)))
@@ -17,7 +17,7 @@ const ROUNDS: &str = r#"(module
       (br_if $again (i32.ne (local.get $n) (call $arg_len)))))
     (i32.const 0)))"#;
 
-/// Spends all it has while it is being started.
+/// Uses up all its fuel in its start function.
 const STARTS: &str = r#"(module
   (func $spin (loop (br 0)))
   (start $spin)
@@ -36,7 +36,7 @@ fn a_task_stops_at_the_same_instruction_in_every_run() {
     place.file("rounds.wat", ROUNDS);
     let mut counts = Vec::new();
     for jobs in ["1", "1", "2"] {
-        // An empty item runs on: 2^32 rounds are more than the fuel allows.
+        // With an empty item it keeps running: 2^32 rounds are more than the fuel allows.
         let (ended, lines) = objects(&place, &["rounds.wat", "--fuel", "3000", "--jobs", jobs, ""]);
         assert_eq!(ended[0]["status"], "limit");
         assert_eq!(ended[0]["error"], "it needs more fuel than the limit of 3000; raise it with --fuel");
@@ -45,7 +45,7 @@ fn a_task_stops_at_the_same_instruction_in_every_run() {
     assert!(counts[0].0 > 10, "{counts:?}");
     assert!(counts.iter().all(|count| *count == counts[0]), "{counts:?}");
     let (_, more) = objects(&place, &["rounds.wat", "--fuel", "6000", ""]);
-    assert!(more > counts[0].0, "more fuel goes further");
+    assert!(more > counts[0].0, "with more fuel it runs further");
 }
 
 #[test]
@@ -55,11 +55,11 @@ fn the_fuel_that_a_task_used_is_enough_for_it_and_half_is_not() {
     let (ended, _) = objects(&place, &["rounds.wat", "--fuel", "1000000", "ab", "abcd", "ab", "--reuse"]);
     let used: Vec<u64> = ended.iter().map(|object| object["fuel"].as_u64().unwrap()).collect();
     assert!(used[0] < used[1] && used[0] == used[2], "{used:?}");
-    // It is looked at where loops and functions begin.
+    // Fuel is checked at the start of loops and functions.
     let (enough, too_little) = (used[0].to_string(), (used[0] / 2).to_string());
     assert_eq!(objects(&place, &["rounds.wat", "--fuel", &enough, "ab"]).0[0]["status"], "ok");
     assert_eq!(objects(&place, &["rounds.wat", "--fuel", &too_little, "ab"]).0[0]["status"], "limit");
-    assert_eq!(objects(&place, &["rounds.wat", "ab"]).0[0]["fuel"], Value::Null, "it is counted where asked for");
+    assert_eq!(objects(&place, &["rounds.wat", "ab"]).0[0]["fuel"], Value::Null, "it is counted only on request");
 }
 
 #[test]

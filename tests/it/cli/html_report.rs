@@ -1,4 +1,4 @@
-//! `wrun report`: a job log as a page.
+//! `wrun report`: a job log as an HTML page.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ fn line(index: u64, status: &str, start: f64, seconds: f64) -> String {
         "key": format!("{index:064x}"), "index": index, "item": format!("item-{index}"), "status": status,
         "start": 1e9 + start, "seconds": seconds, "worker": index % 3, "attempts": 1, "error": "because",
     });
-    // What a log begins with comes first.
+    // A log line begins with its key.
     let rest = line.to_string();
     let key = format!(r#""key":"{index:064x}","#);
     format!("{{{key}{}\n", rest.replacen(&key, "", 1).trim_start_matches('{'))
@@ -53,8 +53,8 @@ fn what_strangers_wrote_is_text_and_nothing_else() {
     assert!(!page.contains("<script") && !page.contains("<img"), "{page}");
     assert!(page.contains("&#60;script&#62;alert(1)") && page.contains(r"\xff&#60;script&#62;"), "{page}");
     assert!(page.contains(r"\u{202e}\u{1b}[2J") && !page.contains('\u{1b}') && !page.contains('\u{202e}'));
-    assert!(page.contains(r#"content="default-src 'none'; style-src 'unsafe-inline'""#), "no script would run");
-    // Nothing is fetched from anywhere: the only addresses are those in the texts above.
+    assert!(page.contains(r#"content="default-src 'none'; style-src 'unsafe-inline'""#), "no script can run");
+    // Nothing is fetched over the network: the only addresses are those in the texts above.
     assert!(!page.contains("http:") && !page.contains("https:") && !page.contains("href="), "{page}");
 }
 
@@ -67,7 +67,7 @@ fn a_large_log_makes_a_page_of_a_bounded_size() {
     let page = page(&place);
     assert!(page.contains("<dt>tasks</dt><dd>100,000</dd>") && page.contains("<dt>trap</dt><dd>100</dd>"), "{page}");
     assert!(page.matches("<rect").count() < 3 * 1000 + 100 && page.len() < 1 << 20, "{} bytes", page.len());
-    // 100 s of three workers; the last task begins 1 ms before the end.
+    // 100 s with three workers; the last task begins 1 ms before the end.
     assert!(page.contains("<dt>time</dt><dd>1m40s</dd>") && page.contains("<dt>speed-up</dt><dd>2.00</dd>"), "{page}");
 }
 
@@ -89,7 +89,7 @@ fn torn_lines_are_passed_over_and_bad_ones_are_named() {
     place.file("log", format!("{whole}{}", &whole[..whole.len() / 2]));
     assert!(page(&place).contains("<dt>tasks</dt><dd>1</dd>"));
     place.file("log", "");
-    assert!(page(&place).contains("<dt>tasks</dt><dd>0</dd>"), "of a run that has ended no task yet");
+    assert!(page(&place).contains("<dt>tasks</dt><dd>0</dd>"), "the log of a run in which no task has ended yet");
     let report = |text: String| {
         place.file("log", text);
         place.says(&["report", "log", "-o", "-"])

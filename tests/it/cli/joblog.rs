@@ -5,12 +5,12 @@ use std::fs;
 use crate::cli::kit::{Place, keys, objects, ok, said};
 use crate::support::{self, wait_for};
 
-/// What the log of this name holds.
+/// The contents of the log of this name.
 fn log(place: &Place, name: &str) -> String {
     fs::read_to_string(place.path().join(name)).expect("a log")
 }
 
-/// A map by one worker with one instance, whose state shows which tasks ran in this very run.
+/// A map by one worker with one instance, whose state shows which tasks ran in this run.
 fn one(place: &Place, task: &str, args: &[&str]) -> crate::cli::kit::Said {
     place.map(task, &[&["--reuse", "-j1", "--joblog", "log"], args].concat())
 }
@@ -43,7 +43,7 @@ fn a_log_has_a_line_for_each_task_with_its_result() {
 fn what_is_in_the_log_is_printed_again_and_not_run_again() {
     let place = Place::new();
     assert_eq!(one(&place, "calls", &["a", "b", "c"]), ok("1\n2\n3\n"));
-    // Items may move, come and go.
+    // Items may be moved, added and removed.
     assert_eq!(one(&place, "calls", &["--resume", "c", "new", "a", "b"]), ok("3\n1\n1\n2\n"));
     assert_eq!(objects(&log(&place, "log")).len(), 4);
     assert_eq!(one(&place, "calls", &["--resume", "--tag", "new", "c"]), ok("new\t1\nc\t3\n"));
@@ -53,8 +53,8 @@ fn what_is_in_the_log_is_printed_again_and_not_run_again() {
     for field in ["output", "start", "seconds", "worker", "attempts"] {
         assert_eq!(object[field], line[field], "{field}");
     }
-    assert_eq!(objects(&log(&place, "log")).len(), 4, "what was not run is not written again");
-    // A log that is not there yet is begun.
+    assert_eq!(objects(&log(&place, "log")).len(), 4, "tasks that were not run are not logged again");
+    // A log that does not exist yet is created.
     assert_eq!(place.map("echo", &["--joblog", "other", "--resume", "a"]), ok("a\n"));
     assert_eq!(objects(&log(&place, "other")).len(), 1);
 }
@@ -87,7 +87,7 @@ fn failed_tasks_are_run_again_only_if_asked_for() {
     assert_eq!(one(&place, "pass-on-call", &["--resume-failed", "0", "2"]), ok("0\n2\n"));
     let lines = objects(&log(&place, "log"));
     assert_eq!((lines.len(), &lines[2]["replaces"]), (3, &"failed".into()));
-    // Its new line stands in the place of the old one, which is no second task.
+    // The new line replaces the old one, which does not count as a second task.
     for option in ["--resume", "--resume-failed"] {
         assert_eq!(one(&place, "pass-on-call", &[option, "2", "0"]), ok("2\n0\n"));
     }
@@ -125,7 +125,7 @@ fn a_run_that_was_killed_goes_on_where_it_was() {
     wait_for(|| (fs::read_to_string(place.path().join("log")).ok()?.lines().count() == 2).then_some(()));
     support::kill(child.id());
     child.wait().expect("its end");
-    // The crash may have cut a line off.
+    // A crash may have truncated a line.
     let whole = log(&place, "log");
     for cut in [0, 1, 5, 100] {
         let cut = format!("{whole}{}", &whole[..cut]);

@@ -1,4 +1,4 @@
-//! Shared by the tests of the command line: a directory to run the real binary in, and a module with a task for each need.
+//! Shared by the tests of the command line: a directory in which to run the real binary, and a module with a task for each purpose.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -99,10 +99,10 @@ const KIT: &str = r#"(module
 /// A scalar function and nothing else.
 const SQRT: &str = r#"(module (func (export "sqrt") (param f64) (result f64) (f64.sqrt (local.get 0))))"#;
 
-/// A directory with `kit.wat` and `sqrt.wat` in which `wrun` runs; gone when dropped.
+/// A directory with `kit.wat` and `sqrt.wat` in which `wrun` runs; removed when dropped.
 pub struct Place(TempDir);
 
-/// What a finished command said.
+/// What a finished command printed, and its exit code.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Said {
     pub code: Option<i32>,
@@ -110,12 +110,12 @@ pub struct Said {
     pub stderr: String,
 }
 
-/// What a command is expected to say.
+/// The expected exit code and output of a command.
 pub fn said(code: i32, stdout: &str, stderr: &str) -> Said {
     Said { code: Some(code), stdout: stdout.to_owned(), stderr: stderr.to_owned() }
 }
 
-/// All tasks ended well.
+/// Expects that all tasks succeeded.
 pub fn ok(stdout: &str) -> Said {
     said(0, stdout, "")
 }
@@ -132,43 +132,43 @@ impl Place {
         self.0.path()
     }
 
-    /// Writes a file; gives its whole path.
+    /// Writes a file; returns its full path.
     pub fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.0.path().join(name);
         std::fs::write(&path, bytes).expect("a file");
         path
     }
 
-    /// `wrun`, to be run here.
+    /// The `wrun` command, run in this directory.
     pub fn wrun(&self, args: &[&str]) -> Command {
         let mut command = support::wrun(args);
         command.current_dir(self.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
-    /// What `wrun` says.
+    /// Runs `wrun`; returns what it printed.
     pub fn says(&self, args: &[&str]) -> Said {
         finish(self.wrun(args))
     }
 
-    /// What `wrun map kit.wat --call TASK` says.
+    /// Runs `wrun map kit.wat --call TASK`.
     pub fn map(&self, task: &str, args: &[&str]) -> Said {
         self.says(&[&["map", "kit.wat", "--call", task], args].concat())
     }
 
-    /// What `wrun map kit.wat --call TASK` says of items on standard input.
+    /// Runs `wrun map kit.wat --call TASK` with items on standard input.
     pub fn map_lines(&self, task: &str, args: &[&str], lines: impl AsRef<[u8]>) -> Said {
         self.says_to(&[&["map", "kit.wat", "--call", task], args].concat(), lines)
     }
 
-    /// What `wrun` says to these bytes on standard input.
+    /// Runs `wrun` with these bytes on standard input.
     pub fn says_to(&self, args: &[&str], stdin: impl AsRef<[u8]>) -> Said {
         let mut command = self.wrun(args);
         let mut child = command.stdin(Stdio::piped()).spawn().expect("wrun starts");
         let mut pipe = child.stdin.take().expect("a pipe");
         let stdin = stdin.as_ref();
         std::thread::scope(|scope| {
-            // Whoever reads may have enough before the end.
+            // The reader may stop before the end.
             scope.spawn(move || drop(pipe.write_all(stdin)));
             texts(output(child))
         })
@@ -180,7 +180,7 @@ pub fn finish(mut command: Command) -> Said {
     texts(output(command.spawn().expect("wrun starts")))
 }
 
-/// Waits for a command's end; one that takes much too long is killed, and its test then fails.
+/// Waits for a command to finish; one that takes far too long is killed, and its test then fails.
 pub fn output(child: Child) -> Output {
     let (ended, end) = channel::<()>();
     let pid = child.id();
@@ -196,7 +196,7 @@ pub fn output(child: Child) -> Output {
     })
 }
 
-/// The same in texts.
+/// The same, as text.
 pub fn texts(output: Output) -> Said {
     Said { code: output.status.code(), stdout: support::stdout(&output), stderr: support::stderr(&output) }
 }
@@ -218,7 +218,7 @@ pub fn hello() -> String {
     guest("hello-wasi")
 }
 
-/// A WASI program that writes `out` and `err`, a line each, and ends with this code.
+/// A WASI program that writes the lines `out` and `err`, and exits with this code.
 pub fn program(code: u8) -> String {
     format!(
         r#"(module

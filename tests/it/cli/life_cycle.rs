@@ -1,4 +1,4 @@
-//! The command in bad conditions: no disk space, no descriptors, no processes, no reader; and nothing is left behind.
+//! The command under bad conditions: no disk space, no descriptors, no processes, no reader; and nothing is left behind.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -18,7 +18,7 @@ const LARGE: &str = r#"(module
   (func (export "wrun:task/large") (result i32) (call $write (i32.const 0) (i32.const 400000)) (i32.const 0))
   (func (export "wrun:task/larger") (result i32) (call $write (i32.const 0) (i32.const 2400000)) (i32.const 0)))"#;
 
-/// `wrun` with these words, started by a shell after what stands `before`, with `redirections` behind.
+/// `wrun` with these words and `redirections`, started by a shell after the commands in `before`.
 fn in_shell(place: &Place, before: &str, words: &str, redirections: &str) -> Command {
     let wrun = place.wrun(&[]);
     let mut shell = Command::new("/bin/sh");
@@ -28,12 +28,12 @@ fn in_shell(place: &Place, before: &str, words: &str, redirections: &str) -> Com
     shell
 }
 
-/// What it says.
+/// What it prints.
 pub fn says(place: &Place, before: &str, words: &str, redirections: &str) -> Said {
     finish(in_shell(place, before, words, redirections))
 }
 
-/// A file `items` with the numbers up to `count`, a line each.
+/// A file `items` with the numbers up to `count`, one per line.
 fn items(place: &Place, count: usize) -> String {
     let lines: String = (0..count).map(|n| format!("{n}\n")).collect();
     place.file("items", &lines);
@@ -60,7 +60,7 @@ fn full_disk_behind_standard_output_is_one_line_and_exit_code_1() {
     ] {
         assert_eq!(says(&place, ":", words, ">/dev/full"), said(1, "", line), "{words}");
     }
-    // One result, and failures besides it.
+    // One result, and failures.
     let words = "map kit.wat --call fail-f a";
     assert_eq!(says(&place, ":", words, ">/dev/full"), said(1, "", line));
 }
@@ -71,22 +71,22 @@ fn third_interrupt_ends_a_run_whose_results_nobody_reads() {
     items(&place, 300);
     let args = ["map", "kit.wat", "--call", "zeros", "-j2", "--items", "items"];
     let mut child = place.wrun(&args).spawn().expect("wrun starts");
-    // A pipe takes less than two results, so that the run cannot end before it is read.
+    // A pipe holds less than two results, so the run cannot end before the pipe is read.
     let mut stderr = BufReader::new(child.stderr.take().expect("a pipe")).lines();
     let workers = workers(child.id());
     let wrun = Pid::from_raw(child.id() as i32).expect("a number");
     let handle = pidfd_open(wrun, PidfdFlags::empty()).expect("it runs");
-    // Until the pipe is full, and so for good.
+    // Until the pipe is full, so it stays blocked.
     let stdout = child.stdout.as_ref().expect("a pipe");
     let start = std::time::Instant::now();
     while rustix::io::ioctl_fionread(stdout).expect("a pipe") < 64 << 10 {
         assert!(start.elapsed() < crate::support::PATIENCE, "there are results");
         std::thread::yield_now();
     }
-    for told in ["interrupted: finishing", "stopping the running"] {
+    for line_start in ["interrupted: finishing", "stopping the running"] {
         kill_process(wrun, Signal::INT).expect("it runs");
         let line = stderr.next().expect("a line").expect("text");
-        assert!(line.starts_with(&format!("wrun: {told}")), "{line}");
+        assert!(line.starts_with(&format!("wrun: {line_start}")), "{line}");
     }
     kill_process(wrun, Signal::INT).expect("it runs");
     assert!(ended(&handle), "it waits for its reader");
@@ -102,7 +102,7 @@ fn nobody_has_to_listen_to_messages() {
             let words = format!("map kit.wat --call fail-f a f b {options}");
             assert_eq!(says(&place, ":", &words, redirection), said(100, "a\nb\n", ""), "{options} {redirection}");
         }
-        // An error has a code without words, too.
+        // An error still sets the exit code when its message cannot be written.
         assert_eq!(says(&place, ":", "map none.wat a", redirection), said(1, "", ""));
     }
 }
@@ -162,7 +162,7 @@ fn workers_are_replaced_after_a_timeout_where_descriptors_are_few() {
 
 #[test]
 fn files_of_tasks_that_wait_for_an_earlier_one_leave_descriptors_for_others() {
-    // The first task goes on until the others cannot: then all descriptors that may be used are.
+    // The first task runs until the others cannot: then all available descriptors are in use.
     let place = Place::new();
     std::fs::create_dir(place.path().join("files")).expect("a directory");
     (100..600).for_each(|n| drop(place.file(&format!("files/{n}"), "x")));
@@ -182,7 +182,7 @@ fn files_of_tasks_that_wait_for_an_earlier_one_leave_descriptors_for_others() {
     let child = in_shell(&place, "ulimit -n 64", &words, "").spawn().expect("wrun starts");
     let wrun = child.id();
     worker_that_maps(flag.path());
-    // Half of what it may have, as far as it goes.
+    // Half of the limit, which is as many as the run uses for files ahead.
     wait_for(|| (crate::support::open_files(wrun).len() >= 32).then_some(()));
     flag.raise();
     assert_eq!(crate::cli::kit::texts(crate::cli::kit::output(child)), said(0, "", ""));
@@ -194,26 +194,26 @@ fn a_hundred_thousand_failures_are_all_reported_in_little_memory() {
     let place = Place::new();
     let mut child = place.wrun(&["map", "kit.wat", "--call", "fail"]).stdin(Stdio::piped()).spawn().expect("wrun");
     let mut stdin = child.stdin.take().expect("a pipe");
-    let mut told = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    let mut reported = BufReader::new(child.stderr.take().expect("a pipe")).lines();
     std::thread::scope(|scope| {
         let writer = scope.spawn(move || {
             (0..COUNT).for_each(|n| writeln!(stdin, "{n}").expect("a reader"));
             stdin
         });
         for n in 0..COUNT {
-            let line = told.next().expect("a failure").expect("text");
+            let line = reported.next().expect("a failure").expect("text");
             assert_eq!(line, format!("task {n} ({n}) failed: {n}"));
-            let line = told.next().expect("how to run it again").expect("text");
+            let line = reported.next().expect("how to run it again").expect("text");
             assert_eq!(line, format!("rerun: wrun run kit.wat --call fail --index {n} {n}"));
         }
-        // It still runs: its standard input is open.
+        // It is still running, because its standard input is open.
         let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it runs");
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
         let kib: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
         assert!(kib < 64 << 10, "{kib} KiB");
         drop(writer.join().expect("all was written"));
     });
-    assert_eq!(told.next().expect("a summary").expect("text"), "wrun: 100000 of 100000 tasks failed");
+    assert_eq!(reported.next().expect("a summary").expect("text"), "wrun: 100000 of 100000 tasks failed");
     assert_eq!(child.wait().expect("the end").code(), Some(100));
 }
 
@@ -221,10 +221,10 @@ fn a_hundred_thousand_failures_are_all_reported_in_little_memory() {
 fn a_lack_of_processes_is_reported() {
     let place = Place::new();
     place.says(&["map", "kit.wat", "--call", "echo", "a"]);
-    // The limit does not bind root, so that becomes somebody else, who needs a copy that everybody may read.
+    // The limit does not apply to root, so root switches to another user, who needs a copy that everyone may read.
     let is_root = rustix::process::geteuid().is_root();
-    // By another process: a file that this one has open for writing, and with it whatever another test starts at that moment, cannot
-    // be executed.
+    // Another process makes the copy: a file that this process, or a child that another test starts at that moment, has open for
+    // writing cannot be executed.
     let copied = Command::new("cp").args([WRUN, "wrun"]).current_dir(place.path()).status().expect("cp");
     assert!(copied.success(), "a copy");
     for name in ["", "wrun", "kit.wat"] {
@@ -239,7 +239,7 @@ fn a_lack_of_processes_is_reported() {
     } else {
         Command::new("prlimit")
     };
-    // By a relative path: the directories above may be closed to others.
+    // A relative path, because other users may not be able to access the parent directories.
     command.args(["--nproc=1", "--", "./wrun", "map", "kit.wat", "--call", "echo", "a"]);
     command.current_dir(place.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.env("WRUN_CACHE_DIR", "");
@@ -265,7 +265,7 @@ fn a_place_for_compiled_code_is_not_needed() {
     }
 }
 
-/// A module that takes long to compile.
+/// A module that takes a long time to compile.
 fn long_to_compile() -> String {
     let body = "(local.set 0 (i32.add (i32.mul (local.get 0) (i32.const 7)) (i32.const 3)))".repeat(200);
     let functions: String =
@@ -273,8 +273,8 @@ fn long_to_compile() -> String {
     format!(r#"(module {functions} (func (export "f") (param i32) (result i32) (local.get 0)))"#)
 }
 
-/// Gives SIGINT its usual effect on processes that this one starts. A shell lets what it starts in the background ignore it, and
-/// that is inherited; a handler is not.
+/// Restores the usual effect of SIGINT for processes that this one starts. A shell makes background processes ignore it, and
+/// children inherit that, unlike a handler.
 fn let_interrupts_through() {
     let status = std::fs::read_to_string("/proc/self/status").expect("a process");
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a set of signals");
@@ -295,7 +295,7 @@ fn a_compiler_ends_with_the_command_and_leaves_nothing() {
         let mut command = place.wrun(&["map", "long.wat", "1"]);
         command.env("WRUN_CACHE_DIR", cache.path()).env("TMPDIR", tmp.path());
         let mut child = command.spawn().expect("wrun starts");
-        // A worker is there as well: it starts before there is a module for it.
+        // There is also a worker: it starts before its module is compiled.
         let compiles = |pid: &u32| {
             std::fs::read(format!("/proc/{pid}/cmdline"))
                 .is_ok_and(|words| words.split(|byte| *byte == 0).any(|word| word == b"compile"))
@@ -306,7 +306,7 @@ fn a_compiler_ends_with_the_command_and_leaves_nothing() {
         let wrun = Pid::from_raw(child.id() as i32).expect("a number");
         kill_process(wrun, signal).expect("it compiles");
         assert!(!child.wait().expect("the end").success());
-        assert!(ended(&compiler), "the compiler lives on after {signal:?}");
+        assert!(ended(&compiler), "the compiler is still alive after {signal:?}");
         assert_eq!(names(cache.path()), Vec::<String>::new(), "{signal:?}");
         assert_eq!(names(tmp.path()), Vec::<String>::new(), "{signal:?}");
     }
@@ -322,7 +322,7 @@ fn lost_workers_are_no_zombies() {
     for _ in 0..3 {
         let worker = worker_that_maps(flag.path());
         kill(worker);
-        // Not even as a zombie.
+        // It is gone, and is not even a zombie.
         wait_for(|| (!std::path::Path::new(&format!("/proc/{worker}")).exists()).then_some(()));
     }
     flag.raise();

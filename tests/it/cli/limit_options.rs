@@ -3,7 +3,7 @@
 use crate::cli::kit::Place;
 use crate::support::guest;
 
-/// What `wrun map --json` says of one task: status, and output or error.
+/// What `wrun map --json` prints for one task: status, and output or error.
 #[track_caller]
 fn ended(place: &Place, args: &[&str]) -> (String, String) {
     let said = place.says(&[&["map", "--json", "--progress", "none"], args].concat());
@@ -77,7 +77,7 @@ fn the_number_of_memories_and_tables() {
 #[test]
 fn the_size_of_a_table() {
     let place = Place::new();
-    // Grows by this many elements, and cannot go on without.
+    // Grows by this many elements, and fails if that is impossible.
     place.file(
         "table.wat",
         r#"(module (table 0 funcref)

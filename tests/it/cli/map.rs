@@ -1,4 +1,4 @@
-//! `wrun map`: where items come from, in which order and form results come out, and what a run ends with.
+//! `wrun map`: where items come from, the order and format of results, and the exit code.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
@@ -131,7 +131,7 @@ fn reader_that_has_enough_ends_the_run_quietly() {
     let mut command = place.wrun(&["map", "kit.wat", "--call", "echo"]);
     let mut child = command.stdin(Stdio::piped()).spawn().expect("wrun starts");
     let mut stdin = child.stdin.take().expect("a pipe");
-    // Items without end, until wrun takes no more.
+    // Endless items, until wrun takes no more.
     let items = std::thread::spawn(move || while stdin.write_all(b"again and again\n").is_ok() {});
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("wrun writes");
@@ -157,7 +157,7 @@ fn results_come_in_item_order_whatever_ends_first() {
         let input = format!("flag={}", flag.path().display());
         let args = ["map", "kit.wat", "--call", "wait-w", "-i", &input, "-j2", "-v", option, "w", "b"];
         let mut child = place.wrun(&args).spawn().expect("wrun starts");
-        // The second task has ended while the first one waits.
+        // The second task has ended while the first one is still waiting.
         let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
         let mut line = String::new();
         stderr.read_line(&mut line).expect("wrun tells");

@@ -1,4 +1,4 @@
-//! `wrun map` over files: whole, in pieces, and as inputs that all tasks share.
+//! `wrun map` over files: whole, in pieces, and as inputs shared by all tasks.
 
 use crate::cli::kit::{Place, hello, ok, said};
 use crate::support::guest;
@@ -160,7 +160,7 @@ fn results_are_merged_in_item_order() {
     let merged = place.map_lines("echo", &["--reduce", "cat"], &lines);
     assert_eq!(merged, ok(&(lines.replace('\n', "") + "\n")));
     let shape = place.map("echo", &["--reduce", "join", "a", "b"]);
-    assert_eq!(shape, ok("[a][b]\n"), "the merge task gets each result as an input of its own");
+    assert_eq!(shape, ok("[a][b]\n"), "the merge task gets each result as a separate input");
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! `wrun map`: forms of results, limits of tasks, progress, and options given by environment variables.
+//! `wrun map`: output formats, task limits, progress, and options set by environment variables.
 
 use serde_json::{Value, json};
 
 use crate::cli::kit::{Place, finish, keys, objects, ok, output, said};
 
-/// The keys of an object that are in every one.
+/// The keys that every object has.
 const ALWAYS: [&str; 7] = ["attempts", "index", "item", "seconds", "start", "status", "worker"];
 
 fn keys_with(more: &[&'static str]) -> Vec<&'static str> {
@@ -131,7 +131,7 @@ fn output_limit_is_named_with_the_option_that_raises_it() {
     assert!(said.stderr.starts_with(first), "{}", said.stderr);
     let json = objects(&place.map("zeros", &["--max-output", "1K", "--json", "a"]).stdout);
     assert_eq!(json[0]["status"], json!("limit"));
-    // Numbers as well.
+    // Also numbers.
     let sqrt = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/guests/wat/sqrt.wat");
     let said = finish(place.wrun(&["map", sqrt, "--max-output", "1", "4", "2"]));
     assert_eq!((said.code, said.stdout.as_str()), (Some(100), "2\n"));
@@ -148,8 +148,8 @@ fn progress_is_reported_as_asked() {
     for lines in ["lines", "bar"] {
         let said = place.map("echo", &["--progress", lines, "a", "b"]);
         assert_eq!((said.code, said.stdout.as_str()), (Some(0), "a\nb\n"));
-        let told = said.stderr.strip_prefix("done 2 of 2 | elapsed ").and_then(|rest| rest.strip_suffix("s\n"));
-        assert!(told.is_some_and(|time| !time.contains('\n')), "{}", said.stderr);
+        let reported = said.stderr.strip_prefix("done 2 of 2 | elapsed ").and_then(|rest| rest.strip_suffix("s\n"));
+        assert!(reported.is_some_and(|time| !time.contains('\n')), "{}", said.stderr);
     }
     let said = place.map("fail-f", &["--progress", "json", "a", "f"]);
     let events = objects(&said.stderr);

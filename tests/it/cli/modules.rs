@@ -1,4 +1,4 @@
-//! `wrun compile`, `inspect`, `cache` and `completions`, and what is accepted as a module.
+//! `wrun compile`, `inspect`, `cache` and `completions`, and which files are accepted as modules.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::cli::kit::{Place, Said, finish, hello, objects, ok, said};
 use crate::support::guest;
 
-/// A refusal in one line.
+/// A one-line refusal.
 fn refused(line: &str) -> Said {
     said(1, "", &format!("wrun: {line}\n"))
 }
@@ -25,7 +25,7 @@ fn precompiled_module_runs_only_where_it_is_allowed() {
     assert_eq!(place.says(&["inspect", "s.cwasm"]), refused(trusted));
     std::fs::rename(place.path().join("s.cwasm"), place.path().join("s.wasm")).expect("a new name");
     let renamed = trusted.replace("s.cwasm", "s.wasm");
-    assert_eq!(place.says(&["map", "s.wasm", "4"]), refused(&renamed), "what it holds decides, not its name");
+    assert_eq!(place.says(&["map", "s.wasm", "4"]), refused(&renamed), "its contents decide, not its name");
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn cache_is_shown_and_cleared() {
     assert_eq!(cached(&["cache", "path", "--only", "modules"]), ok(&format!("{modules}\n")));
     let empty = "total           0 B  in 0 compiled modules\ntotal           0 B  in 0 results\n";
     assert_eq!(cached(&["cache", "list"]), ok(empty));
-    assert!(!dir.exists(), "looking makes nothing");
+    assert!(!dir.exists(), "listing creates nothing");
 
     assert_eq!(cached(&["map", "sqrt.wat", "4"]), ok("2\n"));
     assert_eq!(std::fs::metadata(&dir).expect("the cache").permissions().mode() & 0o7777, 0o700);
@@ -199,7 +199,7 @@ fn cache_is_shown_and_cleared() {
     assert_eq!(lines.len(), 3, "{list}");
     assert!(lines[0].starts_with("module ") && lines[0].ends_with(" KiB  just now        sqrt.wat"), "{list}");
     assert!(lines[1].ends_with(" KiB  in 1 compiled module"), "{list}");
-    assert_eq!(cached(&["cache"]).stdout, list, "to list is the default");
+    assert_eq!(cached(&["cache"]).stdout, list, "listing is the default");
     assert_eq!(cached(&["map", "sqrt.wat", "4"]), ok("2\n"));
     assert_eq!(cached(&["cache", "list"]).stdout.lines().count(), 3, "compiled once");
 
@@ -250,7 +250,7 @@ fn inspect_shows_the_layers_of_confinement_of_a_real_worker() {
         let line = said.stdout.lines().find(|line| line.trim_start().starts_with(layer)).expect(layer);
         assert!(line.contains("in force") || line.contains("missing: "), "{line}");
     }
-    // A machine that has all of them runs tasks with the strict sandbox, and one that lacks any does not.
+    // A machine that has all of them runs tasks in the strict sandbox; one that lacks any does not.
     let strict = place.says(&["map", "sqrt.wat", "4", "--sandbox", "strict"]);
     assert_eq!(strict.code == Some(0), !said.stdout.contains("missing: "), "{}", strict.stderr);
 }

@@ -4,8 +4,8 @@ use std::fs;
 
 use crate::cli::kit::{Place, objects, ok, said};
 
-/// A place with a module: `write` writes its argument's first byte to each byte of its slice, and fails if that is `f`; `add` adds 1
-/// to the area `n`; `scribble` writes to its input.
+/// A directory with a module: `write` fills its output slice with its argument's first byte, and fails if that is `f`; `add` adds 1
+/// to the shared memory `n`; `scribble` writes to its input.
 fn place() -> Place {
     let place = Place::new();
     place.file(
@@ -60,8 +60,8 @@ fn a_failure_names_its_bytes_and_can_be_run_again() {
     let failed = place.says(&[WRITE, &["a", "f", "c"]].concat());
     let message = "the task function returned 1 (bytes 3..6 of \"out\" are zeros)";
     let rerun = "wrun run write.wat --call write --out out --slice 3 --index 1 f";
-    let told = format!("task 1 (f) failed: {message}\nrerun: {rerun}\nwrun: 1 of 3 tasks failed\n");
-    assert_eq!(failed, said(100, "a\nc\n", &told));
+    let reported = format!("task 1 (f) failed: {message}\nrerun: {rerun}\nwrun: 1 of 3 tasks failed\n");
+    assert_eq!(failed, said(100, "a\nc\n", &reported));
     assert_eq!(out(&place), "aaa000ccc");
     let words: Vec<&str> = rerun.split(' ').skip(1).collect();
     assert_eq!(place.says(&words), said(100, "", &format!("wrun: write.wat failed: {message}\n")));
@@ -86,11 +86,11 @@ fn a_run_that_is_resumed_has_its_slices_in_the_file_already() {
     let first = starts(&["a", "b"]);
     let second = starts(&["a", "b", "c"]);
     assert_eq!((&second[..2], out(&place).as_str()), (&first[..], "aaabbbccc"));
-    // At another place an item has another slice.
+    // At another position an item has another output slice.
     let moved = starts(&["b", "b", "c"]);
     assert!(moved[0] > second[2] && moved[1..] == second[1..], "{moved:?} after {second:?}");
     assert_eq!(out(&place), "bbbbbbccc");
-    // What was cut off is written again, and so is all of another file of the name.
+    // Slices that were cut off are written again, and so are all slices if the file was replaced.
     fs::OpenOptions::new().write(true).open(place.path().join("out")).unwrap().set_len(6).unwrap();
     let cut = starts(&["b", "b", "c"]);
     assert!(cut[..2] == moved[..2] && cut[2] > moved[0], "{cut:?} after {moved:?}");
@@ -104,15 +104,18 @@ fn a_run_that_is_resumed_has_its_slices_in_the_file_already() {
 #[test]
 fn shared_memory_counts_in_map_and_in_run() {
     let place = place();
-    let count =
-        || u64::from_le_bytes(fs::read(place.path().join("n.bin")).expect("the area").try_into().expect("8 bytes"));
-    let area = ["--call", "add", "--shared", "n=n.bin:8"];
+    let count = || {
+        u64::from_le_bytes(
+            fs::read(place.path().join("n.bin")).expect("the shared memory").try_into().expect("8 bytes"),
+        )
+    };
+    let shared = ["--call", "add", "--shared", "n=n.bin:8"];
     assert_eq!(
-        place.says_to(&[&["map", "write.wat", "-j", "4", "--json"], &area[..]].concat(), "x\n".repeat(500)).code,
+        place.says_to(&[&["map", "write.wat", "-j", "4", "--json"], &shared[..]].concat(), "x\n".repeat(500)).code,
         Some(0)
     );
     assert_eq!(count(), 500);
-    assert_eq!(place.says(&[&["run", "write.wat"], &area[..]].concat()), ok(""));
+    assert_eq!(place.says(&[&["run", "write.wat"], &shared[..]].concat()), ok(""));
     assert_eq!(count(), 501);
 }
 
@@ -159,7 +162,7 @@ fn what_cannot_work_is_refused_in_one_line() {
     refused(&["--shared", "x"], 2, &["NAME=PATH:SIZE"]);
     refused(&["--shared", "x=directory:8"], 1, &["--shared x", "it is a directory"]);
     assert_eq!(fs::read(place.path().join("data")).unwrap(), b"abc\0\0\0\0\0");
-    // A module that could not use it.
+    // A module that cannot use it.
     let sqrt = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/guests/wat/sqrt.wat");
     for options in [&["--out", "out", "--slice", "8"][..], &["--shared", "x=area:8"]] {
         let answer = place.says(&[&["map", sqrt], options, &["4"]].concat());

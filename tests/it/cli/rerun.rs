@@ -1,4 +1,4 @@
-//! The command line in a failure's report: it runs that task again, and the same happens.
+//! The command line in a failure's report: it runs that task again, with the same outcome.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::cli::kit::{Place, Said, objects, ok, said, texts};
 use crate::support::{self, WRUN};
 
-/// A place with a module whose tasks fail with what they see as their message.
+/// A directory with a module whose tasks fail with a message that shows what they see.
 fn place() -> Place {
     let place = Place::new();
     place.file(
@@ -44,7 +44,7 @@ fn place() -> Place {
     place
 }
 
-/// Runs a line in a shell, with `wrun` in its path.
+/// Runs a command line in a shell, with `wrun` in its path.
 fn shell(place: &Place, shell: &str, line: &str) -> Said {
     let bin = Path::new(WRUN).parent().expect("a directory").to_str().expect("UTF-8");
     let path = format!("{bin}:{}", std::env::var("PATH").unwrap_or_default());
@@ -62,7 +62,7 @@ fn failures(said: &Said) -> Vec<(String, String)> {
     reruns.map(|(at, line)| (before(at).to_owned(), line.to_owned())).collect()
 }
 
-/// Checks that each failure happens again when its line is run, and that there are this many.
+/// Checks that each failure happens again when its command line is run, and that there are this many failures.
 #[track_caller]
 fn happens_again(place: &Place, said: &Said, count: usize, shell_name: &str) -> Vec<String> {
     let failures = failures(said);
@@ -85,7 +85,7 @@ fn failed_tasks_come_with_a_line_that_does_it_again() {
     let lines = happens_again(&place, &all, 2, "sh");
     assert_eq!(lines[0], "wrun run kit.wat --call divide --index 0 'a b'");
     assert_eq!(lines[1], "wrun run kit.wat --call divide --index 1 \"it's\"");
-    // It stands behind the backtrace, and the backtrace is the same, too.
+    // The line comes after the backtrace, and the backtrace is the same, too.
     let (first, _) = all.stderr.split_once("\nrerun: ").expect("a line");
     let again = shell(&place, "sh", &lines[0]);
     assert_eq!(again.stderr.trim_end().lines().skip(1).collect::<Vec<_>>(), first.lines().skip(1).collect::<Vec<_>>());
@@ -116,7 +116,7 @@ fn options_and_variables_that_matter_are_repeated() {
     happens_again(&place, &slow, 1, "sh");
     let large = place.map("grow", &["--memory", "1M", "x"]);
     happens_again(&place, &large, 1, "sh");
-    // The function is chosen without the one that merges, which has to be said then.
+    // Excluding the merge function leaves one task function; the command line must name it.
     let reduced = place.says(&["map", "tell.wat", "--reduce", "other", "x"]);
     let lines = happens_again(&place, &reduced, 1, "sh");
     assert_eq!(lines, ["wrun run tell.wat --call tell --index 0 x"]);
@@ -140,7 +140,7 @@ fn files_and_pieces_are_items_again() {
 #[test]
 fn commands_get_their_words_again() {
     let place = place();
-    // Ends with as many as there are arguments.
+    // Exits with the number of arguments.
     place.file(
         "count.wat",
         r#"(module
@@ -171,7 +171,7 @@ fn items_of_any_bytes_are_quoted_for_every_shell() {
     let place = place();
     let items = b"\xff\xfe'\\\na\tb\nc\x1b[2J\nd\0e\n";
     let all = place.says_to(&["map", "tell.wat", "--call", "tell"], items);
-    // No command line can hold a NUL.
+    // A command line cannot contain a NUL.
     let lines = happens_again(&place, &all, 3, "sh");
     assert_eq!(lines[0], r#"wrun run tell.wat --call tell --index 0 "$(printf '\377\376\047\134')""#);
     assert!(lines.concat().chars().all(|char| !char.is_control()), "{lines:?}");

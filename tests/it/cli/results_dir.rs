@@ -5,14 +5,14 @@ use std::fs;
 
 use crate::cli::kit::{Place, Said, ok, said};
 
-/// The files of the directory `dir`, with what they hold.
+/// The files of the directory `dir`, with their contents.
 fn files(place: &Place) -> BTreeMap<String, String> {
     let entries = fs::read_dir(place.path().join("dir")).expect("a directory").map(|entry| entry.expect("an entry"));
     let text = |entry: &fs::DirEntry| String::from_utf8_lossy(&fs::read(entry.path()).expect("a file")).into_owned();
     entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), text(&entry))).collect()
 }
 
-/// What is expected in a directory.
+/// The expected contents of a directory.
 fn map_of(files: &[(&str, &str)]) -> BTreeMap<String, String> {
     files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
 }
@@ -56,7 +56,7 @@ fn a_directory_of_another_run_is_refused_unless_it_is_resumed() {
     let problem =
         "wrun: results directory \"dir\" is not empty; name another, or resume its run with --joblog FILE --resume\n";
     assert_eq!(again, said(1, "", problem));
-    // What failed and passes now has its result alone, and what was done before is there as well.
+    // A task that failed before and passes now has only its result, and results of earlier tasks are there as well.
     fs::remove_file(place.path().join("dir/1.out")).expect("a file");
     let retried = [&args[..], &["--resume-failed", "--retries", "1", "--retry-delay", "1ms", "2", "0"]].concat();
     assert_eq!(map(&place, "pass-on-call", &retried).code, Some(0));
@@ -72,7 +72,7 @@ fn what_a_task_logged_stays_where_its_run_is_resumed() {
     assert_eq!(files(&place), both);
     assert_eq!(resumed(&["a", "b"]), Some(0));
     assert_eq!(files(&place), both);
-    // A file that was lost comes back; a log of another result does not stand beside it.
+    // A lost file is restored, and a log that belongs to another result is removed.
     fs::write(place.path().join("dir/0.out"), "other").expect("a file");
     assert_eq!(resumed(&["a", "b"]), Some(0));
     assert_eq!(files(&place), map_of(&[("0.out", ""), ("1.log", "b\n"), ("1.out", "")]));
@@ -91,7 +91,7 @@ fn a_directory_that_takes_no_more_ends_the_run() {
     let file = place.map("echo", &["--results", "kit.wat", "a"]);
     assert_eq!((file.code, file.stdout.as_str()), (Some(1), ""));
     assert!(file.stderr.starts_with("wrun: cannot create results directory \"kit.wat\": "), "{}", file.stderr);
-    // A file that is there already, as a directory, cannot be replaced.
+    // An existing directory with the name of a result file cannot be replaced.
     fs::create_dir_all(place.path().join("dir/0.out/x")).expect("a directory");
     place.file("log", "");
     let full = map(&place, "echo", &["--joblog", "log", "--resume", "a"]);
@@ -101,5 +101,5 @@ fn a_directory_that_takes_no_more_ends_the_run() {
         .expect("a directory")
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
         .collect();
-    assert_eq!(left, ["0.out"], "nothing half written stays");
+    assert_eq!(left, ["0.out"], "no partial file is left");
 }

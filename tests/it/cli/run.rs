@@ -1,4 +1,4 @@
-//! `wrun run`: one task; a WASI program behaves as if it had been started itself.
+//! `wrun run`: one task; a WASI program behaves as if it had been started directly.
 
 use serde_json::json;
 
@@ -137,7 +137,7 @@ fn trap_in_rust_names_function_file_and_line() {
     let call = ["run", "--call", "count", "-i", "a=text"];
     let fits = output(place.wrun(&[&call[..], &[&guest("wordcount")]].concat()).spawn().expect("wrun starts"));
     assert_eq!(fits.status.code(), Some(0));
-    // The least memory in which it starts: it then runs out of it in its own code.
+    // Just enough memory to start: it then runs out of memory in its own code.
     let said = place.says(&[&call[..], &["--memory", "2M", &guest("wordcount")]].concat());
     assert_eq!((said.code, said.stdout.as_str()), (Some(100), ""));
     let frame =

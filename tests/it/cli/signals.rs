@@ -1,4 +1,4 @@
-//! Interrupting and killing `wrun`: what has run is reported, and nothing is left behind.
+//! Interrupting and killing `wrun`: tasks that have run are reported, and nothing is left behind.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
@@ -20,12 +20,12 @@ struct Waiting {
     stdout: BufReader<ChildStdout>,
     stderr: BufReader<ChildStderr>,
     flag: Flag,
-    /// Where it makes its temporary files, if any.
+    /// The directory for its temporary files.
     tmp: tempfile::TempDir,
 }
 
 impl Waiting {
-    /// Starts a run of two workers, and waits until a task runs that waits for the flag.
+    /// Starts a run of two workers, and waits until a task that waits for the flag is running.
     fn start(place: &Place, items: &[&str]) -> Waiting {
         let flag = Flag::new();
         let tmp = tempfile::tempdir().expect("a directory");
@@ -56,7 +56,7 @@ impl Waiting {
         assert_eq!(line, wanted);
     }
 
-    /// Reads on until this line.
+    /// Reads up to this line.
     fn line_is(&mut self, wanted: &str) {
         let mut before = String::new();
         loop {
@@ -69,9 +69,9 @@ impl Waiting {
         }
     }
 
-    /// Waits for the end: exit code, and the rest of standard output and of standard error.
+    /// Waits for the end. Returns the exit code, and the rest of standard output and of standard error.
     fn end(mut self) -> (Option<i32>, String, String) {
-        // What is left fits the pipes.
+        // The rest of the output fits into the pipes.
         let code = output(self.child).status.code();
         let (mut stdout, mut stderr) = (String::new(), String::new());
         self.stdout.read_to_string(&mut stdout).expect("the end");
@@ -99,7 +99,7 @@ pub fn children_of(process: u32) -> Vec<u32> {
         .collect()
 }
 
-/// Handles on all workers of a run, as soon as there are two.
+/// Handles to all workers of a run, as soon as there are two.
 pub fn workers(wrun: u32) -> Vec<(u32, OwnedFd)> {
     let pids = wait_for(|| Some(children_of(wrun)).filter(|pids| pids.len() == 2));
     pids.into_iter().map(|worker| (worker, pidfd_open(pid(worker), PidfdFlags::empty()).expect("it runs"))).collect()
@@ -124,13 +124,13 @@ fn first_interrupt_lets_running_tasks_finish() {
     let expected: String = (0..8).map(|task| format!("w{task}\n")).filter(|line| stdout.contains(line)).collect();
     assert_eq!(stdout, expected, "results are whole, in order, and those of tasks that ran");
     assert!((1..8).contains(&done), "{stdout}");
-    // Items that were not even taken were not cancelled.
+    // Items that were never taken do not count as cancelled.
     let summary = format!("wrun: stopped early; tasks done: {done}, of which failed: 0, cancelled: ");
     let cancelled = rest.strip_prefix(&summary).and_then(|rest| rest.strip_suffix('\n')).map(str::parse::<usize>);
     assert!(cancelled.is_some_and(|count| count.is_ok_and(|count| (1..=8 - done).contains(&count))), "{rest}");
 }
 
-/// The run that was told to stop its two running tasks has ended them, and says what became of all three.
+/// Checks that a run that was asked to stop has stopped its two running tasks, and accounts for all three.
 fn assert_stopped_at_once(mut run: Waiting, workers: &[(u32, OwnedFd)]) {
     assert_eq!(run.line(), STOPPING);
     let (code, stdout, rest) = run.end();
@@ -144,7 +144,7 @@ fn termination_stops_running_tasks_at_once() {
     let place = Place::new();
     let mut run = Waiting::start(&place, &["a", "w1", "w2"]);
     let workers = workers(run.child.id());
-    // What was finished is not thrown away.
+    // Finished work is kept.
     run.first_result("a\n");
     run.signal(Signal::TERM);
     assert_stopped_at_once(run, &workers);
@@ -155,7 +155,7 @@ fn second_interrupt_stops_running_tasks() {
     let place = Place::new();
     let mut run = Waiting::start(&place, &["a", "w1", "w2"]);
     let workers = workers(run.child.id());
-    // What was finished is not thrown away.
+    // Finished work is kept.
     run.first_result("a\n");
     run.signal(Signal::INT);
     assert_eq!(run.line(), FIRST);
@@ -167,7 +167,7 @@ fn second_interrupt_stops_running_tasks() {
 fn cancelled_tasks_are_not_counted_as_failed_in_progress() {
     let place = Place::new();
     let mut run = Waiting::start(&place, &["--progress", "lines", "a", "w1", "w2"]);
-    // What was finished is not thrown away.
+    // Finished work is kept.
     run.first_result("a\n");
     run.signal(Signal::INT);
     run.line_is(FIRST);
@@ -200,14 +200,14 @@ fn killed_run_leaves_no_process_and_no_file() {
         let open = open_files(process);
         assert!(!open.is_empty(), "process {process} shows no open files");
         let theirs = |path: &Path| path.starts_with("/dev/shm") || path.starts_with(run.tmp.path());
-        // The test's own files may be in shared memory, too.
+        // The test's own files may be in `/dev/shm`, too.
         let left = |path: &Path| theirs(path) && path != run.flag.path();
         assert!(!open.iter().any(|path| left(path)), "{open:?}");
     }
     run.signal(Signal::KILL);
     assert_eq!(run.end(), (None, String::new(), String::new()));
     for (pid, worker) in &workers {
-        assert!(ended(worker), "worker {pid} lives on");
+        assert!(ended(worker), "worker {pid} is still alive");
     }
 }
 
@@ -220,7 +220,7 @@ fn killed_program_leaves_no_process() {
     kill_process(pid(child.id()), Signal::TERM).expect("wrun runs");
     let status = child.wait().expect("the end");
     assert!(!status.success());
-    assert!(ended(&worker), "the worker lives on");
+    assert!(ended(&worker), "the worker is still alive");
 }
 
 /// Whether a process is a worker, and not the compiler.

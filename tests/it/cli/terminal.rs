@@ -1,4 +1,4 @@
-//! What a user at a terminal sees: progress that appears and goes away again.
+//! What a user at a terminal sees: progress that appears and disappears.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use crate::cli::kit::{Place, ok, output, texts};
 use crate::support::WRUN;
 
-/// A module whose file is a pipe, so that it takes as long to load as a test wants.
+/// A module whose file is a pipe, so that a test controls how long it takes to load.
 struct SlowModule(PathBuf);
 
 impl SlowModule {
@@ -19,7 +19,7 @@ impl SlowModule {
         SlowModule(path)
     }
 
-    /// Lets it come to its end.
+    /// Lets loading finish.
     fn arrive(&self) {
         let mut pipe = File::options().write(true).open(&self.0).expect("a pipe with a reader");
         let module =
@@ -28,8 +28,8 @@ impl SlowModule {
     }
 }
 
-/// `wrun` with these words, its standard error on a terminal of its own, of which all that is written comes out of standard
-/// output here; its own standard output goes to the file `out`.
+/// `wrun` with these words and with standard error on its own terminal. Everything written to that terminal is the standard output
+/// of this command; wrun's own standard output goes to the file `out`.
 fn at_a_terminal(place: &Place, words: &str) -> Child {
     let wrun = place.wrun(&[]);
     let mut script = Command::new("script");
@@ -39,7 +39,7 @@ fn at_a_terminal(place: &Place, words: &str) -> Child {
     script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("script starts")
 }
 
-/// Reads what a terminal shows until this is in it.
+/// Reads what a terminal shows until this text appears.
 fn read_until(screen: &mut impl Read, shown: &str) -> String {
     let mut seen = Vec::new();
     let mut chunk = [0; 4096];
@@ -54,7 +54,7 @@ fn read_until(screen: &mut impl Read, shown: &str) -> String {
     }
 }
 
-/// What is left on the last line of a terminal: what follows the last order to clear it.
+/// What is left on the last line of a terminal: the text after the last sequence that clears the line.
 fn last_line(written: &str) -> &str {
     written.rsplit("\u{1b}[2K").next().expect("a part")
 }
@@ -90,7 +90,7 @@ fn nothing_is_shown_where_there_is_no_terminal_or_nobody_wants_it() {
     let modules = ["piped.wat", "quiet.wat", "shown.wat"].map(|name| SlowModule::new(&place, name));
     let without = place.wrun(&["map", "piped.wat", "4"]).spawn().expect("wrun starts");
     let mut quiet = at_a_terminal(&place, "map --progress none quiet.wat 4");
-    // Those two have been waiting for longer than the control when that one shows that it waits.
+    // When the control shows that it is waiting, those two have been waiting even longer.
     let mut control = at_a_terminal(&place, "inspect shown.wat");
     let mut screen = control.stdout.take().expect("a pipe");
     read_until(&mut screen, "compiling shown.wat");
@@ -106,7 +106,7 @@ fn nothing_is_shown_where_there_is_no_terminal_or_nobody_wants_it() {
 #[test]
 fn a_bar_appears_with_what_is_known_and_not_before() {
     let place = Place::new();
-    // A failure is printed above the bar, which is then drawn again below; this early there is none yet.
+    // A failure is printed above the bar, which is then redrawn below it; this early there is no bar yet.
     let mut child = at_a_terminal(&place, "map kit.wat --call fail a");
     let mut written = String::new();
     child.stdout.take().expect("a pipe").read_to_string(&mut written).expect("a terminal");

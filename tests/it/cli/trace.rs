@@ -1,4 +1,4 @@
-//! `--trace`: when each worker did what.
+//! `--trace`: what each worker did, and when.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
@@ -9,13 +9,13 @@ use serde_json::Value;
 use crate::cli::kit::{Place, Said, output, said, texts};
 use crate::support::{Flag, worker_that_maps};
 
-/// The events of the trace `trace`, whose slices and names are checked.
+/// The events of the file `trace`, after checking its slices and names.
 fn events(place: &Place) -> Vec<Value> {
     let text = std::fs::read(place.path().join("trace")).expect("a trace");
     check(serde_json::from_slice(&text).expect("JSON"))
 }
 
-/// Checks that each event has what the format asks for, and that slices of a row have names, and follow one another.
+/// Checks that each event has the fields that the format requires, and that the slices of a row have names and do not overlap.
 fn check(events: Vec<Value>) -> Vec<Value> {
     let mut ends: HashMap<u64, f64> = HashMap::new();
     for event in &events {
@@ -30,7 +30,7 @@ fn check(events: Vec<Value>) -> Vec<Value> {
             "X" => {
                 let (start, len) = (event["ts"].as_f64().expect("µs"), event["dur"].as_f64().expect("µs"));
                 let end = ends.get_mut(&tid).expect("a row that was named");
-                // Numbers are rounded to what a double holds: microseconds with at least three digits.
+                // Numbers are rounded to the precision of a double: microseconds with at least three decimals.
                 assert!(start >= *end - 0.001 && len >= 0.0, "{event}: the one before ended at {end}");
                 *end = start + len;
             }
@@ -103,7 +103,7 @@ fn an_interrupted_or_killed_run_leaves_a_whole_trace() {
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, signal).expect("a signal");
         if signal == rustix::process::Signal::INT {
-            // The run knows of it.
+            // The run has seen the signal.
             let mut line = String::new();
             BufReader::new(child.stderr.as_mut().expect("a pipe")).read_line(&mut line).expect("a line");
             assert!(line.starts_with("wrun: interrupted"), "{line}");
@@ -139,7 +139,7 @@ fn a_trace_that_cannot_be_written_is_named_and_the_results_are_all_there() {
         "wrun: trace \"/dev/full\" cannot be written, and is incomplete: No space left on device (os error 28)\n";
     assert_eq!(full, said(1, "", problem), "it is known before the first task runs");
 
-    // A reader that goes away after the beginning.
+    // A reader that goes away after the first bytes.
     let args =
         [&["map", "kit.wat", "--call", "echo", "--trace", "/dev/stderr", "--progress", "none"], &items[..]].concat();
     let (reader, writer) = std::io::pipe().expect("a pipe");

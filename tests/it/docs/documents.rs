@@ -1,4 +1,4 @@
-//! README.md, the book in docs/ and the other documents: their size, their pages, and where their links lead.
+//! README.md, the book in docs/ and the other documents: their size, pages and links.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use super::tidy::{Complaints, Text, all_texts, hold};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Where the book's pages are.
+/// The directory of the book's pages.
 const BOOK: &str = "docs/src/";
 
 /// The text of a document, by its path from the root.
@@ -41,7 +41,7 @@ fn resolved(path: &Path) -> PathBuf {
     resolved
 }
 
-/// A page as mdBook renders it: with the files, or the lines from `FIRST` on, that `{{#include PATH:FIRST:}}` names.
+/// A page with each `{{#include PATH:FIRST:}}` replaced by that file, or by its lines from `FIRST` on, as mdBook does.
 fn rendered(path: &str, text: &str) -> String {
     let mut parts = text.split("{{#include ");
     let mut page = parts.next().unwrap_or_default().to_owned();
@@ -72,7 +72,7 @@ fn prose(markdown: &str) -> String {
     prose
 }
 
-/// What the headings of a document are called in links to them.
+/// The anchors of a document's headings.
 fn anchors(markdown: &str) -> BTreeSet<String> {
     let mut in_block = false;
     let mut anchors = BTreeSet::new();
@@ -87,7 +87,7 @@ fn anchors(markdown: &str) -> BTreeSet<String> {
     anchors
 }
 
-/// Relative links that lead nowhere. Pages of the book may only link to each other: nothing else is beside them when they are built.
+/// Broken relative links. Pages of the book may link only to each other, because the built book contains nothing else.
 fn lost_links(texts: &[Text]) -> Complaints {
     let mut complaints = Vec::new();
     for text in texts {
@@ -123,7 +123,7 @@ fn lost_links(texts: &[Text]) -> Complaints {
 fn the_readme_is_short() {
     const MOST_BYTES: usize = 8192;
     let bytes = document("README.md").len();
-    assert!(bytes <= MOST_BYTES, "README.md has {bytes} bytes, and {MOST_BYTES} are the limit");
+    assert!(bytes <= MOST_BYTES, "README.md has {bytes} bytes, but the limit is {MOST_BYTES}");
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn the_summary_lists_every_page() {
     listed.sort();
     let mut pages = pages();
     pages.sort();
-    assert_eq!(listed, pages, "docs/src/SUMMARY.md lists the first, and the second exist");
+    assert_eq!(listed, pages, "docs/src/SUMMARY.md lists the left, but the right exist");
 }
 
 #[test]

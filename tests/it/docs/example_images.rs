@@ -1,4 +1,4 @@
-//! Thumbnails of many images (`examples/images`): right ones, failures that stay alone, and memory that does not grow.
+//! Thumbnails of many images (`examples/images`): they are correct, a failure affects only its own image, and memory does not grow.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -44,14 +44,14 @@ fn the_page_of_the_images_shows_what_its_commands_print() {
     replay_example("images");
 }
 
-/// The most memory that a process has had (proc(5), `VmHWM`), the pages that it shares included, in bytes.
+/// A process's peak memory in bytes, including shared pages (proc(5), `VmHWM`).
 fn peak_bytes(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process of ours");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a process with memory");
     line.split_whitespace().next().and_then(|word| word.parse::<u64>().ok()).expect("a number") << 10
 }
 
-/// The peaks of wrun's process and of its two workers together, after thumbnails of this many files.
+/// The sum of the peaks of wrun's process and its two workers, after thumbnails of this many files.
 fn peak_after(files: usize) -> u64 {
     let place = Place::new();
     let mut command =
@@ -65,7 +65,7 @@ fn peak_after(files: usize) -> u64 {
     }
     let ended = BufReader::new(lines).lines().take(files).map(|line| line.expect("a line"));
     assert_eq!(ended.filter(|line| line.contains(": ok in ")).count(), files);
-    // There could be more items, so all processes are still there.
+    // The input is still open for more items, so all processes are still running.
     let workers = children_of(wrun.id());
     assert_eq!(workers.len(), 2);
     let peak = workers.into_iter().chain([wrun.id()]).map(peak_bytes).sum();
@@ -79,11 +79,11 @@ fn peak_after(files: usize) -> u64 {
 #[test]
 fn memory_does_not_grow_with_the_number_of_images() {
     const MIB: u64 = 1 << 20;
-    // What is kept of a module is compiled, and that by another process.
+    // Fills the cache of compiled modules first, so that the runs below do not compile.
     peak_after(2);
     let (few, many) = (peak_after(20), peak_after(200));
     println!("{} MiB for 20 images, {} MiB for 200", few / MIB, many / MIB);
-    // An image has 1.4 MiB.
+    // An image takes 1.4 MiB.
     assert!(many <= few + few / 5 + 4 * MIB, "{few} bytes for 20 images, and {many} for 200");
 }
 

@@ -1,4 +1,4 @@
-//! One large table that many workers search (`examples/shared_object.rs`): the right rows, and no copy of it.
+//! One large table that many workers search (`examples/shared_object.rs`): they find the right rows and do not copy it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ const DIM: usize = 64;
 const TABLE_BYTES: usize = 64 << 20;
 const WORKERS: usize = 4;
 
-/// SplitMix64's number after `seed`, as the example makes it.
+/// SplitMix64's number after `seed`, as the example computes it.
 fn random(seed: u64) -> f32 {
     let mut z = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -41,13 +41,13 @@ fn workers_search_one_table_and_have_no_copy_of_it() {
         let row = said[format!("query {k}").as_str()].strip_prefix("row ").and_then(|row| row.parse::<usize>().ok());
         let found = distance(&table[row.expect("a row") * DIM..][..DIM], &query);
         let least = table.chunks(DIM).map(|row| distance(row, &query)).fold(f64::INFINITY, f64::min);
-        // The guest adds in another order and with fewer digits.
-        assert!(found <= least * 1.00001, "query {k}: {row:?} is {found} away, and another one {least}");
+        // The guest adds in a different order and with lower precision.
+        assert!(found <= least * 1.00001, "query {k}: {row:?} is {found} away, and another row only {least}");
     }
 
     let mib = |name: &str| said[name].split_once(" MiB").and_then(|(mib, _)| mib.parse::<f64>().ok()).expect("MiB");
     let own = mib("private memory of all workers");
-    assert!(own > 0.1 && own < 24.0, "{WORKERS} workers have {own} MiB of their own");
+    assert!(own > 0.1 && own < 24.0, "{WORKERS} workers have {own} MiB of private memory");
     assert!(mib("private memory of this process") < 24.0);
 }
 

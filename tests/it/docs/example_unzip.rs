@@ -1,4 +1,4 @@
-//! Zip files unpacked into one array (`examples/unzip`).
+//! Unpacks zip files into one array (`examples/unzip`).
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use crate::support::guest;
 const PART_BYTES: usize = 40_000;
 const PARTS: usize = 48;
 
-/// The numbers of a part: some repeat, and some do not.
+/// The numbers of a part: some of them repeat.
 fn part(k: usize) -> Vec<u8> {
     let number = |n: usize| (n % (k + 2)) as f32 + (n * n % 9973) as f32 / 7.0;
     (0..PART_BYTES / 4).flat_map(|n| number(n).to_le_bytes()).collect()
@@ -29,9 +29,9 @@ fn zip_files_become_one_array_and_bad_ones_are_zeros_in_it() {
     for (k, name) in names.iter().enumerate() {
         let file = zip("part.f32", &part(k));
         let file = match k {
-            // Cut off.
+            // Truncated.
             7 => file[..file.len() / 2].to_vec(),
-            // Another number than was packed: the length is right, and the CRC is not.
+            // One number differs from what was packed: the length is right, but the CRC is wrong.
             20 => {
                 let mut other = part(k);
                 other[PART_BYTES - 1] ^= 1;

@@ -1,4 +1,4 @@
-//! The example guests on real text, compared with independent tools; and what the documents show, run as it stands there.
+//! The example guests on real text, compared with independent tools; and the documents' examples, run as they are shown.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -15,12 +15,12 @@ use crate::support::{self, guest, run, stderr, stdout, wrun};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Whether a missing tool is a failure instead of something to be skipped.
+/// Whether a missing tool fails the test instead of skipping it.
 fn in_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| !value.is_empty() && value != "false")
 }
 
-/// The C guest; `None`, with a message, where its tools are not installed.
+/// The C guest; `None`, with a message, if its tools are not installed.
 fn c_guest() -> Option<String> {
     let built = support::built_guests().join("target/wasm/wordcount-c.wasm").exists();
     if !built && !in_ci() {
@@ -30,8 +30,8 @@ fn c_guest() -> Option<String> {
     Some(guest("wordcount-c"))
 }
 
-/// Text that nobody here wrote: some 6 MiB of the Rust toolchain's documentation; outside of CI, where that is not installed, the
-/// sources of the crates that this one uses.
+/// Text from outside this project: some 6 MiB of the Rust toolchain's documentation; outside CI, if that is not installed, the
+/// sources of this crate's dependencies.
 fn texts() -> &'static [PathBuf] {
     static TEXTS: OnceLock<Vec<PathBuf>> = OnceLock::new();
     TEXTS.get_or_init(|| {
@@ -43,12 +43,12 @@ fn texts() -> &'static [PathBuf] {
         let mut room = CORPUS_BYTES;
         collect(&docs.join("std"), "html", &mut room, &mut texts);
         if room > 0 {
-            eprintln!("the documentation of Rust is not installed: using sources of crates as text");
+            eprintln!("Rust's documentation is not installed: using the sources of dependencies as text");
             let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from);
             let cargo = cargo.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).expect("a home directory");
             collect(&cargo.join("registry/src"), "rs", &mut room, &mut texts);
         }
-        assert_eq!(room, 0, "there is not enough text to test with");
+        assert_eq!(room, 0, "not enough text to test with");
         texts
     })
 }
@@ -60,7 +60,7 @@ fn docs_dir() -> PathBuf {
     Path::new(stdout(&rustc).trim()).join("share/doc/rust/html")
 }
 
-/// Adds files with this extension until they have `room` bytes together, in the order of their names.
+/// Adds files with this extension, in the order of their names, until they add up to `room` bytes.
 fn collect(dir: &Path, extension: &str, room: &mut u64, texts: &mut Vec<PathBuf>) {
     let mut entries: Vec<PathBuf> =
         fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
@@ -88,7 +88,7 @@ fn corpus() -> &'static str {
     })
 }
 
-/// What a shell command with standard tools prints, in the C locale.
+/// What a shell command prints that uses standard tools, in the C locale.
 fn tools(script: &str, args: &[&str]) -> Vec<u8> {
     let output = Command::new("sh").args(["-c", script, "sh"]).args(args).env("LC_ALL", "C").output().expect("a shell");
     assert!(output.status.success(), "{script}: {}", stderr(&output));
@@ -113,7 +113,7 @@ fn wordcount_in_rust_and_in_c_counts_as_the_standard_tools_do() {
             let counted = run(&[&["map", &module], cut, &["--reduce", "merge", corpus]].concat());
             assert!(success(&counted) == expected, "{module} {cut:?}: the tables differ");
         }
-        // Other bytes than before, in many files; a word may be cut only where a file ends.
+        // Different bytes, in many files; a word may be cut only at the end of a file.
         let files: Vec<&str> = texts().iter().take(40).map(|path| path.to_str().expect("UTF-8")).collect();
         let counted = run(&[&["map", &module, "--files", "--reduce", "merge"], &files[..]].concat());
         // A newline between the files keeps their words apart.
@@ -124,7 +124,7 @@ fn wordcount_in_rust_and_in_c_counts_as_the_standard_tools_do() {
 
 #[test]
 fn grep_finds_the_lines_that_grep_finds() {
-    // A line of the SDK ends before `\r\n`, and one of grep's before `\n`.
+    // The SDK's lines end before `\r\n`, grep's before `\n`.
     let has_crlf = |path: &Path| fs::read(path).expect("a readable file").windows(2).any(|pair| pair == b"\r\n");
     let files = texts().iter().filter(|path| !has_crlf(path)).take(60);
     let files: Vec<&str> = files.map(|path| path.to_str().expect("UTF-8")).collect();
@@ -143,7 +143,7 @@ fn grep_finds_the_lines_that_grep_finds() {
 
 #[test]
 fn stats_are_those_of_exact_arithmetic() {
-    // Multiples of 2^-10, so that their sums are sums of integers, and a power of two of them, so that dividing is exact.
+    // Multiples of 2^-10, so that their sums are sums of integers; their count is a power of two, so that division is exact.
     const COUNT: i128 = 1 << 18;
     let scale = 1.0 / 1024.0;
     let numbers: Vec<i128> = (0..COUNT).map(|n| (n * 0x9e37_79b9_7f4a_7c15) % (1 << 38) - (1 << 37)).collect();
@@ -208,7 +208,7 @@ fn embed(args: &[&str]) -> Output {
     program("embed", args)
 }
 
-/// An example program's end.
+/// Runs an example program to its end.
 pub fn program(name: &str, args: &[&str]) -> Output {
     let mut command = Command::new(must_be_current(name));
     command.env_clear().env("WRUN_CACHE_DIR", support::cache_dir()).current_dir(ROOT).args(args);
@@ -267,7 +267,7 @@ fn a_backend_of_ones_own_records_and_replays() {
     assert_eq!(stderr(&unknown), "Error: task 1 is not on the tape\n");
 }
 
-/// The path of an example program, which must have been built since its source was changed.
+/// The path of an example program, which must have been built after its source last changed.
 pub fn must_be_current(name: &str) -> PathBuf {
     let program = Path::new(support::WRUN).with_file_name("examples").join(name);
     let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
@@ -283,13 +283,13 @@ pub fn blocks<'a>(markdown: &'a str, language: &str) -> Vec<&'a str> {
     starts.map(|rest| rest.split_once("```\n").expect("the end of a block").0).collect()
 }
 
-/// Runs the `$ ` lines of all blocks in one shell, and gives the blocks with the output (both streams) that came instead.
+/// Runs the `$ ` lines of all blocks in one shell. Returns the blocks with the actual output (both streams).
 pub fn replay(blocks: &[&str], dir: &Path) -> Vec<String> {
     const MARK: &str = "---- end of output ----\n";
     let commands = blocks.iter().flat_map(|block| block.lines()).filter_map(|line| line.strip_prefix("$ "));
     let mut script = String::from("exec 2>&1\n");
     for command in commands {
-        // `$?` stays what it was, for the next command to show.
+        // Keeps `$?` for the next command to show.
         writeln!(script, "{command}\nstatus=$?; printf '%s' '{MARK}'; (exit $status)").expect("a string");
     }
     let built = Path::new(support::WRUN).parent().expect("a directory").display();
@@ -306,7 +306,7 @@ pub fn replay(blocks: &[&str], dir: &Path) -> Vec<String> {
     blocks.iter().map(shown).collect()
 }
 
-/// A directory like `examples/guests`, with the modules in place, that may be littered.
+/// A scratch directory like `examples/guests`, with the built modules.
 pub fn guests_dir() -> TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     let guests = support::built_guests();
@@ -321,12 +321,12 @@ pub fn guests_dir() -> TempDir {
     dir
 }
 
-/// Runs the commands of a document in this directory, and holds its `console` blocks to what they print. With
-/// `WRUN_BLESS=1` the document is changed to what they print instead.
+/// Runs the commands of a document in this directory, and checks its `console` blocks against the output. With
+/// `WRUN_BLESS=1`, updates the document instead.
 ///
 /// # Panics
 ///
-/// If a command prints something else than the document shows.
+/// If a command's output differs from the document.
 pub fn replay_document(path: &str, dir: &Path) {
     let mut text = document(path);
     let shown = text.clone();
@@ -343,14 +343,14 @@ pub fn replay_document(path: &str, dir: &Path) {
         return;
     }
     for (block, printed) in blocks.iter().zip(printed) {
-        assert_eq!(*block, printed, "{path} shows the first, and this is printed");
+        assert_eq!(*block, printed, "{path} shows the left, but its commands print the right");
     }
 }
 
 #[test]
 fn the_readme_shows_what_its_commands_print() {
     let readme = document("README.md");
-    // The reader is then where this test is.
+    // These commands put the reader in the directory that this test uses.
     assert!(readme.contains("\nmake build guests ") && readme.contains("\ncd examples/guests/target/wasm "));
     assert!(blocks(&readme, "console").len() >= 3);
     replay_document("README.md", &guests_dir().path().join("target/wasm"));
@@ -363,7 +363,7 @@ fn every_page_of_the_book_shows_what_its_commands_print() {
     assert!(set_up.starts_with("make build guests\n"));
     let (_, copy) = set_up.split_once("\ncd examples/guests/target/wasm\n").expect("where the reader is");
     let mut shown = 0;
-    // Another test runs this one.
+    // Another test runs that page.
     for page in pages().iter().filter(|page| !page.ends_with("/joblib-examples.md")) {
         let count = blocks(&document(page), "console").len();
         if count > 0 {
@@ -377,11 +377,11 @@ fn every_page_of_the_book_shows_what_its_commands_print() {
     assert!(shown > 35, "only {shown} blocks");
 }
 
-/// Holds the `console` blocks of `examples/NAME/README.md` to what their commands print, in a copy of that directory.
+/// Checks the `console` blocks of `examples/NAME/README.md` against what their commands print, in a copy of that directory.
 ///
 /// # Panics
 ///
-/// If one prints something else.
+/// If the output of one differs.
 pub fn replay_example(name: &str) {
     let examples = Path::new(ROOT).join("examples");
     let place = tempfile::tempdir().expect("a directory");
@@ -403,7 +403,7 @@ fn replaying_finds_outputs_that_differ() {
     assert_eq!(replay(&[block], dir.path()), ["$ echo a; echo b >&2; false\na\nb\n$ echo $?\n1\n"]);
 }
 
-/// Code without what it is indented by as a comment. A doc comment inside of a doc comment loses its slashes.
+/// Code without comment markers and their indentation. A doc comment inside a doc comment loses its slashes.
 fn uncommented(source: &str) -> String {
     let line = |line: &str| {
         let line = line.trim_start_matches("//!").trim_start_matches("///");
@@ -429,7 +429,7 @@ fn rust_code_in_documents_is_code_that_is_tested() {
     assert!(tested >= 4, "only {tested} blocks");
 }
 
-/// The Rust sources in a directory of the repository, without the marks of comments.
+/// The Rust sources in a directory of the repository, without comment markers.
 fn texts_of(place: &str) -> Vec<String> {
     let (mut sources, mut room) = (Vec::new(), u64::MAX);
     collect(&Path::new(ROOT).join(place), "rs", &mut room, &mut sources);

@@ -1,11 +1,11 @@
-//! What ARCHITECTURE.md says of the folders of `src/`: they stand in layers, and the library knows nothing of its command line.
+//! What ARCHITECTURE.md says about the folders of `src/`: they form layers, and the library does not depend on the command line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use super::tidy::{Complaints, ROOT, Text, code, hold, in_name, names_of_ours, sources};
 
-/// The folder (or file) of `src/` that a source belongs to; `None` for the roots of the two crates, for sources elsewhere and for tests.
+/// The folder (or file) of `src/` that a source belongs to; `None` for the two crate roots, for sources elsewhere and for tests.
 fn folder_of(path: &str) -> Option<&str> {
     let first = path.strip_prefix("src/")?.split('/').next()?.trim_end_matches(".rs");
     let is_test = path.ends_with("_tests.rs") || path.ends_with("/tests.rs") || path.ends_with("/liar.rs");
@@ -19,7 +19,7 @@ fn without_tests(text: &str) -> String {
     text[..end].to_owned()
 }
 
-/// Which folder the names come from that `lib.rs` exports at the crate's root.
+/// The folder of each name that `lib.rs` exports at the crate's root.
 fn homes(lib: &str) -> BTreeMap<String, String> {
     let mut homes = BTreeMap::new();
     for export in lib.split("pub use ").skip(1).filter_map(|rest| rest.split(';').next()) {
@@ -31,7 +31,7 @@ fn homes(lib: &str) -> BTreeMap<String, String> {
     homes
 }
 
-/// Which folders each folder names.
+/// The folders that each folder names.
 fn dependencies(sources: &[Text], homes: &BTreeMap<String, String>) -> BTreeMap<String, BTreeSet<String>> {
     let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for source in sources {
@@ -44,7 +44,7 @@ fn dependencies(sources: &[Text], homes: &BTreeMap<String, String>) -> BTreeMap<
     all
 }
 
-/// All folders that are reached from this one.
+/// All folders that this one depends on, directly or indirectly.
 fn reached<'a>(from: &str, all: &'a BTreeMap<String, BTreeSet<String>>) -> BTreeSet<&'a str> {
     let mut reached = BTreeSet::new();
     let mut todo: Vec<&str> = all.get(from).into_iter().flatten().map(String::as_str).collect();
@@ -60,7 +60,7 @@ fn reached<'a>(from: &str, all: &'a BTreeMap<String, BTreeSet<String>>) -> BTree
 fn there_is_no_circle_between_folders() {
     let lib = fs::read_to_string(format!("{ROOT}/src/lib.rs")).expect("src/lib.rs");
     let homes = homes(&code(&lib));
-    assert_eq!(homes.get("Job").map(String::as_str), Some("job"), "the root's exports are understood");
+    assert_eq!(homes.get("Job").map(String::as_str), Some("job"), "the root's exports are parsed");
     let rule = |sources: &[Text]| -> Complaints {
         let all = dependencies(sources, &homes);
         let circle = all.keys().filter(|folder| reached(folder, &all).contains(folder.as_str()));
@@ -73,15 +73,15 @@ fn there_is_no_circle_between_folders() {
     let sample = |path: &str, text: &str| Text { path: path.to_owned(), text: text.to_owned() };
     let circle = [sample("src/job/task.rs", "use crate::pool::Run;"), sample("src/pool/run.rs", "use crate::Job;")];
     assert_eq!(rule(&circle), ["a circle through job, pool"]);
-    assert!(dependencies(&sources, &homes)["pool"].contains("job"), "dependencies are seen");
+    assert!(dependencies(&sources, &homes)["pool"].contains("job"), "dependencies are found");
 }
 
-/// Text without comments, but with its strings.
+/// Text without comments, but with strings.
 fn without_comments(text: &str) -> String {
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-/// Whether the text has a word such as `--memory`.
+/// Whether the text contains a word like `--memory`.
 fn names_an_option(text: &str) -> bool {
     let is_option = |rest: &str| rest.starts_with(|char: char| char.is_ascii_lowercase());
     // Options of other programs.

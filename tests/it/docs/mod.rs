@@ -1,4 +1,4 @@
-//! Documents and sources: what the documents show is what happens, and the sources keep the rules of ARCHITECTURE.md.
+//! Documents and sources: examples in documents behave as shown, and the sources follow the rules of ARCHITECTURE.md.
 
 mod documents;
 mod example_images;

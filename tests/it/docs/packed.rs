@@ -1,4 +1,4 @@
-//! PNG and zip files, made and read without the crates that the examples use for them.
+//! PNG and zip files, written and read without the crates that the examples use.
 
 use miniz_oxide::deflate::{compress_to_vec, compress_to_vec_zlib};
 use miniz_oxide::inflate::decompress_to_vec_zlib;
@@ -13,20 +13,20 @@ pub fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, step)
 }
 
-/// A PNG file of 8-bit RGB; the rows that `pixels` has are in it, even if there should be more.
+/// A PNG file in 8-bit RGB. It contains the rows in `pixels`, even if these are fewer than `height`.
 pub fn png(width: u32, height: u32, pixels: &[u8]) -> Vec<u8> {
     let chunk = |kind: &[u8; 4], data: &[u8]| {
         let named = [kind, data].concat();
         [&(data.len() as u32).to_be_bytes()[..], &named, &crc32(&named).to_be_bytes()].concat()
     };
     let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[8, 2, 0, 0, 0]].concat();
-    // Each row begins with its filter, none.
+    // Each row begins with its filter: none.
     let rows: Vec<u8> = pixels.chunks(width as usize * 3).flat_map(|row| [&[0], row].concat()).collect();
     let data = compress_to_vec_zlib(&rows, 1);
     [PNG, &chunk(b"IHDR", &header), &chunk(b"IDAT", &data), &chunk(b"IEND", b"")].concat()
 }
 
-/// Width, height and pixels of a PNG file of 8-bit RGB.
+/// Width, height and pixels of a PNG file in 8-bit RGB.
 pub fn read_png(file: &[u8]) -> (usize, usize, Vec<u8>) {
     let number = |bytes: &[u8]| u32::from_be_bytes(bytes[..4].try_into().expect("four bytes")) as usize;
     let mut rest = file.strip_prefix(PNG).expect("a PNG file");
@@ -58,7 +58,7 @@ pub fn read_png(file: &[u8]) -> (usize, usize, Vec<u8>) {
     (size.0, size.1, pixels)
 }
 
-/// What PNG's filter says of a byte from its neighbours (PNG, 9.2).
+/// What PNG's filter predicts for a byte from its neighbours (PNG, 9.2).
 fn predicted(filter: u8, left: u8, above: u8, corner: u8) -> u8 {
     match filter {
         0 => 0,

@@ -1,4 +1,4 @@
-//! The book's pages for those who come from other tools: what they show is what is printed, and their code is code that runs.
+//! The book's pages for users of other tools: their output is what is printed, and their code runs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,10 +12,10 @@ use crate::support::{stderr, stdout};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// joblib's examples, and what does the same.
+/// joblib's examples, and their equivalents.
 const EXAMPLES: &str = "docs/src/coming-from/joblib-examples.md";
 
-/// Tables of what other tools have.
+/// Tables of other tools' features.
 const TABLES: [&str; 3] =
     ["docs/src/coming-from/joblib.md", "docs/src/coming-from/gnu-parallel.md", "docs/src/coming-from/wasmtime.md"];
 
@@ -29,7 +29,7 @@ fn what_joblib_does_wrun_does_as_the_document_shows() {
     replay_document(EXAMPLES, guests_dir().path());
 }
 
-/// Lines without what they are indented by.
+/// Lines without their indentation.
 fn unindented(text: &str) -> String {
     text.lines().map(|line| line.trim_start().to_owned() + "\n").collect()
 }
@@ -43,7 +43,7 @@ fn rust_code_in_the_document_is_that_of_the_program() {
     for quote in quotes {
         assert!(unindented(&source).contains(&unindented(quote)), "not in the program:\n{quote}");
     }
-    // And all that the program can do is shown.
+    // Every example in the program is in the document.
     let names: BTreeSet<&str> = source.split("Some(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert!(names.len() > 8, "{names:?}");
     for name in names {
@@ -51,7 +51,7 @@ fn rust_code_in_the_document_is_that_of_the_program() {
     }
 }
 
-/// Runs the examples of all blocks, and says which gave something else than they show.
+/// Runs the examples of all blocks, and reports those whose output differs from what they show.
 const DOCTEST: &str = r#"
 import doctest, sys
 blocks = open(sys.argv[1]).read().split("\n```python\n")[1:]
@@ -85,7 +85,7 @@ fn joblib_prints_what_the_document_says() {
     assert!(examples > 30, "only {examples} examples of Python");
 }
 
-/// Rows of a table's body that say neither what shows what they claim, nor that it is not there.
+/// Rows of a table's body that neither name what proves their claim, nor say that the feature is missing.
 fn claims_alone(table: &str) -> Vec<&str> {
     let rows = table.lines().filter(|line| line.starts_with("| ") && !line.ends_with("| shown by |"));
     rows.filter(|row| {

@@ -1,11 +1,11 @@
-//! The book's reference against the library and the command: a page that is out of date fails here.
+//! Checks the book's reference against the library and the command: an outdated page fails a test.
 
 use wrun::{Limits, PoolBuilder, Status, Task};
 
 use super::documents::document;
 use crate::support::{run, stdout};
 
-/// The first column of the first table of a page, without its head.
+/// The first column of the first table of a page, without its header.
 fn first_column(page: &str) -> Vec<String> {
     let rows = page.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
     let cells = rows.skip(2).map(|row| row.split('|').nth(1).expect("a cell"));
@@ -27,7 +27,7 @@ fn the_page_of_exit_codes_has_all_of_them() {
     assert_eq!(first_column(&document("docs/src/reference/exit-codes.md")), codes);
 }
 
-/// Bytes as the page of limits has them.
+/// A number of bytes as the page of limits shows it.
 fn size(bytes: u64) -> String {
     match bytes.trailing_zeros() {
         30.. => format!("{} GiB", bytes >> 30),
@@ -63,9 +63,12 @@ fn the_page_of_limits_has_the_defaults() {
     assert_eq!(Limits::MAX_MEMORIES, Limits::MAX_TABLES);
     for (option, default) in rows {
         let row = page.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{option}`")));
-        let row = row.unwrap_or_else(|| panic!("the page has no row of {option}"));
+        let row = row.unwrap_or_else(|| panic!("the page has no row for {option}"));
         let cell = row.split('|').nth(2).expect("the column of defaults").trim().replace(',', "");
-        assert!(cell == default || cell.starts_with(&format!("{default} (")), "{option}: {default}, and not {cell}");
+        assert!(
+            cell == default || cell.starts_with(&format!("{default} (")),
+            "{option}: the default is {default}, not {cell}"
+        );
     }
 }
 
@@ -74,7 +77,7 @@ fn the_page_of_limits_has_every_option_that_is_one() {
     let help = stdout(&run(&["map", "--help"]));
     let (_, limits) = help.split_once("\nLimits:\n").expect("a group of options");
     let limits = limits.lines().take_while(|line| line.is_empty() || line.starts_with(' '));
-    // Text below an option is indented more.
+    // The text below an option is indented further.
     let options = limits.filter_map(|line| line.strip_prefix("      --")?.split(' ').next());
     let page = document("docs/src/reference/limits.md");
     let mut count = 0;

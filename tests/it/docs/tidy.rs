@@ -1,4 +1,4 @@
-//! The invariants of ARCHITECTURE.md, checked over the source text. Each rule is also tried on text that breaks it.
+//! The invariants of ARCHITECTURE.md, checked against the source text. Each rule is also tested on text that breaks it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,14 +15,14 @@ pub struct Text {
     pub text: String,
 }
 
-/// What breaks a rule: `PATH: what`.
+/// Violations of a rule: `PATH: what`.
 pub type Complaints = Vec<String>;
 
-/// The files under these directories and with these names that are text, without what was built.
+/// The text files with these paths or under these directories, except for build outputs.
 pub fn texts(places: &[&str]) -> Vec<Text> {
     let mut paths = Vec::new();
     places.iter().for_each(|place| walk(&Path::new(ROOT).join(place), &mut paths));
-    assert!(!paths.is_empty(), "there is nothing in {places:?}");
+    assert!(!paths.is_empty(), "no files in {places:?}");
     paths.sort();
     let read = |path: PathBuf| {
         let name = path.strip_prefix(ROOT).expect("a file of ours").to_str().expect("a path in UTF-8").to_owned();
@@ -51,17 +51,17 @@ pub fn sources() -> Vec<Text> {
     all
 }
 
-/// Says `what` of each source that `breaks` the rule; of code alone, without comments and the contents of strings.
+/// Complains with `what` about each source that `breaks` the rule. Looks only at code, without comments and contents of strings.
 fn complain(sources: &[Text], what: &str, breaks: impl Fn(&str, &str) -> bool) -> Complaints {
     let broken = sources.iter().filter(|source| breaks(&source.path, &code(&source.text)));
     broken.map(|source| format!("{}: {what}", source.path)).collect()
 }
 
-/// Checks that a rule holds, and that it would be broken by each of these sources (path, text).
+/// Checks that a rule holds for `sources`, and that each source in `broken_by` (path, text) would break it.
 pub fn hold(rule: impl Fn(&[Text]) -> Complaints, sources: &[Text], broken_by: &[(&str, &str)]) {
     for (path, text) in broken_by {
         let sample = [Text { path: (*path).to_owned(), text: (*text).to_owned() }];
-        assert_eq!(rule(&sample).len(), 1, "the rule does not see what is wrong with {path}: {text}");
+        assert_eq!(rule(&sample).len(), 1, "the rule does not detect the problem in {path}: {text}");
     }
     let complaints = rule(sources);
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
@@ -103,7 +103,7 @@ pub fn code(text: &str) -> String {
     out
 }
 
-/// Whether the text has `word` by itself, not as a part of a longer name.
+/// Whether the text contains `word` as a whole word, not as part of a longer name.
 fn has_word(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, _)| !ends_in_name(&text[..at]) && !text[at + word.len()..].starts_with(in_name))
 }
@@ -116,13 +116,13 @@ fn ends_in_name(text: &str) -> bool {
     text.chars().next_back().is_some_and(in_name)
 }
 
-/// Whether the code names something of that crate: a path that begins with its name.
+/// Whether the code names an item of that crate: a path that begins with the crate's name.
 fn names_crate(code: &str, name: &str) -> bool {
     let is_path = |rest: &str| rest.starts_with("::") || rest.starts_with(';') || rest.starts_with(" as ");
     code.match_indices(name).any(|(at, _)| !ends_in_name(&code[..at]) && is_path(&code[at + name.len()..]))
 }
 
-/// The first names of all paths that begin with `crate::`, those in braces too.
+/// The first names of all paths that begin with `crate::`, including those in braces.
 pub fn names_of_ours(code: &str) -> BTreeSet<&str> {
     let mut names = BTreeSet::new();
     let name_of = |text: &str| text.find(|char| !in_name(char)).unwrap_or(text.len());
@@ -164,7 +164,7 @@ fn code_is_told_from_comments_and_strings() {
 
 #[test]
 fn wasmtime_is_named_only_where_guests_run_and_modules_are_compiled() {
-    // What wrun is compared with is wasmtime alone, and a program may use both.
+    // The benchmarks compare wrun with plain wasmtime, and a program may use both.
     const PLACES: [&str; 4] = ["src/guest/", "src/module/", "benches/peers/", "tests/own_wasmtime.rs"];
     let allowed = |path: &str| PLACES.iter().any(|place| path.starts_with(place));
     let names = |code: &str| names_crate(code, "wasmtime") || names_crate(code, "wasmtime_wasi");
@@ -212,7 +212,7 @@ fn pool_and_worker_meet_only_in_ipc() {
     hold(rule, &sources(), &bad);
 }
 
-/// Where `unsafe` is written, and why it has to be.
+/// Where `unsafe` is used, and why it is necessary.
 const UNSAFE: &[(&str, &str)] = &[
     ("src/sys/", "system calls"),
     ("crates/ipc/src/sys/", "shared memory"),
@@ -240,7 +240,7 @@ fn unsafe_code_is_where_it_is_expected() {
     for (place, why) in UNSAFE {
         let used =
             sources.iter().any(|source| source.path.starts_with(place) && has_word(&code(&source.text), "unsafe"));
-        assert!(used, "{place} has no unsafe code any more ({why}): take it from the list");
+        assert!(used, "{place} no longer has unsafe code ({why}): remove it from the list");
     }
 }
 
@@ -286,14 +286,14 @@ fn nothing_is_left_undone() {
 
 #[test]
 fn nobody_sleeps_to_wait_for_something() {
-    // There it is time itself that has to pass.
+    // This file has to wait for time itself to pass.
     const CLOCK: &str = "src/sys/file_clock.rs";
     let sleeps = |code: &str| code.contains("thread::sleep") || has_word(code, "sleep_ms");
     let rule = |sources: &[Text]| complain(sources, "sleeps", |path, code| path != CLOCK && sleeps(code));
     hold(rule, &sources(), &[("tests/it/a.rs", "std::thread::sleep(Duration::from_millis(50));")]);
 }
 
-/// Every text file that a reader may see.
+/// Every text file of the repository.
 pub fn all_texts() -> Vec<Text> {
     texts(&["."]).into_iter().map(|text| Text { path: text.path.replace("./", ""), ..text }).collect()
 }
@@ -301,7 +301,7 @@ pub fn all_texts() -> Vec<Text> {
 #[test]
 fn texts_name_no_place_on_one_machine() {
     let homes = ["root", "home", "Users", "work", "workspace"].map(|name| format!("/{name}/"));
-    // A directory at the root of the file system, and not `some/home/path`.
+    // Only a directory at the root of the file system, not `some/home/path`.
     let names = |text: &str, home: &str| {
         text.match_indices(home).any(|(at, _)| {
             let before = text[..at].chars().next_back();
@@ -350,8 +350,8 @@ fn the_book_names_every_command_and_option() {
         }
         missing
     };
-    assert!(undocumented("").len() > 30, "too few options are looked for");
-    assert_eq!(undocumented(&page), Vec::<String>::new(), "the page of commands does not have these");
+    assert!(undocumented("").len() > 30, "too few options were found");
+    assert_eq!(undocumented(&page), Vec::<String>::new(), "missing from the page of commands");
 }
 
 fn has_option(text: &str, option: &str) -> bool {
@@ -371,7 +371,7 @@ fn numbers_of_speed_in_documents_are_those_that_were_measured() {
         let numbers: Vec<_> = numbers.filter(|word| word.starts_with(|first: char| first.is_ascii_digit())).collect();
         assert!(numbers.len() >= least, "{path}: {numbers:?}");
         let strangers: Vec<_> = numbers.into_iter().filter(|number| !measured.contains(number)).collect();
-        assert!(strangers.is_empty(), "{path}: benches/RESULTS.md does not have {strangers:?}");
+        assert!(strangers.is_empty(), "{path}: benches/RESULTS.md does not contain {strangers:?}");
     }
 }
 
@@ -387,15 +387,14 @@ fn documents_name_files_that_exist() {
                     .iter()
                     .any(|place| word.starts_with(place))
             });
-            // A test is named behind its file.
+            // A test's name follows its file's.
             let quoted = quoted.filter(|word| !word.contains(['*', ' ', '{']));
             let quoted = quoted.map(|word| PathBuf::from(word.split("::").next().expect("the file")));
             let linked = text.text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
             let linked = linked.filter(|link| !link.is_empty() && !link.contains("://")).map(|link| dir.join(link));
             for path in quoted.chain(linked) {
                 let path = path.to_str().expect("UTF-8");
-                // Built files are not there yet.
-                // A crate's page names files of the crate.
+                // Files may be relative to the crate whose page names them. Build outputs may not exist yet.
                 let in_crate = dir.join(path);
                 let there = exists(path) || in_crate.to_str().is_some_and(exists);
                 if !there && !path.contains("/target/") {
@@ -409,12 +408,12 @@ fn documents_name_files_that_exist() {
     hold(rule, &all_texts(), &bad);
 }
 
-/// What is wrong with the tests that a text names, as `path/of/file.rs::name_of_test`.
+/// The tests that a text names, as `path/of/file.rs::name_of_test`, and that do not exist.
 pub fn missing_tests(text: &str) -> Complaints {
     let named = text.split('`').skip(1).step_by(2).filter_map(|word| word.split_once(".rs::"));
     let missing = named.filter(|(path, name)| {
         let source = fs::read_to_string(Path::new(ROOT).join(path).with_extension("rs")).unwrap_or_default();
-        // With nothing but its attributes between the mark and the name.
+        // Only attributes may stand between `#[test]` and the name.
         let is_test =
             |before: &str| before.trim_end().rsplit("\n\n").next().is_some_and(|item| item.contains("#[test]"));
         !source.split_once(&format!("fn {name}()")).is_some_and(|(before, _)| is_test(before))
@@ -426,17 +425,17 @@ pub fn missing_tests(text: &str) -> Complaints {
 fn the_security_page_names_tests_that_exist() {
     let page = document("SECURITY.md");
     let named = page.matches(".rs::").count();
-    assert!(named > 40, "{named} tests are named");
-    // Each claim has one.
+    assert!(named > 40, "only {named} tests are named");
+    // Each claim names a test.
     let claims = page.split_once("| claim | shown by |").expect("the table of claims").1;
     let claims = claims.split("\n\n").next().expect("its rows").lines().filter(|line| line.starts_with("| "));
     for claim in claims {
-        assert!(claim.contains(".rs::"), "nothing shows this: {claim}");
+        assert!(claim.contains(".rs::"), "no test is named for the claim: {claim}");
     }
     assert_eq!(missing_tests(&page), Complaints::new());
     for wrong in
         ["`tests/it/docs/tidy.rs::no_such_test`", "`tests/it/none.rs::code`", "`tests/it/docs/tidy.rs::sources`"]
     {
-        assert_eq!(missing_tests(wrong).len(), 1, "the rule does not see what is wrong with {wrong}");
+        assert_eq!(missing_tests(wrong).len(), 1, "the rule does not detect the problem in {wrong}");
     }
 }

@@ -1,4 +1,4 @@
-//! When tasks may start, how far ahead items are taken, and workers that have nothing to do.
+//! When tasks may start, how far ahead items are taken, and idle workers.
 
 use std::cell::Cell;
 use std::num::NonZeroUsize;
@@ -15,7 +15,7 @@ use crate::cli::kit::{Place, finish};
 use crate::library::dispatch::{echo, echo_job};
 use crate::support::{Flag, WRUN, module, patient, pool, task_module, text, wait_for, within_patience};
 
-/// A machine with this memory, in bytes, which a test may change.
+/// A machine with this much free memory, in bytes, which a test may change.
 fn machine(free: &Arc<AtomicU64>) -> Admission {
     let free = free.clone();
     let asked = Admission { free_memory_bytes: Some(1000), ..Admission::default() };
@@ -37,13 +37,13 @@ fn nothing_starts_while_memory_is_short() {
                     let expected = Shortage::Memory { free_bytes: 999, wanted_bytes: 1000, dire: false };
                     assert_eq!(**shortage, expected);
                     assert!(stats.taken <= 10 && stats.done == 0, "{stats:?}");
-                    // Better times.
+                    // Memory becomes available.
                     free.store(1000, Ordering::Relaxed);
                 }
             });
             let results: Vec<_> = run.map(|outcome| text(&outcome)).collect();
             assert_eq!(results.len(), 10);
-            assert_eq!(free.load(Ordering::Relaxed), 1000, "it was told: {backend:?}");
+            assert_eq!(free.load(Ordering::Relaxed), 1000, "it was reported: {backend:?}");
         }
     });
 }
@@ -58,15 +58,15 @@ fn the_task_that_began_last_gives_its_memory_back_and_runs_again() {
         let tasks = ["wait", "wait"].map(|word| Task::from(word).input(flag.input()));
         let pids = Cell::new(0);
         let run = pool.map(&job, tasks.into_iter()).expect("a run");
-        let (told, path) = (events.clone(), flag.path().to_owned());
+        let (reported, path) = (events.clone(), flag.path().to_owned());
         let run = run.observe(move |event, _| match event {
-            // Both run: memory runs out.
+            // Both tasks are running; now memory runs out.
             Event::Tick if pids.get() == 0 && crate::support::workers_that_hold(&path).len() == 2 => {
                 pids.set(2);
                 free.store(499, Ordering::Relaxed);
             }
             Event::Requeued { index, .. } => {
-                told.lock().expect("the list").push(*index);
+                reported.lock().expect("the list").push(*index);
                 free.store(1 << 20, Ordering::Relaxed);
                 flag.raise();
             }
@@ -74,12 +74,12 @@ fn the_task_that_began_last_gives_its_memory_back_and_runs_again() {
         });
         let outcomes: Vec<_> = run.collect();
         assert_eq!(outcomes.iter().map(text).collect::<Vec<_>>(), ["wait", "wait"]);
-        assert_eq!(events.lock().expect("the list").len(), 1, "one of the two goes on");
+        assert_eq!(events.lock().expect("the list").len(), 1, "one of the two continues");
         assert!(outcomes.iter().all(|outcome| outcome.stats.attempts == 1 && outcome.earlier.is_empty()));
     });
 }
 
-/// Fails where the first byte of its slice is not 0; writes it, waits for its input where it has one, and writes the last one.
+/// Fails if the first byte of its slice is not 0; writes it, waits for its input if it has one, and writes the last byte.
 fn writes_once() -> wrun::Module {
     task_module(
         "1",
@@ -123,7 +123,7 @@ fn the_slice_of_a_task_that_runs_again_is_zeros() {
 fn tasks_that_are_stopped_at_any_moment_end_once() {
     let (looks, again) = (Arc::new(AtomicU64::new(0)), Cell::new(0));
     let asked = Admission { free_memory_bytes: Some(1000), ..Admission::default() };
-    // Every second look finds none.
+    // Every second measurement finds none.
     let measured = asked.measured_by(move || {
         let is_short = looks.fetch_add(1, Ordering::Relaxed) % 2 == 1;
         Machine { free_memory_bytes: if is_short { 0 } else { 1000 }, load: 0.0 }
@@ -201,7 +201,7 @@ fn workers_without_work_expire_and_the_next_run_has_new_ones() {
             };
             wait_for(|| pids.iter().all(ended).then_some(()));
         }
-        assert_eq!(lost, 0, "that is no loss");
+        assert_eq!(lost, 0, "that is not a loss");
 
         let mut kept = Pool::builder()
             .workers(two)
@@ -245,12 +245,12 @@ fn the_cpus_that_this_process_may_use_are_counted() {
             .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["worker"].clone());
         workers.map(|worker| worker.as_u64().expect("a number")).max().expect("a task") + 1
     };
-    // taskset(1) leaves the command one CPU of those that this process has.
+    // taskset(1) leaves the command one of this process's CPUs.
     let status = std::fs::read_to_string("/proc/self/status").expect("a process");
     let cpus = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).expect("CPUs").trim();
     let first = cpus.split(['-', ',']).next().expect("a number");
     let one = ["/usr/bin/taskset", "-c", first];
     assert_eq!(workers(&one, "-1"), 1);
     assert_eq!(workers(&one, "-2"), 1, "never below one");
-    assert!(workers(&one, "3") > 1, "more than there are CPUs, where that is asked for");
+    assert!(workers(&one, "3") > 1, "more than there are CPUs, if requested");
 }

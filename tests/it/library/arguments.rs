@@ -1,4 +1,4 @@
-//! Arguments of any length: short ones go through the ring, long ones are memory that workers map.
+//! Arguments of any length: short ones go through the ring, long ones are in memory that workers map.
 
 use std::cell::Cell;
 
@@ -14,7 +14,7 @@ use crate::support::{
 /// The longest argument that goes through the ring.
 const INLINE: usize = 64 << 10;
 
-/// Takes memory for the argument and gives its length, its last byte, and a checksum; then what follows the argument there.
+/// Allocates memory for the argument and returns its length, its last byte and a checksum; then the bytes that follow the argument.
 fn checksum() -> Module {
     task_module(
         "2",
@@ -41,12 +41,12 @@ fn checksum() -> Module {
     )
 }
 
-/// A job of that module that lets tasks have arguments of up to 64 MiB.
+/// A job of that module with arguments of up to 64 MiB.
 fn job(function: &str) -> Job {
     Job::new(&checksum()).call(function).limits(Limits { argument_bytes: 64 << 20, ..patient() })
 }
 
-/// What `sum` gives.
+/// What `sum` returns.
 fn sum(argument: &[u8]) -> [u32; 3] {
     let sum = argument.iter().fold(0x811c_9dc5u32, |sum, &byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     [argument.len() as u32, sum, 0]
@@ -71,7 +71,7 @@ fn an_argument_may_have_64_kib_unless_the_limit_is_raised() {
             assert!(bytes(outcome) == pattern(len), "{len}");
         }
     }
-    // Many at a time do not fit into the ring at once.
+    // Many together do not fit into the ring.
     for most in [INLINE, 2 * INLINE] {
         let job = echo_job().limits(Limits { argument_bytes: most as u64, ..Limits::default() });
         let many = each(&job, (0..100u8).map(|n| Task::new(vec![n; most])));
@@ -90,15 +90,15 @@ fn an_argument_may_have_64_kib_unless_the_limit_is_raised() {
 fn a_guest_sees_exactly_its_argument_however_long_it_is() {
     let lens = [1, 20 << 20, 3, INLINE, INLINE + 1, 5, 4095, 100 * 4096, 100 * 4096 + 1, 8, 1 << 20];
     for job in [job("sum"), job("sum").reuse()] {
-        // One worker, so that long and short ones follow each other in it.
+        // One worker, so that it gets long and short ones alternately.
         let mut pool = pool(1);
         let ended: Vec<Outcome> =
             pool.map(&job, lens.map(|len| Task::new(pattern(len))).into_iter()).expect("a run").collect();
         for (outcome, len) in ended.iter().zip(lens) {
             assert_eq!(result_words(outcome), sum(&pattern(len)), "{len}");
-            assert!(outcome.task.argument == pattern(len), "the task is given back with its argument");
+            assert!(outcome.task.argument == pattern(len), "the task is returned with its argument");
         }
-        // What was given back can be run again.
+        // A returned task can be run again.
         let again: Vec<Task> = ended.into_iter().map(|outcome| outcome.task).collect();
         for (outcome, len) in pool.map(&job, again.into_iter()).expect("a run").zip(lens) {
             assert_eq!(result_words(&outcome), sum(&pattern(len)), "{len}");
@@ -180,7 +180,7 @@ fn tasks_with_long_arguments_are_taken_back_from_a_busy_worker() {
     for (n, outcome) in run.enumerate() {
         assert_eq!(result_words(&outcome), [(INLINE + 1 + n) as u32, u32::from(n as u8)]);
     }
-    // None of those that were taken back stays in the worker that did not run them.
+    // A worker keeps no argument of tasks that were taken back from it.
     for pid in workers_that_hold(flag.path()) {
         wait_for(|| (!has_arguments(pid)).then_some(()));
     }
@@ -210,7 +210,7 @@ fn tasks_share_an_argument() {
         let open = open_files(pid).into_iter().filter(|path| path.to_string_lossy().contains("memfd:wrun-input"));
         assert!(open.count() <= 1, "each worker got it once");
     }
-    // With an input of the task's own beside it.
+    // Together with one of the task's own inputs.
     let data = Input::from_bytes("data", &pattern(100)).expect("memory");
     let both = pool.run(&job, Task::new(shared.clone()).input(data)).expect("a run");
     assert_eq!(result_words(&both), expected);
@@ -266,7 +266,7 @@ fn the_same_long_argument_of_many_tasks_is_one_memory_file() {
     let outcomes: Vec<Outcome> = run.collect();
     let same: Vec<_> = outcomes.iter().filter(|outcome| outcome.index % 4 != 0).collect();
     assert!(same.iter().all(|outcome| result_words(outcome) == sum(&long)));
-    // All are kept, so none of them was stored again.
+    // All outcomes are kept, so none of these arguments was copied.
     let place = same[0].task.argument.as_ptr();
     assert!(same.iter().all(|outcome| std::ptr::eq(outcome.task.argument.as_ptr(), place)));
     let others = outcomes.iter().filter(|outcome| outcome.index % 4 == 0);

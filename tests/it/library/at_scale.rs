@@ -1,4 +1,4 @@
-//! At scale: many items, inputs and workers, and long tasks among short ones.
+//! Scale: many items, inputs and workers, and long tasks among short ones.
 
 use std::cell::{Cell, RefCell};
 use std::io::{BufRead, BufReader, Write};
@@ -19,7 +19,7 @@ use crate::support::{Flag, bytes, patient, pool, wait_for, worker_that_maps};
 #[test]
 fn long_tasks_behind_many_short_ones_run_all_at_once() {
     const WORKERS: usize = 3;
-    // After this many short tasks, many are given to a worker ahead, so that these long ones stand behind each other at first.
+    // After this many short tasks, many are queued ahead on a worker, so these long ones are queued behind each other at first.
     let flags: Vec<Flag> = (0..WORKERS).map(|_| Flag::new()).collect();
     let mut tasks: Vec<Task> = (0..3000).map(Task::from).collect();
     tasks.extend(flags.iter().map(|flag| Task::new("wait").input(flag.input())));
@@ -43,7 +43,7 @@ fn long_tasks_behind_many_short_ones_run_all_at_once() {
     assert_eq!(ended, count);
 }
 
-/// Short tasks, a long one, and when that has ended others that are as long.
+/// Short tasks, then a long one, and after that has ended others that are just as long.
 struct ShortThenLong<'a> {
     short: u64,
     first: Option<Task>,
@@ -69,7 +69,7 @@ impl Source for ShortThenLong<'_> {
 fn where_tasks_are_long_one_is_queued_behind_the_one_that_runs() {
     const SHORT: u64 = 500;
     const WORKERS: u64 = 2;
-    // Of this length one task is more work than a worker is given ahead.
+    // One task this long is more work than is queued ahead on a worker.
     const LONG: Duration = Duration::from_millis(50);
     let (first, others) = (Flag::new(), Flag::new());
     let first_has_ended = Rc::new(Cell::new(false));
@@ -97,7 +97,7 @@ fn where_tasks_are_long_one_is_queued_behind_the_one_that_runs() {
         first_has_ended.set(stats.done > SHORT);
         if stats.done == SHORT + 1 && stats.taken > stats.done {
             most_ahead.borrow_mut().push(stats.taken - stats.done);
-            // Two looks in a row with the same number: the run takes no more.
+            // The same number twice in a row: the run takes no more.
             if let [.., before, now] = most_ahead.borrow()[..]
                 && before == now
             {
@@ -109,15 +109,15 @@ fn where_tasks_are_long_one_is_queued_behind_the_one_that_runs() {
     assert_eq!(most_ahead.borrow().iter().max(), Some(&(2 * WORKERS)), "{most_ahead:?}");
 }
 
-/// A figure of `/proc/pid/status`, in KiB.
+/// A value from `/proc/pid/status`, in KiB.
 fn kib(pid: u32, what: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     let value = status.lines().find_map(|line| line.strip_prefix(what)).expect("a figure");
     value.trim_start_matches(':').trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// Runs items that count up through a task that gives them back; looks at the memory of `wrun` after a tenth of them and after
-/// all, while it still runs.
+/// Runs a task that returns its item on ascending numbers; measures the memory of `wrun` after a tenth of them and near the end,
+/// while it is still running.
 fn memory_stays_flat(items: u64, options: &[&str]) {
     let place = Place::new();
     let args = [&["map", "kit.wat", "--call", "echo", "-j2", "--items", "-"], options].concat();
@@ -145,7 +145,7 @@ fn memory_stays_flat(items: u64, options: &[&str]) {
         read_to(items - items / 10);
         let late = kib(pid, "VmHWM");
         assert!(late < 64 << 10, "{options:?}: {late} KiB");
-        // How many outcomes wait for an earlier one differs from moment to moment; all that may are some 6 MiB.
+        // The number of outcomes that wait for an earlier one varies; at most they take some 6 MiB.
         assert!(late < early + (8 << 10), "{options:?}: {early} KiB, later {late} KiB");
         drop(writer.join().expect("all was written"));
     });
@@ -164,7 +164,7 @@ fn no_form_of_results_takes_memory_for_each_item() {
     }
 }
 
-/// A thousand small files `in/1`.. and all that is in them, in order.
+/// A thousand small files `in/1`.. and their contents, in order.
 fn thousand_files(place: &Place) -> String {
     std::fs::create_dir(place.path().join("in")).expect("a directory");
     let contents = (1..=1000).map(|n| format!("file {n}\n"));
@@ -178,7 +178,7 @@ fn a_thousand_inputs_and_files_are_usable_at_once() {
     let inputs: String = (1..=1000).map(|n| format!(" --input n{n}=in/{n}")).collect();
     let words = format!("map kit.wat --call cat -j2 x {inputs}");
     assert_eq!(says(&place, "ulimit -n 1024", &words, ""), ok(&contents));
-    // A thousand descriptors need a little more than a thousand, and where these are is said in one line.
+    // A thousand inputs need a little more than a thousand descriptors; if these run out, one line says so.
     for few in [64, 256, 1000, 1005, 1007, 1009, 1011, 1013, 1015, 1017] {
         let Said { code, stdout, stderr } = says(&place, &format!("ulimit -n {few}"), &words, "");
         if few > 1000 && code == Some(0) {
@@ -189,7 +189,7 @@ fn a_thousand_inputs_and_files_are_usable_at_once() {
         let advice = "Too many open files (os error 24): raise the limit of open files (ulimit -n), or use fewer inputs or jobs\n";
         assert!(stderr.starts_with("wrun: ") && stderr.ends_with(advice), "{few}: {stderr}");
     }
-    // Files that are items are opened as their turn comes, so few descriptors are enough.
+    // Files that are items are opened when their turn comes, so a few descriptors are enough.
     place.file("list", (1..=1000).map(|n| format!("in/{n}\n")).collect::<String>());
     for few in [64, 256, 1024] {
         let words = "map kit.wat --call cat -j2 --files --items list";
@@ -215,14 +215,14 @@ fn a_task_may_have_a_thousand_inputs_of_its_own() {
 #[test]
 fn sixty_four_workers_give_what_one_gives() {
     let place = Place::new();
-    // What fails, what has to be stopped, and what takes a while are among what is short.
+    // The items mix short tasks with ones that fail, have to be stopped or take a while.
     let mut items: Vec<String> = (0..600).map(|n| if n % 7 == 3 { format!("f{n}") } else { n.to_string() }).collect();
     items[100].insert(0, 'l');
     place.file("items", items.join("\n"));
     let result = |jobs: &str, call: &str, more: &[&str]| {
         let args = [&["map", "kit.wat", "--call", call, "--items", "items", "--tag", "-j", jobs], more].concat();
         let Said { code, stdout, stderr } = place.says(&args);
-        // Where a task that is stopped was by then is another place each time, and may not be known.
+        // Where a task was when it was stopped varies, and may be unknown.
         let stderr = stderr.lines().filter(|line| line.starts_with("task ") || line.starts_with("wrun: "));
         let stderr: Vec<_> = stderr.map(|line| line.split(" in ").next().expect("a part").to_owned()).collect();
         (code, stdout, stderr)
@@ -252,7 +252,7 @@ fn no_more_workers_start_than_there_are_tasks_and_all_at_once() {
         let own = format!("flag={}", flag.path().display());
         let args = [&["map", "kit.wat", "--call", "wait-w", "--jobs", "64", "--input", &own], &items[..]].concat();
         let child = place.wrun(&args).spawn().expect("wrun starts");
-        // All of them wait at the same time, so none had to wait for another.
+        // All of them wait at the same time, so none was queued behind another.
         let maps = |pid: &u32| {
             let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
             maps.contains(flag.path().to_str().expect("UTF-8"))
@@ -263,7 +263,7 @@ fn no_more_workers_start_than_there_are_tasks_and_all_at_once() {
         let lines: String = items.iter().map(|item| format!("{item}\n")).collect();
         assert_eq!(crate::cli::kit::texts(crate::cli::kit::output(child)), ok(&lines));
     }
-    // Short tasks may be too few for all workers, too.
+    // There may also be fewer short tasks than workers.
     flag.raise();
     let one = ["map", "kit.wat", "--call", "wait-w", "--jobs", "64", "--input", &input, "w"];
     assert_eq!(place.says(&one), said(0, "w\n", ""));

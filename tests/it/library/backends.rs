@@ -1,5 +1,5 @@
-//! The same runs over every backend: processes, threads, the caller's thread, a pool inside another one, and backends that are
-//! not wrun's.
+//! The same runs on every backend: processes, threads, the caller's thread, a pool inside another one, and backends that are
+//! not wrun's own.
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader};
@@ -26,14 +26,14 @@ fn echo_job() -> Job {
     Job::new(&echo()).call("echo")
 }
 
-/// All backends of wrun's own, and a pool of processes as another one's backend.
+/// All of wrun's own backends, and a pool of processes as another pool's backend.
 fn pools() -> Vec<(&'static str, Pool)> {
     let own = BuiltIn::ALL.map(|backend| (backend.name(), builder(backend).build().expect("a pool")));
     let nested = Pool::builder().backend(pool(2)).build().expect("a pool");
     own.into_iter().chain([("nested", nested)]).collect()
 }
 
-/// What an outcome says, without what is accident.
+/// An outcome without the parts that vary between runs.
 fn essence(outcome: &Outcome) -> String {
     let Outcome { index, task, result, log, stats, earlier, ran_earlier, .. } = outcome;
     let result = result.as_ref().map(|output| blake3::hash(output));
@@ -44,7 +44,7 @@ fn essence(outcome: &Outcome) -> String {
     )
 }
 
-/// Runs a job on every backend, and checks that they agree; gives the outcomes.
+/// Runs a job on every backend, and checks that they agree; returns the outcomes.
 fn everywhere(job: &Job, tasks: &[Task]) -> Vec<Outcome> {
     let mut first: Option<Vec<Outcome>> = None;
     for (name, mut pool) in pools() {
@@ -178,7 +178,7 @@ fn a_backend_of_another_crate_refuses_settings_that_it_cannot_keep() {
         ("idle_timeout", |builder| builder.idle_timeout(Duration::from_secs(60))),
     ];
     for (setting, set) in cases {
-        // Whichever is set first.
+        // In either order.
         let before = set(Pool::builder()).backend(Odd(ended));
         let after = set(Pool::builder().backend(Odd(ended)));
         for builder in [before, after] {
@@ -217,7 +217,7 @@ fn a_thread_that_hangs_does_not_hold_its_pool_up() {
 
 #[test]
 fn threads_end_with_their_pool() {
-    // Other tests of this process have threads, too: these are counted in a process of their own.
+    // Other tests of this process have threads, too, so the threads are counted in a separate process.
     let threads = |pid: u32| std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
     let place = Place::new();
     place.file(
@@ -246,17 +246,17 @@ fn a_worker_that_a_pool_inside_loses_is_reported_and_replaced() {
     });
     let statuses: Vec<_> = run.map(|outcome| outcome.status()).collect();
     assert_eq!(statuses, [Status::Ok, Status::Timeout, Status::Ok]);
-    assert!(lost.is_empty(), "a timeout is no loss: {lost:?}");
+    assert!(lost.is_empty(), "a timeout is not a loss: {lost:?}");
 }
 
-/// Does with each task what it is told.
+/// A backend that ends each attempt as its function says.
 #[derive(Debug)]
-struct Odd(Told);
+struct Odd(EventFor);
 
-/// What becomes of the attempt with this ticket.
-type Told = fn(u64) -> ExecutorEvent;
+/// How the attempt with this ticket ends.
+type EventFor = fn(u64) -> ExecutorEvent;
 
-struct OddRun(Told, VecDeque<ExecutorEvent>);
+struct OddRun(EventFor, VecDeque<ExecutorEvent>);
 
 impl Backend for Odd {
     fn start<'a>(&'a mut self, _job: &Job, _waker: &Waker) -> wrun::Result<Box<dyn Executor + 'a>> {
@@ -286,7 +286,7 @@ fn ended(ticket: u64) -> ExecutorEvent {
 
 #[test]
 fn a_backend_that_goes_wrong_ends_the_run_with_its_reason() {
-    let cases: [(Told, &str); 2] = [
+    let cases: [(EventFor, &str); 2] = [
         (|_| ExecutorEvent::Failed(wrun::Error::backend("the cluster is gone")), "the cluster is gone"),
         (|ticket| ended(ticket + 1000), "the backend ended attempt"),
     ];
@@ -343,7 +343,7 @@ fn the_command_gives_the_same_on_every_backend() {
 
 #[test]
 fn a_summary_takes_any_number_of_a_worker() {
-    let far: Told = |ticket| {
+    let far: EventFor = |ticket| {
         let stats = TaskStats::default().worker(u32::MAX);
         ExecutorEvent::Ended(TaskEnd::new(ticket, Ok(Output::default()), stats))
     };
@@ -366,12 +366,12 @@ fn the_command_ends_when_it_is_told_to_although_its_tasks_cannot_be_stopped() {
             let mut child = place.wrun(&args).spawn().expect("wrun");
             let maps = || std::fs::read_to_string(format!("/proc/{}/maps", child.id())).unwrap_or_default();
             wait_for(|| maps().contains(flag.path().to_str().expect("UTF-8")).then_some(()));
-            let mut told = BufReader::new(child.stderr.take().expect("a pipe"));
+            let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
             for (nth, signal) in signals.iter().enumerate() {
                 rustix::process::kill_process(crate::cli::signals::pid(child.id()), *signal).expect("it runs");
                 if nth + 1 < signals.len() {
-                    // It has heeded the first one when it says so.
-                    told.read_line(&mut String::new()).expect("a line");
+                    // Once it prints a line, it has handled the first signal.
+                    stderr.read_line(&mut String::new()).expect("a line");
                 }
             }
             assert_eq!(child.wait().expect("an end").code(), Some(130), "{backend} {signals:?}");

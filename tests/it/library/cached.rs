@@ -1,4 +1,4 @@
-//! Results that are kept from one run to the next: the cache and its keys.
+//! Results that are kept between runs: the cache and its keys.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -17,7 +17,7 @@ use wrun::{
 
 use crate::support::{Flag, WRUN, file, input, module, pool, text, within_patience, worker_that_maps};
 
-/// Writes the argument and all inputs, and logs the argument; sees no position.
+/// Writes the argument and all inputs, and logs the argument; does not ask for its index.
 const CAT: &str = r#"
   (import "wrun_v1" "arg_len" (func $arg_len (result i32)))
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
@@ -64,7 +64,7 @@ fn job_of(call: &str) -> Job {
     Job::new(&cat_module()).call(call)
 }
 
-/// A place for a cache.
+/// A directory for a cache.
 struct Place(TempDir);
 
 impl Place {
@@ -84,12 +84,12 @@ impl Place {
         pool_with(self.cache())
     }
 
-    /// Outcomes, in item order, of a pool of its own.
+    /// Outcomes, in item order, of a run on its own pool.
     fn run(&self, job: &Job, tasks: impl Source) -> Vec<Outcome> {
         self.pool().map(job, tasks).expect("a run").collect()
     }
 
-    /// Whether the result of this one task is from the cache.
+    /// Whether the result of this one task comes from the cache.
     fn knows(&self, job: &Job, task: &Task) -> bool {
         let outcome = &self.run(job, std::iter::once(task.clone()))[0];
         assert!(outcome.result.is_ok(), "{outcome:?}");
@@ -102,17 +102,17 @@ fn pool_with(cache: ResultCache) -> Pool {
     Pool::builder().workers(workers).worker_exe(WRUN).cache(cache).build().expect("a pool")
 }
 
-/// What a run says of not being cached, and its outcomes.
-fn told(mut pool: Pool, job: &Job, tasks: impl Source) -> (Vec<String>, Vec<Outcome>) {
-    let told = Rc::new(RefCell::new(Vec::new()));
-    let listener = Rc::clone(&told);
+/// What a run reports about not being cached, and its outcomes.
+fn reported(mut pool: Pool, job: &Job, tasks: impl Source) -> (Vec<String>, Vec<Outcome>) {
+    let reported = Rc::new(RefCell::new(Vec::new()));
+    let listener = Rc::clone(&reported);
     let run = pool.map(job, tasks).expect("a run").observe(move |event, _| {
         if let Event::NotCached { why } = event {
             listener.borrow_mut().push((*why).to_owned());
         }
     });
     let outcomes = run.collect();
-    (told.take(), outcomes)
+    (reported.take(), outcomes)
 }
 
 #[test]
@@ -181,8 +181,8 @@ fn every_thing_that_a_task_can_see_is_in_its_key() {
         (base(), with(&[slice(1..4)])),
     ];
     for (number, (job, task)) in others.iter().enumerate() {
-        assert!(!place.knows(job, task), "number {number} is taken for another");
-        assert!(place.knows(job, task), "number {number} is not known");
+        assert!(!place.knows(job, task), "number {number} is mistaken for another");
+        assert!(place.knows(job, task), "number {number} is not cached");
     }
     let compiler = Compiler { exe: Some(WRUN.into()), count_fuel: true, ..Compiler::default() };
     let counting = compiler.load_bytes("test.wat", format!("(module {CAT})").as_bytes()).expect("a valid module");
@@ -195,7 +195,7 @@ fn every_thing_that_a_task_can_see_is_in_its_key() {
         assert_eq!((first[0].stats.cached, second[0].stats.cached), (false, true));
         assert!(first[0].stats.fuel.is_some() && first[0].stats.fuel == second[0].stats.fuel);
     }
-    // What cannot change a result.
+    // Differences that cannot change a result.
     let same = file(b"aaaa");
     assert!(place.knows(&limits(|limits| limits.timeout = Some(Duration::from_secs(1000).into())), &task));
     assert!(place.knows(&base(), &with(&[input(&same)])), "other files with the same bytes");
@@ -257,7 +257,7 @@ fn failures_are_never_kept() {
     let limits = Limits { argument_bytes: 3, ..Limits::default() };
     assert!(!place.knows(&job_of("cat"), &Task::new("long")));
     let outcomes = place.run(&job_of("cat").limits(limits), std::iter::once("long"));
-    assert!(outcomes[0].result.is_err(), "a kept result does not lift a limit");
+    assert!(outcomes[0].result.is_err(), "a cached result does not lift a limit");
     assert_eq!(place.cache().list().expect("a list").len(), 1);
 }
 
@@ -276,13 +276,13 @@ fn jobs_whose_tasks_see_more_are_not_cached_and_say_so() {
         (Job::new(&module(polls)), "poll_oneoff"),
     ] {
         for _ in 0..2 {
-            let (told, outcomes) = told(place.pool(), &job, ["a", "b"].into_iter());
-            assert!(told.len() == 1 && told[0].contains(why), "{told:?}");
+            let (reported, outcomes) = reported(place.pool(), &job, ["a", "b"].into_iter());
+            assert!(reported.len() == 1 && reported[0].contains(why), "{reported:?}");
             assert!(outcomes.iter().all(|outcome| outcome.result.is_ok() && !outcome.stats.cached));
         }
     }
     assert!(!place.dir().exists());
-    assert!(told(place.pool(), &job_of("cat"), std::iter::once("a")).0.is_empty());
+    assert!(reported(place.pool(), &job_of("cat"), std::iter::once("a")).0.is_empty());
 }
 
 #[test]
@@ -343,7 +343,7 @@ fn inputs_and_arguments_in_memory_are_known_by_their_bytes() {
 
 #[test]
 fn an_unchanged_file_is_hashed_once_for_all_runs() {
-    // Files that have been here for a while: what was written just now is not remembered unless it has settled.
+    // Files that have existed for a while: hashes of files that were written just now are not remembered.
     let place = Place::new();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
     let task = || Task::new("").input(Input::open(&path).expect("a file"));
@@ -357,7 +357,7 @@ fn an_unchanged_file_is_hashed_once_for_all_runs() {
     assert_eq!(remembered.len(), 1);
     assert!(place.knows(&job_of("cat"), &task()));
     assert!(!place.knows(&job_of("same"), &task()));
-    assert_eq!(hashes(), remembered, "what was hashed again is written again");
+    assert_eq!(hashes(), remembered, "new hashes are written again");
 }
 
 #[test]
@@ -365,15 +365,15 @@ fn a_cache_that_cannot_be_written_is_reported_once_and_the_run_goes_on() {
     let place = Place::new();
     let not_a_directory = place.0.path().join("file");
     std::fs::write(&not_a_directory, "").expect("a file");
-    let (told_of_file, outcomes) = told(pool_with(ResultCache::at(&not_a_directory)), &job_of("cat"), 0..50);
-    assert!(told_of_file.len() == 1 && told_of_file[0].contains("cannot be used"), "{told_of_file:?}");
+    let (without_directory, outcomes) = reported(pool_with(ResultCache::at(&not_a_directory)), &job_of("cat"), 0..50);
+    assert!(without_directory.len() == 1 && without_directory[0].contains("cannot be used"), "{without_directory:?}");
     assert_eq!(outcomes.iter().map(text).collect::<Vec<_>>(), (0..50).map(|n: i32| n.to_string()).collect::<Vec<_>>());
 
-    // The directory goes after it was opened.
+    // The directory is removed after it was opened.
     let dir = place.dir();
     let tasks = (0..50).inspect(move |_: &i32| drop(std::fs::remove_dir_all(&dir)));
-    let (told, outcomes) = told(place.pool(), &job_of("cat"), tasks);
-    assert!(told.len() == 1 && told[0].contains("cannot write to cache directory"), "{told:?}");
+    let (reported, outcomes) = reported(place.pool(), &job_of("cat"), tasks);
+    assert!(reported.len() == 1 && reported[0].contains("cannot write to cache directory"), "{reported:?}");
     assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()));
 }
 

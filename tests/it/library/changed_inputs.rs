@@ -1,4 +1,4 @@
-//! Files that change under a task, by truncation or otherwise.
+//! Files that change while a task uses them, by truncation or otherwise.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -11,7 +11,7 @@ use crate::support::{
     worker_that_maps,
 };
 
-/// A task that maps input 0 of this many bytes and does this with it.
+/// A task that maps input 0 and does this with it.
 fn reader(what: &str) -> Module {
     task_module_with(
         WASI,
@@ -44,7 +44,7 @@ const READS: &[&str] = &[
      (drop (call $fd_write (i32.const 1) (i32.const 64) (i32.const 1) (i32.const 72))) (call $put (i32.const 1))",
 ];
 
-/// The one of [`READS`] that gives all that it read.
+/// The one of [`READS`] that returns everything that it read.
 const WRITTEN_OUT: &str = "(call $output_write (local.get $at) (i32.const 65536))";
 
 #[test]
@@ -63,7 +63,7 @@ fn a_file_truncated_while_mapped_fails_that_task_alone() {
         ];
         let ended = std::thread::scope(|scope| {
             scope.spawn(|| {
-                // Both windows are there when the second one is.
+                // Once the second window is mapped, so is the first.
                 worker_that_maps(flag.path());
                 data.as_file().set_len(2 * PAGE as u64).expect("a shorter file");
                 flag.raise();
@@ -75,7 +75,7 @@ fn a_file_truncated_while_mapped_fails_that_task_alone() {
         if shown(&ended[1]) != expected {
             wrong.push((*how, shown(&ended[1])));
         }
-        // The control: the same task on a file that stays.
+        // The control: the same task on a file that does not change.
         assert_eq!(ended[0].status(), Status::Ok, "{how}: {:?}", ended[0].result);
         assert!(ended[0].result == ended[2].result && !bytes(&ended[0]).is_empty(), "{how}");
     }
@@ -105,7 +105,7 @@ fn a_file_truncated_before_it_is_mapped_fails_that_task_alone() {
 
 #[test]
 fn a_file_truncated_within_its_last_page_does_not_give_a_wrong_result() {
-    // No access faults here: the page is still there, with zeros where the bytes were.
+    // No access faults here: the page still exists, with zeros in place of the bytes.
     let module = reader(WRITTEN_OUT);
     let data = file(&pattern(16 * PAGE));
     let flag = Flag::new();
@@ -124,7 +124,7 @@ fn a_file_truncated_within_its_last_page_does_not_give_a_wrong_result() {
 
 #[test]
 fn a_truncated_range_of_a_file_is_found_by_its_own_end() {
-    // The file is still longer than the piece's length, but not than its end.
+    // The file is still longer than the piece, but ends before the piece does.
     let module = reader(WRITTEN_OUT);
     let data = file(&pattern(64 * PAGE));
     let piece = |start: u64| input(&data).slice(start..start + 16 * PAGE as u64).expect("a range");
@@ -156,7 +156,7 @@ fn a_file_that_grows_while_mapped_is_seen_as_it_was() {
 
 #[test]
 fn a_task_whose_standard_input_was_truncated_reads_what_is_left() {
-    // By copy nothing is mapped and nothing faults: it is an ordinary end of file.
+    // Copying maps nothing, so nothing faults: it is an ordinary end of file.
     let module = task_module_with(
         WASI,
         "2",
@@ -188,7 +188,7 @@ fn a_change_of_an_input_is_seen_by_atomic_loads() {
     let ended = std::thread::scope(|scope| {
         scope.spawn(|| {
             worker_that_maps(shared.path());
-            // Twice: whether the guest has read the first value is not known, so it is written only once it waits.
+            // Two writes: the test cannot know when the guest has read the first value, so the second follows once the guest waits.
             shared.as_file().write_all_at(&7u32.to_le_bytes(), 8).expect("a write");
             shared.as_file().write_all_at(&1u32.to_le_bytes(), 0).expect("a write");
         });
@@ -202,7 +202,7 @@ fn a_change_of_an_input_is_seen_by_atomic_loads() {
 fn atomic_instructions_on_shared_pages_lose_no_update_between_two_processes() {
     use std::sync::atomic::{AtomicU32, Ordering};
     const ADDS: u32 = 3_000_000;
-    // The area of `output_map` is shared memory that no other process should reach; this test does, by /proc.
+    // The memory of `output_map` is shared but out of reach for other processes; this test reaches it through /proc.
     let module = task_module(
         "1",
         &format!(

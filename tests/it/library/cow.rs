@@ -1,14 +1,14 @@
-//! Inputs that tasks write to, each in private copies of the pages: `InputMode::CopyOnWrite`.
+//! Inputs that tasks write to, each task in private copies of the pages: `InputMode::CopyOnWrite`.
 
 use wrun::job::InputMode;
 use wrun::{Job, Limits, Status, Task};
 
 use crate::support::{each, failed, file, input, patient, pattern, pool, result_words, task_module, task_module_with};
 
-/// Bytes of the file; it ends within a page.
+/// Length of the file in bytes; it ends inside a page.
 const LEN: usize = 200_000;
 
-/// Sums up its first input, and then writes to each byte of it.
+/// Sums its first input, and then writes to each of its bytes.
 fn scribbler() -> wrun::Module {
     task_module(
         "1",
@@ -21,14 +21,14 @@ fn scribbler() -> wrun::Module {
                 (local.set $at (i32.add (local.get $at) (i32.const 1)))
                 (br_if $next (i32.lt_u (local.get $at) (local.get $end))))
             (call $put (local.get $sum))
-            ;; Every window is a copy of its own.
+            ;; Every window is its own copy.
             (call $put (i32.load8_u (call $map (i32.const 0))))
             (call $put (i32.load8_u (call $input_map (i32.const 0) (i64.const 0) (i32.const 1))))
             (i32.const 0))
         (func (export "wrun:task/behind") (result i32)
             (i32.store8 offset=65535 (call $input_map (i32.const 0) (i64.const 0) (i32.const 1)) (i32.const 1))
             (i32.const 0))
-        ;; Maps nearly the whole input again and again, and gives the windows back where input 1 is there.
+        ;; Maps nearly the whole input again and again, and unmaps the windows if input 1 exists.
         (func (export "wrun:task/many") (result i32) (local $at i32) (local $n i32)
             (loop $next
                 (local.set $n (i32.add (local.get $n) (i32.const 1)))
@@ -51,7 +51,7 @@ fn tasks_write_to_their_inputs_and_nobody_else_sees_it() {
     let sum: u32 = bytes.iter().map(|byte| u32::from(*byte)).sum();
     let first = u32::from(bytes[0]);
     for job in [job("scribble"), job("scribble").reuse()] {
-        // As an input that all share, and as one of each task; at an offset inside a page, too.
+        // As a shared input, and as each task's own; also at an offset inside a page.
         let shared = job.clone().input("data", input(&data));
         let ended: Vec<_> = pool(2).map(&shared, 0..20).unwrap().collect();
         ended.iter().for_each(|outcome| assert_eq!(result_words(outcome), [sum, first, first]));
@@ -74,7 +74,7 @@ fn pages_that_are_written_count_as_memory() {
         let job = job(call).input("data", input(&data)).limits(Limits { memory_bytes, ..patient() });
         each(&job, 0..2).remove(1)
     };
-    // The module's own page, 49 pages of the first window, the last one of the second, and the third.
+    // The module's own page, 49 pages of the first window, the last page of the second, and the third window.
     let least = 65536 + 51 * 4096;
     let passed = with("scribble", least);
     assert_eq!((passed.status(), passed.stats.usage.peak_memory_bytes), (Status::Ok, least));
@@ -83,14 +83,14 @@ fn pages_that_are_written_count_as_memory() {
     let outcome = with("scribble", least - 1);
     assert_eq!(failed(&outcome), (status, message.as_str()));
 
-    // However many windows it makes, and dirties, one after the other.
+    // The limit applies across all windows that it maps and dirties, one after the other.
     assert_eq!(failed(&with("many", 4 << 20)).0, Status::Limit);
     let job = job("many").input("data", input(&data)).input("give back", input(&data));
     let limits = Limits { memory_bytes: least, ..patient() };
-    assert_eq!(each(&job.limits(limits), 0..1)[0].status(), Status::Ok, "what was given back counts no more");
+    assert_eq!(each(&job.limits(limits), 0..1)[0].status(), Status::Ok, "unmapped windows no longer count");
 }
 
-/// Writes in the ways that there are to a large input.
+/// Writes to a large input in all possible ways.
 fn writer() -> wrun::Module {
     task_module_with(
         crate::library::faults::WASI,
@@ -130,7 +130,7 @@ fn what_is_not_written_of_a_large_input_costs_nothing() {
         let job = Job::new(&writer).call(call).input("data", input(&data)).input_mode(InputMode::CopyOnWrite);
         each(&job.limits(Limits { memory_bytes, ..patient() }), 0..3)
     };
-    // A page of its own, ten pieces of 64 KiB.
+    // Its own page, and ten pieces of 64 KiB.
     let passed = run("some", 11 << 16);
     assert!(passed.iter().all(|outcome| outcome.stats.usage.peak_memory_bytes == 11 << 16), "{passed:?}");
     let words = "it needs 720896 bytes of memory, and the limit is 720895 bytes";
@@ -142,7 +142,7 @@ fn what_is_not_written_of_a_large_input_costs_nothing() {
         let outcomes = run(call, 80 << 20);
         assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()), "{call}: {outcomes:?}");
     }
-    // What was written leaves less for the guest's own memory.
+    // Written pages leave less for the guest's own memory.
     assert_eq!(run("grow", 31 << 16)[1].status(), Status::Ok);
     assert_eq!(failed(&run("grow", (31 << 16) - 1)[1]).0, Status::Limit);
     assert!(std::fs::read(data.path()).unwrap().iter().all(|byte| *byte == 0));

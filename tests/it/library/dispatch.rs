@@ -1,4 +1,4 @@
-//! Which worker runs which task, and when: order, take-back, backpressure; and what passes through a pool.
+//! Which worker runs which task, and when: order, take-back, backpressure; and data that passes through a pool.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -13,7 +13,7 @@ use crate::support::{
     within_patience, words, workers_that_hold,
 };
 
-/// Gives the argument back; `hang` never ends, `wait` ends when the last input's flag is up, `fail` fails.
+/// Returns the argument; `hang` never ends, `wait` ends when the last input's flag is raised, `fail` fails.
 pub fn echo() -> Module {
     task_module(
         "3",
@@ -54,7 +54,7 @@ pub fn echo_job() -> Job {
     Job::new(&echo()).call("echo").limits(patient())
 }
 
-/// Checks that a pool works: two tasks per worker give what they should.
+/// Checks that a pool works: two tasks per worker return the right results.
 pub fn assert_usable(pool: &mut Pool) {
     let ended: Vec<_> = pool.map(&echo_job(), 0..8).expect("a run").map(|outcome| text(&outcome)).collect();
     assert_eq!(ended, ["0", "1", "2", "3", "4", "5", "6", "7"]);
@@ -101,8 +101,8 @@ fn a_hundred_thousand_tasks_run_exactly_once_each() {
     assert!(events.borrow().iter().all(|&count| count == 1));
 }
 
-/// Runs these tasks, of which `waiting` ones wait for the flag, which is raised when all others have ended; so the run ends
-/// well only if no task waits behind one of those.
+/// Runs these tasks. `waiting` of them wait for the flag, which is raised when all others have ended; so the run succeeds only
+/// if no task is queued behind one of those.
 fn run_around_waiting_tasks(workers: usize, tasks: Vec<Task>, flag: &Flag, waiting: usize) -> Vec<Outcome> {
     let others = tasks.len() - waiting;
     let ends = RefCell::new(Vec::new());
@@ -131,12 +131,12 @@ fn a_slow_first_task_does_not_stop_others_from_ending() {
     let mut tasks = vec![Task::new("wait").input(flag.input())];
     tasks.extend((1..2000).map(Task::from));
     let ended = run_around_waiting_tasks(2, tasks, &flag, 1);
-    assert!(ended.iter().map(|outcome| outcome.index).eq(0..2000), "delivered in item order all the same");
+    assert!(ended.iter().map(|outcome| outcome.index).eq(0..2000), "still delivered in item order");
 }
 
 #[test]
 fn tasks_queued_behind_a_slow_one_are_taken_back() {
-    // After many short tasks, workers are given many ahead; then comes a slow one, with more behind it.
+    // After many short tasks, many are queued ahead on workers; then comes a slow one, with more behind it.
     for workers in [2, 3] {
         let flag = Flag::new();
         let mut tasks: Vec<Task> = (0..5000).map(Task::from).collect();
@@ -171,15 +171,15 @@ fn dropping_a_run_cancels_it_and_the_pool_is_usable_again() {
     assert!((2..100).contains(&at_the_end), "{at_the_end}");
     assert_usable(&mut pool);
     assert_eq!(pulled.get(), at_the_end);
-    // A run that was never asked for anything takes nothing.
+    // A run that is never polled takes nothing.
     drop(pool.map(&echo_job(), std::iter::from_fn(|| -> Option<Task> { panic!("taken") })).expect("a run"));
     assert_usable(&mut pool);
 }
 
 #[test]
 fn a_worker_from_which_all_was_taken_back_does_not_hold_up_the_next_run() {
-    // One worker runs a slow task, and everything that was queued behind it was given to the other: its queue is full of
-    // tasks that are not its own any more.
+    // One worker runs a slow task, and everything that was queued behind it was given to the other: the queue is full of
+    // tasks that no longer belong to the worker.
     within_patience(|| {
         for _ in 0..5 {
             let flag = Flag::new();
@@ -201,7 +201,7 @@ fn a_worker_from_which_all_was_taken_back_does_not_hold_up_the_next_run() {
 
 #[test]
 fn a_slow_task_does_not_keep_others_from_being_queued_ahead() {
-    // Where tasks are queued ahead, the pool is woken for many ends at a time, not for each.
+    // If tasks are queued ahead, the pool is woken once for many completions, not for each.
     let flag = Flag::new();
     let turns = Cell::new(0u64);
     let mut pool = pool(2);
@@ -219,7 +219,7 @@ fn a_slow_task_does_not_keep_others_from_being_queued_ahead() {
 
 #[test]
 fn a_pool_is_usable_after_any_number_of_dropped_runs() {
-    // Short tasks, so that hundreds of them are under way: begun, queued, or not even shown to their worker.
+    // Short tasks, so that hundreds of them are in flight: begun, queued, or not yet visible to their worker.
     within_patience(|| {
         let mut pool = pool(2);
         for taken in (0..150).chain([1000, 0, 3000, 1, 10_000, 2]) {
@@ -244,14 +244,14 @@ fn the_source_is_asked_only_as_far_ahead_as_workers_can_hold() {
         });
         let run = pool.map(&echo_job(), tasks).expect("a run");
         let mut run = if ordered { run } else { run.unordered() };
-        // What may be under way at most is what the rings hold, while as many that have ended are delivered; outcomes may have
-        // to wait for an earlier one, too.
+        // At most as many tasks are in flight as fit into the rings, while as many outcomes are delivered; in order, outcomes may
+        // also have to wait for an earlier one.
         let bound = if ordered { 16 << 10 } else { 2 * 2 * 1024 };
         for taken in 1..=20_000 {
             assert_eq!(run.next().expect("an outcome").status(), Status::Ok);
             assert!(pulled.get() <= taken + bound, "{} pulled for {taken}", pulled.get());
         }
-        assert!(pulled.get() >= 20_000, "the control: it was asked at all");
+        assert!(pulled.get() >= 20_000, "the control: the source was polled at all");
     }
 }
 
@@ -260,8 +260,8 @@ fn a_source_that_takes_its_time_does_not_hold_outcomes_up() {
     let (pulled, delivered) = (Cell::new(0), Cell::new(0));
     let (_nobody_sends, never) = std::sync::mpsc::channel::<()>();
     let tasks = (0..40).inspect(|index| {
-        // The workers are done meanwhile, and have room for thousands. The machine may be slow, so that this waits the longer the more
-        // is missing.
+        // In the meantime the workers finish, and have room for thousands. The machine may be slow, so the more outcomes are missing, the
+        // longer this waits.
         let missing: u64 = pulled.get() - delivered.get();
         let _ = never.recv_timeout(std::time::Duration::from_millis(15 << missing));
         pulled.set(index + 1);
@@ -287,7 +287,7 @@ fn outcomes_that_wait_for_an_earlier_one_are_bounded() {
     let mut pool = pool(2);
     let run = pool.map(&echo_job(), tasks).expect("a run");
     let mut run = run.observe(|event, stats| {
-        // Two looks in a row at which all but the first have ended and no other was taken: the run holds as many as it will.
+        // Twice in a row all but the first have ended and no other was taken: the run holds as many as it can.
         if let Event::Tick = event {
             let now = (stats.taken, stats.done);
             if stats.taken > 1 && stats.done + 1 == stats.taken && before.replace(now) == now && raised_at.get() == 0 {
@@ -296,9 +296,9 @@ fn outcomes_that_wait_for_an_earlier_one_are_bounded() {
             }
         }
     });
-    // Without a bound this task would wait until its time is over.
+    // Without a bound this task would wait until it times out.
     assert_eq!(text(&run.next().expect("an outcome")), "wait");
-    assert!(raised_at.get() > 1000, "the control: others went on, {}", raised_at.get());
+    assert!(raised_at.get() > 1000, "the control: other tasks continued, {}", raised_at.get());
     assert!(pulled.get() <= 40_000, "{}", pulled.get());
 }
 
@@ -349,7 +349,7 @@ fn many_files_pass_through_two_workers_that_keep_few_of_them_open() {
     let job = Job::new(&module).input("shared", input(&shared)).limits(patient());
     let mut pool = pool(2);
     for round in 0..3 {
-        // Two own inputs each, of which the second is another task's first.
+        // Each task has two inputs of its own, the second of which is another task's first.
         let other = |n: usize| files[(n * 7 + round) % 500].clone();
         let tasks = (0..500).map(|n| Task::new("").input(files[n].clone()).input(other(n)));
         for outcome in pool.map(&job, tasks).expect("a run") {
@@ -366,7 +366,7 @@ fn many_files_pass_through_two_workers_that_keep_few_of_them_open() {
 
 #[test]
 fn large_results_arrive_as_they_were_written() {
-    // Words that count up from the index, by `output_write` in pieces or by `output_map`.
+    // Words that count up from the index, written with `output_write` in pieces or with `output_map`.
     let module = task_module(
         "2",
         r#"(func $words (param $at i32) (param $from i32) (param $count i32)
@@ -422,7 +422,7 @@ fn tasks_that_cannot_run_fail_in_their_place() {
     }
 }
 
-/// Tasks that another thread sends.
+/// Tasks sent by another thread.
 struct Sent {
     tasks: mpsc::Receiver<Task>,
     waker: mpsc::Sender<Waker>,
@@ -455,7 +455,7 @@ fn a_source_that_has_nothing_for_now_is_asked_again_when_it_wakes_the_run() {
     std::thread::scope(|scope| {
         scope.spawn(move || {
             let waker = waker_from.recv().expect("attached");
-            // Each task is sent only when the one before was delivered, so the source has nothing in between.
+            // Each task is sent only after the previous one was delivered, so the source is empty in between.
             for n in 0..200 {
                 send.send(Task::from(n)).expect("the run");
                 waker.wake();
@@ -485,7 +485,7 @@ fn results_are_inputs_of_later_tasks() {
     let small = pool.run(&echo_job(), "small").expect("a run");
     let large = pool.run(&echo_job(), pattern(60_000)).expect("a run");
     let mut output = large.result.expect("a result");
-    // Doubling: from a copied result to ones that stay where they are.
+    // Doubling: from a result that is copied to ones that are not.
     for _ in 0..6 {
         let input = output.to_input().expect("an input");
         let doubled = pool.run(&concatenate, Task::new("").input(input.clone()).input(input)).expect("a run");

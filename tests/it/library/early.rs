@@ -1,4 +1,4 @@
-//! Workers that start before there is work for them.
+//! Workers that start before there is any work for them.
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -20,7 +20,7 @@ fn tasks() -> Module {
     )
 }
 
-/// A worker that was started early, its process, and a handle on that.
+/// A worker that was started early, its process id, and a handle to the process.
 fn start() -> (EarlyWorker, u32, OwnedFd) {
     let mut early = builder().early_worker().expect("a worker");
     let number = wait_for(|| early.pid());
@@ -65,7 +65,7 @@ fn a_worker_that_is_not_needed_ends() {
 #[test]
 fn the_time_before_there_is_a_pool_is_not_the_workers() {
     let (early, number, _) = start();
-    // Something that takes longer than the worker may take to get ready.
+    // Something that takes longer than a worker is given to get ready.
     let limits = Limits { timeout: Some(Duration::from_millis(1500).into()), ..Limits::default() };
     let mut other = builder().build().expect("a pool");
     let job = Job::new(&tasks()).call("spin").limits(limits);
@@ -95,5 +95,5 @@ fn one_that_no_run_needed_expires_with_the_others() {
     let run = pool.map(&echo(), ["a"].into_iter()).expect("a run");
     let run = run.observe(|event, _| lost += usize::from(matches!(event, Event::WorkerLost { .. })));
     assert_eq!(run.map(|outcome| text(&outcome)).collect::<Vec<_>>(), ["a"]);
-    assert_eq!(lost, 0, "that is no loss");
+    assert_eq!(lost, 0, "that is not a loss");
 }

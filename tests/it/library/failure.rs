@@ -8,14 +8,14 @@ use wrun::{Event, Halt, HaltAt, Job, Limits, Outcome, Pool, Retries, Status, Tas
 use crate::library::dispatch::{assert_usable, echo_job};
 use crate::support::{Flag, failed, file, input, kill, pool, task_module, text, workers_that_hold};
 
-/// A delay that a test does not see the end of.
+/// A delay that outlasts the test.
 const LONG: Duration = Duration::from_secs(3600);
 
 fn retries(count: u32, delay_ms: u64) -> Retries {
     Retries { count, delay: Duration::from_millis(delay_ms) }
 }
 
-/// Fails until its instance was called as often as the argument's first word says; `merge` as well, until the third call.
+/// Fails until its instance has been called as often as the argument's first word says; `merge` fails until the third call.
 fn pass_on_call() -> Job {
     let module = task_module(
         "3",
@@ -45,19 +45,19 @@ fn word(word: u32) -> Task {
 #[test]
 fn a_task_that_passes_after_failures_is_flaky_and_keeps_their_messages() {
     let job = pass_on_call().retries(retries(4, 1));
-    let (mut flaky, told) = (0, RefCell::new(Vec::new()));
+    let (mut flaky, reported) = (0, RefCell::new(Vec::new()));
     let ended: Vec<Outcome> = {
         let mut pool = pool(1);
         let run = pool.map(&job, [word(3), word(0)].into_iter()).expect("a run");
         let run = run.observe(|event, stats| {
             flaky = stats.flaky;
             if let Event::Retrying { outcome, delay } = event {
-                told.borrow_mut().push((outcome.index, outcome.stats.attempts, *delay));
+                reported.borrow_mut().push((outcome.index, outcome.stats.attempts, *delay));
             }
         });
         run.collect()
     };
-    // The second task may pass in between, and its call counts, too.
+    // The second task may run in between, and its call counts, too.
     let attempts = ended[0].stats.attempts;
     assert!((2..=3).contains(&attempts), "{attempts}");
     assert!(ended[0].is_flaky() && ended[0].result.is_ok());
@@ -65,7 +65,7 @@ fn a_task_that_passes_after_failures_is_flaky_and_keeps_their_messages() {
     assert_eq!(earlier, vec![(Status::Error, "too early"); attempts as usize - 1]);
     let delays = [1, 2].map(Duration::from_millis);
     let wanted: Vec<_> = (1..attempts).zip(delays).map(|(attempt, delay)| (0, attempt, delay)).collect();
-    assert_eq!(*told.borrow(), wanted);
+    assert_eq!(*reported.borrow(), wanted);
     assert!(!ended[1].is_flaky() && ended[1].earlier.is_empty());
     assert_eq!(flaky, 1);
 }
@@ -101,7 +101,7 @@ fn a_task_that_always_fails_fails_as_its_last_attempt_did() {
             (Status::Timeout, 3),
             (Status::Limit, 3),
             (Status::InputFault, 3),
-            // It was never started, and cannot be.
+            // It cannot start, and never did.
             (Status::Error, 0),
         ]
     );
@@ -128,7 +128,7 @@ fn a_task_whose_worker_was_killed_is_tried_again() {
 
 #[test]
 fn a_task_that_waits_for_its_next_attempt_holds_nothing_up() {
-    // Far more tasks than may be held back behind the first one, whose next attempt will not come.
+    // Far more tasks than may be held back behind the first one, whose next attempt is too far away.
     let job = echo_job().retries(Retries { count: 1, delay: LONG });
     let mut pool = pool(2);
     let tasks = std::iter::once(Task::new("fail")).chain((0..5000).map(Task::from));
@@ -139,7 +139,7 @@ fn a_task_that_waits_for_its_next_attempt_holds_nothing_up() {
     stop.stop_soon();
     let last: Vec<_> = run.collect();
     assert_eq!(last.len(), 1);
-    // It has failed, and that is its end: it was not cancelled.
+    // It ended as failed, not as cancelled.
     assert_eq!((failed(&last[0]), last[0].stats.attempts), ((Status::Error, "fail"), 1));
 }
 
@@ -164,7 +164,7 @@ fn waiting_for_an_attempt_takes_no_turns() {
     let run = pool.map(&job, [Task::new("fail")].into_iter()).expect("a run");
     let run = run.observe(|event, _| ticks.set(ticks.get() + u32::from(matches!(event, Event::Tick))));
     assert_eq!(run.map(|outcome| outcome.stats.attempts).collect::<Vec<_>>(), [2]);
-    // A tick comes each 100 ms; some more while workers start.
+    // A tick comes every 100 ms, with some more while workers start.
     assert!(ticks.get() < 40, "{}", ticks.get());
 }
 
@@ -203,7 +203,7 @@ fn merges_are_tried_again_as_well() {
     assert_eq!((failed(&merged).1, merged.stats.attempts), ("too early", 2));
 }
 
-/// The statuses of a run with this many failures among its tasks, and why it ended early.
+/// The statuses of a run with this many failing tasks, and why it ended early.
 fn halted(halt: Halt, tasks: impl Iterator<Item = Task>) -> (Vec<Outcome>, Vec<String>) {
     let why = RefCell::new(Vec::new());
     let mut pool = pool(2);
@@ -276,7 +276,7 @@ fn halting_now_kills_what_runs_and_halting_soon_does_not() {
         }
     });
     let ended: Vec<_> = run.collect();
-    // It may have been given to a worker behind the one that failed, and not have begun.
+    // It may have been queued behind the task that failed, without having begun.
     let first = &ended[0];
     assert!(first.result.is_ok() || failed(first).1 == "the run was stopped before it began", "{first:?}");
     assert_eq!(failed(&ended[1]).0, Status::Error);
@@ -302,7 +302,7 @@ fn kills_every_worker(mut pool: Pool) {
     let ended: Vec<_> = std::thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(std::sync::atomic::Ordering::Relaxed) {
-                // One that has ended by itself meanwhile is no failure.
+                // A worker may have exited by itself in the meantime.
                 for pid in workers_that_hold(mark.path()) {
                     let _ = std::process::Command::new("kill").args(["-KILL", &pid.to_string()]).output();
                 }

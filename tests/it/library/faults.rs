@@ -17,7 +17,7 @@ pub const WASI: &str = r#"
     (import "wasi_snapshot_preview1" "clock_time_get" (func $clock_time_get (param i32 i64 i32) (result i32)))
 "#;
 
-/// A task `bad` that maps the last input whole, at `$at`, and does this; and a task that gives the sum of its bytes.
+/// A task `bad` that maps the whole last input at `$at`, and does this; and a task that returns the sum of its bytes.
 fn abuse(what: &str) -> Module {
     task_module_with(
         WASI,
@@ -58,7 +58,7 @@ pub fn on_one_worker<T: Into<Task>>(job: &Job, tasks: impl IntoIterator<Item = T
     observed.collect()
 }
 
-/// Ways to write to a window at `$at`, and the offset of the first byte that each of them writes.
+/// Ways to write to a window at `$at`, with the offset of the first byte that each writes.
 const WRITES: &[(&str, u64)] = &[
     ("(i32.store (local.get $at) (i32.const 1))", 0),
     ("(i32.store (i32.add (local.get $at) (i32.const 0x40)) (i32.const 1))", 0x40),
@@ -84,17 +84,17 @@ const WRITES: &[(&str, u64)] = &[
          (drop (call $fd_read (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 72)))",
         0x100,
     ),
-    // The count of bytes read goes to the window, which is after all else was done.
+    // The count of bytes read is written to the window, after everything else is done.
     (
         "(i32.store (i32.const 64) (i32.const 128)) (i32.store (i32.const 68) (i32.const 8))
          (drop (call $fd_read (i32.const 0) (i32.const 64) (i32.const 1) (i32.add (local.get $at) (i32.const 0x200))))",
         0x200,
     ),
-    // Half of it in the guest's own memory, which ends where the window begins.
+    // Half of the write is in the guest's own memory, which ends where the window begins.
     ("(i64.store (i32.sub (local.get $at) (i32.const 4)) (i64.const 1))", 0),
 ];
 
-/// What each way gave, where that is not what it should give; so that one broken way does not hide another.
+/// Fails with all ways that gave a wrong result, so that one broken way does not hide another.
 pub fn assert_none<'a>(wrong: impl IntoIterator<Item = (&'a str, String)>) {
     let wrong: Vec<String> = wrong.into_iter().map(|(how, what)| format!("{how}\n  gave {what}")).collect();
     assert!(wrong.is_empty(), "{} ways:\n{}", wrong.len(), wrong.join("\n"));
@@ -132,7 +132,7 @@ fn every_way_of_writing_to_an_input_fails_that_task_alone() {
 
 #[test]
 fn what_writes_to_an_input_elsewhere_is_allowed_in_own_memory() {
-    // The positive control of all the above: the same acts on the guest's own memory, 64 KiB in.
+    // The positive control for all of the above: the same acts on the guest's own memory, 64 KiB in.
     for (how, _) in WRITES {
         let own = how.replace("(local.get $at)", "(i32.const 0x10100)");
         let module = abuse(&own);
@@ -145,7 +145,7 @@ fn what_writes_to_an_input_elsewhere_is_allowed_in_own_memory() {
 
 #[test]
 fn a_long_write_by_the_host_is_found_wherever_it_begins_and_ends() {
-    // The C library may write the end of a long range first, so the offset is only known to lie inside.
+    // The C library may write the end of a long range first, so the offset is only known to lie inside the range.
     let cases = [
         ("(memory.fill (local.get $at) (i32.const 1) (i32.const 69632))", 0..69632),
         ("(memory.fill (i32.sub (local.get $at) (i32.const 5000)) (i32.const 1) (i32.const 10000))", 0..5000),
@@ -188,7 +188,7 @@ fn the_message_names_the_input_as_the_user_knows_it() {
     assert_eq!(failed(both).1, "wrote to read-only input \"dictionary\" at offset 0x40");
     let own = &each(&bad, [Task::new("").input(whole.clone())])[0];
     assert_eq!(failed(own).1, format!("wrote to read-only input \"{path}\" at offset 0x40"));
-    // Offsets are those of the task's own view.
+    // Offsets are relative to the task's own view.
     let piece = whole.slice(5000..9000).expect("a range");
     let piece = &each(&bad, [Task::new("").input(piece)])[0];
     assert_eq!(failed(piece).1, format!("wrote to read-only input \"{path}@5000+4000\" at offset 0x40"));
@@ -213,7 +213,7 @@ fn the_offset_counts_from_the_inputs_start_whatever_was_mapped() {
     let file = file(&[]);
     file.as_file().set_len(5 << 30).expect("a sparse file");
     let data = Job::new(&module).call("t").input("data", input(&file));
-    // Where the byte lies in the first page (a copied one), the interior and the last page.
+    // The byte lies in the first page (a copied one), in the interior, or in the last page.
     for (start, at) in
         [(0u64, 0u32), (5, 0), (5, 4000), (5, 7999), (4096, 7000), (5 << 30 >> 1, 1), ((5 << 30) - 8000, 7999)]
     {
@@ -225,7 +225,7 @@ fn the_offset_counts_from_the_inputs_start_whatever_was_mapped() {
 
 #[test]
 fn a_fault_decides_the_outcome_whatever_the_task_does_next() {
-    // After a host call faulted, the guest goes on; it must not pass for a success, nor for another failure.
+    // After a host call has faulted, the guest continues; the task must be neither a success nor a different failure.
     let fill = "(memory.fill (local.get $at) (i32.const 1) (i32.const 10))";
     let cases = [
         format!("{fill} (call $output_write (local.get $at) (i32.const 10))"),
@@ -257,7 +257,7 @@ fn a_fault_decides_the_outcome_whatever_the_task_does_next() {
 
 #[test]
 fn a_reused_instance_shows_the_input_again_after_a_fault() {
-    // The host call leaves private pages in the window, with what it wrote.
+    // The host call leaves private pages in the window, with the bytes that it wrote.
     let module = task_module(
         "1",
         r#"(func (export "wrun:task/t") (result i32) (local $at i32)
@@ -300,12 +300,12 @@ fn filling_a_huge_input_ends_and_takes_no_memory() {
     let &[worker] = &workers[..] else { panic!("one worker, not {workers:?}") };
     let peak = peak_mib(worker);
     assert!(peak < 128, "{peak} MiB");
-    // The control: memory that a task does take is seen by the same measure.
+    // The control: the same measure does see memory that a task allocates.
     assert_eq!(text(&pool.run(&job("own"), "").expect("a run")), "");
     assert!(peak_mib(worker) > 187, "{} MiB", peak_mib(worker));
 }
 
-/// The most memory that a process ever had resident, in MiB.
+/// A process's peak resident memory, in MiB.
 fn peak_mib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
@@ -331,7 +331,7 @@ fn every_use_of_a_window_that_was_given_back_is_a_trap() {
     let data = Input::from_bytes("data", &pattern(100_000)).expect("memory");
     let mut wrong = Vec::new();
     for how in uses {
-        // Two pages of its own, so that the address is no special one.
+        // Two pages of its own, so that the address is not a special one.
         let gone = abuse(&format!("(call $input_unmap (local.get $at)) {how}"));
         let control = abuse(&how.replace("(local.get $at)", "(i32.const 8192)"));
         let one = |module: &Module| {

@@ -1,4 +1,4 @@
-//! What tasks may use of the outside world: nothing by default, and exactly what is granted.
+//! What tasks may use of the outside world: nothing by default, otherwise exactly what is granted.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -8,7 +8,7 @@ use wrun::{Access, Directory, Grants, Job, Status};
 use crate::cli::kit::Place;
 use crate::support::{guest, rust_guest};
 
-/// A place with a directory `d` to be granted, and things outside of it that must stay out of reach.
+/// A temporary directory with a directory `d` to grant, and files outside it that must stay out of reach.
 fn place() -> Place {
     let place = Place::new();
     let at = |name: &str| place.path().join(name);
@@ -23,7 +23,7 @@ fn place() -> Place {
     place
 }
 
-/// The status of `wasi-probe` with these words, and its output or error.
+/// The status of `wasi-probe` with these arguments, and its output or error.
 fn acts(place: &Place, options: &[&str], words: &[&str]) -> (String, String) {
     let module = guest("wasi-probe");
     let options = [&["map", &module, "--json"], options, &["x", "--"], words].concat();
@@ -45,7 +45,7 @@ fn gives(place: &Place, options: &[&str], words: &[&str], output: &str) {
     assert_eq!(acts(place, options, words), ("ok".into(), output.into()), "{options:?} {words:?}");
 }
 
-/// Every act that wants a path, on a file that is there.
+/// Every act that takes a path, on an existing file.
 const READING: [(&[&str], &str); 4] = [
     (&["read", "/d/a"], "hello"),
     (&["list", "/d"], "a absolute in loop out sub up"),
@@ -53,7 +53,7 @@ const READING: [(&[&str], &str); 4] = [
     (&["follow", "/d/in"], "a"),
 ];
 
-/// Every act that changes something, in an order in which each finds what it needs.
+/// Every act that changes something, ordered so that each finds what it needs.
 const WRITING: [&[&str]; 12] = [
     &["write", "/d/new", "one"],
     &["append", "/d/new", " two"],
@@ -69,7 +69,7 @@ const WRITING: [&[&str]; 12] = [
     &["remove", "/d/symlink"],
 ];
 
-/// Ways out of the directory.
+/// Ways to escape from the directory.
 const WAYS_OUT: [&str; 8] = [
     "/d/out",
     "/d/absolute",
@@ -121,7 +121,7 @@ fn a_writable_directory_can_be_read_and_written() {
             assert_eq!(std::fs::read_to_string(place.path().join("d/new")).unwrap(), "one two");
         }
     }
-    assert_eq!(std::fs::read_to_string(place.path().join("d/new")).unwrap(), "", "it was cut to nothing");
+    assert_eq!(std::fs::read_to_string(place.path().join("d/new")).unwrap(), "", "it was truncated to nothing");
     std::fs::remove_file(place.path().join("d/new")).unwrap();
     assert_eq!(std::fs::read_dir(place.path().join("d")).unwrap().count(), 7, "the same as before");
 }
@@ -140,12 +140,12 @@ fn no_path_leads_out_of_a_directory() {
             let (status, text) = acts(&place, &options, &["write", path, "x"]);
             assert_ne!(status, "ok", "{path}: {text}");
         }
-        // A link to outside may be made, where links may be made, and leads nowhere.
+        // Where links may be created, one that points outside may be, but it cannot be followed.
         let (made, _) = acts(&place, &options, &["symlink", "../secret", "/d/new-link"]);
         let (status, text) = acts(&place, &options, &["read", "/d/new-link"]);
         assert_ne!(status, "ok", "{made} {text}");
         let (status, _) = acts(&place, &options, &["read", "/d/loop"]);
-        assert_eq!(status, "error", "a link to itself is no way out, and no file");
+        assert_eq!(status, "error", "a link to itself is not a way out, nor a file");
     }
     assert_eq!(std::fs::read_to_string(place.path().join("secret")).unwrap(), "secret");
     assert!(!place.path().join("new").exists());
@@ -232,7 +232,7 @@ fn random_numbers_follow_from_the_seed_and_the_position_unless_granted() {
     assert_ne!(random(&["--random"]), random(&["--random"]));
 }
 
-/// A pool's worker that may use a directory runs no task of a job that may not.
+/// A worker that may use a directory runs no task of a job that may not.
 #[test]
 fn a_grant_ends_with_its_job() {
     let place = place();

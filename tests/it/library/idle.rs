@@ -10,7 +10,7 @@ use crate::library::dispatch::assert_usable;
 use crate::support::{Flag, pool, wait_for, worker_that_maps};
 
 /// What all threads of these processes have used: clock ticks (proc(5), `utime` and `stime` of `/proc/pid/stat`), and how often
-/// each has gone to sleep. A thread that only looks whether there is something to do has slept once more.
+/// each has gone to sleep. A thread that merely checks for something to do has slept once more.
 fn used(pids: &[u32]) -> Vec<(u32, u64, u64)> {
     let threads = pids.iter().flat_map(|pid| std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten());
     let mut used: Vec<_> = threads
@@ -19,7 +19,7 @@ fn used(pids: &[u32]) -> Vec<(u32, u64, u64)> {
             let read = |name: &str| std::fs::read_to_string(thread.path().join(name)).expect("a thread that runs on");
             let stat = read("stat");
             let fields = stat.rsplit_once(") ").expect("a name in brackets").1.split(' ');
-            // The first field behind the name is the third of all; these are the 14th and the 15th.
+            // The first field after the name is the third of all; these are the 14th and the 15th.
             let ticks = fields.skip(11).take(2).map(|field| field.parse::<u64>().expect("a number")).sum();
             let status = read("status");
             let sleeps = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
@@ -31,13 +31,13 @@ fn used(pids: &[u32]) -> Vec<(u32, u64, u64)> {
     used
 }
 
-/// Something that takes a while: a run of its own, whose task has to be stopped.
+/// Something that takes a while: a separate run whose task has to be stopped.
 fn a_while(place: &Place) {
     let said = place.map("loop-l", &["loop", "--timeout", "300ms"]);
     assert_eq!(said.code, Some(100), "{}", said.stderr);
 }
 
-/// Waits until the threads of these processes do nothing at all for a while.
+/// Waits until the threads of these processes have been completely idle for a while.
 fn assert_at_rest(place: &Place, pids: &[u32]) {
     let threads = used(pids).len();
     assert!(threads >= 2 * pids.len(), "{threads} threads of {} processes", pids.len());
@@ -48,14 +48,14 @@ fn assert_at_rest(place: &Place, pids: &[u32]) {
     });
 }
 
-/// A process, with all that it started.
+/// A process and all its descendants.
 fn family(child: &Child) -> Vec<u32> {
     let mut pids = children_of(child.id());
     pids.push(child.id());
     pids
 }
 
-/// Set where the test is to be the process that is looked at.
+/// Set if the test is to run as the process under observation.
 const LOOKED_AT: &str = "WRUN_TEST_IDLE_POOL";
 
 #[test]
@@ -63,7 +63,7 @@ fn a_pool_without_a_run_is_at_rest() {
     if std::env::var_os(LOOKED_AT).is_some() {
         let mut pool = pool(2);
         assert_usable(&mut pool);
-        // The first one may have done it all before the second one's process runs.
+        // The first worker may have done everything before the second one's process is running.
         wait_for(|| (pool.worker_pids().len() == 2).then_some(()));
         eprintln!("idle");
         // Until the other process has seen enough.
@@ -90,7 +90,7 @@ fn a_pool_without_a_run_is_at_rest() {
     assert!(child.wait().expect("the end").success());
 }
 
-/// A run over lines of a pipe that has given one so far, whose result is there.
+/// A run over the lines of a pipe, which has supplied one line so far; its result has been printed.
 fn run_that_waits_for_items(place: &Place, options: &[&str]) -> (Child, ChildStdin) {
     let mut command = place.wrun(&[&["map", "kit.wat", "--call", "echo", "-j2"], options].concat());
     let mut child = command.stdin(Stdio::piped()).spawn().expect("wrun starts");
@@ -112,7 +112,7 @@ fn a_run_that_waits_for_items_is_at_rest() {
     drop(stdin);
     assert!(child.wait_with_output().expect("the end").status.success());
 
-    // The control: who tells of the time that passes has to look at the clock.
+    // The control: a run that reports elapsed time has to look at the clock.
     let (child, stdin) = run_that_waits_for_items(&place, &["--progress", "lines"]);
     let before = used(&[child.id()]);
     wait_for(|| (used(&[child.id()]) != before).then_some(()));

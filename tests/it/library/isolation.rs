@@ -1,4 +1,4 @@
-//! What a task can see of the ones before it: nothing, or with reused instances only what the instance itself keeps.
+//! What a task can see of earlier tasks: nothing, or with reused instances only what the instance itself keeps.
 
 use wrun::{Input, Job, Limits, Module, Status, Task};
 
@@ -8,10 +8,10 @@ use crate::support::{
     worker_that_maps,
 };
 
-/// Leaves traces and ends as the argument's first word says, or looks for the traces of others.
+/// Leaves traces and ends as the argument's first word says, or looks for traces of other tasks.
 ///
-/// `scan` grows the memory to 64 pages and counts the bytes that are not 0, in the memory as it was (but for the scratch
-/// space) and in what it grew by.
+/// `scan` grows the memory to 64 pages and counts the bytes that are not 0, in the original memory (except for the scratch
+/// space) and in the added pages.
 fn traces() -> Module {
     task_module_with(
         r#"(import "wasi_snapshot_preview1" "random_get" (func $random_get (param i32 i32) (result i32)))"#,
@@ -20,7 +20,7 @@ fn traces() -> Module {
         (func $dirty (result i32) (local $at i32)
             (global.set $left (i32.const 77))
             (local.set $at (call $map (i32.const 0)))
-            ;; Own memory: a copy of the input at 64 KiB, and in three pages behind the window.
+            ;; Own memory: a copy of the input at 64 KiB, and in three pages after the window.
             (memory.copy (i32.const 65536) (local.get $at) (i32.const 65536))
             (memory.copy (i32.shl (memory.grow (i32.const 3)) (i32.const 16)) (local.get $at) (i32.const 100000))
             (local.get $at))
@@ -66,7 +66,7 @@ fn traces() -> Module {
 #[test]
 fn nothing_of_a_task_is_visible_to_the_next_one_whatever_its_end() {
     let content = pattern(200_000);
-    // Of three alignments: with copied edges and without.
+    // Three alignments: with and without copied edges.
     let whole = Input::from_bytes("data", &content).expect("memory");
     let limits = Limits { timeout: Some(std::time::Duration::from_millis(200).into()), ..Limits::default() };
     let job = Job::new(&traces()).limits(limits);
@@ -131,7 +131,7 @@ fn reused_instances_keep_their_memory_and_lose_their_windows() {
     for index in [3, 6] {
         assert_eq!(failed(&reused[index]), (Status::Trap, GONE), "a window of the task before");
     }
-    // A job that comes later begins with a fresh instance.
+    // A later job begins with a fresh instance.
     assert_eq!(result_words(&run(&Job::new(&module).reuse(), &[0])[0]), [1, 10, 1, 3]);
 }
 
@@ -146,14 +146,14 @@ fn reused_instances_do_not_run_out_of_addresses() {
     let whole = input(&file);
     let job = Job::new(&module).reuse().limits(patient());
     for outcome in each(&job, (0..100).map(|_| Task::new("").input(whole.clone()))) {
-        // The module's own page, the window's, and less than 2 MiB by which a large window is aligned.
+        // The module's own page, the window's pages, and less than 2 MiB for the alignment of a large window.
         assert!((0x4001..0x4021).contains(&result_words(&outcome)[0]), "{outcome:?}");
     }
 }
 
 #[test]
 fn reused_instances_keep_windows_of_shared_inputs_alone() {
-    // The argument's words: whether to map the last input and the first one, and whether to use the window of an earlier task.
+    // The argument's words: whether to map the last and the first input, and whether to use the window of an earlier task.
     let module = task_module(
         "1",
         r#"(global $at (mut i32) (i32.const 0))
@@ -171,7 +171,7 @@ fn reused_instances_keep_windows_of_shared_inputs_alone() {
     let mut pool = pool(1);
     let mut run = |tasks: Vec<Task>| -> Vec<_> { pool.map(&job, tasks.into_iter()).expect("a run").collect() };
 
-    // Whatever the number of inputs of their own, all tasks get the same window.
+    // All tasks get the same window, however many inputs of their own they have.
     let maps = |count: usize| (0..count).fold(words(&[1, 0]), |task, _| task.input(input(&own)));
     let bytes = pattern(2);
     for outcome in run((0..9).map(|task| maps(task % 3)).collect()) {
@@ -180,15 +180,15 @@ fn reused_instances_keep_windows_of_shared_inputs_alone() {
     }
     let worker = worker_that_maps(shared.path());
     let maps_of_worker = std::fs::read_to_string(format!("/proc/{worker}/maps")).expect("it lives");
-    assert!(!maps_of_worker.contains(own.path().to_str().expect("UTF-8")), "an input of a task goes with it");
-    // A window that only one task has mapped stays for one more task, which may not use it without asking.
+    assert!(!maps_of_worker.contains(own.path().to_str().expect("UTF-8")), "a task's own input is unmapped with it");
+    // A window that only one task has mapped stays for one more task, which may not use it without mapping it.
     let outcomes = run(vec![maps(0), words(&[0, 1])]);
     assert_eq!(failed(&outcomes[1]), (Status::Trap, GONE));
 }
 
 #[test]
 fn windows_that_stay_make_room_for_others() {
-    // Each task maps another quarter of what 32-bit addresses reach, and one page of the same input.
+    // Each task maps a different quarter of the 32-bit address space, and one page of the same input.
     let module = task_module(
         "1",
         r#"(func (export "wrun:task/t") (result i32)
@@ -220,7 +220,7 @@ fn a_shared_input_that_is_cut_off_fails_the_tasks_that_map_it() {
     let mut pool = pool(1);
     let mut status = |how: u32| pool.run(&job, words(&[how])).expect("an outcome").status();
     assert_eq!((status(1), status(1)), (Status::Ok, Status::Ok));
-    // Within the last page, where a read faults nowhere.
+    // Inside the last page, where no read faults.
     file.as_file().set_len(99_999).expect("a length");
     assert_eq!((status(0), status(1), status(0)), (Status::Ok, Status::InputFault, Status::Ok));
 }

@@ -1,4 +1,4 @@
-//! Keys of tasks, and outcomes that are known from an earlier run.
+//! Keys of tasks, and outcomes known from an earlier run.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -63,7 +63,7 @@ fn tasks_that_ended_before_have_their_outcomes_in_their_places() {
         Task::new("2").finished(finished(Err("known to fail"))),
         Task::new("3"),
     ];
-    // Known failures are not this run's, so they do not end it.
+    // Known failures do not belong to this run, so they do not end it.
     let job = echo_job().halt(Halt::Now(HaltAt::Count(1)));
     let ended: Vec<_> = pool(2).map(&job, tasks.clone().into_iter()).expect("a run").collect();
     assert_eq!([text(&ended[0]), text(&ended[1]), text(&ended[3])], ["0", "known", "3"]);

@@ -1,4 +1,4 @@
-//! What a task may use, how the ways in which it ends differ, and the ways to call a module without an SDK.
+//! What a task may use, the different ways in which it can end, and the ways to call a module without an SDK.
 
 use wrun::result::{Level, LogLine};
 use wrun::{Input, Job, Limits, Module, Status, Task};
@@ -17,7 +17,7 @@ fn with_memory(bytes: u64) -> Limits {
     Limits { memory_bytes: bytes, ..Limits::default() }
 }
 
-/// Grows its memory by `arg 0` pages: `grow` needs them, `ask` goes on without.
+/// Grows its memory by `arg 0` pages: `grow` needs them, `ask` continues without.
 fn growing() -> Module {
     task_module(
         "1",
@@ -170,7 +170,7 @@ fn the_log_is_kept_up_to_its_limit_and_says_what_is_missing() {
     assert_eq!(failed(&one(&levels, words(&[0]))).0, Status::Trap);
 }
 
-/// Ends in different ways, deep in functions with names.
+/// Ends in different ways, deep inside named functions.
 fn ends() -> Module {
     task_module(
         "1",
@@ -237,7 +237,7 @@ fn a_task_that_returns_an_error_has_its_own_message_or_its_code() {
     assert_eq!(result_words(&ended[0]), [1]);
     assert_eq!(failed(&ended[1]), (Status::Error, "line 3: not a number"));
     assert_eq!(failed(&ended[2]), (Status::Error, "the task function returned 7"));
-    assert_eq!(result_words(&ended[3]), [1], "a message alone is no failure");
+    assert_eq!(result_words(&ended[3]), [1], "a message alone is not a failure");
     assert_eq!(failed(&ended[4]), (Status::Error, "line 3"));
     assert!(failure(&ended[1]).backtrace.is_none());
 }
@@ -249,7 +249,7 @@ fn the_error_of_a_rust_guest_reaches_the_user() {
     let merge = Job::new(&wordcount).call("merge");
     let outcome = one(&merge, Task::new("").input(table));
     assert_eq!(failed(&outcome), (Status::Error, "table 0: line 2 is not `WORD COUNT`: \"b\""));
-    // Without its input, an extractor says so.
+    // An extractor without its input reports that.
     let outcome = one(&Job::new(&wordcount).call("count"), "");
     assert_eq!(outcome.status(), Status::Error);
     assert!(failed(&outcome).1.contains("input"), "{}", failed(&outcome).1);
@@ -301,7 +301,7 @@ fn scalar_exports_take_and_give_all_four_types() {
     }
 }
 
-/// A WASI command of this text, with imports and two helpers: `$print` writes bytes to standard output, `$number` a number.
+/// A WASI command with this text, imports and two helpers: `$print` writes bytes to standard output, `$number` a number.
 fn command(text: &str) -> Module {
     module(format!(
         r#"(module
@@ -327,7 +327,7 @@ fn command(text: &str) -> Module {
     ))
 }
 
-/// Prints its arguments, each with the zero byte behind it.
+/// Prints its arguments, each followed by its zero byte.
 const ARGUMENTS: &str = r#"
     (drop (call $args_sizes_get (i32.const 100) (i32.const 104)))
     (drop (call $args_get (i32.const 1024) (i32.const 65536)))
@@ -395,7 +395,7 @@ fn a_commands_output_and_errors_have_limits() {
     let limits = Limits { output_bytes: 100_000, ..patient() };
     let message = "its result is longer than the limit of 100000 bytes";
     assert_eq!(failed(&one(&endless(1).limits(limits), "")), (Status::Limit, message));
-    // Standard error is cut, and the task goes on.
+    // Standard error is truncated, and the task continues.
     let many = "(local $n i32) (loop $next (call $write (i32.const 2) (i32.const 40) (i32.const 14))
         (br_if $next (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 1000))))
         (call $print (i32.const 16) (i32.const 4))";
@@ -423,12 +423,12 @@ fn clock_and_random_numbers_depend_on_the_task_alone() {
     let different: std::collections::HashSet<&[u8]> = alone.iter().map(|output| &output[..16]).collect();
     assert_eq!(different.len(), 300, "random numbers differ from task to task");
     let clock = |output: &[u8], at: usize| u64::from_le_bytes(output[at..at + 8].try_into().expect("eight bytes"));
-    assert!(alone.iter().all(|output| clock(output, 40 - 8) > clock(output, 40 - 16)), "time goes on");
+    assert!(alone.iter().all(|output| clock(output, 40 - 8) > clock(output, 40 - 16)), "time passes");
 }
 
 #[test]
 fn a_command_has_no_files_and_no_environment() {
-    // The control: this process has an environment, of which nothing may be seen.
+    // The control: this process has an environment, none of which may be visible.
     assert!(std::env::vars_os().count() > 0);
     let module = command(
         "(drop (call $environ_sizes_get (i32.const 100) (i32.const 104)))
@@ -444,7 +444,7 @@ fn a_command_has_no_files_and_no_environment() {
     let found = result_words(&one(&Job::new(&module), ""));
     const BADF: u32 = 8;
     assert_eq!(found[..4], [0, 0, BADF, BADF], "no variables, no directory, no file");
-    assert_ne!(found[4], 0, "standard input is no directory");
+    assert_ne!(found[4], 0, "standard input is not a directory");
     assert_eq!(found[5], 0, "the control: a call that is allowed");
 }
 

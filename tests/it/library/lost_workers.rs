@@ -1,4 +1,4 @@
-//! Workers that are killed, tasks that do not end, runs that are stopped: nothing else is lost, and the pool lives on.
+//! Workers that are killed, tasks that do not end, runs that are stopped: nothing else is lost, and the pool stays usable.
 
 use std::cell::{Cell, RefCell};
 use std::sync::mpsc;
@@ -64,8 +64,8 @@ fn a_worker_killed_while_it_has_nothing_to_do_costs_no_task() {
 
 #[test]
 fn a_task_that_ran_while_many_were_queued_behind_it_is_not_run_again() {
-    // While the first task runs, as many pass through its worker's queue as that has slots. When the other worker has a task
-    // that does not end either, the queue is full of tasks that have not begun.
+    // While the first task runs, as many tasks pass through its worker's queue as it has slots. Once the other worker also has a
+    // task that does not end, the queue is full of tasks that have not begun.
     let marks = [file(&[1; 4096]), file(&[1; 4096])];
     let mut tasks: Vec<Task> = (0..6000).map(Task::from).collect();
     tasks.insert(0, Task::new("hang").input(input(&marks[0])));
@@ -88,7 +88,7 @@ fn a_task_that_ran_while_many_were_queued_behind_it_is_not_run_again() {
     }
 }
 
-/// Ends at once, or not at all, in a way that the argument names.
+/// Ends immediately or never, in the way that the argument names.
 const ENDLESS: &str = r#"
     (func $is (param $what i32) (result i32) (i32.eq (call $arg (i32.const 0)) (local.get $what)))
     (func $begin (if (call $is (i32.const 4)) (then (call $hang))))
@@ -135,7 +135,7 @@ fn a_task_that_does_not_end_is_timed_out_alone() {
         assert_eq!(lost.get(), 0, "a worker that was replaced on purpose was not lost");
         assert_usable(&mut pool);
     }
-    // Fresh instances begin each time, so that all five ways are timed out.
+    // Each task gets a fresh instance, so all five ways time out.
     let job = Job::new(&module).input("data", data).limits(limits);
     for kind in 1..=5 {
         assert_eq!(failed(&each(&job, [words(&[kind])])[0]).0, Status::Timeout, "{kind}");
@@ -144,7 +144,7 @@ fn a_task_that_does_not_end_is_timed_out_alone() {
 
 #[test]
 fn time_is_counted_from_a_tasks_own_start() {
-    // Each takes some time; together they take more than the limit.
+    // Each takes some time; together they exceed the limit.
     let module = task_module(
         "1",
         r#"(func (export "wrun:task/t") (result i32) (local $n i32)
@@ -174,7 +174,7 @@ fn stopping_soon_lets_running_tasks_end_and_starts_no_more() {
     let run = pool.map(&echo_job(), tasks.into_iter()).expect("a run");
     let stop = run.stop_handle();
     let mut begun = false;
-    // With both workers waiting, the rest of what was taken has not begun, whatever was queued.
+    // While both workers wait, no other task that was taken has begun, queued or not.
     let run = run.observe(move |event, stats| {
         if let (Event::Tick, false) = (event, begun)
             && stats.taken > 2
@@ -198,7 +198,7 @@ fn stopping_soon_lets_running_tasks_end_and_starts_no_more() {
     assert_usable(&mut pool);
 }
 
-/// How many workers have this file in their memory now.
+/// How many workers have mapped this file now.
 fn workers_mapping(path: &std::path::Path) -> usize {
     let needle = path.to_str().expect("UTF-8");
     let maps = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
@@ -263,10 +263,10 @@ fn an_executable_that_is_no_worker_ends_the_run_with_an_error() {
 
 #[test]
 fn a_worker_that_says_nothing_does_not_hold_a_run_with_a_time_limit_up() {
-    // It neither reads its socket nor says that it runs a task, so nobody but the pool's own clock can tell.
+    // It neither reads its socket nor reports that it runs a task, so only the pool's own clock can tell.
     let directory = tempfile::tempdir().expect("a directory");
     let exe = directory.path().join("silent");
-    // A shell writes it: a file that this process has open for writing, and with it whatever another test starts at that moment,
+    // A shell writes it: a file that this process, or a child that another test starts at that moment, has open for writing
     // cannot be executed.
     let write = r#"printf '#!/bin/sh\nexec /bin/sleep 1000\n' > "$0" && chmod 700 "$0""#;
     let written = std::process::Command::new("sh").args(["-c", write]).arg(&exe).status().expect("a shell");

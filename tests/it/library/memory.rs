@@ -1,4 +1,4 @@
-//! Memory: inputs are shared by all workers, and a worker's own memory is small.
+//! Memory: all workers share the inputs, and a worker's own memory is small.
 
 use std::path::Path;
 
@@ -6,11 +6,11 @@ use wrun::{Input, Job, SplitAt, SplitSize};
 
 use crate::support::{module, pool};
 
-/// Sums the 64-bit words of its piece, which it maps whole.
+/// Sums the 64-bit words of its piece, which it maps as a whole.
 const SUM: &str = include_str!("sum.wat");
 
-/// Bytes that this process has of its own, and that would be free if it ended (proc(5), `Private_Dirty`). Pages of an
-/// input that only one worker looks at right now are `Private_Clean`: they belong to the page cache.
+/// Bytes private to this process, which would be freed if it ended (proc(5), `Private_Dirty`). Pages of an input that only one
+/// worker is using right now are `Private_Clean`: they belong to the page cache.
 fn private_bytes(pid: u32) -> u64 {
     let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("a process of ours");
     let line = rollup.lines().find(|line| line.starts_with("Private_Dirty")).expect("a line of smaps_rollup");

@@ -1,4 +1,4 @@
-//! The library: pools, runs and what tasks see. The workers are processes of the real binary, unless a test chooses another backend.
+//! The library: pools, runs and what tasks see. Workers are processes of the real binary unless a test chooses another backend.
 
 mod admission;
 mod arguments;

@@ -1,4 +1,4 @@
-//! A pool as another pool's backend: what is reported of its tasks, and how they end.
+//! A pool as another pool's backend: what is reported about its tasks, and how they end.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use wrun::{Event, Job, OutputFile, Pool, Status, Task};
 use crate::library::dispatch::{assert_usable, echo_job};
 use crate::support::{Flag, file, patient, pool, task_module, text, wait_for, worker_that_maps};
 
-/// Over a pool of this many workers.
+/// A pool on top of a pool with this many workers.
 fn nested(workers: usize) -> Pool {
     Pool::builder().backend(pool(workers)).build().expect("a pool")
 }
@@ -16,7 +16,7 @@ fn nested(workers: usize) -> Pool {
 #[test]
 fn slow_tasks_are_reported_and_do_not_keep_the_thread_busy() {
     let flag = Flag::new();
-    let (told, turns) = (RefCell::new(Vec::new()), RefCell::new(0));
+    let (reported, turns) = (RefCell::new(Vec::new()), RefCell::new(0));
     let job = Job { slow: Some(Duration::from_millis(20).into()), ..echo_job() };
     let mut pool = nested(1);
     let tasks = vec!["a".into(), Task::new("wait").input(flag.input()), "b".into()];
@@ -25,17 +25,17 @@ fn slow_tasks_are_reported_and_do_not_keep_the_thread_busy() {
         Event::Tick => *turns.borrow_mut() += 1,
         Event::Slow { index, task, worker, elapsed } => {
             assert_eq!((*index, &*task.argument, *worker), (1, &b"wait"[..], 0));
-            told.borrow_mut().push(*elapsed);
-            if told.borrow().len() == 5 {
+            reported.borrow_mut().push(*elapsed);
+            if reported.borrow().len() == 5 {
                 flag.raise();
             }
         }
         _ => {}
     });
     assert!(run.map(|outcome| outcome.status()).all(|status| status == Status::Ok));
-    let told = told.into_inner();
-    assert!(told.len() >= 5 && told[4] >= Duration::from_millis(320), "{told:?}");
-    // Each time is twice the one before, and a run that does not sleep turns some hundred thousand times meanwhile.
+    let reported = reported.into_inner();
+    assert!(reported.len() >= 5 && reported[4] >= Duration::from_millis(320), "{reported:?}");
+    // Each time is twice the one before; a run that did not sleep would loop some hundred thousand times meanwhile.
     assert!(turns.into_inner() < 1000);
 }
 
@@ -65,7 +65,7 @@ fn a_run_that_is_dropped_leaves_nothing_of_the_tasks_that_ran() {
             drop(run);
         }
         let expected = [&[9][..], &[7; 8191], &[0; 8192], &[7; 8192]].concat();
-        assert!(written() == expected, "zeros of the task that was cut off");
+        assert!(written() == expected, "zeros for the task that was cut off");
         assert_usable(&mut pool);
     }
 }

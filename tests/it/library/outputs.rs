@@ -5,7 +5,7 @@ use wrun::{Job, Limits, Module, Status, Task};
 use crate::library::windows::{GONE, PAGE, WASM_PAGE};
 use crate::support::{bytes, each, failed, result_words, task_module, words};
 
-/// Writes its index's low byte, counted up, over a result of `arg 0` bytes by `output_map`.
+/// Fills a result of `arg 0` bytes, mapped with `output_map`, with bytes that count up from its index's low byte.
 fn mapped_output() -> Module {
     task_module(
         "1",

@@ -7,7 +7,7 @@ use crate::support::{
     bytes, failed, file, input, kill, patient, pool, task_module, text, within_patience, worker_that_maps,
 };
 
-/// Merges on a new pool, and fails instead of waiting for ever.
+/// Merges on a new pool, and fails instead of waiting forever.
 fn merged<T: Into<Task>>(
     workers: usize,
     function: &'static str,
@@ -53,7 +53,7 @@ fn a_merge_does_not_take_inputs_that_tasks_share_for_results() {
 
 #[test]
 fn a_merge_ends_however_many_items_end_at_the_same_time() {
-    // The end of the source may be found only when nothing is under way any more.
+    // The end of the source may be found only when nothing is in flight any more.
     within_patience(|| {
         let mut pool = pool(1);
         for round in 0..300 {

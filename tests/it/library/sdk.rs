@@ -1,4 +1,4 @@
-//! The Rust SDK in real workers: each extractor, each kind of result, panics, errors and logs.
+//! The Rust SDK in real workers: every extractor, every kind of result, panics, errors and logs.
 
 use wrun::job::InputMode;
 use wrun::{Compiler, Input, Job, Module, Outcome, Status, Task};

@@ -46,8 +46,8 @@ fn shared_memory_is_found_by_name_and_mapped_in_parts() {
             (i32.store8 offset=8192 (call $region_map (i32.const 1) (i64.const 0) (i32.const 8000)) (i32.const 7)) (i32.const 0))"#,
     );
     let (first, second) = (file(b"first"), file(b"second"));
-    let areas = [SharedMemory::create(first.path(), 10).unwrap(), SharedMemory::create(second.path(), 8000).unwrap()];
-    let job = Job::new(&module).shared("ab", areas[0].clone()).shared("c", areas[1].clone()).limits(patient());
+    let shared = [SharedMemory::create(first.path(), 10).unwrap(), SharedMemory::create(second.path(), 8000).unwrap()];
+    let job = Job::new(&module).shared("ab", shared[0].clone()).shared("c", shared[1].clone()).limits(patient());
     let ended = each(&job.clone().call("find"), 0..50);
     ended.iter().for_each(|outcome| assert_eq!(result_words(outcome), [2, 0, 1, u32::MAX, u32::MAX]));
     let bytes = std::fs::read(second.path()).unwrap();
@@ -65,9 +65,9 @@ fn impossible_shared_memory_is_refused() {
         "{error}"
     );
     assert_eq!(SharedMemory::create(long.path(), 4096).unwrap().read(0..2).unwrap(), [1, 1]);
-    let area = SharedMemory::in_memory(8).unwrap();
-    assert!(area.read(0..9).is_err() && SharedMemory::in_memory(0).is_err());
-    let job = Job::new(&rust_guest("probe")).call("add_up").shared("a", area.clone()).shared("a", area);
+    let memory = SharedMemory::in_memory(8).unwrap();
+    assert!(memory.read(0..9).is_err() && SharedMemory::in_memory(0).is_err());
+    let job = Job::new(&rust_guest("probe")).call("add_up").shared("a", memory.clone()).shared("a", memory);
     let error = pool(1).map(&job, 0..1).map(drop).unwrap_err();
     assert_eq!(error.to_string(), r#"there are two shared memories named "a""#);
 }

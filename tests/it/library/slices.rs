@@ -1,4 +1,4 @@
-//! Files that tasks write in place: `--out` with a slice for each task.
+//! Files that tasks write in place: `--out` with an output slice for each task.
 
 use std::os::unix::fs::FileExt;
 
@@ -9,7 +9,7 @@ use crate::support::{
     Flag, each, failed, file, kill, patient, pool, result_words, task_module, text, worker_that_maps, workers_that_hold,
 };
 
-/// Fills its slice with its index + 1 (as a byte), after a look whether all of it was 0 (else it fails with code 2).
+/// Fills its slice with its index + 1 (as a byte), after checking that all of it was 0 (otherwise it fails with code 2).
 fn fills() -> Module {
     task_module(
         "1",
@@ -26,7 +26,7 @@ fn fills() -> Module {
         (func $value (result i32) (i32.add (i32.const 1) (i32.wrap_i64 (i64.rem_u (call $task_index) (i64.const 255)))))
         (func (export "wrun:task/fill") (result i32) (call $fill (call $value)))
         (func (export "wrun:task/fill_and_fail") (result i32) (drop (call $fill (call $value))) (i32.const 1))
-        ;; Fails if a byte was not 0, and else writes and fails: passes at the second attempt where the first one's bytes stay.
+        ;; Fails if a byte was not 0, otherwise writes and fails: passes on the second attempt if the first one's bytes stay.
         (func (export "wrun:task/second_time") (result i32)
             (i32.eqz (call $fill (i32.const 7))))
         ;; Writes the first byte, waits for input 0 and writes the last.
@@ -36,7 +36,7 @@ fn fills() -> Module {
             (call $wait (call $map (i32.const 0)))
             (i32.store8 offset=9999 (local.get $at) (i32.const 9))
             (i32.const 0))
-        ;; Two windows that overlap: what is written in one stands in the other. The first byte of the slice says whether.
+        ;; Two overlapping windows: what is written in one appears in the other. The first byte of the slice says whether it does.
         (func (export "wrun:task/overlap") (result i32) (local $a i32) (local $b i32)
             (local.set $a (call $region_map (i32.const 0) (i64.const 0) (i32.const 60)))
             (local.set $b (call $region_map (i32.const 0) (i64.const 50) (i32.const 40)))
@@ -47,7 +47,7 @@ fn fills() -> Module {
             (call $input_unmap (local.get $a))
             (call $input_unmap (local.get $b))
             (i32.const 0))
-        ;; Writes and reads all that can be around its slice, up to the ends of its pages; passes if it was all 0.
+        ;; Writes and reads everything around its slice, up to the ends of its pages; passes if it was all 0.
         (func (export "wrun:task/around") (result i32) (local $at i32) (local $end i32)
             (local.set $end (i32.wrap_i64 (call $region_len (i32.const 0))))
             (local.set $at (call $region_map (i32.const 0) (i64.const 0) (local.get $end)))
@@ -59,13 +59,13 @@ fn fills() -> Module {
                 (local.set $at (i32.add (local.get $at) (i32.const 1)))
                 (br_if $next (i32.lt_u (local.get $at) (local.get $end))))
             (i32.const 0))
-        ;; Writes behind all of that.
+        ;; Writes past all of that.
         (func (export "wrun:task/behind") (result i32)
             (i32.store8 offset=65535 (call $region_map (i32.const 0) (i64.const 0) (i32.const 1)) (i32.const 1)) (i32.const 0))"#,
     )
 }
 
-/// What is in the file when each of these tasks has filled its slice with its number.
+/// The contents of the file after each of these tasks has filled its slice with its number.
 fn filled(count: usize, slice: usize) -> Vec<u8> {
     (0..count).flat_map(|index| std::iter::repeat_n((index % 255) as u8 + 1, slice)).collect()
 }
@@ -104,7 +104,7 @@ fn the_file_keeps_what_it_had_and_is_as_long_as_needed() {
     let some = Job::new(&fills()).call("behind").limits(patient()).out(opened.clone());
     let ended = each(&some, 0..2);
     assert_eq!(failed(&ended[0]).0, Status::Trap);
-    // Of failed tasks zeros, and what no task had stays.
+    // The slices of failed tasks are zeroed, and bytes that belong to no task stay.
     assert_eq!(std::fs::read(out.path()).unwrap(), [&[0; 20][..], &[99; 30]].concat());
     assert!(each(&job("fill", &opened), 0..2).iter().all(|outcome| outcome.result.is_ok()));
     assert_eq!(std::fs::read(out.path()).unwrap(), [&filled(2, 10)[..], &[99; 30]].concat());
@@ -114,7 +114,7 @@ fn the_file_keeps_what_it_had_and_is_as_long_as_needed() {
     let ended: Vec<_> = run.map(&job("fill", &opened), 0..1).unwrap().first_index(7).collect();
     assert!(ended[0].result.is_ok());
     let expected = [&filled(2, 10)[..], &[99; 30], &[0; 20], &[8; 10]].concat();
-    assert_eq!(std::fs::read(out.path()).unwrap(), expected, "a gap of zeros, and not a byte more");
+    assert_eq!(std::fs::read(out.path()).unwrap(), expected, "a gap of zeros, and no other byte has changed");
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn what_is_no_output_file_is_refused() {
 
 #[test]
 fn a_full_disk_fails_tasks_with_a_message() {
-    // A file in memory that may not grow stands for a disk without room.
+    // A file in memory that may not grow stands in for a full disk.
     let sealed = rustix::fs::memfd_create("full", rustix::fs::MemfdFlags::ALLOW_SEALING).unwrap();
     let full = std::fs::File::from(sealed);
     full.set_len(25).unwrap();
@@ -285,7 +285,7 @@ fn a_small_slice_whose_page_has_gone_fails_its_task_when_it_is_written_back() {
     let (status, message) = failed(&outcome);
     assert!(status == Status::InputFault && message.starts_with(&expected), "{status}: {message}");
     drop(run);
-    // A run whose file somebody else has cut in the end says so.
+    // A run whose file somebody else has truncated reports it at the end.
     let mut run = pool.map(&job, std::iter::once(Task::new("").input(flag.input()))).unwrap();
     assert!(run.next().unwrap().result.is_ok());
     out.as_file().set_len(10).unwrap();

@@ -1,4 +1,4 @@
-;; Sums the 64-bit words of its piece, which it maps whole.
+;; Sums the 64-bit words of its piece, which it maps as a whole.
 (module
   (import "wrun_v1" "input_len" (func $len (param i32) (result i64)))
   (import "wrun_v1" "input_map" (func $map (param i32 i64 i32) (result i32)))

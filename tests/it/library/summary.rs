@@ -1,4 +1,4 @@
-//! `--summary` and [`wrun::outcome::Summary`]: what a run took.
+//! `--summary` and [`wrun::outcome::Summary`]: what a run cost.
 
 use serde_json::{Value, json};
 use wrun::outcome::{Summary, WorkerSummary};
@@ -20,7 +20,7 @@ fn the_summary_counts_tasks_bytes_and_workers() {
     let lines: Vec<&str> = all.stderr.lines().skip_while(|line| !line.contains("tasks:")).collect();
     assert_eq!(lines[0], "wrun: 3 tasks: 2 ok, 1 error");
     assert!(lines[1].contains("tasks/s; tasks ran for ") && lines[1].contains(": speed-up 0."), "{}", lines[1]);
-    // Each item, and each result of two tasks.
+    // The items, and the results of two tasks.
     assert_eq!(lines[2], "wrun: 0 B mapped, 7 B copied");
     let memory = "at most 192.00 KiB of memory each";
     assert!(lines[3].starts_with("wrun: worker 0: 3 tasks in ") && lines[3].ends_with(memory), "{}", lines[3]);
@@ -36,13 +36,13 @@ fn the_summary_counts_tasks_bytes_and_workers() {
 #[test]
 fn what_is_mapped_is_told_from_what_is_copied() {
     let place = Place::new();
-    // Two whole pages, and 100 bytes of a third one.
+    // Two whole pages, and 100 bytes of a third.
     place.file("data", pattern(2 * 4096 + 100));
     let args = ["--summary", "-j1", "--progress", "json", "--raw", "--files", "data", "data"];
     let event = summary_event(&place.map("cat", &args).stderr);
     assert_eq!(event["event"], "summary");
     assert_eq!(event["mapped_bytes"], 2 * 8192);
-    // The name, the edge, and the result.
+    // The name, the unaligned edge, and the result.
     assert_eq!(event["copied_bytes"], 2 * ("data".len() + 100 + 2 * 4096 + 100));
     assert_eq!((&event["tasks"], &event["by_status"]["ok"]), (&2.into(), &2.into()));
     let (wall, busy) = (event["wall_seconds"].as_f64().expect("seconds"), event["busy_seconds"].as_f64());
@@ -87,7 +87,7 @@ fn an_embedder_gets_the_same_numbers() {
     summary.end();
     assert_eq!((summary.tasks(), summary.with_status(Status::Ok)), (2, 2));
     let peaks: Vec<u64> = ended.iter().map(|outcome| outcome.stats.usage.peak_memory_bytes).collect();
-    assert_eq!(peaks, [2 << 16, 4 << 16], "windows that are pages of the file are no memory of the task's");
+    assert_eq!(peaks, [2 << 16, 4 << 16], "windows that are pages of the file are not the task's memory");
     assert_eq!((summary.usage().mapped_bytes, summary.usage().copied_bytes), (2 * 4096, 8));
     let [WorkerSummary { attempts: 2, busy, peak_memory_bytes: 0x4_0000, .. }] = *summary.workers() else {
         panic!("{summary:?}")

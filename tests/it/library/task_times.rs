@@ -1,4 +1,4 @@
-//! Time limits that follow from the median of other tasks, and slow tasks.
+//! Time limits derived from the median of other tasks, and slow tasks.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use wrun::{Event, Job, Limits, Status};
 use crate::cli::kit::{Place, objects, said};
 use crate::support::{Flag, pool, task_module};
 
-/// Tasks that wait for their input, where they have one.
+/// Tasks that wait for their input, if they have one.
 fn job() -> Job {
     let wait = r#"(func (export "wrun:task/wait") (result i32)
         (if (call $input_count) (then (call $wait (call $map (i32.const 0)))))
@@ -36,7 +36,7 @@ fn a_task_is_stopped_by_the_median_of_the_others() {
 fn without_enough_tasks_that_passed_there_is_no_median() {
     let flag = Flag::new();
     let limited = job().limits(Limits { timeout: Some(TaskTime::OfMedian { percent: 1 }), ..Limits::default() });
-    // Two tasks pass, which is one too few; the third waits for longer than the shortest limit.
+    // Two tasks pass, which is one too few; the third waits longer than the shortest limit.
     let tasks = vec!["a".into(), "b".into(), wrun::Task::new("wait").input(flag.input())];
     let mut pool = pool(1);
     let run =
@@ -54,7 +54,7 @@ fn without_enough_tasks_that_passed_there_is_no_median() {
 #[test]
 fn a_slow_task_is_reported_while_it_runs_and_again_when_its_time_has_doubled() {
     let flag = Flag::new();
-    let told = RefCell::new(Vec::new());
+    let reported = RefCell::new(Vec::new());
     let job = Job { slow: Some(Duration::from_millis(20).into()), ..job() };
     let mut pool = pool(2);
     let tasks = vec!["a".into(), wrun::Task::new("wait").input(flag.input()), "b".into()];
@@ -63,17 +63,20 @@ fn a_slow_task_is_reported_while_it_runs_and_again_when_its_time_has_doubled() {
         .observe(|event, _| {
             if let Event::Slow { index, task, elapsed, .. } = event {
                 assert_eq!((*index, &*task.argument), (1, &b"wait"[..]));
-                told.borrow_mut().push(*elapsed);
-                if told.borrow().len() == 3 {
+                reported.borrow_mut().push(*elapsed);
+                if reported.borrow().len() == 3 {
                     flag.raise();
                 }
             }
         })
         .collect();
     assert!(ended.iter().all(|outcome| outcome.status() == Status::Ok), "{ended:?}");
-    let told = told.into_inner();
+    let reported = reported.into_inner();
     let least = [20, 40, 80].map(Duration::from_millis);
-    assert!(told.len() >= 3 && told.iter().zip(least).all(|(told, least)| *told >= least), "{told:?}");
+    assert!(
+        reported.len() >= 3 && reported.iter().zip(least).all(|(reported, least)| *reported >= least),
+        "{reported:?}"
+    );
 }
 
 #[test]

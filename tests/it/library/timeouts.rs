@@ -1,4 +1,4 @@
-//! Tasks that run longer than allowed: they end wherever they are, and the outcome says where that was.
+//! Tasks that run longer than allowed: they are stopped wherever they are, and the outcome says where that was.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::support::{
     within_patience, words, worker_that_maps, workers_that_hold,
 };
 
-/// A limit that is short, and long enough for a worker to come to the point at which its task stays.
+/// A limit that is short, but long enough for a worker to reach the point at which its task hangs.
 fn short() -> Limits {
     Limits { timeout: Some(Duration::from_millis(100).into()), memory_bytes: 1 << 30, ..Limits::default() }
 }
 
-/// Runs one task with a short limit, which it exceeds. Gives where the message says that it was.
+/// Runs one task with a short limit, which it exceeds. Returns where the task was, according to the message.
 fn stopped_in(job: Job, task: impl Into<Task>) -> (String, Outcome) {
     let (task, job) = (task.into(), job.limits(short()));
     let run = || {
@@ -23,7 +23,7 @@ fn stopped_in(job: Job, task: impl Into<Task>) -> (String, Outcome) {
             move || each(&job, [task]).remove(0)
         })
     };
-    // On a machine with more to do than it can, the worker may not come to answer in time.
+    // On an overloaded machine the worker may not answer in time.
     for _ in 0..5 {
         let outcome = run();
         let (status, message) = failed(&outcome);
@@ -33,10 +33,10 @@ fn stopped_in(job: Job, task: impl Into<Task>) -> (String, Outcome) {
             return (place.trim_start().to_owned(), outcome);
         }
     }
-    panic!("it never says where it was");
+    panic!("the task never said where it was");
 }
 
-/// The functions of the outcome's backtrace, the innermost first.
+/// The functions of the outcome's backtrace, innermost first.
 fn functions(outcome: &Outcome) -> Vec<&str> {
     let frames = failure(outcome).backtrace.as_deref().unwrap_or_default().lines();
     let numbered = frames.filter_map(|line| line.trim_start().split_once(": "));
@@ -150,7 +150,7 @@ fn a_guest_with_debug_information_is_found_by_file_and_line() {
     let line_of = |text: &str| source.lines().position(|line| line.contains(text)).expect("a line") + 1;
     let (place, outcome) = stopped_in(Job::new(&rust_guest("probe")).call("endless"), "");
     let backtrace = failure(&outcome).backtrace.as_deref().expect("a backtrace");
-    // In a function of the library's, the line is that of the guest's own code.
+    // For a library function, the line is the one in the guest's own code.
     assert_eq!(place, format!("in probe::spin (probe/src/lib.rs:{})", line_of("black_box")), "{backtrace}");
     let caller = format!("endless at probe/src/lib.rs:{}:5", line_of("    spin();"));
     assert!(backtrace.contains(&caller), "{caller}\n{backtrace}");
@@ -173,7 +173,7 @@ fn debug_information_that_makes_no_sense_leaves_names() {
     }
 }
 
-/// Loops, or gives its argument back.
+/// Loops, or returns its argument.
 fn sometimes_endless() -> Module {
     task_module(
         "1",
@@ -198,11 +198,11 @@ fn many_workers_that_time_out_at_once_are_all_found_and_others_go_on() {
             }
             let (status, message) = failed(outcome);
             assert_eq!(status, Status::Timeout);
-            // On a machine with more to do than it can, the worker may not come to answer in time.
+            // On an overloaded machine the worker may not answer in time.
             assert!(["timed out after 100ms", "timed out after 100ms in endless"].contains(&message), "{message}");
         }
         let found = |outcome: &&Outcome| outcome.result.as_ref().is_err_and(|error| error.backtrace.is_some());
-        assert!(ended.iter().filter(found).count() > 0, "nobody said where it was");
+        assert!(ended.iter().filter(found).count() > 0, "no task said where it was");
     }
 }
 
@@ -242,7 +242,7 @@ fn a_stopped_worker_is_killed_all_the_same() {
     let process = rustix::process::Pid::from_raw(worker as i32).expect("a process number");
     rustix::process::kill_process(process, rustix::process::Signal::STOP).expect("a process that is there");
     let ended = within_patience(|| ended.join().expect("no panic"));
-    // It could not say where it was.
+    // A stopped worker cannot say where its task was.
     assert_eq!(failed(&ended[0]), (Status::Timeout, "timed out after 2s"));
     assert!(failure(&ended[0]).backtrace.is_none());
 }

@@ -7,11 +7,11 @@ use crate::support::{bytes, each, failed, file, input, pattern, result_words, ru
 pub const WASM_PAGE: usize = 64 << 10;
 pub const PAGE: usize = 4 << 10;
 
-/// The message of a task that used a window after it was gone.
+/// The message of a task that used a window after unmapping it.
 pub const GONE: &str = "it used memory outside of its windows, or a window that it gave back";
 
-/// Maps the range of input 0 that the argument names (offset and length); gives the address, then all memory that the call
-/// took.
+/// Maps the range of input 0 that the argument gives (offset and length); returns the address, then all memory that the call
+/// added.
 fn dump(memory: &str) -> Module {
     task_module(
         memory,
@@ -23,28 +23,28 @@ fn dump(memory: &str) -> Module {
     )
 }
 
-/// Splits what [`dump`] gives: the address, and the memory.
-fn address_and_area(dumped: &[u8]) -> (usize, &[u8]) {
-    let (address, area) = dumped.split_at(4);
-    (u32::from_le_bytes(address.try_into().expect("four bytes")) as usize, area)
+/// Splits what [`dump`] returns: the address, and the memory.
+fn address_and_memory(dumped: &[u8]) -> (usize, &[u8]) {
+    let (address, memory) = dumped.split_at(4);
+    (u32::from_le_bytes(address.try_into().expect("four bytes")) as usize, memory)
 }
 
-/// Lengths and offsets around the bounds of pages of both kinds.
+/// Lengths and offsets around the boundaries of both kinds of pages.
 const EDGES: [usize; 8] = [0, 1, PAGE - 1, PAGE, PAGE + 1, WASM_PAGE - 1, WASM_PAGE, WASM_PAGE + 1];
 
-/// Checks what a task sees that mapped `expected`, which stands at `file_offset` in its file.
-fn check_area(dumped: &[u8], expected: &[u8], file_offset: usize, what: &str) {
-    let (address, area) = address_and_area(dumped);
+/// Checks what a task sees that mapped `expected`, which is at `file_offset` in its file.
+fn check_window(dumped: &[u8], expected: &[u8], file_offset: usize, what: &str) {
+    let (address, memory) = address_and_memory(dumped);
     assert_ne!(address, 0, "{what}");
     if expected.is_empty() {
-        assert!(area.is_empty(), "{what}: an empty window takes no memory");
+        assert!(memory.is_empty(), "{what}: an empty window takes no memory");
         return;
     }
     assert_eq!(address % PAGE, file_offset % PAGE, "{what}: the alignment of the file");
     let start = address - WASM_PAGE;
-    assert!(area[start..].starts_with(expected), "{what}: the range's bytes");
-    assert!(area[..start].iter().all(|&byte| byte == 0), "{what}: something before the range");
-    assert!(area[start + expected.len()..].iter().all(|&byte| byte == 0), "{what}: something behind the range");
+    assert!(memory[start..].starts_with(expected), "{what}: the range's bytes");
+    assert!(memory[..start].iter().all(|&byte| byte == 0), "{what}: something before the range");
+    assert!(memory[start + expected.len()..].iter().all(|&byte| byte == 0), "{what}: something after the range");
 }
 
 #[test]
@@ -58,20 +58,20 @@ fn a_range_of_any_alignment_is_seen_exactly_and_nothing_around_it() {
     // The guest asks for the range.
     let tasks = ranges.iter().map(|&(at, len)| words(&[at as u32, len as u32]).input(whole.clone()));
     for (outcome, &(at, len)) in each(&job, tasks).iter().zip(&ranges) {
-        check_area(bytes(outcome), &content[at..at + len], at, &format!("{len} bytes at {at}"));
+        check_window(bytes(outcome), &content[at..at + len], at, &format!("{len} bytes at {at}"));
     }
-    // The range is all that the task has.
+    // The task has only this range.
     let slice = |at: usize, len: usize| whole.slice(at as u64..(at + len) as u64).expect("a range");
     let tasks = ranges.iter().map(|&(at, len)| words(&[0, len as u32]).input(slice(at, len)));
     for (outcome, &(at, len)) in each(&job, tasks).iter().zip(&ranges) {
-        check_area(bytes(outcome), &content[at..at + len], at, &format!("{len} bytes at {at}, as the input"));
+        check_window(bytes(outcome), &content[at..at + len], at, &format!("{len} bytes at {at}, as the input"));
     }
     // Both: a range of a range.
     let tasks =
         ranges.iter().map(|&(at, len)| words(&[at as u32, len as u32]).input(slice(4097, content.len() - 4097)));
     for (outcome, &(at, len)) in each(&job, tasks).iter().zip(&ranges) {
         let what = format!("{len} bytes at {at} of a part at 4097");
-        check_area(bytes(outcome), &content[4097 + at..4097 + at + len], 4097 + at, &what);
+        check_window(bytes(outcome), &content[4097 + at..4097 + at + len], 4097 + at, &what);
     }
 }
 
@@ -82,7 +82,7 @@ fn a_file_of_any_length_is_seen_whole_with_zeros_behind_it() {
         let content = pattern(len);
         let file = file(&content);
         let outcome = &each(&job, [words(&[0, len as u32]).input(input(&file))])[0];
-        check_area(bytes(outcome), &content, 0, &format!("a file of {len} bytes"));
+        check_window(bytes(outcome), &content, 0, &format!("a file of {len} bytes"));
     }
 }
 
@@ -107,12 +107,12 @@ fn a_large_range_is_seen_exactly_where_there_is_room_to_align_it_and_where_there
     const LARGE: usize = 8 << 20;
     let content = pattern(LARGE + 3 * PAGE);
     let file = file(&content);
-    // A page of the module's own and the window's: with the second declaration nothing is left.
+    // The module's own page and the window's pages: with the second declaration nothing is left.
     for memory in ["1", "1 130"] {
         let job = Job::new(&dump(memory));
         for (at, len) in [(0, LARGE), (0, LARGE + 1), (1, LARGE), (PAGE, LARGE - 1), (PAGE + 5, LARGE + PAGE)] {
             let task = words(&[at as u32, len as u32]).input(input(&file));
-            check_area(
+            check_window(
                 bytes(&each(&job, [task])[0]),
                 &content[at..at + len],
                 at,
@@ -195,7 +195,7 @@ fn counting(memory: &str) -> Job {
     ))
 }
 
-/// Checks what a task of [`counting`] does where its window stands at different addresses.
+/// Checks what a task of [`counting`] does when its window is at different addresses.
 fn check_counting(maps: u32, unmaps: u32, at: usize, expected: Result<(), (Status, &str)>) {
     let content = pattern(3 * PAGE);
     for (memory, from) in [("1", 0), ("1", 5), ("1", PAGE), ("2", 0), ("2", 5)] {
@@ -245,7 +245,7 @@ fn unmapping_what_is_no_window_traps() {
 
 #[test]
 fn an_empty_window_can_be_unmapped_and_takes_nothing_from_others() {
-    // One page: the first real window begins where the empty one pretends to be.
+    // One page: the first real window begins at the address of the empty one.
     let module = task_module(
         "1",
         r#"(func (export "wrun:task/both") (result i32) (local $empty i32) (local $full i32)
@@ -259,7 +259,7 @@ fn an_empty_window_can_be_unmapped_and_takes_nothing_from_others() {
     assert_eq!(result_words(&each(&Job::new(&module), [Task::new("").input(data)])[0]), [1]);
 }
 
-/// Reads a 32-bit word at each of the steps of a walk over input 0 through windows, unmapping each before the next.
+/// Walks over input 0 through windows and reads a 32-bit word at each step, unmapping each window before the next.
 fn walk() -> Job {
     Job::new(&task_module(
         "1",
@@ -302,7 +302,7 @@ fn a_file_larger_than_4_gib_is_read_through_several_windows() {
 fn addresses_of_windows_that_were_given_back_are_used_again() {
     let file = file(&[]);
     file.as_file().set_len(64 << 20).expect("a sparse file");
-    // 8 KiB windows over 64 MiB: 8192 windows, which are 512 MiB of addresses if none is used again.
+    // 8 KiB windows over 64 MiB: 8192 windows, which take 512 MiB of addresses if none is reused.
     let module = task_module(
         "1",
         r#"(func (export "wrun:task/pages") (result i32) (local $offset i64) (local $size i64)
@@ -453,7 +453,7 @@ fn the_guest_grows_its_own_memory_before_and_after_mapping() {
 #[test]
 fn a_rust_guests_allocator_works_after_mapping() {
     let module = rust_guest("wordcount");
-    // A table of 50,000 different words takes megabytes that are allocated while the text is mapped.
+    // A table of 50,000 different words takes megabytes, which are allocated while the text is mapped.
     let content: String = (0..50_000).map(|n| format!("word{n} twice ")).collect();
     let file = file(content.as_bytes());
     let mut expected: Vec<String> = (0..50_000).map(|n| format!("word{n} 1\n")).collect();
@@ -466,7 +466,7 @@ fn a_rust_guests_allocator_works_after_mapping() {
 #[test]
 fn a_declared_maximum_may_be_just_enough_and_is_named_where_it_is_not() {
     let cases = [("1 2", 0, WASM_PAGE, None), ("1 2", 0, WASM_PAGE + 1, Some(131072)), ("1 3", 0, WASM_PAGE + 1, None)];
-    // A range that is not aligned to pages needs one more.
+    // A range that is not page-aligned needs one more page.
     let skewed = [("1 2", 1, WASM_PAGE, Some(131072)), ("1 3", 1, WASM_PAGE, None), ("1 2", 1, WASM_PAGE - 1, None)];
     let data = Input::from_bytes("data", &pattern(2 * WASM_PAGE)).expect("memory");
     for (memory, at, len, maximum) in cases.into_iter().chain(skewed) {

@@ -1,6 +1,6 @@
 //! The example guests, built before the first test that needs one.
 //!
-//! The tests build them, and not a build script: the published crate has neither the guests nor a need of them.
+//! The tests build them rather than a build script, because the published crate neither contains nor needs them.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -14,19 +14,19 @@ use super::{stderr, stdout};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// What all guests are built from.
+/// The sources of all guests.
 const SOURCES: [&str; 3] = ["examples/guests", "guest-sdk", "rust-toolchain.toml"];
 
-/// Written by the Makefile when all guests are up to date; as old as the start of that build.
+/// Written by the Makefile when all guests are up to date; its time is the start of that build.
 const STAMP: &str = "target/wasm/.built";
 
-/// The directory `examples/guests`, with all guests built in `target/wasm`. The C guest is missing where clang is.
+/// The directory `examples/guests`, with all guests built in `target/wasm`. Without clang, the C guest is missing.
 ///
 /// # Panics
 ///
 /// If they cannot be built.
 pub fn built_guests() -> PathBuf {
-    // A failure is kept, too: each test that needs a guest fails with the same message, and none tries again.
+    // A failure is remembered, too: each test that needs a guest fails with the same message, and none tries again.
     static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
     let dir = Path::new(ROOT).join("examples/guests");
     match BUILT.get_or_init(|| build(&dir)) {
@@ -35,7 +35,7 @@ pub fn built_guests() -> PathBuf {
     }
 }
 
-/// Builds what is not up to date. One process at a time does so, and the others then find everything built.
+/// Builds what is out of date. One process at a time does so, and the others then find everything built.
 fn build(dir: &Path) -> Result<(), String> {
     if is_current(dir) {
         return Ok(());
@@ -50,7 +50,7 @@ fn build(dir: &Path) -> Result<(), String> {
 fn make(dir: &Path) -> Result<(), String> {
     let mut make = Command::new("make");
     make.arg("--no-print-directory").arg("-C").arg(dir).stdin(Stdio::null());
-    // Of a make that runs these tests.
+    // These come from a make that runs the tests.
     make.env_remove("MAKEFLAGS").env_remove("MFLAGS").env_remove("MAKELEVEL");
     tell(b"building the example guests\n");
     let output = make.output().map_err(|error| match error.kind() {
@@ -64,24 +64,24 @@ fn make(dir: &Path) -> Result<(), String> {
             format!("`make guests` fails:\n{}", stderr(&output))
         });
     }
-    // That a guest was skipped.
+    // For example, that a guest was skipped.
     tell(&output.stderr);
     Ok(())
 }
 
-/// Writes to standard error. `eprint` would show nothing of tests that pass.
+/// Writes to standard error directly, because the output of `eprint` is hidden for tests that pass.
 fn tell(text: &[u8]) {
-    // It is no harm if nobody reads it.
+    // It does not matter if nobody reads it.
     let _ = std::io::stderr().write_all(text);
 }
 
-/// Whether the toolchain that builds the guests is there, and the standard library of their target is not.
+/// Whether the toolchain that builds the guests is installed without the standard library of their target.
 fn lacks_wasm_target() -> bool {
     let rustc = Command::new("rustc").args(["--print", "target-libdir", "--target", "wasm32-wasip1"]).output();
     rustc.is_ok_and(|rustc| rustc.status.success() && !Path::new(stdout(&rustc).trim()).is_dir())
 }
 
-/// Whether no source was changed since all guests were built, and the C guest is there if it can be.
+/// Whether no source has changed since all guests were built, and the C guest exists if it can be built.
 fn is_current(dir: &Path) -> bool {
     let Ok(built) = fs::metadata(dir.join(STAMP)).and_then(|stamp| stamp.modified()) else { return false };
     let clang = std::env::var_os("CLANG").unwrap_or("clang".into());
@@ -91,7 +91,7 @@ fn is_current(dir: &Path) -> bool {
     SOURCES.iter().all(is_older) && (dir.join("target/wasm/wordcount-c.wasm").exists() || !has_clang())
 }
 
-/// When the file, or the last of all in the directory, was changed; without what was built. `None` if it cannot be read.
+/// When the file, or the newest file in the directory, last changed, ignoring build outputs. `None` if it cannot be read.
 fn newest(path: &Path) -> Option<SystemTime> {
     let metadata = fs::metadata(path).ok()?;
     let mut newest = metadata.modified().ok()?;

@@ -1,4 +1,4 @@
-//! What the tests share: the binary, modules written in place, jobs run to their end.
+//! Shared by all tests: the binary, inline modules, and jobs that run to their end.
 
 mod guests;
 
@@ -16,7 +16,7 @@ pub use guests::built_guests;
 /// The `wrun` binary of this build.
 pub const WRUN: &str = env!("CARGO_BIN_EXE_wrun");
 
-/// The `wrun` command, with an empty environment but for a cache directory of the tests' own.
+/// The `wrun` command, with an environment that contains only the tests' own cache directory.
 pub fn wrun(args: &[&str]) -> Command {
     let mut command = Command::new(WRUN);
     command.env_clear().env("WRUN_CACHE_DIR", cache_dir()).stdin(Stdio::null()).args(args);
@@ -54,7 +54,7 @@ pub fn guest(name: &str) -> String {
     path.to_str().expect("a path in UTF-8").to_owned()
 }
 
-/// The module in this text (or binary), compiled by the real binary.
+/// The module with this text (or binary), compiled by the real binary.
 pub fn module(wat: impl AsRef<[u8]>) -> Module {
     let compiler = Compiler { exe: Some(WRUN.into()), cache_dir: Some(cache_dir()), ..Compiler::default() };
     compiler.load_bytes("test.wat", wat.as_ref()).expect("a valid module")
@@ -66,18 +66,18 @@ pub fn rust_guest(name: &str) -> Module {
     compiler.load(guest(name)).expect("a valid module")
 }
 
-/// A pool of this many workers, which run the real binary.
+/// A pool with this many workers, which run the real binary.
 pub fn pool(workers: usize) -> Pool {
     let workers = NonZeroUsize::new(workers).expect("at least one worker");
     Pool::builder().workers(workers).worker_exe(WRUN).build().expect("a pool")
 }
 
-/// Runs a job to its end on a pool of its own with two workers; outcomes in item order.
+/// Runs a job to its end on its own pool of two workers; returns outcomes in item order.
 pub fn outcomes(job: &Job, tasks: impl Source) -> Vec<Outcome> {
     pool(2).map(job, tasks).expect("a job that can run").collect()
 }
 
-/// The same with an array or a vector of tasks.
+/// The same, with an array or a vector of tasks.
 pub fn each<T: Into<Task>>(job: &Job, tasks: impl IntoIterator<Item = T>) -> Vec<Outcome> {
     outcomes(job, tasks.into_iter())
 }
@@ -94,8 +94,8 @@ pub fn text(outcome: &Outcome) -> String {
     }
 }
 
-/// All imports of the contract, by their own names, and a few functions that keep modules short; these use the first 4 KiB of
-/// the memory as scratch space.
+/// All imports of the contract, under their own names, and a few helper functions that keep modules short; these use the first
+/// 4 KiB of memory as scratch space.
 const CONTRACT: &str = r#"
     (import "wrun_v1" "task_index" (func $task_index (result i64)))
     (import "wrun_v1" "arg_len" (func $arg_len (result i32)))
@@ -130,12 +130,12 @@ const HELPERS: &str = r#"
     (func $hang (loop (br 0)))
 "#;
 
-/// A module with the contract's imports, an exported memory of these pages (`1`, or `1 10` for a maximum) and this text.
+/// A module with the contract's imports, an exported memory with this many pages (`1`, or `1 10` for a maximum) and this text.
 pub fn task_module(memory: &str, text: &str) -> Module {
     task_module_with("", memory, text)
 }
 
-/// The same with more imports.
+/// The same, with more imports.
 pub fn task_module_with(imports: &str, memory: &str, text: &str) -> Module {
     module(format!("(module {CONTRACT} {imports} (memory (export \"memory\") {memory}) {HELPERS} {text})"))
 }
@@ -171,7 +171,7 @@ pub fn bytes(outcome: &Outcome) -> &[u8] {
 ///
 /// # Panics
 ///
-/// If it did not.
+/// If it did not fail.
 pub fn failure(outcome: &Outcome) -> &TaskError {
     match &outcome.result {
         Ok(output) => panic!("task {} succeeded with {} bytes: {:?}", outcome.index, output.len(), first(output)),
@@ -189,7 +189,7 @@ pub fn failed(outcome: &Outcome) -> (Status, &str) {
     (error.status, &error.message)
 }
 
-/// A file with these bytes, with a name of its own, that goes when this is dropped.
+/// A file with these bytes and a unique name, deleted when this is dropped.
 pub fn file(bytes: &[u8]) -> NamedTempFile {
     let file = NamedTempFile::new().expect("a temporary file");
     file.as_file().write_all_at(bytes, 0).expect("room for a file");
@@ -201,16 +201,16 @@ pub fn input(file: &NamedTempFile) -> Input {
     Input::open(file.path()).expect("a file that can be read")
 }
 
-/// Bytes of which none is 0, and no two neighbouring pages are alike.
+/// Bytes without zeros, in which no two neighbouring pages are alike.
 pub fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|at| ((at * 7 + at / 4096) % 255) as u8 + 1).collect()
 }
 
-/// A page by which a test tells a running guest something: the guest maps it and waits until its first word is not 0.
+/// A page with which a test signals a running guest: the guest maps it and waits until its first word is not 0.
 pub struct Flag(NamedTempFile);
 
 impl Flag {
-    /// A flag that is down.
+    /// A flag that is not raised.
     pub fn new() -> Self {
         Flag(file(&[0; 4096]))
     }
@@ -220,18 +220,18 @@ impl Flag {
         input(&self.0)
     }
 
-    /// Lets guests go on.
+    /// Lets guests continue.
     pub fn raise(&self) {
         self.0.as_file().write_all_at(&1u32.to_le_bytes(), 0).expect("a write to a page that is there");
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         self.0.path()
     }
 }
 
-/// Waits until a worker process has this file in its memory; gives its number.
+/// Waits until a worker process has mapped this file; returns its process id.
 ///
 /// # Panics
 ///
@@ -249,7 +249,7 @@ pub fn workers_that_hold(path: &Path) -> Vec<u32> {
     worker_processes().filter(|&pid| open_files(pid).iter().any(|open| open.starts_with(path))).collect()
 }
 
-/// What a process has open.
+/// The files that a process has open.
 pub fn open_files(pid: u32) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     entries.filter_map(|entry| std::fs::read_link(entry.path()).ok()).collect()
@@ -259,16 +259,16 @@ pub fn open_files(pid: u32) -> Vec<PathBuf> {
 fn worker_processes() -> impl Iterator<Item = u32> {
     let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(|pid| {
-        // A binary that was built again meanwhile is `.../wrun (deleted)`.
+        // A binary that was rebuilt in the meantime is `.../wrun (deleted)`.
         let exe = std::fs::read_link(format!("/proc/{pid}/exe"));
         exe.is_ok_and(|exe| exe.to_string_lossy().starts_with(WRUN))
     })
 }
 
-/// How long something may take that has to happen soon, on a slow and busy machine.
+/// How long something that should happen soon may take on a slow and busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Looks until there is something.
+/// Polls until there is something.
 ///
 /// # Panics
 ///
@@ -279,32 +279,32 @@ pub fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        assert!(start.elapsed() < PATIENCE, "it has not happened");
+        assert!(start.elapsed() < PATIENCE, "it did not happen in time");
         std::thread::yield_now();
     }
 }
 
-/// Does this on a thread of its own, so that a test of something that never ends fails instead of never ending.
+/// Does this on its own thread, so that a test that would hang fails instead.
 ///
 /// # Panics
 ///
-/// After [`PATIENCE`], and where that thread does.
+/// After [`PATIENCE`], and if that thread panics.
 pub fn within_patience<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (send, receive) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
-        // Nobody waits any more where it took too long.
+        // Nobody waits any more if it took too long.
         let _ = send.send(work());
     });
     match receive.recv_timeout(PATIENCE) {
         Ok(done) => done,
-        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("it does not end"),
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("it did not end in time"),
         Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
             std::panic::resume_unwind(thread.join().expect_err("it sent nothing"))
         }
     }
 }
 
-/// Default limits with a timeout, for tests in which a bug would make a task wait for ever.
+/// Default limits with a timeout, for tests in which a bug would make a task wait forever.
 pub fn patient() -> Limits {
     Limits { timeout: Some(PATIENCE.into()), ..Limits::default() }
 }
