@@ -1,6 +1,7 @@
 //! The `wrun` command.
 
 mod cli;
+mod closed_streams;
 mod report;
 
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! What the command prints, and which exit code it ends with, when it cannot do what was asked.
 
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -43,7 +44,9 @@ pub fn exit_code_of(error: &anyhow::Error) -> ExitCode {
 pub fn print_help(error: &clap::Error) -> anyhow::Result<ExitCode> {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            stdout::check(error.print())?;
+            let text = error.render();
+            let text = if io::stdout().is_terminal() { text.ansi().to_string() } else { text.to_string() };
+            stdout::print(&text)?;
             Ok(ExitCode::SUCCESS)
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {

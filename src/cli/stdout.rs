@@ -1,6 +1,8 @@
 //! Text on standard output that is not a task's result.
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 
 use anyhow::Context;
 
@@ -9,8 +11,12 @@ pub const CANNOT_WRITE: &str = "cannot write to standard output";
 
 /// Writes all of `text`.
 pub fn print(text: &str) -> anyhow::Result<()> {
-    let mut stdout = io::stdout().lock();
-    check(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+    check(open().and_then(|mut stdout| stdout.write_all(text.as_bytes())))
+}
+
+/// Standard output without a buffer. Unlike the standard library's, it does not ignore that it was closed (`EBADF`).
+pub fn open() -> io::Result<File> {
+    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
 }
 
 /// Gives the error of a write to standard output, unless its reader has closed it, which is not an error.

@@ -66,6 +66,46 @@ fn full_disk_behind_standard_output_is_one_line_and_exit_code_1() {
 }
 
 #[test]
+fn standard_output_that_is_closed_is_an_error_wherever_something_is_printed() {
+    let place = Place::new();
+    let line = "wrun: cannot write to standard output: Bad file descriptor (os error 9)\n";
+    assert_eq!(
+        says(&place, ":", "map kit.wat --call echo a --joblog log", ">/dev/null"),
+        said(0, "", ""),
+        "the control"
+    );
+    for words in [
+        "map kit.wat --call echo a",
+        "map kit.wat --call echo a --json",
+        "map kit.wat --call echo a --reduce join",
+        "map kit.wat --call echo a --dry-run",
+        "run kit.wat --call calls",
+        "run --json kit.wat --call calls",
+        "inspect kit.wat",
+        "inspect kit.wat --json",
+        "report log -o -",
+        "cache path",
+        "completions bash",
+        "man",
+        "--help",
+        "--version",
+    ] {
+        assert_eq!(says(&place, ":", words, ">&-"), said(1, "", line), "{words}");
+    }
+    // What prints nothing needs none.
+    assert_eq!(says(&place, ":", "map kit.wat --call echo a --results out", ">&-"), said(0, "", ""));
+}
+
+#[test]
+fn standard_input_that_is_closed_has_no_items() {
+    let place = Place::new();
+    let line = "wrun: cannot read standard input: Bad file descriptor (os error 9)\n";
+    assert_eq!(says(&place, ":", "map kit.wat --call echo", "<&-"), said(1, "", line));
+    assert_eq!(says(&place, ":", "map kit.wat --call echo", "</dev/null"), said(0, "", ""), "the control");
+    assert_eq!(says(&place, ":", "map kit.wat --call echo a", "<&-"), said(0, "a\n", ""));
+}
+
+#[test]
 fn third_interrupt_ends_a_run_whose_results_nobody_reads() {
     let place = Place::new();
     items(&place, 300);

@@ -216,6 +216,7 @@ fn pool_and_worker_meet_only_in_ipc() {
 const UNSAFE: &[(&str, &str)] = &[
     ("src/sys/", "system calls"),
     ("crates/ipc/src/sys/", "shared memory"),
+    ("src/closed_streams.rs", "a function that runs before main"),
     ("src/test_program.rs", "a function that runs before main, for unit tests"),
     ("src/guest/signals/", "handles the signals of faults in windows, and looks at a guest that it has interrupted"),
     ("src/guest/window/", "maps files over guest memory"),

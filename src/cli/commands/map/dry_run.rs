@@ -1,6 +1,6 @@
 //! `--dry-run`: prints what a `map` would run, as command lines.
 
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -34,7 +34,7 @@ impl MapPlan {
 }
 
 fn print_lines(mut items: LoggedItems, rerun: &RerunCommand, reduce: Option<&str>) -> anyhow::Result<u8> {
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(stdout::open().context(CANNOT_WRITE)?);
     let mut code = exit_codes::OK;
     for index in 0.. {
         let Some(task) = items.wait_for_task() else { break };
