@@ -12,6 +12,8 @@ pub(super) enum HostError {
     Limit(LimitReached),
     /// The file behind an input changed or cannot be read.
     Input(InputFault),
+    /// The task's argument cannot be an argument of a program.
+    Argument(LimitReached),
 }
 
 /// Why a task got no more of something.
@@ -50,7 +52,7 @@ impl HostError {
 impl fmt::Display for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HostError::Limit(reached) => f.write_str(&reached.message),
+            HostError::Limit(reached) | HostError::Argument(reached) => f.write_str(&reached.message),
             HostError::Input(fault) => write!(f, "{fault:?}"),
         }
     }

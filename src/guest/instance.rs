@@ -252,7 +252,7 @@ fn argv(state: &State, function: &TaskFunction) -> Result<Vec<String>, HostError
     let spec = &state.job.spec;
     let mut argv = vec![spec.module_name.clone()];
     if let TaskFunction::Command(_) = function {
-        let item = String::from_utf8_lossy(&state.argument);
+        let item = item_of_program(&state.argument)?;
         if state.argument.is_mapped() {
             let places =
                 spec.argv.as_ref().map_or(1, |words| words.iter().map(|word| word.matches("{}").count()).sum());
@@ -266,11 +266,27 @@ fn argv(state: &State, function: &TaskFunction) -> Result<Vec<String>, HostError
             }
         }
         match &spec.argv {
-            Some(words) => argv.extend(words.iter().map(|word| word.replace("{}", &item))),
-            None => argv.push(item.into_owned()),
+            Some(words) => argv.extend(words.iter().map(|word| word.replace("{}", item))),
+            None => argv.push(item.to_owned()),
         }
     }
     Ok(argv)
+}
+
+/// A task's argument as a WASI program can have it.
+///
+/// # Errors
+///
+/// Returns an error if it contains a NUL byte, which would end it early, or is not UTF-8, which preview 1 requires of arguments.
+fn item_of_program(argument: &[u8]) -> Result<&str, HostError> {
+    if argument.contains(&0) {
+        let message = "its item contains a NUL byte, which an argument of a program cannot".to_owned();
+        return Err(HostError::Argument(LimitReached::of(Setting::ItemSeparator, message)));
+    }
+    std::str::from_utf8(argument).map_err(|_| {
+        let message = "its item is not UTF-8, and arguments of a WASI program must be".to_owned();
+        HostError::Argument(LimitReached::fixed(message))
+    })
 }
 
 fn instantiate(job: &LinkedJob, store: &mut Store<Box<State>>) -> wasmtime::Result<Instance> {

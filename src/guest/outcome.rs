@@ -167,6 +167,11 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
             result.setting = *setting;
             return;
         }
+        Some(HostError::Argument(LimitReached { message, setting })) => {
+            result.fail(Status::Error, message.as_str());
+            result.setting = *setting;
+            return;
+        }
         Some(HostError::Input(fault)) => return result.fail(Status::InputFault, fault.encode()),
         None => {}
     }

@@ -59,6 +59,9 @@ impl PreparedJob {
         if job.argv.is_some() && entry != Entry::Command {
             return Err(Error::request(format!("argv is for WASI commands, which {} is not", job.module.name())));
         }
+        if let Some(word) = job.argv.iter().flatten().find(|word| word.contains('\0')) {
+            return Err(Error::request(format!("the word {word:?} contains a NUL byte, which an argument cannot")));
+        }
         check_limits(job)?;
         check_grants(&job.grants)?;
         let (files, inputs) = shared_inputs(job)?;

@@ -41,11 +41,13 @@ pub enum Setting {
     Timeout,
     /// After how long a task is reported as slow.
     Slow,
+    /// What separates items.
+    ItemSeparator,
 }
 
 impl Setting {
     /// All of them, in the order of this definition.
-    pub const ALL: [Setting; 18] = {
+    pub const ALL: [Setting; 19] = {
         use Setting::*;
         [
             Memory,
@@ -66,6 +68,7 @@ impl Setting {
             Call,
             Timeout,
             Slow,
+            ItemSeparator,
         ]
     };
 
@@ -89,6 +92,7 @@ impl Setting {
             Setting::CountFuel => "compile it again with Compiler::count_fuel",
             Setting::Call => "choose one with Job::call",
             Setting::Timeout => "set no Limits::timeout but Limits::fuel, or run it in processes",
+            Setting::ItemSeparator => "split items at NUL bytes, if that is what separates them",
             Setting::Slow => "set no Job::slow, or run it in processes or threads",
         }
     }

@@ -250,3 +250,19 @@ fn failed_tasks_are_reported_and_counted_and_others_go_on() {
                     wrun: 2 of 4 tasks failed\n";
     assert_eq!(place.map("fail-f", &["a", "f1", "b", "f2"]), said(100, "a\nb\n", failures));
 }
+
+#[test]
+fn an_item_that_cannot_be_an_argument_of_a_program_fails_its_task() {
+    let place = Place::new();
+    let hello = crate::cli::kit::hello();
+    let mixed = place.says_to(&["map", &hello], b"a\0b\nbob\n\xff\n");
+    assert_eq!((mixed.code, mixed.stdout.as_str()), (Some(100), "hello, bob\n"), "{}", mixed.stderr);
+    let nul = "its item contains a NUL byte, which an argument of a program cannot; use --null if a NUL byte ends each item\n";
+    assert!(mixed.stderr.contains(nul), "{}", mixed.stderr);
+    assert!(
+        mixed.stderr.contains("its item is not UTF-8, and arguments of a WASI program must be\n"),
+        "{}",
+        mixed.stderr
+    );
+    assert_eq!(place.says_to(&["map", &hello, "--null"], b"a\0b\0"), ok("hello, a\nhello, b\n"));
+}
