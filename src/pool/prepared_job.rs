@@ -59,6 +59,10 @@ impl PreparedJob {
         if job.argv.is_some() && entry != Entry::Command {
             return Err(Error::request(format!("argv is for WASI commands, which {} is not", job.module.name())));
         }
+        if entry == Entry::Command && job.instances == Instances::Reused {
+            let message = format!("{} is a WASI command, whose instance cannot be entered twice", job.module.name());
+            return Err(Error::request(message).because_of(Setting::FreshInstances));
+        }
         if let Some(word) = job.argv.iter().flatten().find(|word| word.contains('\0')) {
             return Err(Error::request(format!("the word {word:?} contains a NUL byte, which an argument cannot")));
         }

@@ -43,11 +43,13 @@ pub enum Setting {
     Slow,
     /// What separates items.
     ItemSeparator,
+    /// Whether each task gets a fresh instance.
+    FreshInstances,
 }
 
 impl Setting {
     /// All of them, in the order of this definition.
-    pub const ALL: [Setting; 19] = {
+    pub const ALL: [Setting; 20] = {
         use Setting::*;
         [
             Memory,
@@ -69,6 +71,7 @@ impl Setting {
             Timeout,
             Slow,
             ItemSeparator,
+            FreshInstances,
         ]
     };
 
@@ -93,6 +96,7 @@ impl Setting {
             Setting::Call => "choose one with Job::call",
             Setting::Timeout => "set no Limits::timeout but Limits::fuel, or run it in processes",
             Setting::ItemSeparator => "split items at NUL bytes, if that is what separates them",
+            Setting::FreshInstances => "leave Job::instances fresh",
             Setting::Slow => "set no Job::slow, or run it in processes or threads",
         }
     }

@@ -254,7 +254,7 @@ fn failed_tasks_are_reported_and_counted_and_others_go_on() {
 #[test]
 fn an_item_that_cannot_be_an_argument_of_a_program_fails_its_task() {
     let place = Place::new();
-    let hello = crate::cli::kit::hello();
+    let hello = hello();
     let mixed = place.says_to(&["map", &hello], b"a\0b\nbob\n\xff\n");
     assert_eq!((mixed.code, mixed.stdout.as_str()), (Some(100), "hello, bob\n"), "{}", mixed.stderr);
     let nul = "its item contains a NUL byte, which an argument of a program cannot; use --null if a NUL byte ends each item\n";
@@ -265,4 +265,12 @@ fn an_item_that_cannot_be_an_argument_of_a_program_fails_its_task() {
         mixed.stderr
     );
     assert_eq!(place.says_to(&["map", &hello, "--null"], b"a\0b\0"), ok("hello, a\nhello, b\n"));
+}
+
+#[test]
+fn a_command_whose_instance_is_to_be_reused_is_refused_before_any_task() {
+    let place = Place::new();
+    let hello = hello();
+    let line = "wrun: hello-wasi.wasm is a WASI command, whose instance cannot be entered twice; leave --reuse out\n";
+    assert_eq!(place.says(&["map", &hello, "a", "b", "c", "d", "--reuse", "-j", "1"]), said(2, "", line));
 }
