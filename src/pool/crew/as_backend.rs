@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::run::CrewRun;
 use super::{Crew, OUTER_WAKER};
 use crate::backend::{Assignment, Executor, ExecutorEvent, TaskEnd, Waker};
-use crate::job::{Admission, Halt, Retries};
 use crate::pool::prepared_job::{PreparedJob, Stdio};
 use crate::pool::record::Pending;
 use crate::pool::report::{Notice, Report};
@@ -18,11 +17,9 @@ use crate::{Error, Job, Result};
 impl Crew {
     /// Runs the job's tasks for another run, which `waker` wakes.
     pub fn executor_for(&mut self, job: &Job, waker: &Waker) -> Result<Box<dyn Executor + '_>> {
-        // These are up to the other run.
-        let (retries, halt, admission) = (Retries::default(), Halt::Never, Admission::default());
-        let job = Job { retries, halt, admission, ..job.clone() };
-        let prepared = PreparedJob::new(&job, Stdio::Captured)?;
-        self.check(&job)?;
+        // Retries, halts and admission are up to the other run.
+        let prepared = PreparedJob::new(job, Stdio::Captured)?;
+        self.check(job)?;
         self.poll
             .add(waker, OUTER_WAKER)
             .map_err(|error| Error::system("cannot watch the other run's waker", error))?;

@@ -94,9 +94,7 @@ impl<'pool> CrewRun<'pool> {
 
     /// Whether no worker holds a task, and everything has been reported.
     pub fn is_idle(&self) -> bool {
-        self.ended.is_empty()
-            && self.reports.is_empty()
-            && self.crew.workers.iter().flatten().all(|worker| worker.held.is_empty())
+        !self.has_reports() && self.crew.workers.iter().flatten().all(|worker| worker.held.is_empty())
     }
 
     /// The next report.
