@@ -38,14 +38,17 @@ pub(super) fn decide_outcome(
         let trace = error.downcast_ref::<WasmBacktrace>();
         result.backtrace = trace.map(|trace| state.job.symbols.backtrace(trace)).unwrap_or_default();
     }
-    decide_status(ended, program, &stderr, state, result);
+    // A program that fails keeps what it has printed, but not as its result.
+    let stdout = if program == Program::Command { std::mem::take(&mut result.output) } else { Vec::new() };
+    let words = String::from_utf8_lossy(&stderr).trim_end().to_owned();
+    decide_status(ended, program, &words, state, result);
     name_refusal(state, result);
-    // If a command failed, its standard error is the message instead.
-    if program == Program::Command && result.status == Status::Ok {
-        let limit = state.job.spec.log_bytes;
-        for line in stderr.lines() {
-            result.log.push(LEVEL_INFO, line, limit);
-        }
+    result.stderr = stderr;
+    match result.status {
+        // What the program printed went to the caller's own standard output.
+        _ if state.job.spec.attached || program == Program::Task => {}
+        Status::Ok => result.output = stdout,
+        _ => result.stdout = stdout,
     }
 }
 
@@ -87,7 +90,7 @@ fn decide_status(
     }
 }
 
-/// If a failed task was refused something, reports that: it is the reason that helps the user.
+/// If a failed task was refused something, adds that: it is the reason that helps the user.
 fn name_refusal(state: &State, result: &mut TaskResult) {
     if !state.job.uses_wasi || !matches!(result.status, Status::Error | Status::Trap) {
         return;
@@ -95,19 +98,18 @@ fn name_refusal(state: &State, result: &mut TaskResult) {
     let own_words = String::from_utf8_lossy(&result.message);
     if Refused::too_much_at_once(&own_words) {
         let limit = state.job.spec.host_call_bytes;
-        let why = "one call of WASI takes over at most";
-        result.message = format!("{own_words}; {why} {limit} bytes").into();
+        result.hint = format!("one call of WASI takes over at most {limit} bytes");
         (result.status, result.setting) = (Status::Limit, Some(Setting::HostCallSize));
         return;
     }
     let said = || Refused::said_by(&own_words, !state.job.preopens.is_empty());
     match state.refused.map(Said::Clearly).or_else(said) {
         Some(Said::Clearly(refused)) => {
-            result.message = format!("{own_words}; {}", refused.reason()).into();
+            result.hint = refused.reason().into();
             (result.status, result.setting) = (Status::Denied, refused.setting());
         }
         Some(Said::Perhaps(refused)) => {
-            result.message = format!("{own_words} (if that is about a file: {})", refused.reason()).into();
+            result.hint = format!("if that is about a file: {}", refused.reason());
             result.setting = refused.setting();
         }
         None => {}
@@ -120,10 +122,10 @@ enum Program {
     Command,
 }
 
-/// Distributes standard output and standard error: a command's output is its result, everything else is logged. Returns what a
-/// command wrote to standard error.
-fn streams(program: Program, state: &mut State, result: &mut TaskResult) -> String {
-    let Some(wasi) = state.wasi.take() else { return String::new() };
+/// Distributes standard output and standard error: a command's output is its result; what other tasks write is logged. Returns what
+/// was written to standard error.
+fn streams(program: Program, state: &mut State, result: &mut TaskResult) -> Vec<u8> {
+    let Some(wasi) = state.wasi.take() else { return Vec::new() };
     let (stdout, stderr) = (wasi.stdout.take(), wasi.stderr.take());
     let limit = state.job.spec.log_bytes;
     let mut log = |bytes: &[u8]| {
@@ -134,12 +136,9 @@ fn streams(program: Program, state: &mut State, result: &mut TaskResult) -> Stri
     match program {
         Program::Command if result.output_file.is_none() => result.output = stdout,
         Program::Command => log(&stdout),
-        Program::Task => {
-            log(&stderr);
-            log(&stdout);
-        }
+        Program::Task => log(&stdout),
     }
-    String::from_utf8_lossy(&stderr).trim_end().to_owned()
+    stderr
 }
 
 const LEVEL_INFO: u8 = 3;
@@ -153,8 +152,9 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
             // A function's result is incomplete until it returns.
             0 => result.fail(Status::Error, "exited with code 0 before it returned"),
             _ if stderr.is_empty() => result.fail(Status::Error, format!("exited with code {code}")),
-            _ => result.fail(Status::Error, stderr),
+            _ => result.fail(Status::Error, format!("{stderr} (exit code {code})")),
         }
+        result.exit_code = Some(code).filter(|code| *code != 0);
         if state.job.spec.attached {
             result.status = Status::Ok;
             result.output = code.to_le_bytes().into();

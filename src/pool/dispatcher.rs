@@ -295,7 +295,7 @@ impl<'pool> Dispatcher<'pool> {
             self.finished_bytes = 0;
         }
         self.finished_bytes += finished.result.as_ref().map_or(0, |output| output.len() as u64);
-        let mut ended = pending.end(finished.result, finished.log, finished.stats);
+        let mut ended = pending.end(finished.result, finished.log, finished.stats).stderr(finished.stderr);
         ended.outcome.ran_earlier = true;
         self.ended.push_back(ended);
     }

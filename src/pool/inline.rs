@@ -127,7 +127,7 @@ impl InlineExecutor {
         let start_ns = monotonic_ns();
         let stack = self.job.limits.stack_bytes as usize + HOST_STACK_BYTES;
         stacker::maybe_grow(stack, stack, || self.guest.run(&slot, &payload, &self.files, &mut result));
-        result.bound(self.job.limits.log_bytes);
+        result.complete(self.job.limits.log_bytes);
         let done = result.done(ticket, start_ns, monotonic_ns());
         self.files.truncate(shared);
         let bytes = result.parts().concat();

@@ -34,10 +34,19 @@ pub fn advice(setting: Setting) -> &'static str {
     }
 }
 
+/// What wrun adds to a task's own words: what it knows of the cause, and what to do about it.
+pub fn hint(error: &TaskError) -> Option<Cow<'_, str>> {
+    match (&error.hint, error.setting.map(advice)) {
+        (Some(hint), Some(advice)) => Some(format!("{hint}; {advice}").into()),
+        (Some(hint), None) => Some(hint.into()),
+        (None, advice) => advice.map(Cow::from),
+    }
+}
+
 /// Why a task failed, and what to do about it.
 pub fn message(error: &TaskError) -> Cow<'_, str> {
-    match error.setting {
-        Some(setting) => format!("{}; {}", error.message, advice(setting)).into(),
+    match hint(error) {
+        Some(hint) => format!("{}; {hint}", error.message).into(),
         None => error.message.as_str().into(),
     }
 }

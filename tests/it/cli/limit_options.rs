@@ -1,6 +1,6 @@
 //! Every limit has an option, a default that ordinary tasks stay below, and a message that names the option.
 
-use crate::cli::kit::Place;
+use crate::cli::kit::{Place, why};
 use crate::support::guest;
 
 /// What `wrun map --json` prints for one task: status, and output or error.
@@ -8,8 +8,8 @@ use crate::support::guest;
 fn ended(place: &Place, args: &[&str]) -> (String, String) {
     let said = place.says(&[&["map", "--json", "--progress", "none"], args].concat());
     let object: serde_json::Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{said:?}"));
-    let text = object["output"].as_str().or(object["error"].as_str()).unwrap_or_default();
-    (object["status"].as_str().unwrap().to_owned(), text.to_owned())
+    let text = object["output"].as_str().map_or_else(|| why(&object), str::to_owned);
+    (object["status"].as_str().unwrap().to_owned(), text)
 }
 
 fn limit(message: &str) -> (String, String) {
@@ -140,7 +140,7 @@ fn the_bytes_that_one_call_of_wasi_takes_over() {
     assert_eq!(status, "limit", "{error}");
     assert!(
         error.ends_with(
-            "(os error 48); one call of WASI takes over at most 1048576 bytes; raise it with --max-host-call"
+            "(os error 48) (exit code 1); one call of WASI takes over at most 1048576 bytes; raise it with --max-host-call"
         ),
         "{error}"
     );

@@ -17,6 +17,7 @@ mod map;
 mod map_files;
 mod map_report;
 mod modules;
+mod programs;
 mod regions;
 mod rerun;
 mod results_dir;
