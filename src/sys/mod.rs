@@ -6,6 +6,7 @@ mod attack_tests;
 pub mod compiler_process;
 pub mod fault;
 pub mod file_clock;
+pub mod file_state;
 pub mod interrupt;
 pub mod machine;
 pub mod path_access;
