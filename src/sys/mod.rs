@@ -9,6 +9,7 @@ pub mod file_clock;
 pub mod file_state;
 pub mod interrupt;
 pub mod machine;
+pub mod oom;
 pub mod path_access;
 pub mod poll;
 pub mod private_dir;
