@@ -144,7 +144,7 @@ fn abandoned_files_go_and_others_stay() {
 #[test]
 fn hashes_of_files_are_remembered_for_one_state_and_range() {
     let (_dir, store) = store(1 << 20, None);
-    let stamp = |size| Stamp::File { device: 1, inode: 2, size, modified: (3, 4), changed: (5, 6) };
+    let stamp = |size| Stamp::File(FileState { device: 1, inode: 2, size, modified: (3, 4), changed: (5, 6) });
     let hash = blake3::hash(b"x");
     store.remember(&stamp(10), (0, 5), &hash);
     store.remember(&Stamp::Sealed(1), (0, 5), &hash);

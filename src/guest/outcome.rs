@@ -33,6 +33,7 @@ pub(super) fn decide_outcome(
     std::mem::swap(&mut state.log, &mut result.log);
     result.output_file = state.output_file.take();
     let program = if let TaskFunction::Command(_) = function { Program::Command } else { Program::Task };
+    let reader_is_gone = state.wasi.as_ref().is_some_and(|wasi| wasi.attached.reader_is_gone());
     let stderr = streams(program, state, result);
     if let Err(error) = ended {
         let trace = error.downcast_ref::<WasmBacktrace>();
@@ -49,6 +50,12 @@ pub(super) fn decide_outcome(
         _ if state.job.spec.attached || program == Program::Task => {}
         Status::Ok => result.output = stdout,
         _ => result.stdout = stdout,
+    }
+    // Most programs cannot go on without the reader of their output, and end by a trap. There is nothing to say about that: a program of
+    // the system is ended silently by SIGPIPE.
+    if reader_is_gone && matches!(result.status, Status::Trap) {
+        result.clear();
+        exit_attached(result, EXIT_CODE_OF_SIGPIPE);
     }
 }
 
@@ -129,8 +136,12 @@ fn streams(program: Program, state: &mut State, result: &mut TaskResult) -> Vec<
     let (stdout, stderr) = (wasi.stdout.take(), wasi.stderr.take());
     let limit = state.job.spec.log_bytes;
     let mut log = |bytes: &[u8]| {
-        for line in String::from_utf8_lossy(bytes).lines() {
-            result.log.push(LEVEL_INFO, line, limit);
+        // Line by line, and only the beginning of one that is too long, because bytes that are not UTF-8 take three times their size.
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let kept = line.len().min(usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1));
+            result.log.push(LEVEL_INFO, &String::from_utf8_lossy(&line[..kept]), limit);
         }
     };
     match program {
@@ -142,6 +153,15 @@ fn streams(program: Program, state: &mut State, result: &mut TaskResult) -> Vec<
 }
 
 const LEVEL_INFO: u8 = 3;
+
+/// The exit code that a shell reports of a program that SIGPIPE ended.
+const EXIT_CODE_OF_SIGPIPE: i32 = 128 + 13;
+
+/// Ends an attached program, whatever its exit code.
+fn exit_attached(result: &mut TaskResult, code: i32) {
+    result.status = Status::Ok;
+    result.output = code.to_le_bytes().into();
+}
 
 /// Decides the status of a task whose guest ended with an error.
 fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut State, result: &mut TaskResult) {
@@ -156,8 +176,7 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
         }
         result.exit_code = Some(code).filter(|code| *code != 0);
         if state.job.spec.attached {
-            result.status = Status::Ok;
-            result.output = code.to_le_bytes().into();
+            exit_attached(result, code);
         }
         return;
     }
@@ -199,9 +218,20 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
         return result.fail_at(LimitReached::of(Setting::Stack, message));
     }
     let cause = error.root_cause().to_string();
+    if wants_too_much_random(&cause) {
+        let limit = state.job.spec.host_call_bytes;
+        let message =
+            format!("it wants more random bytes at once than the limit of {limit} bytes for one call of WASI");
+        return result.fail_at(LimitReached::of(Setting::HostCallSize, message));
+    }
     let cause = cause.strip_prefix("wasm trap: ").unwrap_or(&cause);
     // The text of a panic says more than the `unreachable` that follows it.
     let first_words = state.failure.take().unwrap_or_else(|| stderr.to_owned());
     let message = if first_words.is_empty() { cause.to_owned() } else { format!("{first_words} ({cause})") };
     result.fail(Status::Trap, message);
+}
+
+/// Whether `random_get` was called for more bytes than the limit. wasmtime-wasi has no type for that error.
+fn wants_too_much_random(cause: &str) -> bool {
+    cause.starts_with("requested len ") && cause.contains(" exceeds limit ")
 }

@@ -88,6 +88,7 @@ impl PreparedJob {
             argv: job.argv.clone(),
             fresh_instances: job.instances == Instances::Fresh,
             attached: stdio.is_some(),
+            argument_bytes: limits.argument_bytes,
             memory_bytes: limits.memory_bytes,
             output_bytes: limits.output_bytes,
             stack_bytes: limits.stack_bytes,

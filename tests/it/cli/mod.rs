@@ -1,6 +1,7 @@
 //! The command: each test runs the real binary and checks its exact output and exit code.
 
 mod arrays;
+mod attached;
 mod cached;
 mod core_dumps;
 mod determinism;
