@@ -11,6 +11,7 @@ use wrun::job::{FailedSlice, InputMode};
 use wrun::{Job, OutputFile, SharedMemory};
 
 use super::values;
+use crate::cli::file_roles::FileRoles;
 
 /// What tasks may write without copying.
 #[derive(Debug, clap::Args)]
@@ -74,6 +75,18 @@ pub struct InPlaceFiles {
 }
 
 impl InPlaceArgs {
+    /// Notes the files as written.
+    ///
+    /// # Errors
+    ///
+    /// If one of them has another role as well.
+    pub fn note_roles(&self, roles: &mut FileRoles) -> anyhow::Result<()> {
+        if let Some(path) = &self.out {
+            roles.write("--out", path)?;
+        }
+        self.shared.iter().try_for_each(|file| roles.share(&format!("--shared {}", file.name), &file.path))
+    }
+
     /// Opens the files, and creates missing ones.
     ///
     /// # Errors
