@@ -169,7 +169,7 @@ impl RunArgs {
     fn plan(self) -> anyhow::Result<RunPlan> {
         self.check_roles()?;
         let inputs = self.task.open_inputs()?;
-        let in_place = self.in_place.open()?;
+        let in_place = self.in_place.open_for_one_task()?;
         let sandbox = self.sandbox.sandbox();
         let module = self.compiler.load_to_run(&self.module, &self.limits, sandbox, ProgressMode::Auto)?;
         let entry = module.entry(self.task.call.as_deref(), None)?;

@@ -93,10 +93,23 @@ impl InPlaceArgs {
     ///
     /// If a file cannot be opened, or is too short and cannot be extended.
     pub fn open(&self) -> anyhow::Result<InPlaceFiles> {
+        self.open_with(|out| out)
+    }
+
+    /// As [`open`](Self::open), but for one task: other tasks may be run at the same time, each by a command of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_for_one_task(&self) -> anyhow::Result<InPlaceFiles> {
+        self.open_with(OutputFile::concurrent)
+    }
+
+    fn open_with(&self, settings: impl Fn(OutputFile) -> OutputFile) -> anyhow::Result<InPlaceFiles> {
         let out = match (&self.out, self.slice) {
             (Some(path), Some(slice_bytes)) => {
                 let out = OutputFile::create(path, slice_bytes).context("--out")?;
-                Some(out.failed_slice(self.failed_slice()))
+                Some(settings(out.failed_slice(self.failed_slice())))
             }
             _ => None,
         };
