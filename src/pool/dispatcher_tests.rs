@@ -89,7 +89,8 @@ fn policy() -> Policy {
         retries: Retries { count: 0, delay: Duration::ZERO },
         halt: Halt::Never,
         admission: Admission::default(),
-        out: None,
+        slices: None,
+        shared: Vec::new(),
         longest_argument: 100,
     }
 }

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use wrun::Status;
 
 use crate::cli::errors::usage;
+use crate::cli::file_roles::{FileRoles, is_same_file};
 use crate::cli::items::earlier_run::{EarlierRun, JobLogLine, read_lines};
 use crate::cli::stdout;
 use crate::report::{Details, TaskRecord, TaskTexts, page};
@@ -82,10 +83,13 @@ impl ReportArgs {
         let name = format!("{:?}", self.joblog.display().to_string());
         let file = File::open(&self.joblog).with_context(|| format!("cannot open joblog {name}"))?;
         let to_stdout = self.output.as_os_str() == "-";
-        if !to_stdout
-            && self.output.canonicalize().is_ok_and(|path| self.joblog.canonicalize().is_ok_and(|log| log == path))
-        {
+        if !to_stdout && is_same_file(&self.output, &self.joblog) {
             return Err(usage("the page would replace the job log; name another file with -o"));
+        }
+        if to_stdout {
+            let mut roles = FileRoles::default();
+            roles.write_stream("standard output", io::stdout())?;
+            roles.read("the job log", &self.joblog)?;
         }
         let logged = read_tasks(&file, &name)?;
         let tasks: Vec<TaskRecord> = logged.iter().map(|logged| logged.task).collect();

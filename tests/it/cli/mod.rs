@@ -8,6 +8,7 @@ mod determinism;
 mod dry_run;
 mod errors;
 mod failure;
+mod file_roles;
 mod fuel;
 mod html_report;
 mod joblog;

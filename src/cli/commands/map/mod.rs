@@ -9,11 +9,13 @@ mod execution;
 mod plan;
 
 use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use wrun::EarlyWorker;
 
+use crate::cli::file_roles::FileRoles;
 use crate::cli::options::compiler::CompilerArgs;
 use crate::cli::options::core_dumps::CoreDumpArgs;
 use crate::cli::options::failure::FailureArgs;
@@ -124,6 +126,11 @@ pub enum ReduceFailed {
 }
 
 impl ResultArgs {
+    /// Whether something goes to standard output.
+    fn are_printed(&self) -> bool {
+        self.results.is_none() || self.json || self.reduce.is_some()
+    }
+
     /// The options that make `run` print a result in the same form.
     fn options_of_run(&self) -> Vec<OsString> {
         let options = [(self.json, "--json"), (self.raw, "--raw")];
@@ -139,6 +146,29 @@ impl ResultArgs {
 }
 
 impl MapArgs {
+    /// Finds the files that are written, and checks that none of them has another role.
+    ///
+    /// # Errors
+    ///
+    /// If one has.
+    fn file_roles(&self) -> anyhow::Result<FileRoles> {
+        let mut roles = FileRoles::default();
+        if let Some(directory) = &self.results.results {
+            roles.results_in(directory);
+        }
+        self.in_place.note_roles(&mut roles)?;
+        self.failure.note_roles(&mut roles)?;
+        self.watching.note_roles(&mut roles)?;
+        if self.results.are_printed() {
+            roles.write_stream("standard output", io::stdout())?;
+        }
+        roles.write_stream("standard error", io::stderr())?;
+        roles.read("the module", &self.module)?;
+        self.task.check_roles(&roles)?;
+        self.items.check_roles(&roles)?;
+        Ok(roles)
+    }
+
     /// Runs the tasks; gives the documented exit code. `run_options` are those that a `run` of one task needs as well.
     ///
     /// # Errors

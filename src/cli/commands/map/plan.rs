@@ -65,10 +65,11 @@ struct QuickFiles {
 impl QuickFiles {
     fn open(args: &MapArgs) -> anyhow::Result<QuickFiles> {
         let is_dry_run = args.watching.dry_run;
+        let roles = args.file_roles()?;
         Ok(QuickFiles {
             inputs: args.task.open_inputs()?,
             in_place: if is_dry_run { args.in_place.open_for_dry_run()? } else { args.in_place.open()? },
-            items: args.items.open(args.limits.longest_argument()?)?,
+            items: args.items.open(args.limits.longest_argument()?, roles)?,
             log: if is_dry_run { args.failure.open_log_for_dry_run()? } else { args.failure.open_log()? },
         })
     }
