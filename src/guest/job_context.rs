@@ -67,6 +67,7 @@ pub(super) mod for_tests {
             slices: None,
             shared_memories: vec![],
             argv: None,
+            ok_exit_codes: vec![0],
             fresh_instances: true,
             attached: false,
             argument_bytes: 64 << 10,

@@ -135,7 +135,8 @@ pub(super) fn complete(
         },
     };
     let log = decode_log(log).into_iter().map(LogLine::from_wire).collect();
-    Ok(pending.end(result, log, stats).stderr(stderr))
+    let exit_code = Some(i32::from(done.exit_code)).filter(|code| *code != 0);
+    Ok(pending.end(result, log, stats).of_program(stderr, exit_code))
 }
 
 /// Decodes a failure; `stderr` gets what the task wrote to standard error. Returns as well how many bytes of the output are what a
@@ -162,8 +163,7 @@ fn failure(
     *stderr = failure.stderr;
     let error = TaskError::new(done.status, message)
         .setting(done.setting)
-        .hint(Some(failure.hint).filter(|hint| !hint.is_empty()))
-        .exit_code(failure.exit_code);
+        .hint(Some(failure.hint).filter(|hint| !hint.is_empty()));
     Ok((error, failure.stdout_len))
 }
 

@@ -59,6 +59,12 @@ impl PreparedJob {
         if job.argv.is_some() && entry != Entry::Command {
             return Err(Error::request(format!("argv is for WASI commands, which {} is not", job.module.name())));
         }
+        if job.ok_exit_codes != [0] && entry != Entry::Command {
+            let name = job.module.name();
+            return Err(Error::request(format!(
+                "exit codes are for WASI commands, and {name} is not run as a command"
+            )));
+        }
         if entry == Entry::Command && job.instances == Instances::Reused {
             let message = format!("{} is a WASI command, whose instance cannot be entered twice", job.module.name());
             return Err(Error::request(message).because_of(Setting::FreshInstances));
@@ -86,6 +92,7 @@ impl PreparedJob {
             slices,
             shared_memories,
             argv: job.argv.clone(),
+            ok_exit_codes: job.ok_exit_codes.clone(),
             fresh_instances: job.instances == Instances::Fresh,
             attached: stdio.is_some(),
             argument_bytes: limits.argument_bytes,

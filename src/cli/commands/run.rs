@@ -182,7 +182,11 @@ impl RunArgs {
                 "a command writes to this terminal by itself; for its output as JSON, use wrun map --json",
             ));
         }
+        if is_attached && self.task.has_exit_codes() {
+            return Err(usage("a command on this terminal passes its exit code on; leave --ok-exit-codes out"));
+        }
         let mut job = Job::new(&module).call(entry.name()).limits(self.limits.limits());
+        self.task.apply(&mut job);
         job.inputs = inputs;
         in_place.apply(&mut job);
         self.grants.grant(&mut job)?;

@@ -187,7 +187,6 @@ impl LogEntry {
                 let stdout = Output::from(bytes(logged.stdout, logged.stdout_base64)?);
                 Err(TaskError::new(status, logged.error.unwrap_or_default())
                     .hint(logged.hint)
-                    .exit_code(logged.exit_code)
                     .stdout(Some(stdout).filter(|stdout| !stdout.is_empty()))
                     .backtrace(logged.backtrace))
             }
@@ -198,7 +197,7 @@ impl LogEntry {
         let stats = TaskStats::new(start.unwrap_or(UNIX_EPOCH), duration);
         let mut stats = stats.worker(logged.worker).attempts(logged.attempts);
         stats.fuel = logged.fuel;
-        Some(Finished::new(result, stats).stderr(stderr))
+        Some(Finished::new(result, stats).stderr(stderr).exit_code(logged.exit_code))
     }
 }
 

@@ -62,7 +62,7 @@ impl Display for JsonDisplay {
             "status": error.status.as_str(),
             "error": error.message,
             "hint": advice::hint(error),
-            "exit_code": error.exit_code,
+            "exit_code": outcome.exit_code,
             "attempts": outcome.stats.attempts,
             "backtrace": error.backtrace,
             "rerun": rerun,

@@ -161,6 +161,7 @@ fn find_entry(module: &Module, args: &MapArgs, items: &Items) -> anyhow::Result<
 fn new_job(module: &Module, entry: &Entry, args: &MapArgs) -> wrun::Result<Job> {
     let mut job = Job::new(module).call(entry.name()).limits(args.limits.limits());
     job.argv.clone_from(&args.argv);
+    args.task.apply(&mut job);
     job.instances = args.workers.instances();
     args.grants.grant(&mut job)?;
     args.failure.apply(&mut job);
