@@ -74,7 +74,7 @@ pub struct Cleared {
 #[derive(Debug)]
 pub(super) enum Found {
     /// Code that a worker can load.
-    Code(File, Meta),
+    Code(File, Box<Meta>),
     Nothing,
     /// The entry was damaged, and has been removed.
     Damaged,
@@ -165,7 +165,7 @@ impl Cache {
         let trailer = trailer.filter(|trailer| trailer.meta.compiler == compiler);
         match trailer.filter(|trailer| self.is_whole(key, &file, &metadata, &trailer.body)) {
             Some(Trailer { meta, .. }) => match artifact::loadable(file) {
-                Ok(code) => Found::Code(code, meta),
+                Ok(code) => Found::Code(code, Box::new(meta)),
                 Err(_) => Found::Nothing,
             },
             None => {

@@ -28,7 +28,7 @@ fn compiled(code: &[u8]) -> File {
 /// The entry with this key, made by the compiler `c`.
 fn get(cache: &Cache, key: &str) -> Option<(File, Meta)> {
     match cache.get(key, "c") {
-        Found::Code(file, meta) => Some((file, meta)),
+        Found::Code(file, meta) => Some((file, *meta)),
         Found::Nothing | Found::Damaged => None,
     }
 }

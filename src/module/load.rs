@@ -46,7 +46,7 @@ impl Compiler {
         let found = cache.map_or(Found::Nothing, |cache| cache.get(&key, fingerprint));
         let replaces_damaged = matches!(found, Found::Damaged);
         let (code, meta, origin) = match found {
-            Found::Code(code, meta) => (code, meta, Origin::Cache),
+            Found::Code(code, meta) => (code, *meta, Origin::Cache),
             Found::Nothing | Found::Damaged => {
                 let (code, meta) = compile::compile(self, &source, target)?;
                 if let Some(dir) = self.cache_dir.as_deref().filter(|_| cache_problem.is_none()) {
