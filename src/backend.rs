@@ -224,6 +224,7 @@ impl Call {
 /// What an [`Executor`] reports to its run.
 #[derive(Debug)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "most events are ends of attempts")]
 pub enum ExecutorEvent {
     /// An attempt ended.
     Ended(TaskEnd),

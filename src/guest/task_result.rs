@@ -46,6 +46,8 @@ pub(crate) struct TaskResult {
     pub windows: WindowBytes,
     /// Its peak memory, in bytes.
     pub peak_memory_bytes: u64,
+    /// What it would have had with the memory that it was refused last, in bytes; 0 if none was refused.
+    pub refused_memory_bytes: u64,
 }
 
 /// A memory file that a task maps to write its result there.
@@ -74,6 +76,7 @@ impl TaskResult {
             fuel: 0,
             windows: WindowBytes::default(),
             peak_memory_bytes: 0,
+            refused_memory_bytes: 0,
         }
     }
 
@@ -112,6 +115,7 @@ impl TaskResult {
             fuel: self.fuel,
             windows: self.windows,
             peak_memory_bytes: self.peak_memory_bytes,
+            refused_memory_bytes: self.refused_memory_bytes,
         }
     }
 

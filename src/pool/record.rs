@@ -7,7 +7,7 @@ use crate::backend::Call;
 use crate::ipc::Setting;
 use crate::job::Task;
 use crate::outcome::Outcome;
-use crate::result::{LogLine, Output, Status, TaskError, TaskStats};
+use crate::result::{LogLine, Output, Status, TaskError, TaskStats, TaskUsage};
 
 /// How many failures before the last one are kept of a task; the oldest are dropped first.
 pub(super) const MAX_EARLIER: usize = 8;
@@ -155,6 +155,12 @@ impl Ended {
             outcome.earlier.push(error);
         }
         Pending(record)
+    }
+
+    /// Sets the memory that the task used.
+    pub fn usage(mut self, usage: TaskUsage) -> Ended {
+        self.0.outcome.stats.usage = usage;
+        self
     }
 
     /// Sets what a program wrote to standard error, and the code that it exited with.

@@ -9,13 +9,13 @@ use crate::setting::Setting;
 use crate::status::Status;
 
 /// Changes whenever anything in this module or the ring changes; the worker checks it first.
-pub const PROTOCOL_VERSION: u32 = 7;
+pub const PROTOCOL_VERSION: u32 = 8;
 
 /// The number of words in a task's slot.
 pub const TASK_SLOT_WORDS: usize = 8;
 
 /// The number of words in a completion's slot.
-pub const DONE_SLOT_WORDS: usize = 11;
+pub const DONE_SLOT_WORDS: usize = 12;
 
 /// The index in the job of the function that map tasks call.
 pub const MAP: u32 = 0;
@@ -141,6 +141,8 @@ pub struct DoneSlot {
     pub windows: WindowBytes,
     /// The most bytes of memories, tables and window edges that it had at the same time.
     pub peak_memory_bytes: u64,
+    /// What it would have had with the memory that it was refused last; 0 if none was refused.
+    pub refused_memory_bytes: u64,
 }
 
 /// How the bytes of a task's windows came to it.
@@ -195,6 +197,7 @@ impl DoneSlot {
             fuel: 0,
             windows: WindowBytes::default(),
             peak_memory_bytes: 0,
+            refused_memory_bytes: 0,
         }
     }
 
@@ -222,6 +225,7 @@ impl DoneSlot {
             self.windows.mapped,
             self.windows.copied,
             self.peak_memory_bytes,
+            self.refused_memory_bytes,
         ]
     }
 
@@ -243,6 +247,7 @@ impl DoneSlot {
             fuel: slot[7],
             windows: WindowBytes { mapped: slot[8], copied: slot[9] },
             peak_memory_bytes: slot[10],
+            refused_memory_bytes: slot[11],
         })
     }
 
@@ -356,6 +361,7 @@ mod tests {
                     fuel: 1 << 63,
                     windows: WindowBytes { mapped: 6, copied: 7 << 40 },
                     peak_memory_bytes: 8,
+                    refused_memory_bytes: 9,
                 };
                 assert_eq!(DoneSlot::decode(&done.encode()), Some(done));
             }
@@ -364,7 +370,7 @@ mod tests {
 
     #[test]
     fn an_impossible_status_is_refused() {
-        assert_eq!(DoneSlot::decode(&[0, 200, 0, 0, 0, 0, 0, 0, 0, 0, 0]), None);
+        assert_eq!(DoneSlot::decode(&[0, 200, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), None);
     }
 
     #[test]
