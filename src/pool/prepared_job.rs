@@ -165,7 +165,7 @@ impl PreparedJob {
     /// The name of the input that a task sees at `index`.
     pub fn input_name(&self, own: &[Input], index: usize) -> String {
         match index.checked_sub(own.len()) {
-            None => own[index].label(),
+            None => crate::shown::shown(own[index].label().as_encoded_bytes()).into_owned(),
             Some(shared) => self.spec.inputs.get(shared).map_or_else(|| format!("#{index}"), |(name, _)| name.clone()),
         }
     }

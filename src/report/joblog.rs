@@ -145,5 +145,5 @@ impl JobLog {
 }
 
 fn quoted(path: &Path) -> String {
-    format!("{:?}", path.display().to_string())
+    format!("{path:?}")
 }

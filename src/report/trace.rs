@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use wrun::{Event, Outcome, RunStats, Status};
 
@@ -55,8 +57,7 @@ impl Trace {
     /// If the file cannot be created or written.
     pub fn create(path: &Path, title: &str) -> anyhow::Result<Trace> {
         let created = File::create(path).and_then(|file| file.metadata().map(|metadata| (file, metadata.is_file())));
-        let name = path.display().to_string();
-        let (file, is_file) = created.with_context(|| format!("cannot write trace {name:?}"))?;
+        let (file, is_file) = created.with_context(|| format!("cannot write trace {path:?}"))?;
         let mut trace = Trace {
             path: path.to_owned(),
             file,
@@ -133,8 +134,8 @@ impl Trace {
         let end = (start + stats.duration.as_secs_f64() * 1e6).min(now);
         self.ends[stats.worker as usize] = end;
         let (index, status) = (outcome.index, outcome.status());
-        let item = shown_item(&outcome.task.argument);
-        let args = json!({ "index": index, "item": item, "status": status.as_str(), "attempt": stats.attempts });
+        let (key, item) = shown_item(&outcome.task.argument);
+        let args = json!({ "index": index, (key): item, "status": status.as_str(), "attempt": stats.attempts });
         self.add(
             &json!({ "name": name, "ph": "X", "ts": start, "dur": end - start, "pid": PID, "tid": tid, "args": args }),
         );
@@ -203,13 +204,21 @@ impl Trace {
     }
 
     fn problem(&self, error: io::Error) -> anyhow::Error {
-        let name = self.path.display().to_string();
-        anyhow::Error::new(error).context(format!("trace {name:?} cannot be written, and is incomplete"))
+        let path = &self.path;
+        anyhow::Error::new(error).context(format!("trace {path:?} cannot be written, and is incomplete"))
     }
 }
 
-/// An item as text, cut off if it is long.
-fn shown_item(item: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&item[..item.len().min(4 * ITEM_CHARACTERS)]);
-    text.chars().take(ITEM_CHARACTERS).collect()
+/// An item as text, or in base64 if it is not UTF-8; cut off if it is long.
+fn shown_item(item: &[u8]) -> (&'static str, String) {
+    let beginning = &item[..item.len().min(4 * ITEM_CHARACTERS)];
+    let text = match std::str::from_utf8(beginning) {
+        Ok(text) => text,
+        // Only the last character was cut.
+        Err(error) if error.error_len().is_none() && beginning.len() < item.len() => {
+            std::str::from_utf8(&beginning[..error.valid_up_to()]).expect("it is valid up to there")
+        }
+        Err(_) => return ("item_base64", BASE64.encode(&beginning[..beginning.len().min(ITEM_CHARACTERS)])),
+    };
+    ("item", text.chars().take(ITEM_CHARACTERS).collect())
 }

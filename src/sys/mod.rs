@@ -8,6 +8,7 @@ pub mod fault;
 pub mod file_clock;
 pub mod interrupt;
 pub mod machine;
+pub mod open_path;
 pub mod path_access;
 pub mod poll;
 pub mod private_dir;

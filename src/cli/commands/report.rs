@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -79,7 +80,7 @@ impl ReportArgs {
     ///
     /// If the file is not a job log, or the page cannot be written.
     pub fn execute(self) -> anyhow::Result<ExitCode> {
-        let name = format!("{:?}", self.joblog.display().to_string());
+        let name = format!("{:?}", self.joblog);
         let file = File::open(&self.joblog).with_context(|| format!("cannot open joblog {name}"))?;
         let to_stdout = self.output.as_os_str() == "-";
         if !to_stdout && is_same_file(&self.output, &self.joblog) {
@@ -93,11 +94,11 @@ impl ReportArgs {
         let logged = read_tasks(&file, &name)?;
         let tasks: Vec<TaskRecord> = logged.iter().map(|logged| logged.task).collect();
         let details = details(&logged, &file).with_context(|| format!("cannot read joblog {name}"))?;
-        let page = page(&self.joblog.display().to_string(), &tasks, &details);
+        let page = page(self.joblog.as_os_str().as_bytes(), &tasks, &details);
         match to_stdout {
             true => stdout::print(&page)?,
             false => replace(&self.output, page.as_bytes())
-                .with_context(|| format!("cannot write page {:?}", self.output.display().to_string()))?,
+                .with_context(|| format!("cannot write page {:?}", self.output))?,
         }
         Ok(ExitCode::SUCCESS)
     }

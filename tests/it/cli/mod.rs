@@ -18,6 +18,7 @@ mod map;
 mod map_files;
 mod map_report;
 mod modules;
+mod odd_files;
 mod regions;
 mod rerun;
 mod results_dir;
