@@ -19,7 +19,7 @@ use crate::cli::errors::usage;
 use crate::cli::file_roles::{FileRoles, is_same_file};
 use crate::cli::items::earlier_run::{EarlierRun, JobLogLine, read_lines};
 use crate::cli::stdout;
-use crate::report::{Details, TaskRecord, TaskTexts, page};
+use crate::report::{Details, TaskRecord, TaskTexts, line_to_stderr, page};
 
 /// The length of the list of slowest tasks.
 const SLOWEST: usize = 25;
@@ -110,7 +110,7 @@ fn read_tasks(file: &File, name: &str) -> anyhow::Result<Vec<LoggedTask>> {
     let mut logged: Vec<Option<LoggedTask>> = Vec::new();
     // The positions in `logged` of the entries in `earlier`.
     let mut positions: Vec<usize> = Vec::new();
-    read_lines(file, name, |line| {
+    let end = read_lines(file, name, |line| {
         let task = task_record(line, name)?;
         let added = earlier.add(&line.header, line.offset, line.len);
         if let Some(replaced) = added.replaced {
@@ -122,6 +122,9 @@ fn read_tasks(file: &File, name: &str) -> anyhow::Result<Vec<LoggedTask>> {
         logged.push(Some(LoggedTask { task, offset: line.offset, len: line.len }));
         Ok(())
     })?;
+    if let Some(warning) = end.warning(name, "passed over") {
+        line_to_stderr(&format!("wrun: {warning}"));
+    }
     Ok(logged.into_iter().flatten().collect())
 }
 

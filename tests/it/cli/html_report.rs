@@ -95,7 +95,10 @@ fn torn_lines_are_passed_over_and_bad_ones_are_named() {
         place.says(&["report", "log", "-o", "-"])
     };
     let wrong = "wrun: line 2 of joblog \"log\" is not from a joblog; name the right file, or remove it\n";
-    assert_eq!(report(format!("{whole}hello\n")), said(1, "", wrong));
+    assert_eq!(report(format!("{whole}hello\n{whole}")), said(1, "", wrong));
+    let passed_over = report(format!("{whole}hello\n"));
+    let warning = "wrun: warning: joblog \"log\" ends in 6 bytes that are not from a joblog, from line 2 on; they are passed over\n";
+    assert_eq!((passed_over.code, passed_over.stderr.as_str()), (Some(0), warning));
     let wrong = "wrun: line 1 of joblog \"log\" has an unknown status: \"fine\"\n";
     assert_eq!(report(line(0, "fine", 0.0, 1.0)), said(1, "", wrong));
     let wrong = "wrun: line 1 of joblog \"log\" lacks fields that a task's line has; name the right file\n";
