@@ -17,6 +17,7 @@ mod rerun_command;
 mod results;
 mod text;
 mod trace;
+mod trace_file;
 
 use std::cell::Cell;
 use std::io;
