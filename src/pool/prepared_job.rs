@@ -285,7 +285,7 @@ fn check_grants(grants: &Grants) -> Result<()> {
         if directory.access() == Access::ReadOnly
             && let Some(other) = grants.directories.iter().find(lies_in)
         {
-            let (inner, outer) = (directory.host_path().display().to_string(), other.host_path().display().to_string());
+            let (inner, outer) = (directory.host_path(), other.host_path());
             return Err(Error::request(format!(
                 "directory {inner:?} cannot be granted as read-only: tasks may write it as a part of {outer:?}"
             )));

@@ -16,7 +16,6 @@ use crate::guest::state::State;
 use crate::guest::task_result::MappedOutput;
 use crate::guest::window::WASM_PAGE;
 use crate::ipc::wire::{InputRange, Mapped};
-use crate::shown::shown;
 use crate::sys::memory_file;
 
 /// Defines all imports of the contract.
@@ -187,7 +186,7 @@ fn output_map(mut guest: Guest<'_>, len: u32) -> Result<u32> {
 fn fail(mut guest: Guest<'_>, address: u32, len: u32) -> Result<()> {
     let limit = guest.data().job.spec.log_bytes;
     let text = copy(&mut guest, "fail", format_args!("{address:#x}, {len}"), (address, len), limit as usize)?;
-    guest.data_mut().failure = Some(shown(&text).into_owned());
+    guest.data_mut().failure = Some(String::from_utf8_lossy(&text).into_owned());
     Ok(())
 }
 
@@ -198,7 +197,7 @@ fn log(mut guest: Guest<'_>, level: u32, address: u32, len: u32) -> Result<()> {
     let limit = guest.data().job.spec.log_bytes;
     let values = format_args!("{level}, {address:#x}, {len}");
     let text = copy(&mut guest, "log", values, (address, len), limit as usize + 1)?;
-    guest.data_mut().log.push(level as u8, &shown(&text), limit);
+    guest.data_mut().log.push(level as u8, &String::from_utf8_lossy(&text), limit);
     Ok(())
 }
 

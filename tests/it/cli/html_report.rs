@@ -130,3 +130,18 @@ fn a_page_that_cannot_be_written_leaves_the_old_one() {
     let none = place.says(&["report", "nolog", "-o", "-"]);
     assert_eq!(none, said(1, "", "wrun: cannot open joblog \"nolog\": No such file or directory (os error 2)\n"));
 }
+
+#[test]
+fn a_link_stays_and_what_it_leads_to_is_replaced() {
+    let place = Place::new();
+    place.file("log", line(0, "ok", 0.0, 1.0));
+    place.file("page", "old");
+    // As /dev/stdout with `> page`.
+    std::os::unix::fs::symlink("page", place.path().join("link")).expect("a link");
+    for args in [&["report", "log", "-o", "link"][..], &["compile", "sqrt.wat", "-o", "link"]] {
+        let before = fs::read(place.path().join("page")).expect("a file");
+        assert_eq!(place.says(args), said(0, "", ""));
+        assert!(place.path().join("link").is_symlink(), "{args:?}");
+        assert_ne!(fs::read(place.path().join("page")).expect("a file"), before);
+    }
+}
