@@ -93,7 +93,7 @@ impl TaskKeys {
         let slices = match &job.out {
             Some(out) => {
                 fields.number(out.slice_bytes());
-                Some(out.identity().map_err(|error| Repr::file("cannot use output file", out.name().as_ref(), error))?)
+                Some(out.identity().map_err(|error| Repr::file("cannot use output file", out.name(), error))?)
             }
             None => None,
         };
@@ -104,8 +104,7 @@ impl TaskKeys {
         fields.number(job.shared.len() as u64);
         for (name, memory) in &job.shared {
             let identity = memory.identity();
-            let identity =
-                identity.map_err(|error| Repr::file("cannot use shared memory", memory.name().as_ref(), error))?;
+            let identity = identity.map_err(|error| Repr::file("cannot use shared memory", memory.name(), error))?;
             fields.add(name.as_bytes()).number(memory.len());
             for part in identity {
                 fields.number(part);

@@ -173,7 +173,7 @@ impl PreparedJob {
     /// The name of the input that a task sees at `index`.
     pub fn input_name(&self, own: &[Input], index: usize) -> String {
         match index.checked_sub(own.len()) {
-            None => own[index].label(),
+            None => crate::shown::shown(own[index].label().as_encoded_bytes()).into_owned(),
             Some(shared) => self.spec.inputs.get(shared).map_or_else(|| format!("#{index}"), |(name, _)| name.clone()),
         }
     }
@@ -293,7 +293,7 @@ fn check_grants(grants: &Grants) -> Result<()> {
         if directory.access() == Access::ReadOnly
             && let Some(other) = grants.directories.iter().find(lies_in)
         {
-            let (inner, outer) = (directory.host_path().display().to_string(), other.host_path().display().to_string());
+            let (inner, outer) = (directory.host_path(), other.host_path());
             return Err(Error::request(format!(
                 "directory {inner:?} cannot be granted as read-only: tasks may write it as a part of {outer:?}"
             )));

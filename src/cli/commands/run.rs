@@ -174,7 +174,7 @@ impl RunArgs {
         let module = self.compiler.load_to_run(&self.module, &self.limits, sandbox, ProgressMode::Auto)?;
         let entry = module.entry(self.task.call.as_deref(), None)?;
         if let (Entry::Scalar(function), false) = (&entry, self.map_task.is_given()) {
-            check_numbers(function, &join(&self.words).to_string_lossy())?;
+            check_numbers(function, &join(&self.words))?;
         }
         let is_attached = entry == Entry::Command && !self.map_task.is_given();
         if is_attached && self.json {

@@ -19,6 +19,7 @@ mod map;
 mod map_files;
 mod map_report;
 mod modules;
+mod odd_files;
 mod programs;
 mod regions;
 mod rerun;
