@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use crate::backend::{BuiltIn, Call};
 use crate::ipc::Setting;
-use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, Slices};
+use crate::ipc::wire::{
+    InputRange, JobSpec, MAP, MAX_BACKTRACE_BYTES, REDUCE, Slices, max_core_dump_bytes, max_text_bytes,
+};
 use crate::job::InputMode;
 use crate::job::Instances;
 use crate::job::TaskTime;
@@ -123,6 +125,17 @@ impl PreparedJob {
     /// What the job's workers load.
     pub fn code(&self) -> LoadedCode {
         LoadedCode { module: self.module.id(), stack_bytes: self.limits.stack_bytes, core_dumps: self.core_dumps }
+    }
+
+    /// The most bytes of a failed task's core dump.
+    pub fn core_dump_bytes(&self) -> u64 {
+        if self.core_dumps { max_core_dump_bytes(self.limits.memory_bytes) } else { 0 }
+    }
+
+    /// The most bytes of a completion's payload: an output, a message, a backtrace and a log.
+    pub fn most_payload_bytes(&self) -> u64 {
+        let texts = 2 * max_text_bytes(self.limits.log_bytes) as u64 + MAX_BACKTRACE_BYTES as u64;
+        self.limits.output_bytes.max(self.core_dump_bytes()).saturating_add(texts)
     }
 
     /// What map tasks call.

@@ -22,5 +22,6 @@ mod rerun;
 mod results_dir;
 mod run;
 pub mod signals;
+mod surroundings;
 mod terminal;
 mod trace;
