@@ -230,6 +230,9 @@ pub enum ExecutorEvent {
     Ended(TaskEnd),
     /// A worker died and is being replaced. The text is the rest of a sentence that begins with "worker 3": `was killed by SIGKILL`.
     WorkerLost(u32, String),
+    /// The run goes on with fewer workers than there may be. The text is the rest of a sentence that begins with "a worker": `could not be
+    /// started: ...`.
+    FewerWorkers(String),
     /// Workers lack these layers of confinement.
     Unconfined(Vec<MissingLayer>),
     /// An attempt is running longer than [`Job::slow`].

@@ -74,6 +74,7 @@ impl<'pool> External<'pool> {
                 }
             }
             ExecutorEvent::WorkerLost(worker, reason) => Report::Notice(Notice::WorkerLost { worker, reason }),
+            ExecutorEvent::FewerWorkers(reason) => Report::Notice(Notice::FewerWorkers { reason }),
             ExecutorEvent::Unconfined(missing) => Report::Notice(Notice::Unconfined(missing)),
             ExecutorEvent::Slow { ticket, worker, elapsed } => Report::Notice(Notice::Slow { worker, ticket, elapsed }),
             ExecutorEvent::Halted(why) => Report::Halted(why),

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use crate::backend::{BuiltIn, Call};
 use crate::ipc::Setting;
-use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, Slices};
+use crate::ipc::wire::{
+    InputRange, JobSpec, MAP, MAX_BACKTRACE_BYTES, REDUCE, Slices, max_core_dump_bytes, max_message_bytes,
+    max_text_bytes,
+};
 use crate::job::InputMode;
 use crate::job::Instances;
 use crate::job::TaskTime;
@@ -131,6 +134,19 @@ impl PreparedJob {
     /// What the job's workers load.
     pub fn code(&self) -> LoadedCode {
         LoadedCode { module: self.module.id(), stack_bytes: self.limits.stack_bytes, core_dumps: self.core_dumps }
+    }
+
+    /// The most bytes of a failed task's core dump.
+    pub fn core_dump_bytes(&self) -> u64 {
+        if self.core_dumps { max_core_dump_bytes(self.limits.memory_bytes) } else { 0 }
+    }
+
+    /// The most bytes of a completion's payload: an output, which may be a core dump and what was printed, a message, a backtrace and a
+    /// log.
+    pub fn most_payload_bytes(&self) -> u64 {
+        let (message, log) = (max_message_bytes(self.limits.log_bytes), max_text_bytes(self.limits.log_bytes));
+        let texts = (message.saturating_add(log).saturating_add(MAX_BACKTRACE_BYTES)) as u64;
+        self.limits.output_bytes.saturating_add(self.core_dump_bytes()).saturating_add(texts)
     }
 
     /// What map tasks call.

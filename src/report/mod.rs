@@ -29,7 +29,7 @@ use wrun::result::{Level, LogLine};
 use wrun::sandbox::MissingLayer;
 use wrun::{Event, Input, Outcome, RunStats, Status, StopHandle};
 
-pub use advice::advice;
+pub use advice::{advice, limit_advice};
 pub use joblog::{JobLog, LINE_START, LoggedStatus, PendingTask, PendingTasks};
 pub use page::{Details, TaskRecord, TaskTexts, page};
 use progress::{BAR_INTERVAL, Display, Interval, JsonDisplay, LINE_INTERVAL, Snapshot, TextDisplay};
@@ -241,6 +241,7 @@ impl Report {
             Event::MergeFinished(outcome) => self.show_log(outcome),
             Event::Retrying { outcome, delay } if self.verbose > 0 => self.display.retrying(outcome, *delay),
             Event::WorkerLost { worker, reason } if self.verbose > 0 => self.display.worker_lost(*worker, reason),
+            Event::FewerWorkers { reason } => self.screen.notice(&advice::fewer_workers(reason)),
             Event::Unconfined { missing } => self.screen.notice(&format!(
                 "warning: workers are not fully confined: this machine lacks {}; --sandbox strict refuses to run then",
                 MissingLayer::list(missing)

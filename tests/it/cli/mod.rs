@@ -26,5 +26,6 @@ mod rerun;
 mod results_dir;
 mod run;
 pub mod signals;
+mod surroundings;
 mod terminal;
 mod trace;
