@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::backend::{BuiltIn, Call};
 use crate::ipc::Setting;
@@ -111,6 +112,7 @@ impl PreparedJob {
             directories: job.grants.directories.iter().map(|directory| directory.guest_path().to_owned()).collect(),
             environment: job.grants.environment.clone(),
             real_clock: job.grants.clock,
+            clock_start_ns: clock_start_ns(job.clock_start)?,
             real_random: job.grants.random,
             seed: job.seed,
         };
@@ -292,6 +294,12 @@ fn check_limits(job: &Job) -> Result<()> {
 
 /// The most directories that tasks may be granted.
 const MAX_DIRECTORIES: usize = 256;
+
+/// The time at which tasks' clocks start, in nanoseconds since 1970.
+pub(crate) fn clock_start_ns(start: SystemTime) -> Result<u64> {
+    let since_1970 = start.duration_since(UNIX_EPOCH).ok().and_then(|since| u64::try_from(since.as_nanos()).ok());
+    since_1970.ok_or_else(|| Error::request("a task's clock can start from 1970 to 2554"))
+}
 
 fn check_grants(grants: &Grants) -> Result<()> {
     let count = grants.directories.len();

@@ -29,3 +29,4 @@ pub mod signals;
 mod surroundings;
 mod terminal;
 mod trace;
+mod virtual_time;
