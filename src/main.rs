@@ -1,13 +1,18 @@
 //! The `wrun` command.
 
+#[path = "sys/blocking.rs"]
+mod blocking;
 mod cli;
 mod closed_streams;
+#[path = "sys/inherited.rs"]
+mod inherited;
 mod report;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     wrun::init();
+    inherited::put_right();
     cli::run(std::env::args_os()).unwrap_or_else(|error| {
         // Names of modules, functions and files in the message may contain anything.
         report::line_to_stderr(&report::one_line(&format!("wrun: {}", cli::message_of(&error))));

@@ -4,7 +4,7 @@
 //! each batch, and the next batch overwrites it.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use wrun::{Event, Outcome, RunStats, Status};
 
+use super::outlet;
 use super::progress::Interval;
 use super::results::write_json;
 use super::{advice, text};
@@ -196,7 +197,7 @@ impl Trace {
                 self.file.write_all_at(&self.batch, *position)?;
                 *position += len;
             }
-            None => self.file.write_all(&self.batch)?,
+            None => outlet::write_all(&mut self.file, &self.batch)?,
         }
         self.batch.clear();
         Ok(())

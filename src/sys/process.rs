@@ -6,14 +6,16 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::children;
 use super::memory_file;
 use super::socket::Socket;
 
@@ -24,32 +26,19 @@ const STDERR_BYTES: u64 = 16 << 10;
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    pidfd: OwnedFd,
+    pidfd: Arc<OwnedFd>,
     stderr: File,
 }
 
 impl Process {
     /// Starts `exe` with `args`, an empty environment, `socket` as standard input, no standard output (`/dev/null`), a bounded memory
-    /// file as standard error, and a process group of its own.
+    /// file as standard error, and no signals but those of [`children::spawn`].
     pub fn start(exe: &Path, args: &[&str], socket: Socket) -> io::Result<Process> {
         let stderr = memory_file::fixed("wrun-stderr", STDERR_BYTES)?;
-        let mut child = Command::new(exe)
-            .args(args)
-            .env_clear()
-            .stdin(socket.into_fd())
-            .stdout(Stdio::null())
-            .stderr(stderr.try_clone()?)
-            .process_group(0)
-            .spawn()?;
-        match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
-            Ok(pidfd) => Ok(Process { child, pidfd, stderr }),
-            Err(error) => {
-                // Without the pidfd nobody could watch it.
-                let _ = child.kill();
-                let _ = child.wait();
-                Err(error.into())
-            }
-        }
+        let mut command = Command::new(exe);
+        command.args(args).env_clear().stdin(socket.into_fd()).stdout(Stdio::null()).stderr(stderr.try_clone()?);
+        let (child, pidfd) = children::spawn(&mut command)?;
+        Ok(Process { child, pidfd, stderr })
     }
 
     /// Its process id.
@@ -58,25 +47,25 @@ impl Process {
     }
 
     /// A handle with which another thread can kill it.
-    pub fn killer(&self) -> io::Result<Killer> {
-        Ok(Killer(self.pidfd.as_fd().try_clone_to_owned()?))
+    pub fn killer(&self) -> Killer {
+        Killer(self.pidfd.clone())
     }
 
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
-        poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&Timespec::default())) == Ok(1)
+        poll(&mut [PollFd::new(&*self.pidfd, PollFlags::IN)], Some(&Timespec::default())) == Ok(1)
     }
 
     /// Sends SIGKILL. It is not an error if the process is already gone.
     pub fn kill(&self) {
-        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+        let _ = pidfd_send_signal(&*self.pidfd, Signal::KILL);
     }
 
     /// Gives the process a moment to end by itself, so that its own exit status is seen and not that of [`Process::kill`].
     pub fn wait_a_moment(&self) {
         let moment = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
         // An error (a signal, say) only makes the moment shorter.
-        let _ = poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&moment));
+        let _ = poll(&mut [PollFd::new(&*self.pidfd, PollFlags::IN)], Some(&moment));
     }
 
     /// Waits for the process to end and returns how it ended: `was killed by SIGKILL`, `exited with code 3: text on stderr`.
@@ -104,12 +93,18 @@ impl AsFd for Process {
 
 /// Kills a process, with no risk of hitting a later one with the same number.
 #[derive(Debug)]
-pub struct Killer(OwnedFd);
+pub struct Killer(Arc<OwnedFd>);
 
 impl Killer {
     /// Sends SIGKILL. It is not an error if the process is already gone.
     pub fn kill(&self) {
-        let _ = pidfd_send_signal(&self.0, Signal::KILL);
+        let _ = pidfd_send_signal(&*self.0, Signal::KILL);
+    }
+
+    /// Whether the process, a child of this one, is stopped (by SIGSTOP, for example). This leaves its state for whoever waits for it.
+    pub fn is_stopped(&self) -> bool {
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        matches!(waitid(WaitId::PidFd(self.0.as_fd()), options), Ok(Some(_)))
     }
 }
 

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::task::Poll;
 
+use crate::blocking::{Until, patiently};
+
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
 /// Bytes per read: the default capacity of a pipe.
@@ -53,7 +55,8 @@ impl LineReader {
             }
         };
         let (sender, receiver) = bounded(if self.longest > LONG_BYTES { 1 } else { CHUNKS_AHEAD });
-        let chunks = Chunks { reader: file, separator: self.separator, longest: self.longest, partial: Vec::new() };
+        let chunks =
+            Chunks { reader: Inlet(file), separator: self.separator, longest: self.longest, partial: Vec::new() };
         // The thread is not joined: it may be waiting for input that never comes.
         std::thread::spawn(move || send_all(chunks, sender, &wake));
         self.state = State::Running(receiver);
@@ -117,6 +120,15 @@ fn send_all<R: Read>(mut chunks: Chunks<R>, sender: Sender<io::Result<Vec<u8>>>,
     // The receiver sees the end only after the sender is dropped.
     drop(sender);
     wake();
+}
+
+/// A file or pipe that may be non-blocking.
+struct Inlet(File);
+
+impl Read for Inlet {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        patiently(&self.0, Until::Readable, || (&self.0).read(buffer))
+    }
 }
 
 /// Cuts the input into chunks of whole items.

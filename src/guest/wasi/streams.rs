@@ -15,6 +15,7 @@ use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, Stream
 use crate::guest::host_error::HostError;
 use crate::guest::open_files::GuestInput;
 use crate::ipc::wire::{InputFault, InputFaultKind, Mapped};
+use crate::sys::blocking::{Until, patiently};
 use crate::sys::memory_file;
 
 /// An output stream into memory.
@@ -78,13 +79,23 @@ pub(super) struct Attached(pub Arc<File>);
 impl InputStream for Attached {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
         let mut buffer = vec![0; size.min(WRITE_BYTES)];
-        read_result(self.0.as_ref().read(&mut buffer), buffer)
+        let read = patiently(&self.0, Until::Readable, || self.0.as_ref().read(&mut buffer));
+        read_result(read, buffer)
     }
 }
 
 impl OutputStream for Attached {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.0.as_ref().write_all(&bytes).map_err(|_| StreamError::Closed)
+        let mut left = &bytes[..];
+        while !left.is_empty() {
+            match patiently(&self.0, Until::Writable, || self.0.as_ref().write(left)) {
+                Ok(0) => return Err(StreamError::Closed),
+                Ok(written) => left = &left[written..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Err(StreamError::Closed),
+            }
+        }
+        Ok(())
     }
 
     fn flush(&mut self) -> StreamResult<()> {
