@@ -13,6 +13,7 @@ use wrun::Outcome;
 use wrun::cache::TaskKey;
 
 use super::RunStart;
+use super::outlet;
 use super::results::task_object::TaskObject;
 use super::results::write_json;
 
@@ -142,7 +143,7 @@ impl JobLog {
         self.line.clear();
         let written = write_json(&mut self.line, &line).map_err(io::Error::from).and_then(|()| {
             self.line.push(b'\n');
-            self.file.write_all(&self.line)
+            outlet::write_all(&mut self.file, &self.line)
         });
         self.line.shrink_to(KEPT_BYTES);
         written.with_context(|| self.problem())
