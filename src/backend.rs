@@ -269,6 +269,8 @@ pub struct TaskEnd {
     pub result: Result<Output, TaskError>,
     /// The lines that the task logged.
     pub log: Vec<LogLine>,
+    /// What it wrote to standard error.
+    pub stderr: Vec<u8>,
     /// When and where the attempt ran. The run itself counts attempts.
     pub stats: TaskStats,
 }
@@ -276,19 +278,26 @@ pub struct TaskEnd {
 impl TaskEnd {
     /// An attempt that ended like this, without log lines.
     pub fn new(ticket: u64, result: Result<Output, TaskError>, stats: TaskStats) -> TaskEnd {
-        TaskEnd { ticket, result, log: Vec::new(), stats }
+        TaskEnd { ticket, result, log: Vec::new(), stderr: Vec::new(), stats }
     }
 
     /// An attempt with this outcome.
     pub fn from_outcome(ticket: u64, outcome: Outcome) -> TaskEnd {
-        let Outcome { result, log, stats, .. } = outcome;
-        TaskEnd { ticket, result, log, stats }
+        let Outcome { result, log, stderr, stats, .. } = outcome;
+        TaskEnd { ticket, result, log, stderr, stats }
     }
 
     /// Sets the lines that the task logged.
     #[must_use]
     pub fn log(mut self, log: Vec<LogLine>) -> Self {
         self.log = log;
+        self
+    }
+
+    /// Sets what the task wrote to standard error.
+    #[must_use]
+    pub fn stderr(mut self, stderr: Vec<u8>) -> Self {
+        self.stderr = stderr;
         self
     }
 }

@@ -4,12 +4,13 @@
 //! - `options/` has the groups of options that subcommands share, and what these open or set.
 //! - `items/` turns words, lines and files into tasks.
 //!
-//! The rest is about the command line as a whole: environment variables, errors, exit codes, signals.
+//! The rest is about the command line as a whole: environment variables, errors, exit codes, signals, files in two roles.
 
 mod commands;
 mod environment;
 mod errors;
 mod exit_codes;
+mod file_roles;
 mod interrupt;
 mod items;
 mod man_page;

@@ -101,6 +101,11 @@ impl Guest {
         let fuel = Fuel::new(spec.counts_fuel);
         let settings = EngineSettings { stack_bytes: spec.stack_bytes, fuel, core_dumps: spec.core_dumps };
         if settings != self.settings {
+            if engine::is_cramped() {
+                // There may be no room for two pools of memories at a time.
+                self.module = None;
+                self.engine = engine::engine(&engine::config(fuel)).map_err(|error| error.to_string())?;
+            }
             *self = Guest::with(settings).map_err(|error| format!("cannot set up wasmtime: {error:#}"))?;
         }
         let LoadedModule { module, symbols, .. } = match &self.module {
@@ -250,30 +255,49 @@ fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable
 ///
 /// # Errors
 ///
-/// Returns an error if a long item makes arguments that cannot fit into the program's memory.
+/// Returns an error if the words would be longer than the program's memory, or than an argument may be: a short item can have many
+/// places in them.
 fn argv(state: &State, function: &TaskFunction) -> Result<Vec<String>, HostError> {
     let spec = &state.job.spec;
     let mut argv = vec![spec.module_name.clone()];
     if let TaskFunction::Command(_) = function {
         let item = item_of_program(&state.argument)?;
-        if state.argument.is_mapped() {
-            let places =
-                spec.argv.as_ref().map_or(1, |words| words.iter().map(|word| word.matches("{}").count()).sum());
-            let bytes = (item.len() as u64).saturating_mul(places as u64);
-            let limit = spec.memory_bytes;
-            if bytes > limit {
-                let message = format!(
-                    "its words have {bytes} bytes, and its memory may have {limit} (they can also be passed as an input)"
-                );
-                return Err(HostError::Limit(LimitReached::of(Setting::Memory, message)));
-            }
-        }
+        check_words(spec, item.len() as u64)?;
         match &spec.argv {
-            Some(words) => argv.extend(words.iter().map(|word| word.replace("{}", item))),
+            Some(words) => argv.extend(words.iter().map(|word| word.replace(ITEM, item))),
             None => argv.push(item.to_owned()),
         }
     }
     Ok(argv)
+}
+
+/// Stands for the item in the words of a program.
+const ITEM: &str = "{}";
+
+/// Programs of the system get about this many bytes of arguments (execve(2)), so words of this length are always possible.
+const USUAL_WORDS_BYTES: u64 = 2 << 20;
+
+/// Checks how long the words of a program are with an item of this length, before they are made.
+fn check_words(spec: &JobSpec, item_bytes: u64) -> Result<(), HostError> {
+    let length = |word: &String| {
+        let places = word.matches(ITEM).count() as u64;
+        (word.len() as u64 - places * ITEM.len() as u64).saturating_add(places.saturating_mul(item_bytes))
+    };
+    let words = spec.argv.as_ref();
+    let bytes = words.map_or(item_bytes, |words| words.iter().map(length).fold(0, u64::saturating_add));
+    let limits = [
+        (spec.memory_bytes, "its memory", Setting::Memory),
+        (spec.argument_bytes.max(USUAL_WORDS_BYTES), "they", Setting::ArgumentSize),
+    ];
+    for (limit, what, setting) in limits {
+        if bytes > limit {
+            let message = format!(
+                "its words have {bytes} bytes, and {what} may have {limit} (they can also be passed as an input)"
+            );
+            return Err(HostError::Limit(LimitReached::of(setting, message)));
+        }
+    }
+    Ok(())
 }
 
 /// A task's argument as a WASI program can have it.

@@ -69,6 +69,7 @@ pub(super) mod for_tests {
             argv: None,
             fresh_instances: true,
             attached: false,
+            argument_bytes: 64 << 10,
             memory_bytes: 1 << 30,
             output_bytes: 1 << 20,
             stack_bytes: 1 << 20,

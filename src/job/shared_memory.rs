@@ -110,6 +110,21 @@ impl SharedMemory {
         self.file.read(range)
     }
 
+    /// Checks, after a run, that nobody has truncated the file.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if somebody has, or if a system call on the file fails.
+    pub(crate) fn check_len(&self) -> Result<()> {
+        let failed = |error| Repr::file("cannot finish shared memory", self.file.name.as_ref(), error);
+        let (len, _) = self.file.state().map_err(failed)?;
+        if len < self.len {
+            let message = format!("it was truncated to {len} bytes while tasks used it, and what they wrote is lost");
+            return Err(failed(io::Error::other(message)).into());
+        }
+        Ok(())
+    }
+
     pub(crate) fn opened(&self) -> Arc<File> {
         self.file.file.clone()
     }

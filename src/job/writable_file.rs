@@ -66,6 +66,11 @@ impl WritableFile {
         Ok(bytes)
     }
 
+    /// The length in bytes, and whether the file has a name.
+    pub fn state(&self) -> io::Result<(u64, bool)> {
+        self.file.metadata().map(|metadata| (metadata.len(), metadata.nlink() > 0))
+    }
+
     /// Device, inode and creation time: a later file may reuse the inode's number.
     pub fn identity(&self) -> io::Result<[u64; 4]> {
         let metadata = self.file.metadata()?;

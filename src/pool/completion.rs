@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +13,8 @@ use crate::Task;
 use crate::ipc::ring::Violation;
 use crate::ipc::stack_trace::StackTrace;
 use crate::ipc::wire::{
-    DoneSlot, InputFault, InputFaultKind, MAX_BACKTRACE_BYTES, Mapped, Payload, decode_log, max_text_bytes,
+    DoneSlot, Failure, InputFault, InputFaultKind, MAX_BACKTRACE_BYTES, Mapped, Payload, decode_log, max_message_bytes,
+    max_text_bytes,
 };
 use crate::result::{LogLine, Output, Status, TaskError, TaskStats, TaskUsage};
 use crate::sys::process::monotonic_ns;
@@ -83,20 +85,21 @@ pub(super) fn complete(
     let longest_text = max_text_bytes(job.limits.log_bytes) as u64;
     let most_output = match done.status {
         Status::Ok => job.limits.output_bytes,
-        _ => job.core_dump_bytes(),
+        _ => job.core_dump_bytes().saturating_add(job.limits.output_bytes),
     };
     let too_long = done.output_len > most_output
-        || u64::from(done.message_len.max(done.log_len)) > longest_text
+        || u64::from(done.message_len) > max_message_bytes(job.limits.log_bytes) as u64
+        || u64::from(done.log_len) > longest_text
         || done.backtrace_len as usize > MAX_BACKTRACE_BYTES;
     if too_long {
         return Err(Lie::about(pending, "it sent more than its limits allow"));
     }
     let rest_len = u64::from(done.message_len) + u64::from(done.backtrace_len) + u64::from(done.log_len);
-    let rest_of_file;
+    let (rest_of_file, copied);
     let (output, rest) = match sent {
         None => {
             let (output, rest) = payload.split_at(done.output_len as usize);
-            (Ok(Output::from(output)), rest)
+            (OutputBytes::Bytes(output), rest)
         }
         Some(SentResult::Lost(error)) => {
             let message = format!("its result of {} bytes cannot be received: {error}", done.output_len);
@@ -107,48 +110,104 @@ pub(super) fn complete(
                 return Err(Box::new(Lie { violation: SHORTER, pending }));
             }
             rest_of_file = bytes.split_off(done.output_len as usize);
-            (Ok(Output::from(bytes)), &rest_of_file[..rest_len as usize])
+            copied = bytes;
+            (OutputBytes::Bytes(&copied), &rest_of_file[..rest_len as usize])
         }
         Some(SentResult::File(file)) => {
             rest_of_file = match read_file(&file, done.output_len, rest_len) {
                 Ok(rest) => rest,
                 Err(violation) => return Err(Box::new(Lie { violation, pending })),
             };
-            let output = match rlimit::is_high(&file) {
-                // A copy costs memory, but holds no descriptor while the result waits.
-                true => copy(&file, done.output_len),
-                false => Output::from_sealed(file, done.output_len),
-            };
-            (output, &rest_of_file[..])
+            (OutputBytes::File(file), &rest_of_file[..])
         }
     };
     let (message, rest) = rest.split_at(done.message_len as usize);
     let (backtrace, log) = rest.split_at(done.backtrace_len as usize);
-    let result = match (done.status, output) {
-        (Status::Ok, Ok(output)) => Ok(output),
-        (Status::Ok, Err(error)) => {
-            let message = format!("its result of {} bytes cannot be mapped: {error}", done.output_len);
-            Err(TaskError::new(Status::Limit, message))
+    let mut stderr = Vec::new();
+    let result = match done.status {
+        Status::Ok => {
+            stderr.extend_from_slice(message);
+            output.whole(done.output_len).map_err(|error| {
+                let message = format!("its result of {} bytes cannot be mapped: {error}", done.output_len);
+                TaskError::new(Status::Limit, message)
+            })
         }
-        (Status::InputFault, output) => match InputFault::decode(message) {
-            Some(fault) => Err(TaskError {
-                status: Status::InputFault,
-                message: fault_message(job, &pending, &fault),
-                setting: None,
-                backtrace: text(backtrace),
-                core_dump: core_dump(output),
-            }),
-            None => return Err(Lie::about(pending, "it reported a fault that makes no sense")),
+        _ => match failure(job, &pending, done, message, &mut stderr) {
+            Ok((mut error, stdout_len)) => {
+                let dump_len = done.output_len - stdout_len;
+                error.core_dump = optional(output.part(0..dump_len));
+                error.stdout = optional(match dump_len {
+                    0 => output.whole(done.output_len),
+                    _ => output.part(dump_len..done.output_len),
+                });
+                Err(error.backtrace(text(backtrace)))
+            }
+            Err(what) => return Err(Lie::about(pending, what)),
         },
-        (status, output) => Err(TaskError {
-            status,
-            message: text(message).unwrap_or_else(|| "failed without a message".into()),
-            setting: done.setting,
-            backtrace: text(backtrace),
-            core_dump: core_dump(output),
-        }),
     };
-    Ok(pending.end(result, decode_log(log).into_iter().map(LogLine::from_wire).collect(), stats))
+    let log = decode_log(log).into_iter().map(LogLine::from_wire).collect();
+    Ok(pending.end(result, log, stats).stderr(stderr))
+}
+
+/// Decodes a failure; `stderr` gets what the task wrote to standard error. Returns as well how many bytes of the output are what a
+/// program wrote to standard output.
+fn failure(
+    job: &PreparedJob,
+    pending: &Pending,
+    done: &DoneSlot,
+    encoded: &[u8],
+    stderr: &mut Vec<u8>,
+) -> Result<(TaskError, u64), &'static str> {
+    let no_sense = "it reported a failure that makes no sense";
+    let failure = Failure::decode(encoded).ok_or(no_sense)?;
+    if failure.stdout_len > done.output_len || (!job.core_dumps && failure.stdout_len < done.output_len) {
+        return Err(no_sense);
+    }
+    let message = match done.status {
+        Status::InputFault => {
+            let fault = InputFault::decode(&failure.message).ok_or("it reported a fault that makes no sense")?;
+            fault_message(job, pending, &fault)
+        }
+        _ => text(&failure.message).unwrap_or_else(|| "failed without a message".into()),
+    };
+    *stderr = failure.stderr;
+    let error = TaskError::new(done.status, message)
+        .setting(done.setting)
+        .hint(Some(failure.hint).filter(|hint| !hint.is_empty()))
+        .exit_code(failure.exit_code);
+    Ok((error, failure.stdout_len))
+}
+
+/// The output of a completion, where it came.
+enum OutputBytes<'a> {
+    Bytes(&'a [u8]),
+    File(File),
+}
+
+impl OutputBytes<'_> {
+    /// The whole output, which has `len` bytes.
+    fn whole(self, len: u64) -> io::Result<Output> {
+        match self {
+            OutputBytes::Bytes(bytes) => Ok(Output::from(bytes)),
+            // A copy costs memory, but holds no descriptor while the result waits.
+            OutputBytes::File(file) if rlimit::is_high(&file) => copy(&file, 0..len),
+            OutputBytes::File(file) => Output::from_sealed(file, len),
+        }
+    }
+
+    /// A copy of a part of the output.
+    fn part(&self, range: Range<u64>) -> io::Result<Output> {
+        match self {
+            _ if range.is_empty() => Ok(Output::default()),
+            OutputBytes::Bytes(bytes) => Ok(Output::from(&bytes[range.start as usize..range.end as usize])),
+            OutputBytes::File(file) => copy(file, range),
+        }
+    }
+}
+
+/// Bytes that a failure may lack.
+fn optional(output: io::Result<Output>) -> Option<Box<Output>> {
+    output.ok().filter(|output| !output.is_empty()).map(Box::new)
 }
 
 /// What a task used. The pool knows for itself how the argument and the result travelled. The rest is the worker's claim, and only
@@ -214,15 +273,10 @@ fn read_file(file: &File, output_len: u64, rest_len: u64) -> Result<Vec<u8>, Vio
     Ok(rest)
 }
 
-/// A failed task's core dump, which takes the place of a result.
-fn core_dump(output: io::Result<Output>) -> Option<Box<Output>> {
-    output.ok().filter(|output| !output.is_empty()).map(Box::new)
-}
-
-/// The first `len` bytes of a file, which must have that many.
-fn copy(file: &File, len: u64) -> io::Result<Output> {
-    let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
-    file.read_exact_at(&mut bytes, 0)?;
+/// A range of a file's bytes, which must be there.
+fn copy(file: &File, range: Range<u64>) -> io::Result<Output> {
+    let mut bytes = vec![0; usize::try_from(range.end - range.start).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, range.start)?;
     Ok(Output::from(bytes))
 }
 

@@ -22,7 +22,7 @@ use crate::ipc::ring::{INLINE_MAX_BYTES, SLOTS};
 use crate::job::{Admission, Halt, Halted, KnownArguments, Retries};
 use crate::outcome::Outcome;
 use crate::result::{Finished, Status};
-use crate::{Error, Job, OutputFile, Result, Task};
+use crate::{Error, Job, Result, SharedMemory, Task};
 
 /// The dispatcher of one run.
 pub(super) struct Dispatcher<'pool> {
@@ -39,6 +39,8 @@ pub(super) struct Dispatcher<'pool> {
     gate: Gate,
     /// The file that holds the tasks' output slices.
     slices: Option<OutputSlices>,
+    /// Memory that tasks share, until the end of the run.
+    shared: Vec<SharedMemory>,
     /// The long arguments of tasks under way.
     arguments: KnownArguments,
     longest_argument: u64,
@@ -55,20 +57,29 @@ pub(super) struct Policy {
     pub retries: Retries,
     pub halt: Halt,
     pub admission: Admission,
-    pub out: Option<OutputFile>,
+    /// The output file, reserved for this run.
+    pub slices: Option<OutputSlices>,
+    /// Memory that tasks of this job share, with other runs perhaps.
+    pub shared: Vec<SharedMemory>,
     /// The longest argument that a task may have, in bytes.
     pub longest_argument: u64,
 }
 
-impl From<&Job> for Policy {
-    fn from(job: &Job) -> Policy {
-        Policy {
+impl Policy {
+    /// The policy of a run of this job.
+    ///
+    /// # Errors
+    ///
+    /// If another run writes the output file.
+    pub fn new(job: &Job) -> Result<Policy> {
+        Ok(Policy {
             retries: job.retries,
             halt: job.halt,
             admission: job.admission.clone(),
-            out: job.out.clone(),
+            slices: job.out.as_ref().map(OutputSlices::new).transpose()?,
+            shared: job.shared.iter().map(|(_, memory)| memory.clone()).collect(),
             longest_argument: job.limits.argument_bytes,
-        }
+        })
     }
 }
 
@@ -107,7 +118,8 @@ impl<'pool> Dispatcher<'pool> {
             retries: RetryQueue::new(policy.retries),
             halt: HaltRule::new(policy.halt),
             gate: Gate::new(policy.admission),
-            slices: policy.out.as_ref().map(OutputSlices::new),
+            slices: policy.slices,
+            shared: policy.shared,
             arguments: KnownArguments::default(),
             longest_argument: policy.longest_argument,
             error: None,
@@ -258,7 +270,7 @@ impl<'pool> Dispatcher<'pool> {
             match report {
                 Report::Ended(ended) => self.end_attempt(ended),
                 Report::Returned { pending, began } => {
-                    if let (true, Some(slices)) = (began, &self.slices) {
+                    if let (true, Some(slices)) = (began, &mut self.slices) {
                         slices.reset(&pending);
                     }
                     self.waiting.push_back(pending);
@@ -275,7 +287,7 @@ impl<'pool> Dispatcher<'pool> {
 
     /// Handles the end of an attempt, which is also the task's end unless the task is to be retried.
     fn end_attempt(&mut self, mut ended: Ended) {
-        if let Some(slices) = &self.slices {
+        if let Some(slices) = &mut self.slices {
             slices.end_attempt(&mut ended);
         }
         if self.retries.wants(&ended) && !self.is_stopped() {
@@ -307,7 +319,7 @@ impl<'pool> Dispatcher<'pool> {
             self.finished_bytes = 0;
         }
         self.finished_bytes += finished.result.as_ref().map_or(0, |output| output.len() as u64);
-        let mut ended = pending.end(finished.result, finished.log, finished.stats);
+        let mut ended = pending.end(finished.result, finished.log, finished.stats).stderr(finished.stderr);
         ended.outcome.ran_earlier = true;
         self.ended.push_back(ended);
     }
@@ -387,7 +399,7 @@ impl<'pool> Dispatcher<'pool> {
         if self.gate.wants_memory_back() {
             for Evicted { worker, pending } in self.executor.evict_youngest() {
                 self.notices.push_back(Notice::Requeued { worker, index: pending.index() });
-                if let Some(slices) = &self.slices {
+                if let Some(slices) = &mut self.slices {
                     slices.reset(&pending);
                 }
                 self.waiting.push_front(pending);
@@ -445,17 +457,19 @@ impl<'pool> Dispatcher<'pool> {
         self.error.take()
     }
 
-    /// Cancels what is under way: takes back tasks that have not begun and kills those that run. Then finishes the output file.
+    /// Cancels what is under way: takes back tasks that have not begun and kills those that run. Then finishes the output file and
+    /// shared memory.
     ///
     /// # Errors
     ///
-    /// If somebody else has truncated that file, or a system call on it fails.
+    /// If somebody else has truncated one of these files or removed the output file, or a system call on one fails.
     pub fn end_run(&mut self) -> Result<()> {
         self.stop.stop_now();
         self.apply_stop();
         self.executor.end();
         self.take_reports();
-        self.slices.take().map_or(Ok(()), |slices| slices.finish())
+        self.slices.take().map_or(Ok(()), OutputSlices::finish)?;
+        std::mem::take(&mut self.shared).iter().try_for_each(SharedMemory::check_len)
     }
 }
 

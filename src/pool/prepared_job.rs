@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crate::backend::{BuiltIn, Call};
 use crate::ipc::Setting;
 use crate::ipc::wire::{
-    InputRange, JobSpec, MAP, MAX_BACKTRACE_BYTES, REDUCE, Slices, max_core_dump_bytes, max_text_bytes,
+    InputRange, JobSpec, MAP, MAX_BACKTRACE_BYTES, REDUCE, Slices, max_core_dump_bytes, max_message_bytes,
+    max_text_bytes,
 };
 use crate::job::InputMode;
 use crate::job::Instances;
@@ -90,6 +91,7 @@ impl PreparedJob {
             argv: job.argv.clone(),
             fresh_instances: job.instances == Instances::Fresh,
             attached: stdio.is_some(),
+            argument_bytes: limits.argument_bytes,
             memory_bytes: limits.memory_bytes,
             output_bytes: limits.output_bytes,
             stack_bytes: limits.stack_bytes,
@@ -132,10 +134,12 @@ impl PreparedJob {
         if self.core_dumps { max_core_dump_bytes(self.limits.memory_bytes) } else { 0 }
     }
 
-    /// The most bytes of a completion's payload: an output, a message, a backtrace and a log.
+    /// The most bytes of a completion's payload: a core dump, an output, a message, a backtrace and a log.
     pub fn most_payload_bytes(&self) -> u64 {
-        let texts = 2 * max_text_bytes(self.limits.log_bytes) as u64 + MAX_BACKTRACE_BYTES as u64;
-        self.limits.output_bytes.max(self.core_dump_bytes()).saturating_add(texts)
+        let log_bytes = self.limits.log_bytes;
+        let texts = [max_message_bytes(log_bytes), MAX_BACKTRACE_BYTES, max_text_bytes(log_bytes)];
+        let output = self.core_dump_bytes().saturating_add(self.limits.output_bytes);
+        texts.iter().fold(output, |sum, len| sum.saturating_add(*len as u64))
     }
 
     /// What map tasks call.

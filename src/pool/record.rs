@@ -63,7 +63,7 @@ impl SpareRecords {
 
 fn no_outcome(index: u64, task: Task) -> Outcome {
     let (result, stats) = (Ok(Output::default()), TaskStats::default());
-    Outcome { index, task, result, log: Vec::new(), stats, ran_earlier: false, earlier: Vec::new() }
+    Outcome { index, task, result, log: Vec::new(), stderr: Vec::new(), stats, ran_earlier: false, earlier: Vec::new() }
 }
 
 impl Pending {
@@ -132,6 +132,7 @@ impl Pending {
         let mut record = self.0;
         record.outcome.result = result;
         record.outcome.log = log;
+        record.outcome.stderr = Vec::new();
         record.outcome.stats = stats;
         Ended(record)
     }
@@ -145,6 +146,7 @@ impl Ended {
         record.retried += 1;
         let outcome = &mut record.outcome;
         outcome.log = Vec::new();
+        outcome.stderr = Vec::new();
         if let Err(error) = std::mem::replace(&mut outcome.result, Ok(Output::default())) {
             if outcome.earlier.len() == MAX_EARLIER {
                 outcome.earlier.remove(0);
@@ -152,6 +154,12 @@ impl Ended {
             outcome.earlier.push(error);
         }
         Pending(record)
+    }
+
+    /// Sets what the task wrote to standard error.
+    pub fn stderr(mut self, stderr: Vec<u8>) -> Ended {
+        self.0.outcome.stderr = stderr;
+        self
     }
 
     /// Notes what to change so that the task gets what it was refused.

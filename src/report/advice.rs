@@ -50,7 +50,7 @@ pub fn limit_advice(message: &str) -> Option<&'static str> {
         Some(
             "raise the limits of processes (ulimit -u, or pids.max of the control group) and of memory (ulimit -d, ulimit -v), or use fewer jobs",
         )
-    } else if is(ENOMEM) {
+    } else if is(ENOMEM) || message.contains("memory allocation of") {
         Some("raise the limits of memory (ulimit -d, ulimit -v), or use fewer jobs")
     } else {
         None
@@ -68,14 +68,25 @@ pub fn fewer_workers(reason: &str) -> String {
     format!("warning: the run goes on with fewer workers: one {reason}{advice}")
 }
 
+/// What wrun adds to a task's own words: what it knows of the cause, and what to do about it.
+pub fn hint(error: &TaskError) -> Option<Cow<'_, str>> {
+    match (&error.hint, error.setting.map(advice)) {
+        (Some(hint), Some(advice)) => Some(format!("{hint}; {advice}").into()),
+        (Some(hint), None) => Some(hint.into()),
+        (None, Some(advice)) => Some(advice.into()),
+        // Messages of another status may be the guest's own.
+        (None, None) if matches!(error.status, Status::Limit | Status::WorkerLost) => {
+            limit_advice(&error.message).map(Cow::from)
+        }
+        (None, None) => None,
+    }
+}
+
 /// Why a task failed, and what to do about it.
 pub fn message(error: &TaskError) -> Cow<'_, str> {
-    // Other messages may be the guest's.
-    let is_ours = matches!(error.status, Status::Limit | Status::WorkerLost);
-    match (error.setting, limit_advice(&error.message).filter(|_| is_ours)) {
-        (Some(setting), _) => format!("{}; {}", error.message, advice(setting)).into(),
-        (None, Some(advice)) => format!("{}: {advice}", error.message).into(),
-        (None, None) => error.message.as_str().into(),
+    match hint(error) {
+        Some(hint) => format!("{}; {hint}", error.message).into(),
+        None => error.message.as_str().into(),
     }
 }
 

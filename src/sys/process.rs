@@ -168,14 +168,16 @@ fn signal_name(signal: i32) -> String {
     }
 }
 
-/// What every process that this program starts of itself does first: from then on it dies with `parent`, which started it, and has
-/// no descriptors other than 0, 1 and 2.
+/// What every process that this program starts of itself does first: from then on it dies with `parent`, which started it, is ended
+/// before it if memory runs out, and has no descriptors other than 0, 1 and 2.
 pub fn cut_off(parent: u32) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // If the parent died before that call, no signal will come.
     if rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get()) != i32::try_from(parent).ok() {
         return Err(io::Error::other("its parent process is gone"));
     }
+    // Without `/proc`, nothing is lost but this preference.
+    let _ = super::oom::go_first();
     // SAFETY: this is the start of the process: no object of ours owns a descriptor above 2 yet.
     if unsafe { libc::close_range(3, libc::c_uint::MAX, 0) } != 0 {
         return Err(io::Error::last_os_error());

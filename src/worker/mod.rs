@@ -10,7 +10,7 @@ use crate::guest::{self, FileTable, Guest, MappedOutput, TaskResult};
 use crate::ipc::channel::{ToPool, ToWorker};
 use crate::ipc::ring::{INLINE_MAX_BYTES, WorkerRing};
 use crate::ipc::stack_trace::StackTraceWriter;
-use crate::ipc::wire::{DoneSlot, JobSpec, PROTOCOL_VERSION, TaskSlot};
+use crate::ipc::wire::{DoneSlot, Failure, JobSpec, PROTOCOL_VERSION, TaskSlot};
 use crate::job::Limits;
 use crate::result::Status;
 use crate::sandbox::{self, MissingLayer, Sandbox};
@@ -246,7 +246,7 @@ impl Worker {
             result.output.resize(len as usize, 0);
             file.read_exact_at(&mut result.output, 0)?;
         }
-        result.bound(self.log_bytes);
+        result.complete(self.log_bytes);
         let end_ns = monotonic_ns();
         let done = result.done(task.ticket, start_ns, end_ns);
         if self.send(done, result)? {
@@ -269,13 +269,14 @@ impl Worker {
         match sent {
             Ok(()) => Ok(self.ring.finish_with_file(done)),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(error),
-            // The reason for the failure matters more than the core dump.
-            Err(_) if done.status != Status::Ok && !result.output.is_empty() => {
-                result.output.clear();
-                self.send(DoneSlot { output_len: 0, ..done }, result)
+            Err(_) if done.status != Status::Ok && result.drop_output() => {
+                let message_len = result.parts()[2].len() as u32;
+                self.send(DoneSlot { output_len: 0, message_len, ..done }, result)
             }
             Err(error) => {
-                let message = format!("its result of {} bytes cannot be handed over: {error}", done.output_len);
+                let why = format!("its result of {} bytes cannot be handed over: {error}", done.output_len);
+                let mut message = Vec::new();
+                Failure::new(why).encode(&mut message);
                 let failed = DoneSlot {
                     status: Status::Limit,
                     setting: None,
@@ -289,7 +290,7 @@ impl Worker {
                     // The pool reads completions whenever its caller asks for outcomes.
                     std::thread::yield_now();
                 }
-                Ok(self.ring.finish(failed, &[message.as_bytes()]))
+                Ok(self.ring.finish(failed, &[&message]))
             }
         }
     }

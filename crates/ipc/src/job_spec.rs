@@ -50,6 +50,8 @@ pub struct JobSpec {
     pub fresh_instances: bool,
     /// Whether the tasks' standard input, output and error are descriptors that are sent in a message of their own.
     pub attached: bool,
+    /// The limit of an argument, in bytes.
+    pub argument_bytes: u64,
     /// The limit of memories and tables, in bytes.
     pub memory_bytes: u64,
     /// The limit of a result, in bytes.

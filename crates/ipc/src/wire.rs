@@ -1,6 +1,7 @@
 //! The byte layouts of what a pool and a worker exchange. Nothing else knows them.
 
 use crate::confinement::{Access, MissingLayer, Sandbox};
+pub use crate::failure::Failure;
 pub use crate::fault::{InputFault, InputFaultKind, Mapped};
 pub use crate::job_spec::{JobSpec, Slices};
 pub use crate::range::InputRange;
@@ -8,7 +9,7 @@ use crate::setting::Setting;
 use crate::status::Status;
 
 /// Changes whenever anything in this module or the ring changes; the worker checks it first.
-pub const PROTOCOL_VERSION: u32 = 6;
+pub const PROTOCOL_VERSION: u32 = 7;
 
 /// The number of words in a task's slot.
 pub const TASK_SLOT_WORDS: usize = 8;
@@ -107,8 +108,9 @@ pub enum Payload {
     File,
 }
 
-/// A completed task, as its slot carries it. Its payload is the output (for a failed task, its core dump or nothing), the message, the
-/// backtrace and the log, in this order.
+/// A completed task, as its slot carries it. Its payload is the output, the message, the backtrace and the log, in this order. A task
+/// that passed has its result as the output, and as the message what a program wrote to standard error. A failed one has a core dump and
+/// what a program wrote to standard output as the output, and an encoded [`Failure`] as the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DoneSlot {
     /// The task's ticket.
@@ -119,9 +121,9 @@ pub struct DoneSlot {
     pub setting: Option<Setting>,
     /// Where its bytes are.
     pub payload: Payload,
-    /// The length of the result or core dump, in bytes.
+    /// The length of the output, in bytes.
     pub output_len: u64,
-    /// The length of the error message, in bytes.
+    /// The length of the message, in bytes.
     pub message_len: u32,
     /// The length of the backtrace, in bytes.
     pub backtrace_len: u32,
@@ -155,9 +157,14 @@ const SETTING_SHIFT: u32 = 16;
 /// The longest backtrace, in bytes.
 pub const MAX_BACKTRACE_BYTES: usize = 64 << 10;
 
-/// The longest message or log of a task whose log may have `log_bytes`, with an allowance for what wasmtime and the worker add.
+/// The longest text or log of a task whose log may have `log_bytes`, with an allowance for what wasmtime and the worker add.
 pub fn max_text_bytes(log_bytes: u64) -> usize {
     usize::try_from(log_bytes).unwrap_or(usize::MAX).saturating_add(64 << 10)
+}
+
+/// The longest message of such a task: a [`Failure`] has two texts and a hint.
+pub fn max_message_bytes(log_bytes: u64) -> usize {
+    max_text_bytes(log_bytes).saturating_mul(3)
 }
 
 /// The longest core dump of a task whose memories may have `memory_bytes`, with an allowance for the address of each piece of memory,

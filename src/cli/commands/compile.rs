@@ -1,11 +1,12 @@
 //! `wrun compile`: precompiles a module into a file.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use wrun::Compiler;
 
 use crate::cli::errors::usage;
+use crate::cli::file_roles::is_same_file;
 use crate::cli::options::compiler::{CompilerArgs, load_module};
 use crate::report::ProgressMode;
 
@@ -48,8 +49,4 @@ impl CompileArgs {
         module.save(&output)?;
         Ok(ExitCode::SUCCESS)
     }
-}
-
-fn is_same_file(a: &Path, b: &Path) -> bool {
-    a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
 }

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use wrun::Status;
 
 use crate::cli::errors::usage;
+use crate::cli::file_roles::{FileRoles, is_same_file};
 use crate::cli::items::earlier_run::{EarlierRun, JobLogLine, read_lines};
 use crate::cli::stdout;
 use crate::report::{Details, TaskRecord, TaskTexts, page};
@@ -59,6 +60,7 @@ struct LoggedTexts {
     item: Option<String>,
     item_base64: Option<String>,
     error: Option<String>,
+    hint: Option<String>,
     backtrace: Option<String>,
     rerun: Option<String>,
 }
@@ -81,10 +83,13 @@ impl ReportArgs {
         let name = format!("{:?}", self.joblog.display().to_string());
         let file = File::open(&self.joblog).with_context(|| format!("cannot open joblog {name}"))?;
         let to_stdout = self.output.as_os_str() == "-";
-        if !to_stdout
-            && self.output.canonicalize().is_ok_and(|path| self.joblog.canonicalize().is_ok_and(|log| log == path))
-        {
+        if !to_stdout && is_same_file(&self.output, &self.joblog) {
             return Err(usage("the page would replace the job log; name another file with -o"));
+        }
+        if to_stdout {
+            let mut roles = FileRoles::default();
+            roles.write_stream("standard output", io::stdout())?;
+            roles.read("the job log", &self.joblog)?;
         }
         let logged = read_tasks(&file, &name)?;
         let tasks: Vec<TaskRecord> = logged.iter().map(|logged| logged.task).collect();
@@ -173,7 +178,7 @@ fn texts(logged: &LoggedTask, file: &File) -> io::Result<TaskTexts> {
         (None, Some(base64)) => BASE64.decode(base64).map_err(io::Error::other)?,
         (None, None) => Vec::new(),
     };
-    let message = texts.error.unwrap_or_default();
+    let message = [texts.error, texts.hint].into_iter().flatten().collect::<Vec<_>>().join("; ");
     Ok(TaskTexts { item, message, backtrace: texts.backtrace, rerun: texts.rerun })
 }
 

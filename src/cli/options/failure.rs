@@ -7,6 +7,7 @@ use wrun::{Halt, HaltAt, Job, Retries};
 
 use super::values;
 use crate::cli::errors::usage;
+use crate::cli::file_roles::FileRoles;
 use crate::cli::items::earlier_run::EarlierRun;
 use crate::cli::items::resume::{OpenLog, ResumePolicy};
 use crate::report::{JobLog, RunStart};
@@ -43,6 +44,15 @@ pub struct FailureArgs {
 }
 
 impl FailureArgs {
+    /// Notes the job log as written.
+    ///
+    /// # Errors
+    ///
+    /// If its file has another role as well.
+    pub fn note_roles(&self, roles: &mut FileRoles) -> anyhow::Result<()> {
+        self.joblog.as_deref().map_or(Ok(()), |path| roles.write("--joblog", path))
+    }
+
     /// Opens the job log, and reads what an earlier run wrote to it.
     ///
     /// # Errors

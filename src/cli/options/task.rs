@@ -8,6 +8,7 @@ use wrun::Input;
 
 use super::values::{self, NamedInput};
 use crate::cli::errors::usage;
+use crate::cli::file_roles::FileRoles;
 
 /// Which function to call, and which inputs all tasks share.
 #[derive(Debug, clap::Args)]
@@ -28,6 +29,15 @@ pub struct TaskArgs {
 }
 
 impl TaskArgs {
+    /// Checks that the inputs are not written as well.
+    ///
+    /// # Errors
+    ///
+    /// If one is.
+    pub fn check_roles(&self, roles: &FileRoles) -> anyhow::Result<()> {
+        self.inputs.iter().try_for_each(|input| roles.read(&format!("--input {}", input.name), input.path()))
+    }
+
     /// Opens the inputs that all tasks share.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use wrun::job::TaskTime;
 
 use super::values;
+use crate::cli::file_roles::FileRoles;
 use crate::report::{ProgressMode, Trace};
 
 /// What is shown about the run itself, on standard error.
@@ -39,6 +40,15 @@ pub struct WatchArgs {
 }
 
 impl WatchArgs {
+    /// Notes the trace as written.
+    ///
+    /// # Errors
+    ///
+    /// If its file has another role as well.
+    pub fn note_roles(&self, roles: &mut FileRoles) -> anyhow::Result<()> {
+        self.trace.as_deref().map_or(Ok(()), |path| roles.write("--trace", path))
+    }
+
     /// Starts the trace of a run of this module, if one is wanted.
     ///
     /// # Errors

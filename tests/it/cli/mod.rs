@@ -1,12 +1,14 @@
 //! The command: each test runs the real binary and checks its exact output and exit code.
 
 mod arrays;
+mod attached;
 mod cached;
 mod core_dumps;
 mod determinism;
 mod dry_run;
 mod errors;
 mod failure;
+mod file_roles;
 mod fuel;
 mod html_report;
 mod joblog;
@@ -17,6 +19,7 @@ mod map;
 mod map_files;
 mod map_report;
 mod modules;
+mod programs;
 mod regions;
 mod rerun;
 mod results_dir;

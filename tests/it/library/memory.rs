@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use wrun::{Input, Job, SplitAt, SplitSize};
+use wrun::{Input, Job, SplitAt, SplitSize, Task};
 
-use crate::support::{module, pool};
+use crate::support::{Flag, module, pool, workers_that_hold};
 
 /// Sums the 64-bit words of its piece, which it maps as a whole.
 const SUM: &str = include_str!("sum.wat");
@@ -15,6 +15,21 @@ fn private_bytes(pid: u32) -> u64 {
     let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("a process of ours");
     let line = rollup.lines().find(|line| line.starts_with("Private_Dirty")).expect("a line of smaps_rollup");
     line.split_whitespace().nth(1).and_then(|word| word.parse::<u64>().ok()).expect("a number") << 10
+}
+
+#[test]
+fn workers_are_ended_before_their_pool_if_memory_runs_out() {
+    let mark = Flag::new();
+    let mut job = Job::new(&module("(module (func (export \"f\")))"));
+    job.inputs.push(("mark".to_owned(), mark.input()));
+    let mut pool = pool(1);
+    assert!(pool.run(&job, Task::default()).expect("a run").result.is_ok());
+    let score = |process: &str| {
+        let text = std::fs::read_to_string(format!("/proc/{process}/oom_score_adj")).expect("a process of ours");
+        text.trim().parse::<i32>().expect("a number")
+    };
+    let worker = workers_that_hold(mark.path())[0];
+    assert_eq!(score(&worker.to_string()), (score("self") + 300).min(1000));
 }
 
 #[test]

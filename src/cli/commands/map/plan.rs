@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use wrun::cache::TaskKeys;
+use wrun::job::Instances;
 use wrun::module::Entry;
 use wrun::{Input, Job, Module, Sandbox};
 
-use super::MapArgs;
+use super::{MapArgs, ReduceFailed};
 use crate::cli::commands::check_numbers::check_numbers;
 use crate::cli::errors::usage;
 use crate::cli::items::Items;
@@ -33,6 +34,7 @@ pub struct MapPlan {
     pub item_failure: Rc<RefCell<Option<anyhow::Error>>>,
     /// The task that merges results.
     pub reduce: Option<String>,
+    pub reduce_failed: ReduceFailed,
     pub is_unordered: bool,
     pub workers: WorkerArgs,
     pub sandbox: Sandbox,
@@ -63,10 +65,11 @@ struct QuickFiles {
 impl QuickFiles {
     fn open(args: &MapArgs) -> anyhow::Result<QuickFiles> {
         let is_dry_run = args.watching.dry_run;
+        let roles = args.file_roles()?;
         Ok(QuickFiles {
             inputs: args.task.open_inputs()?,
             in_place: if is_dry_run { args.in_place.open_for_dry_run()? } else { args.in_place.open()? },
-            items: args.items.open(args.limits.longest_argument()?)?,
+            items: args.items.open(args.limits.longest_argument()?, roles)?,
             log: if is_dry_run { args.failure.open_log_for_dry_run()? } else { args.failure.open_log()? },
         })
     }
@@ -98,6 +101,7 @@ impl MapPlan {
             total,
             item_failure,
             reduce: args.results.reduce,
+            reduce_failed: args.results.reduce_failed,
             is_unordered: args.results.unordered,
             workers: args.workers,
             sandbox,
@@ -173,6 +177,8 @@ fn new_settings(args: &MapArgs, rerun: RerunCommand) -> Settings {
         summary: args.watching.summary,
         most_attempts: args.failure.most_attempts(),
         rerun,
+        is_merged: args.results.reduce.is_some(),
+        reuses_instances: args.workers.instances() == Instances::Reused,
     }
 }
 
