@@ -35,6 +35,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(super) use failed_start::is_exhaustion;
 use keeper::{Keeper, Started};
 pub(super) use run::CrewRun;
 use spare::SpareDescriptor;
