@@ -79,13 +79,13 @@ impl PrivateFiles {
         (metadata.is_file() && owned_by_us(&metadata)).then_some((file, metadata))
     }
 
-    /// Notes that a file was used.
-    pub fn note_use(file: &File, metadata: &Metadata) {
+    /// Notes that a file was used. Returns the time of last use that it set, unless one was set shortly before.
+    pub fn note_use(file: &File, metadata: &Metadata) -> Option<SystemTime> {
         let now = SystemTime::now();
-        if metadata.modified().is_ok_and(|used| now.duration_since(used).is_ok_and(|age| age > USE_GRANULE)) {
-            // On a read-only disk the time stays as it is, which does no harm.
-            let _ = file.set_times(FileTimes::new().set_modified(now));
-        }
+        let is_due = |used| now.duration_since(used).is_ok_and(|age| age > USE_GRANULE);
+        // On a read-only disk the time stays as it is, which does no harm.
+        let set = || file.set_times(FileTimes::new().set_modified(now)).is_ok();
+        (metadata.modified().is_ok_and(is_due) && set()).then_some(now)
     }
 
     /// Writes the file of this name.

@@ -147,6 +147,7 @@ impl Fields {
         let Job {
             module,
             argv,
+            ok_exit_codes,
             inputs,
             limits,
             grants,
@@ -195,6 +196,7 @@ impl Fields {
         for word in argv.iter().flatten() {
             fields.add(word.as_bytes());
         }
+        fields.add(ok_exit_codes);
         fields.number(u64::from(*input_mode == InputMode::CopyOnWrite));
         fields.number(inputs.len() as u64);
         fields

@@ -24,6 +24,8 @@ pub struct Job {
     pub call: Option<String>,
     /// The arguments of a WASI command (argv without argv\[0\]), in which `{}` stands for the item; `None` for the item alone.
     pub argv: Option<Vec<String>>,
+    /// The exit codes with which a WASI command passes: 0 unless set, 10 and 20 for a SAT solver, for example.
+    pub ok_exit_codes: Vec<u8>,
     /// Inputs that all tasks share, by name, in order.
     pub inputs: Vec<(String, Input)>,
     /// What tasks may do with all their inputs.
@@ -60,6 +62,7 @@ impl Job {
             module: module.clone(),
             call: None,
             argv: None,
+            ok_exit_codes: vec![0],
             inputs: Vec::new(),
             input_mode: InputMode::default(),
             out: None,
@@ -80,6 +83,13 @@ impl Job {
     #[must_use]
     pub fn call(mut self, name: impl Into<String>) -> Self {
         self.call = Some(name.into());
+        self
+    }
+
+    /// Sets the exit codes with which a WASI command passes, from 0 to 125.
+    #[must_use]
+    pub fn ok_exit_codes(mut self, codes: impl Into<Vec<u8>>) -> Self {
+        self.ok_exit_codes = codes.into();
         self
     }
 

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use crate::backend::{BuiltIn, Call};
 use crate::ipc::Setting;
-use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, Slices};
+use crate::ipc::wire::{
+    InputRange, JobSpec, MAP, MAX_BACKTRACE_BYTES, REDUCE, Slices, max_core_dump_bytes, max_message_bytes,
+    max_text_bytes,
+};
 use crate::job::InputMode;
 use crate::job::Instances;
 use crate::job::TaskTime;
@@ -59,6 +62,12 @@ impl PreparedJob {
         if job.argv.is_some() && entry != Entry::Command {
             return Err(Error::request(format!("argv is for WASI commands, which {} is not", job.module.name())));
         }
+        if job.ok_exit_codes != [0] && entry != Entry::Command {
+            let name = job.module.name();
+            return Err(Error::request(format!(
+                "exit codes are for WASI commands, and {name} is not run as a command"
+            )));
+        }
         if entry == Entry::Command && job.instances == Instances::Reused {
             let message = format!("{} is a WASI command, whose instance cannot be entered twice", job.module.name());
             return Err(Error::request(message).because_of(Setting::FreshInstances));
@@ -86,8 +95,10 @@ impl PreparedJob {
             slices,
             shared_memories,
             argv: job.argv.clone(),
+            ok_exit_codes: job.ok_exit_codes.clone(),
             fresh_instances: job.instances == Instances::Fresh,
             attached: stdio.is_some(),
+            argument_bytes: limits.argument_bytes,
             memory_bytes: limits.memory_bytes,
             output_bytes: limits.output_bytes,
             stack_bytes: limits.stack_bytes,
@@ -123,6 +134,19 @@ impl PreparedJob {
     /// What the job's workers load.
     pub fn code(&self) -> LoadedCode {
         LoadedCode { module: self.module.id(), stack_bytes: self.limits.stack_bytes, core_dumps: self.core_dumps }
+    }
+
+    /// The most bytes of a failed task's core dump.
+    pub fn core_dump_bytes(&self) -> u64 {
+        if self.core_dumps { max_core_dump_bytes(self.limits.memory_bytes) } else { 0 }
+    }
+
+    /// The most bytes of a completion's payload: an output, which may be a core dump and what was printed, a message, a backtrace and a
+    /// log.
+    pub fn most_payload_bytes(&self) -> u64 {
+        let (message, log) = (max_message_bytes(self.limits.log_bytes), max_text_bytes(self.limits.log_bytes));
+        let texts = (message.saturating_add(log).saturating_add(MAX_BACKTRACE_BYTES)) as u64;
+        self.limits.output_bytes.saturating_add(self.core_dump_bytes()).saturating_add(texts)
     }
 
     /// What map tasks call.

@@ -46,10 +46,14 @@ pub struct JobSpec {
     pub shared_memories: Vec<(String, InputRange)>,
     /// The arguments of a WASI command, in which `{}` stands for the item.
     pub argv: Option<Vec<String>>,
+    /// The exit codes with which a WASI command passes.
+    pub ok_exit_codes: Vec<u8>,
     /// Whether a fresh instance is made for each task.
     pub fresh_instances: bool,
     /// Whether the tasks' standard input, output and error are descriptors that are sent in a message of their own.
     pub attached: bool,
+    /// The limit of an argument, in bytes.
+    pub argument_bytes: u64,
     /// The limit of memories and tables, in bytes.
     pub memory_bytes: u64,
     /// The limit of a result, in bytes.

@@ -61,6 +61,7 @@ struct LoggedTexts {
     item: Option<String>,
     item_base64: Option<String>,
     error: Option<String>,
+    hint: Option<String>,
     backtrace: Option<String>,
     rerun: Option<String>,
 }
@@ -185,7 +186,7 @@ fn texts(logged: &LoggedTask, file: &File) -> io::Result<TaskTexts> {
         (None, Some(base64)) => BASE64.decode(base64).map_err(io::Error::other)?,
         (None, None) => Vec::new(),
     };
-    let message = texts.error.unwrap_or_default();
+    let message = [texts.error, texts.hint].into_iter().flatten().collect::<Vec<_>>().join("; ");
     Ok(TaskTexts { item, message, backtrace: texts.backtrace, rerun: texts.rerun })
 }
 

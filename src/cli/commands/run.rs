@@ -182,7 +182,11 @@ impl RunArgs {
                 "a command writes to this terminal by itself; for its output as JSON, use wrun map --json",
             ));
         }
+        if is_attached && self.task.has_exit_codes() {
+            return Err(usage("a command on this terminal passes its exit code on; leave --ok-exit-codes out"));
+        }
         let mut job = Job::new(&module).call(entry.name()).limits(self.limits.limits());
+        self.task.apply(&mut job);
         job.inputs = inputs;
         in_place.apply(&mut job);
         self.grants.grant(&mut job)?;
@@ -265,6 +269,9 @@ fn print_outcome(outcome: &Outcome, format: ResultFormat) -> io::Result<()> {
     for line in &outcome.log {
         line_to_stderr(&report::message(&line.text));
     }
+    for line in report::stderr_lines(outcome) {
+        line_to_stderr(&report::message(&line));
+    }
     let mut results = ResultPrinter::to_stdout(format, &Screen::Plain)?;
     results.print(outcome, None)?;
     results.flush()
@@ -275,6 +282,7 @@ fn report_failure(module: &str, error: &TaskError, core_dumps: Option<&CoreDumps
     if let (Some(dumps), Some(dump)) = (core_dumps, &error.core_dump) {
         line_to_stderr(&format!("wrun: {}", dumps.write(module, 0, dump)));
     }
-    line_to_stderr(&format!("wrun: {} failed: {}", report::name(module), report::describe(error)));
+    let (name, printed) = (report::name(module), report::printed_before(error));
+    line_to_stderr(&format!("wrun: {name} failed: {}{printed}", report::describe(error)));
     ExitCode::from(exit_codes::TASK_FAILED)
 }

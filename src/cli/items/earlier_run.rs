@@ -67,7 +67,13 @@ struct LoggedOutcome {
     status: String,
     output: Option<String>,
     output_base64: Option<String>,
+    stdout: Option<String>,
+    stdout_base64: Option<String>,
+    stderr: Option<String>,
+    stderr_base64: Option<String>,
+    exit_code: Option<i32>,
     error: Option<String>,
+    hint: Option<String>,
     backtrace: Option<String>,
     start: f64,
     seconds: f64,
@@ -247,21 +253,31 @@ impl LogEntry {
         file.read_exact_at(&mut line, self.offset).ok()?;
         let logged: LoggedOutcome = serde_json::from_slice(&line).ok()?;
         let status = logged.status.parse().ok()?;
-        let output = match (logged.output, logged.output_base64) {
-            (Some(text), _) => text.into_bytes(),
-            (None, Some(base64)) => BASE64.decode(base64).ok()?,
-            (None, None) => Vec::new(),
-        };
-        let error = |message| TaskError::new(status, message).backtrace(logged.backtrace);
         let result = match status {
-            Status::Ok => Ok(Output::from(output)),
-            _ => Err(error(logged.error.unwrap_or_default())),
+            Status::Ok => Ok(Output::from(bytes(logged.output, logged.output_base64)?)),
+            _ => {
+                let stdout = Output::from(bytes(logged.stdout, logged.stdout_base64)?);
+                Err(TaskError::new(status, logged.error.unwrap_or_default())
+                    .hint(logged.hint)
+                    .stdout(Some(stdout).filter(|stdout| !stdout.is_empty()))
+                    .backtrace(logged.backtrace))
+            }
         };
+        let stderr = bytes(logged.stderr, logged.stderr_base64)?;
         let start = Duration::try_from_secs_f64(logged.start).ok().and_then(|since| UNIX_EPOCH.checked_add(since));
         let duration = Duration::try_from_secs_f64(logged.seconds).unwrap_or_default();
         let stats = TaskStats::new(start.unwrap_or(UNIX_EPOCH), duration);
         let mut stats = stats.worker(logged.worker).attempts(logged.attempts);
         stats.fuel = logged.fuel;
-        Some(Finished::new(result, stats))
+        Some(Finished::new(result, stats).stderr(stderr).exit_code(logged.exit_code))
+    }
+}
+
+/// What a line has as text, or in base64 if it is not UTF-8; empty if it has neither.
+fn bytes(text: Option<String>, base64: Option<String>) -> Option<Vec<u8>> {
+    match (text, base64) {
+        (Some(text), _) => Some(text.into_bytes()),
+        (None, Some(base64)) => BASE64.decode(base64).ok(),
+        (None, None) => Some(Vec::new()),
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use wrun::Outcome;
 
-use crate::report::text::{Keep, describe, escape};
+use crate::report::text::{Keep, describe, escape, stderr_lines};
 use crate::report::{ItemKind, RunStart};
 
 /// How many bytes of an item's file name are kept. With the rest of the name, every file system accepts this many.
@@ -69,18 +69,20 @@ impl ResultsDir {
     /// If a file cannot be written.
     pub fn write(&self, outcome: &Outcome) -> anyhow::Result<()> {
         let name = self.name(outcome);
-        let (result, failure) = match &outcome.result {
-            Ok(output) => (Some(&output[..]), None),
-            Err(error) => (None, Some(describe(error) + "\n")),
+        let (result, partial, failure) = match &outcome.result {
+            Ok(output) => (Some(&output[..]), None, None),
+            Err(error) => (None, error.stdout.as_deref().map(|stdout| &stdout[..]), Some(describe(error) + "\n")),
         };
         // An outcome from a job log has no log lines, so the file with them stays if it belongs to this result.
         if outcome.ran_earlier && !outcome.stats.cached && self.holds(&name, result, failure.as_deref()) {
             return Ok(());
         }
-        let log = outcome.log.iter().map(|line| escape(line.text.as_bytes(), Keep::Layout) + "\n").collect::<String>();
+        let lines = outcome.log.iter().map(|line| line.text.clone()).chain(stderr_lines(outcome));
+        let log = lines.map(|line| escape(line.as_bytes(), Keep::Layout) + "\n").collect::<String>();
         let log = Some(log).filter(|log| !log.is_empty());
         let files = [
             ("out", result),
+            ("partial", partial),
             ("err", failure.as_ref().map(String::as_bytes)),
             ("log", log.as_ref().map(String::as_bytes)),
         ];

@@ -96,10 +96,12 @@ impl<W: Write> ResultPrinter<W> {
         }
     }
 
-    /// Prints the merged result; as JSON, its object has neither index nor item.
-    pub fn print_merged(&mut self, outcome: &Outcome) -> io::Result<()> {
+    /// Prints the merged result, which lacks `missing` tasks; as JSON, its object has neither index nor item.
+    pub fn print_merged(&mut self, outcome: &Outcome, missing: u64) -> io::Result<()> {
         match (self.format, &outcome.result) {
-            (ResultFormat::Json { usage }, _) => self.object(&TaskObject::of_merge(outcome).usage(outcome, usage)),
+            (ResultFormat::Json { usage }, _) => {
+                self.object(&TaskObject::of_merge(outcome).missing(missing).usage(outcome, usage))
+            }
             (ResultFormat::Text { raw, .. }, Ok(output)) => self.text(None, raw, output),
             (ResultFormat::Text { .. }, Err(_)) => Ok(()),
         }

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
-use wrun::{Status, TaskError};
+use wrun::{Outcome, Status, TaskError};
 
 use super::advice;
 
@@ -16,6 +16,10 @@ pub use shell_quote::shell_quote;
 
 /// How many characters of an item a message shows.
 const ITEM_CHARACTERS: usize = 80;
+
+/// How much of what a failed command printed a message shows, in bytes and in lines.
+const PRINTED_BYTES: usize = 2048;
+const PRINTED_LINES: usize = 10;
 
 /// How many characters of an error a message shows; the longest paths fit.
 const LINE_CHARACTERS: usize = 6000;
@@ -48,6 +52,26 @@ pub fn describe(error: &TaskError) -> String {
         text += &escape(frame.trim().as_bytes(), Keep::Nothing);
     }
     text
+}
+
+/// What a failed command had printed to standard output: at most its last lines, under a line that says so. Empty if it printed nothing.
+pub fn printed_before(error: &TaskError) -> String {
+    let Some(stdout) = &error.stdout else { return String::new() };
+    let bytes = stdout.trim_ascii_end();
+    let tail = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(PRINTED_BYTES)..]);
+    let mut lines: Vec<&str> = tail.lines().rev().take(PRINTED_LINES).collect();
+    lines.reverse();
+    let is_whole = bytes.len() <= PRINTED_BYTES && tail.lines().count() <= PRINTED_LINES;
+    let heading = if is_whole { "it had printed" } else { "it had printed, at the end" };
+    format!("\n{heading}:\n    {}", message(&lines.join("\n")))
+}
+
+/// What a task wrote to standard error, in lines, unless the reason for its failure says it.
+pub fn stderr_lines(outcome: &Outcome) -> impl Iterator<Item = String> {
+    let text = String::from_utf8_lossy(&outcome.stderr);
+    let is_reason = outcome.result.as_ref().is_err_and(|error| error.message.starts_with(text.trim_end()));
+    let lines: Vec<String> = text.lines().filter(|_| !is_reason).map(str::to_owned).collect();
+    lines.into_iter()
 }
 
 /// A harmless form of a message, with all lines but the first indented.

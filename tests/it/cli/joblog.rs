@@ -77,8 +77,12 @@ fn failed_tasks_are_run_again_only_if_asked_for() {
     let place = Place::new();
     let failed = "task 0 (2) failed: 2\nwrun: 1 of 1 tasks failed\n";
     let without_rerun = |said: crate::cli::kit::Said| {
-        let lines: String =
-            said.stderr.lines().filter(|line| !line.starts_with("rerun: ")).map(|l| format!("{l}\n")).collect();
+        let lines: String = said
+            .stderr
+            .lines()
+            .filter(|line| !line.starts_with("rerun, in a fresh instance: "))
+            .map(|l| format!("{l}\n"))
+            .collect();
         (said.code, said.stdout, lines)
     };
     let first = (Some(100), String::new(), failed.to_owned());

@@ -1,6 +1,7 @@
 //! The command: each test runs the real binary and checks its exact output and exit code.
 
 mod arrays;
+mod attached;
 mod cached;
 mod core_dumps;
 mod determinism;
@@ -19,10 +20,12 @@ mod map_files;
 mod map_report;
 mod modules;
 mod odd_files;
+mod programs;
 mod regions;
 mod rerun;
 mod results_dir;
 mod run;
 pub mod signals;
+mod surroundings;
 mod terminal;
 mod trace;

@@ -95,7 +95,7 @@ struct ResultArgs {
     raw: bool,
 
     /// Write each result to its own file in DIR instead of printing it: INDEX.out, or INDEX-NAME.out if items are files; INDEX.err says
-    /// why a task failed, and INDEX.log has what it logged. DIR is created if needed, and must be empty unless a run is resumed.
+    /// why a task failed, INDEX.partial has what a WASI command printed before, and INDEX.log what a task logged. DIR is created if needed, and must be empty unless a run is resumed.
     /// Objects of --json and the merged result are still printed
     #[arg(long, value_name = "DIR", conflicts_with_all = ["tag", "unordered"])]
     results: Option<PathBuf>,
@@ -103,6 +103,26 @@ struct ResultArgs {
     /// Merge all results into one with the task NAME, which gets earlier results as its inputs, in item order
     #[arg(long, value_name = "NAME", conflicts_with_all = ["tag", "unordered"])]
     reduce: Option<String>,
+
+    /// Merge nothing if a task failed (fail), or merge the results of the others (skip); the exit code is 100 either way
+    #[arg(
+        long,
+        value_name = "fail|skip",
+        default_value = "fail",
+        hide_default_value = true,
+        hide_possible_values = true,
+        requires = "reduce"
+    )]
+    reduce_failed: ReduceFailed,
+}
+
+/// What becomes of the merged result if tasks fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ReduceFailed {
+    /// There is none.
+    Fail,
+    /// It lacks them.
+    Skip,
 }
 
 impl ResultArgs {

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use wrun::cache::TaskKeys;
+use wrun::job::Instances;
 use wrun::module::Entry;
 use wrun::{Input, Job, Module, Sandbox};
 
-use super::MapArgs;
+use super::{MapArgs, ReduceFailed};
 use crate::cli::commands::check_numbers::check_numbers;
 use crate::cli::errors::usage;
 use crate::cli::items::Items;
@@ -33,6 +34,7 @@ pub struct MapPlan {
     pub item_failure: Rc<RefCell<Option<anyhow::Error>>>,
     /// The task that merges results.
     pub reduce: Option<String>,
+    pub reduce_failed: ReduceFailed,
     pub is_unordered: bool,
     pub workers: WorkerArgs,
     pub sandbox: Sandbox,
@@ -103,6 +105,7 @@ impl MapPlan {
             total,
             item_failure,
             reduce: args.results.reduce,
+            reduce_failed: args.results.reduce_failed,
             is_unordered: args.results.unordered,
             workers: args.workers,
             sandbox,
@@ -162,6 +165,7 @@ fn find_entry(module: &Module, args: &MapArgs, items: &Items) -> anyhow::Result<
 fn new_job(module: &Module, entry: &Entry, args: &MapArgs) -> wrun::Result<Job> {
     let mut job = Job::new(module).call(entry.name()).limits(args.limits.limits());
     job.argv.clone_from(&args.argv);
+    args.task.apply(&mut job);
     job.instances = args.workers.instances();
     args.grants.grant(&mut job)?;
     args.failure.apply(&mut job);
@@ -178,6 +182,8 @@ fn new_settings(args: &MapArgs, rerun: RerunCommand) -> Settings {
         summary: args.watching.summary,
         most_attempts: args.failure.most_attempts(),
         rerun,
+        is_merged: args.results.reduce.is_some(),
+        reuses_instances: args.workers.instances() == Instances::Reused,
     }
 }
 
