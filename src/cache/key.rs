@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use crate::cache::content_hash::ContentHashes;
 use crate::error::Repr;
@@ -152,6 +153,7 @@ impl Fields {
             limits,
             grants,
             seed,
+            clock_start,
             call: _,
             instances: _,
             core_dumps: _,
@@ -191,6 +193,8 @@ impl Fields {
         for (name, value) in environment {
             fields.add(name.as_bytes()).add(value.as_bytes());
         }
+        let clock_start = clock_start.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        fields.number(clock_start.as_secs()).number(clock_start.subsec_nanos().into());
         // No list of arguments is not the same as an empty list.
         fields.number(argv.as_ref().map_or(u64::MAX, |words| words.len() as u64));
         for word in argv.iter().flatten() {

@@ -87,6 +87,7 @@ pub(super) mod for_tests {
             directories: vec![],
             environment: vec![],
             real_clock: false,
+            clock_start_ns: 0,
             real_random: false,
             seed: 0,
         };

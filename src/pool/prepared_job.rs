@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::backend::{BuiltIn, Call};
 use crate::ipc::Setting;
@@ -111,6 +112,7 @@ impl PreparedJob {
             directories: job.grants.directories.iter().map(|directory| directory.guest_path().to_owned()).collect(),
             environment: job.grants.environment.clone(),
             real_clock: job.grants.clock,
+            clock_start_ns: clock_start_ns(job.clock_start)?,
             real_random: job.grants.random,
             seed: job.seed,
         };
@@ -141,12 +143,12 @@ impl PreparedJob {
         if self.core_dumps { max_core_dump_bytes(self.limits.memory_bytes) } else { 0 }
     }
 
-    /// The most bytes of a completion's payload: an output, which may be a core dump and what was printed, a message, a backtrace and a
-    /// log.
+    /// The most bytes of a completion's payload: a core dump, an output, a message, a backtrace and a log.
     pub fn most_payload_bytes(&self) -> u64 {
-        let (message, log) = (max_message_bytes(self.limits.log_bytes), max_text_bytes(self.limits.log_bytes));
-        let texts = (message.saturating_add(log).saturating_add(MAX_BACKTRACE_BYTES)) as u64;
-        self.limits.output_bytes.saturating_add(self.core_dump_bytes()).saturating_add(texts)
+        let log_bytes = self.limits.log_bytes;
+        let texts = [max_message_bytes(log_bytes), MAX_BACKTRACE_BYTES, max_text_bytes(log_bytes)];
+        let output = self.core_dump_bytes().saturating_add(self.limits.output_bytes);
+        texts.iter().fold(output, |sum, len| sum.saturating_add(*len as u64))
     }
 
     /// What map tasks call.
@@ -292,6 +294,12 @@ fn check_limits(job: &Job) -> Result<()> {
 
 /// The most directories that tasks may be granted.
 const MAX_DIRECTORIES: usize = 256;
+
+/// The time at which tasks' clocks start, in nanoseconds since 1970.
+pub(crate) fn clock_start_ns(start: SystemTime) -> Result<u64> {
+    let since_1970 = start.duration_since(UNIX_EPOCH).ok().and_then(|since| u64::try_from(since.as_nanos()).ok());
+    since_1970.ok_or_else(|| Error::request("a task's clock can start from 1970 to 2554"))
+}
 
 fn check_grants(grants: &Grants) -> Result<()> {
     let count = grants.directories.len();

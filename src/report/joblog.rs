@@ -14,6 +14,7 @@ use wrun::Outcome;
 use wrun::cache::TaskKey;
 
 use super::RunStart;
+use super::outlet;
 use super::results::task_object::TaskObject;
 use super::results::write_json;
 
@@ -151,7 +152,7 @@ impl JobLog {
         self.line.clear();
         let written = write_json(&mut self.line, &line).map_err(io::Error::from).and_then(|()| {
             self.line.push(b'\n');
-            self.file.write_all(&self.line)
+            outlet::write_all(&mut self.file, &self.line)
         });
         self.len = self.len.map(|len| len + self.line.len() as u64);
         self.line.shrink_to(KEPT_BYTES);

@@ -11,6 +11,7 @@
 
 mod advice;
 mod joblog;
+pub mod outlet;
 mod page;
 mod progress;
 mod rerun_command;

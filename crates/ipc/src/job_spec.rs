@@ -78,6 +78,8 @@ pub struct JobSpec {
     pub environment: Vec<(String, String)>,
     /// Whether tasks see the real time.
     pub real_clock: bool,
+    /// When the clock of tasks starts that do not, in nanoseconds since 1970.
+    pub clock_start_ns: u64,
     /// Whether tasks get real random numbers.
     pub real_random: bool,
     /// The seed of random numbers that are not real.
