@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use wrun::StopHandle;
 
-use super::exit_codes;
+use super::{exit_codes, threads};
 use crate::report::Screen;
 
 /// Whether the run was interrupted.
@@ -30,12 +30,12 @@ impl Interrupted {
     ///
     /// # Errors
     ///
-    /// If the system refuses the signal handlers.
+    /// If the system refuses the signal handlers or the thread that waits for signals.
     pub fn watch(stop: StopHandle, screen: Screen, inline: bool) -> std::io::Result<Interrupted> {
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         let interrupted = Interrupted::default();
         let seen = interrupted.clone();
-        std::thread::spawn(move || {
+        threads::start("wrun-signals", move || {
             let mut stopping = Stopping::No;
             while let Some(signal) = signals.forever().next() {
                 // Pairs with the load in `get`; the run's own end orders everything else.
@@ -56,7 +56,7 @@ impl Interrupted {
                     _ => std::process::exit(exit_codes::INTERRUPTED.into()),
                 };
             }
-        });
+        })?;
         Ok(interrupted)
     }
 

@@ -19,6 +19,7 @@ mod options;
 mod reference_tests;
 mod run_options;
 mod stdout;
+mod threads;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -118,7 +118,10 @@ impl Guest {
                 // Only backtraces need it, so running out of descriptors is no error here.
                 let file = code.try_clone().ok();
                 let loaded = code_file::load(&self.engine, code);
-                let module = loaded.map_err(|error| format!("cannot load the compiled module: {error:#}"))?;
+                let module = loaded.map_err(|error| {
+                    let message = format!("cannot load the compiled module: {error:#}");
+                    engine::lack_of_room(&message).unwrap_or(message)
+                })?;
                 let symbols = Arc::new(Symbols::new(module.clone(), file));
                 signals::set_loaded(symbols.clone());
                 self.module.insert(LoadedModule { number: spec.module, module, symbols }).clone()

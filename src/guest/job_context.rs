@@ -71,6 +71,7 @@ pub(super) mod for_tests {
             slices: None,
             shared_memories: vec![],
             argv: None,
+            ok_exit_codes: vec![0],
             fresh_instances: true,
             attached: false,
             argument_bytes: 64 << 10,
@@ -86,6 +87,7 @@ pub(super) mod for_tests {
             directories: vec![],
             environment: vec![],
             real_clock: false,
+            clock_start_ns: 0,
             real_random: false,
             seed: 0,
         };

@@ -30,8 +30,8 @@ pub(crate) struct TaskResult {
     pub message: Vec<u8>,
     /// What there is to add to the guest's own words.
     pub hint: String,
-    /// The code that a program exited with, unless it passed.
-    pub exit_code: Option<i32>,
+    /// The code that a program exited with; 0 also if it did not exit.
+    pub exit_code: u8,
     /// What a program wrote to standard output before it failed.
     pub stdout: Vec<u8>,
     /// What a program wrote to standard error.
@@ -67,7 +67,7 @@ impl TaskResult {
             output_file: None,
             message: Vec::new(),
             hint: String::new(),
-            exit_code: None,
+            exit_code: 0,
             stdout: Vec::new(),
             stderr: Vec::new(),
             encoded: Vec::new(),
@@ -88,7 +88,7 @@ impl TaskResult {
         self.output_file = None;
         self.message.clear();
         self.hint.clear();
-        self.exit_code = None;
+        self.exit_code = 0;
         self.stdout.clear();
         self.stderr.clear();
         self.backtrace.clear();
@@ -101,6 +101,7 @@ impl TaskResult {
             ticket,
             status: self.status,
             setting: self.setting,
+            exit_code: self.exit_code,
             payload: Payload::File,
             output_len: self
                 .output_file
@@ -163,7 +164,6 @@ impl TaskResult {
         let failure = Failure {
             message: std::mem::take(&mut self.message),
             hint: std::mem::take(&mut self.hint),
-            exit_code: self.exit_code,
             stderr: std::mem::take(&mut self.stderr),
             stdout_len: self.stdout.len() as u64,
         };

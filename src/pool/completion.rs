@@ -13,12 +13,12 @@ use crate::Task;
 use crate::ipc::ring::{TaskMemory, Violation};
 use crate::ipc::stack_trace::StackTrace;
 use crate::ipc::wire::{
-    DoneSlot, Failure, InputFault, InputFaultKind, MAX_BACKTRACE_BYTES, Mapped, Payload, decode_log,
-    max_core_dump_bytes, max_message_bytes, max_text_bytes,
+    DoneSlot, Failure, InputFault, InputFaultKind, MAX_BACKTRACE_BYTES, Mapped, Payload, decode_log, max_message_bytes,
+    max_text_bytes,
 };
 use crate::result::{LogLine, Output, Status, TaskError, TaskStats, TaskUsage};
 use crate::sys::process::monotonic_ns;
-use crate::sys::rlimit;
+use crate::sys::{memory_file, rlimit};
 
 /// The end of a task that exceeded its time limit, with the stack trace that its worker left, if any.
 pub(super) fn timed_out(
@@ -66,7 +66,7 @@ pub(super) fn complete(
     done: &DoneSlot,
     mut pending: Pending,
     payload: &[u8],
-    file: Option<File>,
+    sent: Option<SentResult>,
     clock_zero: Duration,
 ) -> Result<Ended, Box<Lie>> {
     let attempts = pending.count_attempt();
@@ -85,8 +85,7 @@ pub(super) fn complete(
     let longest_text = max_text_bytes(job.limits.log_bytes) as u64;
     let most_output = match done.status {
         Status::Ok => job.limits.output_bytes,
-        _ if job.core_dumps => max_core_dump_bytes(job.limits.memory_bytes).saturating_add(job.limits.output_bytes),
-        _ => job.limits.output_bytes,
+        _ => job.core_dump_bytes().saturating_add(job.limits.output_bytes),
     };
     let too_long = done.output_len > most_output
         || u64::from(done.message_len) > max_message_bytes(job.limits.log_bytes) as u64
@@ -96,13 +95,25 @@ pub(super) fn complete(
         return Err(Lie::about(pending, "it sent more than its limits allow"));
     }
     let rest_len = u64::from(done.message_len) + u64::from(done.backtrace_len) + u64::from(done.log_len);
-    let rest_of_file;
-    let (output, rest) = match file {
+    let (rest_of_file, copied);
+    let (output, rest) = match sent {
         None => {
             let (output, rest) = payload.split_at(done.output_len as usize);
             (OutputBytes::Bytes(output), rest)
         }
-        Some(file) => {
+        Some(SentResult::Lost(error)) => {
+            let message = format!("its result of {} bytes cannot be received: {error}", done.output_len);
+            return Ok(pending.end(Err(TaskError::new(Status::Limit, message)), Vec::new(), stats));
+        }
+        Some(SentResult::Copied(mut bytes)) => {
+            if (bytes.len() as u64) < done.output_len.saturating_add(rest_len) {
+                return Err(Box::new(Lie { violation: SHORTER, pending }));
+            }
+            rest_of_file = bytes.split_off(done.output_len as usize);
+            copied = bytes;
+            (OutputBytes::Bytes(&copied), &rest_of_file[..rest_len as usize])
+        }
+        Some(SentResult::File(file)) => {
             rest_of_file = match read_file(&file, done.output_len, rest_len) {
                 Ok(rest) => rest,
                 Err(violation) => return Err(Box::new(Lie { violation, pending })),
@@ -135,7 +146,8 @@ pub(super) fn complete(
         },
     };
     let log = decode_log(log).into_iter().map(LogLine::from_wire).collect();
-    Ok(pending.end(result, log, stats).stderr(stderr))
+    let exit_code = Some(i32::from(done.exit_code)).filter(|code| *code != 0);
+    Ok(pending.end(result, log, stats).of_program(stderr, exit_code))
 }
 
 /// Decodes a failure; `stderr` gets what the task wrote to standard error. Returns as well how many bytes of the output are what a
@@ -162,8 +174,7 @@ fn failure(
     *stderr = failure.stderr;
     let error = TaskError::new(done.status, message)
         .setting(done.setting)
-        .hint(Some(failure.hint).filter(|hint| !hint.is_empty()))
-        .exit_code(failure.exit_code);
+        .hint(Some(failure.hint).filter(|hint| !hint.is_empty()));
     Ok((error, failure.stdout_len))
 }
 
@@ -227,11 +238,46 @@ pub(super) fn usage_of_killed(memory: TaskMemory, limit_bytes: u64) -> TaskUsage
 /// Later start times are clamped to this one, in the year 2554.
 const MAX_TIME: Duration = Duration::from_secs(u64::MAX / 1_000_000_000);
 
+/// The payload of a completion that came through the socket, in a memory file that its worker sealed.
+#[derive(Debug)]
+pub(super) enum SentResult {
+    File(File),
+    /// The file's bytes: this process had no descriptor to keep it.
+    Copied(Vec<u8>),
+    /// This process had no descriptor for it.
+    Lost(io::Error),
+}
+
+impl SentResult {
+    /// Checks a file that a worker sent. This must be done at once: a descriptor of the worker's own end of the socket, say, would hide
+    /// its death.
+    pub fn new(file: File) -> Result<SentResult, Violation> {
+        match memory_file::is_immutable(&file) {
+            Ok(true) => Ok(SentResult::File(file)),
+            _ => Err(Violation("it sent a result that is not a memory file, or can still change")),
+        }
+    }
+
+    /// Copies the file and closes it. It may have `most` bytes.
+    pub fn copied(self, most: u64) -> Result<SentResult, Violation> {
+        let SentResult::File(file) = self else { return Ok(self) };
+        let len = memory_file::len(&file).map_err(|_| Violation("it sent a result that is not a memory file"))?;
+        if len > most {
+            return Err(Violation("it sent more than its limits allow"));
+        }
+        let mut bytes = vec![0; len as usize];
+        let read = file.read_exact_at(&mut bytes, 0);
+        Ok(read.map_or_else(SentResult::Lost, |()| SentResult::Copied(bytes)))
+    }
+}
+
+const SHORTER: Violation = Violation("it sent a result that is shorter than announced");
+
 /// The bytes after the output in a completion's file, which must be immutable and at least as long as announced.
 fn read_file(file: &File, output_len: u64, rest_len: u64) -> Result<Vec<u8>, Violation> {
     let lie = |_| Violation("it sent a result that is not a memory file");
     if file.metadata().map_err(lie)?.len() < output_len.saturating_add(rest_len) {
-        return Err(Violation("it sent a result that is shorter than announced"));
+        return Err(SHORTER);
     }
     let mut rest = vec![0; rest_len as usize];
     file.read_exact_at(&mut rest, output_len).map_err(lie)?;

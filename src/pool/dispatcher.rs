@@ -94,6 +94,14 @@ struct Refusal {
     setting: Option<Setting>,
 }
 
+/// Whether there is room for a long argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ArgumentRoom {
+    Now,
+    /// Only when tasks have ended.
+    Later,
+}
+
 /// How many outcomes may wait to be collected while more tasks are taken. Two workers together hold fewer tasks; this limit is for
 /// tasks that never go to a worker and so take no room there.
 const MAX_ENDED: usize = 4 * SLOTS;
@@ -170,20 +178,24 @@ impl<'pool> Dispatcher<'pool> {
     }
 
     /// If the argument of a task that will run is too long to be copied, stores it where workers can map it; tasks with the same
-    /// bytes share one file. A task whose argument the system has no room for cannot run.
-    pub fn store_argument(&mut self, task: &mut Task) {
+    /// bytes share one file. A task whose argument the system has no room for cannot run, unless tasks that end may make room.
+    pub fn store_argument(&mut self, task: &mut Task) -> ArgumentRoom {
         // The condition that most often decides comes first.
         if task.argument.len() <= INLINE_MAX_BYTES
             || task.argument.len() as u64 > self.longest_argument
             || task.finished.is_some()
             || task.unrunnable.is_some()
         {
-            return;
+            return ArgumentRoom::Now;
         }
         if let Err(error) = task.argument.store_once(&mut self.arguments) {
+            if error.is_lack_of_descriptors() && !self.is_idle() {
+                return ArgumentRoom::Later;
+            }
             task.unrunnable =
                 Some(format!("its argument of {} bytes cannot be stored: {error:?}", task.argument.len()));
         }
+        ArgumentRoom::Now
     }
 
     /// Takes a task over. It goes to the executor at once, or as soon as there is room.
@@ -313,7 +325,8 @@ impl<'pool> Dispatcher<'pool> {
             self.finished_bytes = 0;
         }
         self.finished_bytes += finished.result.as_ref().map_or(0, |output| output.len() as u64);
-        let mut ended = pending.end(finished.result, finished.log, finished.stats).stderr(finished.stderr);
+        let mut ended =
+            pending.end(finished.result, finished.log, finished.stats).of_program(finished.stderr, finished.exit_code);
         ended.outcome.ran_earlier = true;
         self.ended.push_back(ended);
     }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::time::Duration;
 
-use super::completion::{clock_zero, complete};
+use super::completion::{SentResult, clock_zero, complete};
 use super::prepared_job::{PreparedJob, Stdio, refuse_times};
 use super::record::Pending;
 use crate::backend::{Assignment, Backend, BuiltIn, Executor, ExecutorEvent, TaskEnd, Waker};
@@ -132,11 +132,11 @@ impl InlineExecutor {
         self.files.truncate(shared);
         let bytes = result.parts().concat();
         let sent = match result.output_file.is_some() {
-            true => result.write_file().map(Some),
+            true => result.write_file().map(SentResult::File).map(Some),
             false => Ok(None),
         };
         let ended = match sent {
-            Ok(file) => complete(&self.job, 0, &done, pending, &bytes, file, self.clock_zero),
+            Ok(sent) => complete(&self.job, 0, &done, pending, &bytes, sent, self.clock_zero),
             Err(error) => Ok(pending.fail(Status::Limit, format!("its result cannot be stored: {error}"), 0)),
         };
         let ended = ended.unwrap_or_else(|lie| lie.pending.fail(Status::WorkerLost, lie.violation.0.to_owned(), 0));

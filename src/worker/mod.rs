@@ -60,8 +60,7 @@ fn run(worker: Worker) -> io::Result<GuestThread> {
             worker.run()
         };
         let thread = std::thread::Builder::new().name("guest".into()).stack_size(STACK_BYTES);
-        let no_thread =
-            |error| io::Error::other(format!("cannot start a thread; check the user's process limit: {error}"));
+        let no_thread = |error: io::Error| io::Error::new(error.kind(), format!("cannot start a thread: {error}"));
         let thread = thread.spawn_scoped(scope, guests).map_err(no_thread)?;
         guest::answer_questions(&place, &clock);
         match thread.join() {
@@ -123,7 +122,7 @@ impl Worker {
             files: FileTable::default(),
             stdio: None,
             directories: Vec::new(),
-            guest: Guest::new().map_err(io::Error::other)?,
+            guest: Guest::new().map_err(|error| io::Error::other(format!("cannot set up wasmtime: {error:#}")))?,
             refused: false,
             log_bytes: 0,
             last_end_ns: None,

@@ -119,6 +119,8 @@ pub struct DoneSlot {
     pub status: Status,
     /// What to change so that the task gets what it was refused.
     pub setting: Option<Setting>,
+    /// The code that a program exited with; 0 also if it did not exit.
+    pub exit_code: u8,
     /// Where its bytes are.
     pub payload: Payload,
     /// The length of the output, in bytes.
@@ -153,8 +155,9 @@ pub struct WindowBytes {
 }
 
 const PAYLOAD_IS_FILE: u64 = 1 << 8;
-/// Where the setting stands in the same word.
+/// Where the setting and the exit code stand in the same word.
 const SETTING_SHIFT: u32 = 16;
+const EXIT_CODE_SHIFT: u32 = 24;
 
 /// The longest backtrace, in bytes.
 pub const MAX_BACKTRACE_BYTES: usize = 64 << 10;
@@ -183,6 +186,7 @@ impl DoneSlot {
             ticket,
             status: Status::Ok,
             setting: None,
+            exit_code: 0,
             payload: Payload::File,
             output_len,
             message_len: 0,
@@ -210,6 +214,7 @@ impl DoneSlot {
             status as u64
                 | flag
                 | u64::from(Setting::encode(self.setting)) << SETTING_SHIFT
+                | u64::from(self.exit_code) << EXIT_CODE_SHIFT
                 | u64::from(self.log_len) << 32,
             position,
             self.output_len,
@@ -231,6 +236,7 @@ impl DoneSlot {
             ticket: slot[0],
             status: *Status::ALL.get((slot[1] & 0xff) as usize)?,
             setting: Setting::decode((slot[1] >> SETTING_SHIFT) as u8)?,
+            exit_code: (slot[1] >> EXIT_CODE_SHIFT) as u8,
             payload: if slot[1] & PAYLOAD_IS_FILE == 0 { Payload::Ring(slot[2]) } else { Payload::File },
             output_len: slot[3],
             message_len: low(slot[4]),
@@ -344,6 +350,7 @@ mod tests {
                     ticket: 1,
                     status,
                     setting: Some(Setting::Stack),
+                    exit_code: 125,
                     payload,
                     output_len: 5 << 32,
                     message_len: 1,

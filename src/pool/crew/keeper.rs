@@ -123,7 +123,8 @@ impl Keeper {
         let idle = Idle::default();
         let of_thread = idle.clone();
         let keep = move || keep(&exe, &incoming, &reports, &waker, &of_thread);
-        let thread = std::thread::Builder::new().name("wrun-keeper".into()).spawn(keep)?;
+        let thread = std::thread::Builder::new().name("wrun-keeper".into()).spawn(keep);
+        let thread = thread.map_err(|error| io::Error::new(error.kind(), format!("cannot start a thread: {error}")))?;
         Ok(Keeper { requests: Some(requests), started, thread: Some(thread), idle })
     }
 
@@ -224,7 +225,8 @@ impl Guarded {
                 if runs && now < at && !self.stack_trace.is_answered(ticket) {
                     return now + LOOK_NS;
                 }
-                self.killer.kill();
+                // Nobody is there to hear of an error. The pool's own attempt to end the worker reports it.
+                let _ = self.killer.kill();
                 self.deadline = Deadline::Killed;
                 u64::MAX
             }
@@ -274,11 +276,10 @@ fn keep(exe: &std::path::Path, requests: &Receiver<Request>, started: &Sender<St
             Ok(Request::Start { id, socket, clock, stack_trace, killed_for }) => {
                 let process =
                     Process::start(exe, &[HIDDEN_ARGUMENT, WORKER_ROLE, &std::process::id().to_string()], socket);
-                let process = process.and_then(|process| Ok((process.killer()?, process))).map(|(killer, process)| {
-                    let (seen, deadline) = (None, Deadline::Far);
+                if let Ok(process) = &process {
+                    let (killer, seen, deadline) = (process.killer(), None, Deadline::Far);
                     guarded.insert(id, Guarded { killer, clock, stack_trace, killed_for, seen, deadline });
-                    process
-                });
+                }
                 // The pool waits for its processes before it drops the keeper.
                 let _ = started.send(Started { id, process });
                 waker.wake();
@@ -286,7 +287,7 @@ fn keep(exe: &std::path::Path, requests: &Receiver<Request>, started: &Sender<St
         }
         let now = monotonic_ns();
         look_at = guarded.values_mut().map(|worker| worker.check(timeout_ns, now)).min().unwrap_or(u64::MAX);
-        let expire = || guarded.values().for_each(|worker| worker.killer.kill());
+        let expire = || guarded.values().for_each(|worker| drop(worker.killer.kill()));
         look_at = look_at.min(idle.expire(expire_after_ns, now, expire));
     }
 }

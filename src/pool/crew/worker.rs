@@ -10,17 +10,19 @@ use std::time::{Duration, Instant};
 use super::file_numbers::FileNumbers;
 use super::keeper::{Keeper, KilledFor};
 use super::message::Message;
+use super::spare::SpareDescriptor;
 use super::thread::WorkerThread;
 use crate::ipc::channel::{ToPool, ToWorker};
 use crate::ipc::ring::{INLINE_MAX_BYTES, MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, TaskMemory, Violation};
 use crate::ipc::stack_trace::StackTrace;
 use crate::ipc::wire::{DoneSlot, InputRange, Payload, TaskSlot};
 use crate::module::explain::one_line;
+use crate::pool::completion::SentResult;
 use crate::pool::prepared_job::{LoadedCode, PreparedJob};
 use crate::pool::record::Pending;
 use crate::sandbox::{MissingLayer, Sandbox};
-use crate::sys::memory_file;
 use crate::sys::process::Process;
+use crate::sys::rlimit;
 use crate::sys::socket::{Socket, SocketWait};
 use crate::{Directory, Input, Task};
 
@@ -46,7 +48,9 @@ pub(super) struct Worker {
     /// Bytes of the arguments in files, of all tasks that it holds.
     argument_bytes: u64,
     /// Payloads that came through the socket and wait for their completions.
-    payloads: VecDeque<File>,
+    payloads: VecDeque<SentResult>,
+    /// The most bytes that such a payload has.
+    most_payload_bytes: u64,
     /// The number of the last job that it was given.
     pub job: u64,
     /// The code that it has loaded: it cannot load any other.
@@ -93,6 +97,10 @@ const MAX_PAYLOADS: usize = 2;
 
 /// How many bytes of arguments in files a worker may hold; a single argument may have more.
 const MAX_HELD_ARGUMENT_BYTES: u64 = 64 << 20;
+
+/// A worker is not started beside others if fewer descriptors than this would be left: its process takes three, and a job's
+/// description, the arguments and results of tasks need some.
+const OTHER_DESCRIPTORS: u64 = 6;
 
 /// A task that was reported as slow.
 #[derive(Clone, Copy, Debug)]
@@ -145,6 +153,7 @@ impl Worker {
             files: FileNumbers::default(),
             argument_bytes: 0,
             payloads: VecDeque::new(),
+            most_payload_bytes: 0,
             job: 0,
             code: None,
             directories: Vec::new(),
@@ -157,6 +166,11 @@ impl Worker {
             reported_slow: None,
             unpublished: 0,
         })
+    }
+
+    /// Whether this process may open enough other files besides what the worker needs.
+    pub fn leaves_descriptors(&self) -> bool {
+        rlimit::above(&self.socket) >= OTHER_DESCRIPTORS
     }
 
     /// Sends the greeting, upon which the worker sets itself up. It may take up to `timeout` for that, once its process runs.
@@ -220,6 +234,11 @@ impl Worker {
         self.held.front().filter(|held| held.ticket == ticket).map(|_| (ticket, start_ns))
     }
 
+    /// Whether it has said that it is ready.
+    pub fn is_ready(&self) -> bool {
+        self.ring.worker_is_ready()
+    }
+
     /// The deadline for it to get ready, unless it is ready.
     pub fn ready_until(&mut self) -> Option<Instant> {
         self.ready_until.take_if(|_| self.ring.worker_is_ready());
@@ -237,6 +256,7 @@ impl Worker {
     pub fn begin_job(&mut self, number: u64, job: &Arc<PreparedJob>, spec: &Input) -> io::Result<()> {
         self.job = number;
         self.code = Some(job.code());
+        self.most_payload_bytes = job.most_payload_bytes();
         self.files.begin_job((job.files.len() + job.region_files.len()) as u32);
         for (number, file) in job.files.iter().enumerate() {
             self.send(Message::File(number as u32, file.clone()));
@@ -377,7 +397,11 @@ impl Worker {
     }
 
     /// The next completion, with the task that it ends. If its payload came through the ring, it replaces the contents of `payload`.
-    pub fn next_done(&mut self, payload: &mut Vec<u8>) -> Result<Option<(DoneSlot, Pending, Option<File>)>, Violation> {
+    pub fn next_done(
+        &mut self,
+        payload: &mut Vec<u8>,
+        spare: &mut SpareDescriptor,
+    ) -> Result<Option<(DoneSlot, Pending, Option<SentResult>)>, Violation> {
         payload.clear();
         let Some(done) = self.ring.pop(payload)? else {
             // A worker announces each result before it sends the next.
@@ -390,11 +414,11 @@ impl Worker {
         if self.held.front().is_none_or(|held| held.ticket != done.ticket) {
             return Err(Violation("it finished a task that it did not have"));
         }
-        let file = match done.payload {
+        let sent = match done.payload {
             Payload::Ring(_) => None,
             Payload::File => {
                 if self.payloads.is_empty()
-                    && let SocketState::Gone(Some(violation)) = self.read_socket()
+                    && let SocketState::Gone(Some(violation)) = self.read_socket(spare)
                 {
                     return Err(violation);
                 }
@@ -403,7 +427,7 @@ impl Worker {
         };
         self.last_done = Some(done.ticket);
         let held = self.held.pop_front().map(|held| self.release(held));
-        Ok(held.map(|pending| (done, pending, file)))
+        Ok(held.map(|pending| (done, pending, sent)))
     }
 
     /// Whether it holds this task or may have ended it: tickets only increase.
@@ -426,8 +450,9 @@ impl Worker {
         self.ring.awake();
     }
 
-    /// Reads the messages that are there.
-    pub fn read_socket(&mut self) -> SocketState {
+    /// Reads the messages that are there. Where this process may open no more files, results are copied, one after the other, by means
+    /// of the `spare` descriptor.
+    pub fn read_socket(&mut self, spare: &mut SpareDescriptor) -> SocketState {
         // The rest is read the next time, so that a worker that floods its pool holds nobody else up.
         for _ in 0..2 * SLOTS {
             // Further results can wait in the socket: here, each costs a descriptor.
@@ -436,15 +461,14 @@ impl Worker {
             }
             match ToPool::receive(&self.socket) {
                 Ok(Some(ToPool::Wake)) => {}
-                Ok(Some(ToPool::Payload { file })) => {
-                    // Checked at once: a descriptor of the worker's own end of the socket, say, would hide its death.
-                    if !memory_file::is_immutable(&file).unwrap_or(false) {
-                        return SocketState::Gone(Some(Violation(
-                            "it sent a result that is not a memory file, or can still change",
-                        )));
-                    }
-                    self.payloads.push_back(file);
-                }
+                Ok(Some(ToPool::Payload { file })) => match SentResult::new(file) {
+                    Ok(sent) => self.payloads.push_back(sent),
+                    Err(violation) => return SocketState::Gone(Some(violation)),
+                },
+                Err(error) if ToPool::is_left(&error) => match spare.lend(|| self.copy_sent()) {
+                    Ok(sent) => self.payloads.push_back(sent),
+                    Err(violation) => return SocketState::Gone(Some(violation)),
+                },
                 Ok(Some(ToPool::JobRefused { job, reason })) => self.refused = Some((job, one_line(&reason))),
                 Ok(Some(ToPool::Unconfined { mut missing })) => {
                     missing.iter_mut().for_each(|missing| missing.why = one_line(&missing.why));
@@ -458,6 +482,19 @@ impl Worker {
             }
         }
         SocketState::Open
+    }
+
+    /// Receives a result that could not be received before for want of a descriptor, and copies it.
+    fn copy_sent(&self) -> Result<SentResult, Violation> {
+        match ToPool::receive(&self.socket) {
+            Ok(Some(ToPool::Payload { file })) => SentResult::new(file)?.copied(self.most_payload_bytes),
+            // Another thread of this process took the descriptor.
+            Err(error) if ToPool::is_left(&error) => {
+                ToPool::discard(&self.socket);
+                Ok(SentResult::Lost(error))
+            }
+            _ => Err(Violation("it sent a message that makes no sense")),
+        }
     }
 }
 

@@ -115,7 +115,7 @@ impl<'a> TaskObject<'a> {
             stdout_base64,
             stderr,
             stderr_base64,
-            exit_code: error.and_then(|error| error.exit_code),
+            exit_code: outcome.exit_code,
             error: error.map(|error| &*error.message),
             hint: error.and_then(advice::hint),
             backtrace: error.and_then(|error| error.backtrace.as_deref()),

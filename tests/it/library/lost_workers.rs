@@ -262,6 +262,29 @@ fn an_executable_that_is_no_worker_ends_the_run_with_an_error() {
 }
 
 #[test]
+fn workers_that_are_killed_when_they_start_are_replaced() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (exe, starts) = (directory.path().join("worker"), directory.path().join("starts"));
+    let starts = starts.display();
+    let script = format!(
+        "#!/bin/sh\necho >> {starts}\n[ $(/usr/bin/wc -l < {starts}) -gt 10 ] || kill -9 $$\nexec {} \"$@\"\n",
+        crate::support::WRUN
+    );
+    // A shell writes it: see below.
+    let write = ["-c", r#"printf %s "$1" > "$0" && chmod 700 "$0""#];
+    let written = std::process::Command::new("sh").args(write).arg(&exe).arg(script).status().expect("a shell");
+    assert!(written.success(), "a script");
+    for workers in [1, 3] {
+        let workers = std::num::NonZeroUsize::new(workers).expect("workers");
+        let mut pool = Pool::builder().workers(workers).worker_exe(&exe).build().expect("a pool");
+        let mut run = pool.map(&echo_job(), 0..20).expect("a run");
+        assert!(run.by_ref().all(|outcome| outcome.result.is_ok()));
+        run.finish().expect("workers start in the end");
+        std::fs::remove_file(directory.path().join("starts")).expect("the control: they were started");
+    }
+}
+
+#[test]
 fn a_worker_that_says_nothing_does_not_hold_a_run_with_a_time_limit_up() {
     // It neither reads its socket nor reports that it runs a task, so only the pool's own clock can tell.
     let directory = tempfile::tempdir().expect("a directory");
