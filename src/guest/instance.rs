@@ -109,6 +109,11 @@ impl Guest {
         let fuel = Fuel::new(spec.counts_fuel);
         let settings = EngineSettings { stack_bytes: spec.stack_bytes, fuel, core_dumps: spec.core_dumps };
         if settings != self.settings {
+            if engine::is_cramped() {
+                // There may be no room for two pools of memories at a time.
+                self.module = None;
+                self.engine = engine::engine(&engine::config(fuel)).map_err(|error| error.to_string())?;
+            }
             let guest = Guest::with(settings).map_err(|error| format!("cannot set up wasmtime: {error:#}"))?;
             *self = Guest { memory_notes: self.memory_notes.take(), ..guest };
         }

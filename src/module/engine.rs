@@ -100,6 +100,11 @@ fn memories(address_space: Option<u64>) -> (u32, u32) {
     (all, all.min(MAX_MEMORIES))
 }
 
+/// Whether the address space of this process is limited.
+pub(crate) fn is_cramped() -> bool {
+    rlimit::address_space().is_some()
+}
+
 /// If wasmtime refuses a module only because the address space has no room for its memories, says so.
 pub(crate) fn lack_of_room(message: &str) -> Option<String> {
     let (_, room) = memories(rlimit::address_space());

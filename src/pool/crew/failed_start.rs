@@ -4,8 +4,10 @@
 /// open no more files (`ENFILE`, `EMFILE`).
 ///
 /// The worker says so as text, and may lie. Only how many workers there are, and how often a task may be returned, depends on it.
-pub(super) fn is_exhaustion(reason: &str) -> bool {
-    ["(os error 11)", "(os error 12)", "(os error 23)", "(os error 24)"].iter().any(|number| reason.contains(number))
+pub(in crate::pool) fn is_exhaustion(reason: &str) -> bool {
+    const SIGNS: [&str; 5] =
+        ["(os error 11)", "(os error 12)", "(os error 23)", "(os error 24)", "memory allocation of"];
+    SIGNS.iter().any(|sign| reason.contains(sign))
 }
 
 /// Whether somebody else killed the worker, or the kernel did for want of memory: the next one may well start.
