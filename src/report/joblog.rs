@@ -13,7 +13,7 @@ use wrun::Outcome;
 use wrun::cache::TaskKey;
 
 use super::RunStart;
-use super::outlet;
+use super::outlet::Outlet;
 use super::results::task_object::TaskObject;
 use super::results::write_json;
 
@@ -64,7 +64,7 @@ const KEPT_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub struct JobLog {
     path: PathBuf,
-    file: File,
+    file: Outlet,
     pending: PendingTasks,
     most_attempts: u32,
     line: Vec<u8>,
@@ -95,12 +95,13 @@ impl JobLog {
         } else if is_resumed {
             bail!("joblog {name} is not a regular file, so there is nothing to resume; omit --resume");
         }
+        let file = Outlet::new(file);
         Ok(JobLog { path: path.to_owned(), file, pending: PendingTasks::default(), most_attempts, line: Vec::new() })
     }
 
     /// The file, and its name for messages.
     pub fn file(&self) -> (&File, String) {
-        (&self.file, quoted(&self.path))
+        (self.file.file(), quoted(&self.path))
     }
 
     /// The tasks that have no line yet, to be added to by whoever takes them.
@@ -134,7 +135,7 @@ impl JobLog {
         self.line.clear();
         let written = write_json(&mut self.line, &line).map_err(io::Error::from).and_then(|()| {
             self.line.push(b'\n');
-            outlet::write_all(&mut self.file, &self.line)
+            self.file.write_all(&self.line)
         });
         self.line.shrink_to(KEPT_BYTES);
         written.with_context(|| self.problem())
