@@ -224,6 +224,7 @@ impl Call {
 /// What an [`Executor`] reports to its run.
 #[derive(Debug)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "most events are ends of attempts")]
 pub enum ExecutorEvent {
     /// An attempt ended.
     Ended(TaskEnd),
@@ -271,6 +272,8 @@ pub struct TaskEnd {
     pub log: Vec<LogLine>,
     /// What it wrote to standard error.
     pub stderr: Vec<u8>,
+    /// The code that a WASI program exited with, unless it is 0.
+    pub exit_code: Option<i32>,
     /// When and where the attempt ran. The run itself counts attempts.
     pub stats: TaskStats,
 }
@@ -278,19 +281,26 @@ pub struct TaskEnd {
 impl TaskEnd {
     /// An attempt that ended like this, without log lines.
     pub fn new(ticket: u64, result: Result<Output, TaskError>, stats: TaskStats) -> TaskEnd {
-        TaskEnd { ticket, result, log: Vec::new(), stderr: Vec::new(), stats }
+        TaskEnd { ticket, result, log: Vec::new(), stderr: Vec::new(), exit_code: None, stats }
     }
 
     /// An attempt with this outcome.
     pub fn from_outcome(ticket: u64, outcome: Outcome) -> TaskEnd {
-        let Outcome { result, log, stderr, stats, .. } = outcome;
-        TaskEnd { ticket, result, log, stderr, stats }
+        let Outcome { result, log, stderr, exit_code, stats, .. } = outcome;
+        TaskEnd { ticket, result, log, stderr, exit_code, stats }
     }
 
     /// Sets the lines that the task logged.
     #[must_use]
     pub fn log(mut self, log: Vec<LogLine>) -> Self {
         self.log = log;
+        self
+    }
+
+    /// Sets the code that the program exited with.
+    #[must_use]
+    pub fn exit_code(mut self, code: Option<i32>) -> Self {
+        self.exit_code = code;
         self
     }
 

@@ -58,6 +58,7 @@ pub mod outcome;
 mod private_files;
 pub mod result;
 pub mod sandbox;
+mod shown;
 mod sys;
 #[cfg(test)]
 mod test_program;

@@ -3,11 +3,12 @@
 //! A file is written under another name in the same directory, and then renamed. A reader sees all of it or nothing, no matter who
 //! else writes the same file or when a process dies.
 
-use std::fs::{File, FileTimes, Metadata};
+use std::fs::{File, FileTimes, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use crate::sys::open_path;
 use crate::sys::private_dir::{PrivateDir, Unusable, owned_by_us};
 
 /// The prefix of the names of files that are being written.
@@ -72,7 +73,7 @@ impl PrivateFiles {
 
     /// The file of this name, if there is one.
     pub fn file(&self, name: &str) -> Option<(File, Metadata)> {
-        let file = File::open(self.0.join(name)).ok()?;
+        let file = open_path::open(&self.0.join(name), OpenOptions::new().read(true)).ok()?;
         let metadata = file.metadata().ok()?;
         // The directory may once have been open to others.
         (metadata.is_file() && owned_by_us(&metadata)).then_some((file, metadata))

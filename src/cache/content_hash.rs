@@ -95,7 +95,7 @@ impl ContentHashes {
     /// The hash of an input's bytes. They are read rather than mapped, so that truncation in the meantime gives an error and not a
     /// signal.
     pub fn of(&mut self, input: &Input, memory: &impl HashStore) -> Result<HashedInput> {
-        let failed = |source| Repr::file("cannot read input", input.path().as_ref(), source);
+        let failed = |source| Repr::file("cannot read input", input.path(), source);
         let (file, _) = input.file();
         let mut stamp = Stamp::of(input).map_err(failed)?;
         let range = (input.offset(), input.len());

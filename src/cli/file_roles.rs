@@ -30,6 +30,8 @@ pub struct FileRoles {
 #[derive(Clone, Debug)]
 struct Written {
     file: FileIdentity,
+    /// Where it was found, if it is not a stream.
+    path: Option<PathBuf>,
     role: String,
     kind: Kind,
 }
@@ -82,7 +84,7 @@ impl FileRoles {
             return Err(usage(problem));
         }
         if let Some(file) = FileIdentity::of(path) {
-            self.written.push(Written { file, role: role.to_owned(), kind });
+            self.written.push(Written { file, path: Some(path.to_owned()), role: role.to_owned(), kind });
         }
         Ok(())
     }
@@ -97,7 +99,7 @@ impl FileRoles {
         if let Some(other) = self.other_role(&file, Kind::Stream) {
             return Err(usage(format!("{role} goes to the file of {other}; send one of them elsewhere")));
         }
-        self.written.push(Written { file, role: role.to_owned(), kind: Kind::Stream });
+        self.written.push(Written { file, path: None, role: role.to_owned(), kind: Kind::Stream });
         Ok(())
     }
 
@@ -124,9 +126,14 @@ impl FileRoles {
         }
     }
 
-    /// Why a file cannot have this role, if it has another one.
+    /// Why a file cannot have this role, if it has another one, while the command runs: files may have been created or replaced.
     pub fn problem_of(&self, role: &str, path: &Path) -> Option<String> {
-        self.problem(role, path, Kind::File)
+        let now = |written: &Written| match &written.path {
+            Some(path) => FileIdentity::of(path).map(|file| Written { file, ..written.clone() }),
+            None => Some(written.clone()),
+        };
+        let roles = FileRoles { written: self.written.iter().filter_map(now).collect(), results: self.results };
+        roles.problem(role, path, Kind::File)
     }
 
     fn problem(&self, role: &str, path: &Path, kind: Kind) -> Option<String> {

@@ -17,6 +17,7 @@ use super::task_result::TaskResult;
 use super::{code_file, scalar_text, signals, wasi};
 use crate::Access;
 use crate::ipc::Setting;
+use crate::ipc::ring::MemoryNotes;
 use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, TaskSlot, WindowBytes, max_core_dump_bytes};
 use crate::job::Limits;
 use crate::module::WASI_MODULE;
@@ -32,6 +33,8 @@ pub(crate) struct Guest {
     spare: Option<Box<State>>,
     /// The instance of the last task, if instances are reused.
     kept: Option<Live>,
+    /// Where the memory of the running task is noted.
+    memory_notes: Option<MemoryNotes>,
 }
 
 /// A module whose code is loaded.
@@ -81,7 +84,12 @@ impl Guest {
         config.coredump_on_trap(settings.core_dumps);
         signals::ask_about_faults();
         let engine = engine::engine(&config)?;
-        Ok(Guest { engine, settings, module: None, job: None, spare: None, kept: None })
+        Ok(Guest { engine, settings, module: None, job: None, spare: None, kept: None, memory_notes: None })
+    }
+
+    /// Notes the memory of each task there, as long as it runs.
+    pub fn note_memory(&mut self, notes: MemoryNotes) {
+        self.memory_notes = Some(notes);
     }
 
     /// Prepares for tasks of this job. Loads `code` unless it is loaded already.
@@ -106,7 +114,8 @@ impl Guest {
                 self.module = None;
                 self.engine = engine::engine(&engine::config(fuel)).map_err(|error| error.to_string())?;
             }
-            *self = Guest::with(settings).map_err(|error| format!("cannot set up wasmtime: {error:#}"))?;
+            let guest = Guest::with(settings).map_err(|error| format!("cannot set up wasmtime: {error:#}"))?;
+            *self = Guest { memory_notes: self.memory_notes.take(), ..guest };
         }
         let LoadedModule { module, symbols, .. } = match &self.module {
             Some(loaded) if loaded.number == spec.module => loaded.clone(),
@@ -125,6 +134,7 @@ impl Guest {
         };
         let uses_wasi = module.imports().any(|import| import.module() == WASI_MODULE);
         let context = JobContext::new(spec, uses_wasi, symbols, files, stdio, directories);
+        let context = JobContext { memory_notes: self.memory_notes.clone(), ..context };
         self.job = Some(LinkedJob::link(&module, context)?);
         Ok(())
     }
@@ -174,6 +184,7 @@ impl Guest {
         decide_outcome(&ended, function, live.store.data_mut(), result);
         result.windows = live.store.data().window_bytes;
         result.peak_memory_bytes = live.store.data().usage.peak_bytes();
+        result.refused_memory_bytes = live.store.data().usage.refused_bytes();
         if let Err(error) = &ended {
             live.dump(error, result);
         }

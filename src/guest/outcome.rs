@@ -87,6 +87,9 @@ fn decide_status(
         return result.fail(Status::InputFault, fault.encode());
     }
     match ended {
+        Ok(Returned::Code(0)) if program == Program::Command && !state.job.spec.attached => {
+            exited(0, stderr, state, result);
+        }
         Ok(Returned::Code(0)) => {}
         Ok(Returned::Code(code)) => {
             let message = state.failure.take().unwrap_or_else(|| format!("the task function returned {code}"));
@@ -163,20 +166,26 @@ fn exit_attached(result: &mut TaskResult, code: i32) {
     result.output = code.to_le_bytes().into();
 }
 
+/// Decides the status of a program that exited with this code.
+fn exited(code: i32, stderr: &str, state: &State, result: &mut TaskResult) {
+    // WASI's codes are below 126.
+    result.exit_code = u8::try_from(code).unwrap_or(u8::MAX);
+    match stderr {
+        _ if state.job.spec.ok_exit_codes.contains(&result.exit_code) => {}
+        "" => result.fail(Status::Error, format!("exited with code {code}")),
+        _ => result.fail(Status::Error, format!("{stderr} (exit code {code})")),
+    }
+}
+
 /// Decides the status of a task whose guest ended with an error.
 fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut State, result: &mut TaskResult) {
     if let Some(&I32Exit(code)) = error.downcast_ref() {
         result.backtrace.clear();
-        match code {
-            0 if program == Program::Command => {}
+        match program {
+            _ if state.job.spec.attached => exit_attached(result, code),
             // A function's result is incomplete until it returns.
-            0 => result.fail(Status::Error, "exited with code 0 before it returned"),
-            _ if stderr.is_empty() => result.fail(Status::Error, format!("exited with code {code}")),
-            _ => result.fail(Status::Error, format!("{stderr} (exit code {code})")),
-        }
-        result.exit_code = Some(code).filter(|code| *code != 0);
-        if state.job.spec.attached {
-            exit_attached(result, code);
+            Program::Task if code == 0 => result.fail(Status::Error, "exited with code 0 before it returned"),
+            Program::Command | Program::Task => exited(code, stderr, state, result),
         }
         return;
     }

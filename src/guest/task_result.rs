@@ -30,8 +30,8 @@ pub(crate) struct TaskResult {
     pub message: Vec<u8>,
     /// What there is to add to the guest's own words.
     pub hint: String,
-    /// The code that a program exited with, unless it passed.
-    pub exit_code: Option<i32>,
+    /// The code that a program exited with; 0 also if it did not exit.
+    pub exit_code: u8,
     /// What a program wrote to standard output before it failed.
     pub stdout: Vec<u8>,
     /// What a program wrote to standard error.
@@ -46,6 +46,8 @@ pub(crate) struct TaskResult {
     pub windows: WindowBytes,
     /// Its peak memory, in bytes.
     pub peak_memory_bytes: u64,
+    /// What it would have had with the memory that it was refused last, in bytes; 0 if none was refused.
+    pub refused_memory_bytes: u64,
 }
 
 /// A memory file that a task maps to write its result there.
@@ -65,7 +67,7 @@ impl TaskResult {
             output_file: None,
             message: Vec::new(),
             hint: String::new(),
-            exit_code: None,
+            exit_code: 0,
             stdout: Vec::new(),
             stderr: Vec::new(),
             encoded: Vec::new(),
@@ -74,6 +76,7 @@ impl TaskResult {
             fuel: 0,
             windows: WindowBytes::default(),
             peak_memory_bytes: 0,
+            refused_memory_bytes: 0,
         }
     }
 
@@ -85,7 +88,7 @@ impl TaskResult {
         self.output_file = None;
         self.message.clear();
         self.hint.clear();
-        self.exit_code = None;
+        self.exit_code = 0;
         self.stdout.clear();
         self.stderr.clear();
         self.backtrace.clear();
@@ -98,6 +101,7 @@ impl TaskResult {
             ticket,
             status: self.status,
             setting: self.setting,
+            exit_code: self.exit_code,
             payload: Payload::File,
             output_len: self
                 .output_file
@@ -111,6 +115,7 @@ impl TaskResult {
             fuel: self.fuel,
             windows: self.windows,
             peak_memory_bytes: self.peak_memory_bytes,
+            refused_memory_bytes: self.refused_memory_bytes,
         }
     }
 
@@ -159,7 +164,6 @@ impl TaskResult {
         let failure = Failure {
             message: std::mem::take(&mut self.message),
             hint: std::mem::take(&mut self.hint),
-            exit_code: self.exit_code,
             stderr: std::mem::take(&mut self.stderr),
             stdout_len: self.stdout.len() as u64,
         };

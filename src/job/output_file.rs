@@ -3,7 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::SharedMemory;
@@ -75,7 +75,7 @@ impl OutputFile {
     /// # Errors
     ///
     /// Returns the same errors as [`OutputFile::create`].
-    pub fn from_file(file: File, name: impl Into<String>, slice_bytes: u64) -> Result<OutputFile> {
+    pub fn from_file(file: File, name: impl Into<PathBuf>, slice_bytes: u64) -> Result<OutputFile> {
         OutputFile::new(WritableFile::checked("cannot use output file", file, name.into())?, slice_bytes)
     }
 
@@ -87,7 +87,7 @@ impl OutputFile {
     pub fn in_memory(slice_bytes: u64) -> Result<OutputFile> {
         let file =
             memory_file::growing("wrun-out").map_err(|error| Error::system("cannot make a file in memory", error))?;
-        OutputFile::new(WritableFile::in_memory(file), slice_bytes)
+        OutputFile::new(WritableFile::in_memory("cannot use output file", file)?, slice_bytes)
     }
 
     fn new(file: WritableFile, slice_bytes: u64) -> Result<OutputFile> {
@@ -119,7 +119,7 @@ impl OutputFile {
     }
 
     /// The file's name in messages: its path.
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> &Path {
         &self.file.name
     }
 
@@ -188,12 +188,12 @@ impl OutputFile {
 
     /// Whether the input is a range of the same file.
     pub(crate) fn is_file_of(&self, input: &Input) -> bool {
-        self.file.is_file(input.file().0)
+        self.file.is_file_of(input)
     }
 
     /// Whether the shared memory is a range of the same file.
     pub(crate) fn is_file_of_shared(&self, shared: &SharedMemory) -> bool {
-        self.file.is_file(shared.file())
+        self.file.is_same(shared.writable_file())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::writable_file::WritableFile;
@@ -46,7 +46,7 @@ impl SharedMemory {
     /// # Errors
     ///
     /// Returns the same errors as [`SharedMemory::create`].
-    pub fn from_file(file: File, name: impl Into<String>, len: u64) -> Result<SharedMemory> {
+    pub fn from_file(file: File, name: impl Into<PathBuf>, len: u64) -> Result<SharedMemory> {
         SharedMemory::new(WritableFile::checked("cannot use shared memory", file, name.into())?, len)
     }
 
@@ -58,7 +58,7 @@ impl SharedMemory {
     pub fn in_memory(len: u64) -> Result<SharedMemory> {
         let file = memory_file::fixed("wrun-shared", len)
             .map_err(|error| Error::system("cannot make shared memory", error))?;
-        SharedMemory::new(WritableFile::in_memory(file), len)
+        SharedMemory::new(WritableFile::in_memory("cannot use shared memory", file)?, len)
     }
 
     fn new(file: WritableFile, len: u64) -> Result<SharedMemory> {
@@ -92,7 +92,7 @@ impl SharedMemory {
     }
 
     /// The file's name in messages: its path.
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> &Path {
         &self.file.name
     }
 
@@ -125,6 +125,10 @@ impl SharedMemory {
         Ok(())
     }
 
+    pub(super) fn writable_file(&self) -> &WritableFile {
+        &self.file
+    }
+
     pub(crate) fn opened(&self) -> Arc<File> {
         self.file.file.clone()
     }
@@ -136,6 +140,6 @@ impl SharedMemory {
 
     /// Whether the input is a range of the same file.
     pub(crate) fn is_file_of(&self, input: &Input) -> bool {
-        self.file.is_file(input.file().0)
+        self.file.is_file_of(input)
     }
 }

@@ -175,6 +175,8 @@ pub(super) fn save(artifact: &File, path: &Path) -> io::Result<()> {
     if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return copy(artifact, &mut File::options().write(true).open(path)?);
     }
+    // What a link leads to is replaced, and not the link: with `> FILE`, /dev/stdout is one.
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A missing directory is reported as such, and not as a failure to create a temporary file.
     std::fs::metadata(dir)?;

@@ -33,6 +33,8 @@ pub struct Outcome {
     pub log: Vec<LogLine>,
     /// What the task wrote to standard error of WASI, up to [`Limits::log_bytes`](crate::Limits::log_bytes).
     pub stderr: Vec<u8>,
+    /// The code that a WASI program exited with, unless it is 0 (see [`Job::ok_exit_codes`](crate::Job::ok_exit_codes)).
+    pub exit_code: Option<i32>,
     /// When, where and how it ran.
     pub stats: TaskStats,
     /// Whether it ended in an earlier run and did not run in this one (see [`Task::finished`](crate::Task::finished) and
@@ -51,6 +53,7 @@ impl Outcome {
             result,
             log: Vec::new(),
             stderr: Vec::new(),
+            exit_code: None,
             stats,
             ran_earlier: false,
             earlier: Vec::new(),

@@ -10,7 +10,7 @@ use super::crew::timed_out_message;
 use super::prepared_job::PreparedJob;
 use super::record::{Ended, Pending};
 use crate::Task;
-use crate::ipc::ring::Violation;
+use crate::ipc::ring::{TaskMemory, Violation};
 use crate::ipc::stack_trace::StackTrace;
 use crate::ipc::wire::{
     DoneSlot, Failure, InputFault, InputFaultKind, MAX_BACKTRACE_BYTES, Mapped, Payload, decode_log, max_message_bytes,
@@ -146,7 +146,8 @@ pub(super) fn complete(
         },
     };
     let log = decode_log(log).into_iter().map(LogLine::from_wire).collect();
-    Ok(pending.end(result, log, stats).stderr(stderr))
+    let exit_code = Some(i32::from(done.exit_code)).filter(|code| *code != 0);
+    Ok(pending.end(result, log, stats).of_program(stderr, exit_code))
 }
 
 /// Decodes a failure; `stderr` gets what the task wrote to standard error. Returns as well how many bytes of the output are what a
@@ -173,8 +174,7 @@ fn failure(
     *stderr = failure.stderr;
     let error = TaskError::new(done.status, message)
         .setting(done.setting)
-        .hint(Some(failure.hint).filter(|hint| !hint.is_empty()))
-        .exit_code(failure.exit_code);
+        .hint(Some(failure.hint).filter(|hint| !hint.is_empty()));
     Ok((error, failure.stdout_len))
 }
 
@@ -221,6 +221,17 @@ fn usage(done: &DoneSlot, task: &Task) -> TaskUsage {
         mapped_bytes: done.windows.mapped.saturating_add(result_mapped),
         copied_bytes: done.windows.copied.saturating_add(result_copied).saturating_add(task.argument.len() as u64),
         peak_memory_bytes: done.peak_memory_bytes,
+        refused_memory_bytes: Some(done.refused_memory_bytes).filter(|bytes| *bytes > 0),
+    }
+}
+
+/// What a task used whose worker was killed or died. More memory than the limit is a lie, and so is a refusal of less.
+pub(super) fn usage_of_killed(memory: TaskMemory, limit_bytes: u64) -> TaskUsage {
+    let TaskMemory { peak_bytes, refused_bytes } = memory;
+    TaskUsage {
+        peak_memory_bytes: if peak_bytes <= limit_bytes { peak_bytes } else { 0 },
+        refused_memory_bytes: Some(refused_bytes).filter(|bytes| *bytes > limit_bytes),
+        ..TaskUsage::default()
     }
 }
 
@@ -298,5 +309,22 @@ fn fault_message(job: &PreparedJob, pending: &Pending, fault: &InputFault) -> St
         InputFaultKind::Write { offset } => format!("wrote to read-only {name} at offset {offset:#x}"),
         InputFaultKind::Truncated { file_len } => format!("{name} was truncated to {file_len} bytes while mapped"),
         InputFaultKind::Unreadable { offset } => format!("{name} {cannot} at offset {offset:#x}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_numbers_of_a_dead_worker_are_not_reported() {
+        let usage = |peak_bytes, refused_bytes| {
+            let usage = usage_of_killed(TaskMemory { peak_bytes, refused_bytes }, 100);
+            (usage.peak_memory_bytes, usage.refused_memory_bytes)
+        };
+        assert_eq!(usage(0, 0), (0, None));
+        assert_eq!(usage(100, 101), (100, Some(101)));
+        assert_eq!(usage(101, 100), (0, None));
+        assert_eq!(usage(u64::MAX, u64::MAX), (0, Some(u64::MAX)));
     }
 }

@@ -319,7 +319,8 @@ impl<'pool> Dispatcher<'pool> {
             self.finished_bytes = 0;
         }
         self.finished_bytes += finished.result.as_ref().map_or(0, |output| output.len() as u64);
-        let mut ended = pending.end(finished.result, finished.log, finished.stats).stderr(finished.stderr);
+        let mut ended =
+            pending.end(finished.result, finished.log, finished.stats).of_program(finished.stderr, finished.exit_code);
         ended.outcome.ran_earlier = true;
         self.ended.push_back(ended);
     }

@@ -128,5 +128,5 @@ fn ended(mut pending: Pending, end: TaskEnd) -> Report {
         return Report::NeverStarted { pending, message: error.message.clone() };
     }
     stats.attempts = pending.count_attempt();
-    Report::Ended(pending.end(end.result, end.log, stats).stderr(end.stderr))
+    Report::Ended(pending.end(end.result, end.log, stats).of_program(end.stderr, end.exit_code))
 }

@@ -43,7 +43,7 @@ impl OutputSlices {
     /// If another run writes it, or a system call on it fails.
     pub fn new(out: &OutputFile) -> Result<OutputSlices> {
         let file = out.reserve()?;
-        let failed = |error| Repr::file("cannot use output file", out.name().as_ref(), error);
+        let failed = |error| Repr::file("cannot use output file", out.name(), error);
         let (len_before, had_name) = out.state().map_err(failed)?;
         let (allocated, asked, needed, truncated_to) = (0, 0, 0, None);
         Ok(OutputSlices { file, len_before, had_name, allocated, asked, needed, truncated_to })
@@ -183,7 +183,7 @@ impl OutputSlices {
     /// If somebody else has truncated or removed the file, or a system call on it fails.
     pub fn finish(mut self) -> Result<()> {
         self.look_for_truncation();
-        let failed = |error| Repr::file("cannot finish output file", self.out().name().as_ref(), error);
+        let failed = |error| Repr::file("cannot finish output file", self.out().name(), error);
         let (file_len, has_name) = self.out().state().map_err(failed)?;
         let lost = match self.truncated_to {
             Some(len) => Some(format!("it was truncated to {len} bytes while tasks wrote it, and results are lost")),

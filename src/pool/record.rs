@@ -7,7 +7,7 @@ use crate::backend::Call;
 use crate::ipc::Setting;
 use crate::job::Task;
 use crate::outcome::Outcome;
-use crate::result::{LogLine, Output, Status, TaskError, TaskStats};
+use crate::result::{LogLine, Output, Status, TaskError, TaskStats, TaskUsage};
 
 /// How many failures before the last one are kept of a task; the oldest are dropped first.
 pub(super) const MAX_EARLIER: usize = 8;
@@ -63,7 +63,17 @@ impl SpareRecords {
 
 fn no_outcome(index: u64, task: Task) -> Outcome {
     let (result, stats) = (Ok(Output::default()), TaskStats::default());
-    Outcome { index, task, result, log: Vec::new(), stderr: Vec::new(), stats, ran_earlier: false, earlier: Vec::new() }
+    Outcome {
+        index,
+        task,
+        result,
+        log: Vec::new(),
+        stderr: Vec::new(),
+        exit_code: None,
+        stats,
+        ran_earlier: false,
+        earlier: Vec::new(),
+    }
 }
 
 impl Pending {
@@ -132,7 +142,7 @@ impl Pending {
         let mut record = self.0;
         record.outcome.result = result;
         record.outcome.log = log;
-        record.outcome.stderr = Vec::new();
+        (record.outcome.stderr, record.outcome.exit_code) = (Vec::new(), None);
         record.outcome.stats = stats;
         Ended(record)
     }
@@ -146,7 +156,7 @@ impl Ended {
         record.retried += 1;
         let outcome = &mut record.outcome;
         outcome.log = Vec::new();
-        outcome.stderr = Vec::new();
+        (outcome.stderr, outcome.exit_code) = (Vec::new(), None);
         if let Err(error) = std::mem::replace(&mut outcome.result, Ok(Output::default())) {
             if outcome.earlier.len() == MAX_EARLIER {
                 outcome.earlier.remove(0);
@@ -156,9 +166,15 @@ impl Ended {
         Pending(record)
     }
 
-    /// Sets what the task wrote to standard error.
-    pub fn stderr(mut self, stderr: Vec<u8>) -> Ended {
-        self.0.outcome.stderr = stderr;
+    /// Sets the memory that the task used.
+    pub fn usage(mut self, usage: TaskUsage) -> Ended {
+        self.0.outcome.stats.usage = usage;
+        self
+    }
+
+    /// Sets what a program wrote to standard error, and the code that it exited with.
+    pub fn of_program(mut self, stderr: Vec<u8>, exit_code: Option<i32>) -> Ended {
+        (self.0.outcome.stderr, self.0.outcome.exit_code) = (stderr, exit_code);
         self
     }
 

@@ -70,15 +70,13 @@ pub fn fewer_workers(reason: &str) -> String {
 
 /// What wrun adds to a task's own words: what it knows of the cause, and what to do about it.
 pub fn hint(error: &TaskError) -> Option<Cow<'_, str>> {
-    match (&error.hint, error.setting.map(advice)) {
+    // Other messages may be the guest's.
+    let is_ours = matches!(error.status, Status::Limit | Status::WorkerLost);
+    let advice = error.setting.map(advice).or_else(|| limit_advice(&error.message).filter(|_| is_ours));
+    match (&error.hint, advice) {
         (Some(hint), Some(advice)) => Some(format!("{hint}; {advice}").into()),
         (Some(hint), None) => Some(hint.into()),
-        (None, Some(advice)) => Some(advice.into()),
-        // Messages of another status may be the guest's own.
-        (None, None) if matches!(error.status, Status::Limit | Status::WorkerLost) => {
-            limit_advice(&error.message).map(Cow::from)
-        }
-        (None, None) => None,
+        (None, advice) => advice.map(Cow::from),
     }
 }
 

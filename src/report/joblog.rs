@@ -107,7 +107,16 @@ impl JobLog {
         Rc::clone(&self.pending)
     }
 
-    /// Ends a line that was cut off.
+    /// Removes what follows the first `len` bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn truncate(&mut self, len: u64) -> anyhow::Result<()> {
+        self.file.set_len(len).with_context(|| self.problem())
+    }
+
+    /// Ends a line that lacks its newline.
     ///
     /// # Errors
     ///
@@ -145,5 +154,5 @@ impl JobLog {
 }
 
 fn quoted(path: &Path) -> String {
-    format!("{:?}", path.display().to_string())
+    format!("{path:?}")
 }

@@ -17,6 +17,7 @@ mod rerun_command;
 mod results;
 mod text;
 mod trace;
+mod trace_file;
 
 use std::cell::Cell;
 use std::io;
@@ -26,7 +27,7 @@ use std::time::Instant;
 use wrun::outcome::Summary;
 use wrun::result::{Level, LogLine};
 use wrun::sandbox::MissingLayer;
-use wrun::{Event, Outcome, RunStats, Status, StopHandle};
+use wrun::{Event, Input, Outcome, RunStats, Status, StopHandle};
 
 pub use advice::{advice, limit_advice};
 pub use joblog::{JobLog, LINE_START, LoggedStatus, PendingTask, PendingTasks};
@@ -35,7 +36,7 @@ use progress::{BAR_INTERVAL, Display, Interval, JsonDisplay, LINE_INTERVAL, Snap
 pub use progress::{ProgressMode, Screen, line_to_stderr, while_compiling};
 pub use rerun_command::{ItemKind, RerunCommand};
 pub use results::{ResultFormat, ResultPrinter, ResultsDir, to_json};
-pub use text::{describe, message, name, one_line, printed_before, shell_quote, stderr_lines, task_name};
+pub use text::{describe, message, name, one_line, printed_before, shell_quote, shown_path, stderr_lines, task_name};
 pub use trace::Trace;
 
 /// How many tasks are named that a merged result lacks.
@@ -109,6 +110,12 @@ impl Tally {
 /// The warning if results are not cached.
 pub fn not_cached(why: &str) -> String {
     format!("warning: results are not cached: {}", one_line(why))
+}
+
+/// A notice about an input that is a copy, because its file could not be mapped.
+pub fn copied(input: &Input) -> Option<String> {
+    let len = input.len();
+    input.is_copied().then(|| format!("{} cannot be mapped, so {len} bytes were copied", shown_path(input.path())))
 }
 
 /// Shows one run to the user, and writes its files.
@@ -367,6 +374,9 @@ impl Report {
             self.show_log(outcome);
         }
         if self.verbose > 0 {
+            if let Some(notice) = outcome.task.inputs.first().and_then(copied) {
+                self.screen.notice(&notice);
+            }
             self.display.finished_task(outcome);
         }
         if outcome.is_flaky() {

@@ -21,8 +21,6 @@ pub struct TaskError {
     pub hint: Option<String>,
     /// If the task was refused something, what to change so that it gets it.
     pub setting: Option<Setting>,
-    /// The code that a WASI program exited with, if it did.
-    pub exit_code: Option<i32>,
     /// What a WASI command wrote to standard output before it failed, if it wrote anything. It is lost if its worker was: after a
     /// timeout, for example.
     pub stdout: Option<Box<Output>>,
@@ -41,7 +39,6 @@ impl TaskError {
             message: message.into(),
             hint: None,
             setting: None,
-            exit_code: None,
             stdout: None,
             backtrace: None,
             core_dump: None,
@@ -59,13 +56,6 @@ impl TaskError {
     #[must_use]
     pub fn hint(mut self, hint: Option<String>) -> Self {
         self.hint = hint;
-        self
-    }
-
-    /// Sets the code that the program exited with.
-    #[must_use]
-    pub fn exit_code(mut self, code: Option<i32>) -> Self {
-        self.exit_code = code;
         self
     }
 

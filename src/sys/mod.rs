@@ -10,6 +10,7 @@ pub mod file_state;
 pub mod interrupt;
 pub mod machine;
 pub mod oom;
+pub mod open_path;
 pub mod path_access;
 pub mod poll;
 pub mod private_dir;

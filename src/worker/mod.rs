@@ -129,6 +129,7 @@ impl Worker {
             sandbox,
             code_is_closed: false,
         };
+        worker.guest.note_memory(worker.ring.memory_notes());
         for _ in 0..directories {
             let Some(ToWorker::Directory { access, directory }) = ToWorker::receive(&worker.socket, SocketWait::Block)?
             else {

@@ -10,8 +10,6 @@ pub struct Failure {
     pub message: Vec<u8>,
     /// What the worker has to add to the guest's own words; may be empty.
     pub hint: String,
-    /// The code that a program exited with, if it did.
-    pub exit_code: Option<i32>,
     /// What a program wrote to standard error.
     pub stderr: Vec<u8>,
     /// The length in bytes of what a program wrote to standard output. It stands at the end of the completion's output, after the
@@ -46,7 +44,6 @@ mod tests {
         let failure = Failure {
             message: b"no such file \xff".to_vec(),
             hint: "grant a directory".into(),
-            exit_code: Some(-3),
             stderr: b"\xfe".to_vec(),
             stdout_len: 1 << 40,
         };

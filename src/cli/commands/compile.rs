@@ -8,7 +8,7 @@ use wrun::Compiler;
 use crate::cli::errors::usage;
 use crate::cli::file_roles::is_same_file;
 use crate::cli::options::compiler::{CompilerArgs, load_module};
-use crate::report::ProgressMode;
+use crate::report::{ProgressMode, shown_path};
 
 /// Precompile a module to a .cwasm file
 ///
@@ -40,7 +40,10 @@ impl CompileArgs {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let output = self.output.unwrap_or_else(|| self.module.with_extension("cwasm"));
         if is_same_file(&output, &self.module) {
-            return Err(usage(format!("the output {} is the module itself; name another with -o", output.display())));
+            return Err(usage(format!(
+                "the output {} is the module itself; name another with -o",
+                shown_path(&output)
+            )));
         }
         let compiler = Compiler { count_fuel: self.count_fuel, ..self.compiler.compiler() };
         let module = load_module(&self.module, compiler, ProgressMode::Auto)?;

@@ -174,7 +174,7 @@ impl RunArgs {
         let module = self.compiler.load_to_run(&self.module, &self.limits, sandbox, ProgressMode::Auto)?;
         let entry = module.entry(self.task.call.as_deref(), None)?;
         if let (Entry::Scalar(function), false) = (&entry, self.map_task.is_given()) {
-            check_numbers(function, &join(&self.words).to_string_lossy())?;
+            check_numbers(function, &join(&self.words))?;
         }
         let is_attached = entry == Entry::Command && !self.map_task.is_given();
         if is_attached && self.json {
@@ -182,7 +182,11 @@ impl RunArgs {
                 "a command writes to this terminal by itself; for its output as JSON, use wrun map --json",
             ));
         }
+        if is_attached && self.task.has_exit_codes() {
+            return Err(usage("a command on this terminal passes its exit code on; leave --ok-exit-codes out"));
+        }
         let mut job = Job::new(&module).call(entry.name()).limits(self.limits.limits());
+        self.task.apply(&mut job);
         job.inputs = inputs;
         in_place.apply(&mut job);
         self.grants.grant(&mut job)?;

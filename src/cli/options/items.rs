@@ -115,7 +115,7 @@ fn check_word(word: &OsString, item_use: ItemUse, longest: usize) -> anyhow::Res
 fn open_list(path: Option<&Path>) -> anyhow::Result<(File, String)> {
     match path {
         Some(path) if path.as_os_str() != "-" => {
-            let name = format!("items file {:?}", path.display().to_string());
+            let name = format!("items file {path:?}");
             let opened = File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata.is_dir())));
             match opened {
                 Ok((_, true)) => bail!("cannot use {name}: it is a directory; name the file that lists the items"),

@@ -6,7 +6,7 @@ use wrun::job::TaskTime;
 
 use super::values;
 use crate::cli::file_roles::FileRoles;
-use crate::report::{ProgressMode, Trace};
+use crate::report::{ProgressMode, Trace, shown_path};
 
 /// What is shown about the run itself, on standard error.
 #[derive(Debug, clap::Args)]
@@ -55,7 +55,7 @@ impl WatchArgs {
     ///
     /// If its file cannot be written.
     pub fn open_trace(&self, module: &Path) -> anyhow::Result<Option<Trace>> {
-        let title = format!("wrun map {}", module.display());
+        let title = format!("wrun map {}", shown_path(module));
         self.trace.as_deref().map(|path| Trace::create(path, &title)).transpose()
     }
 }

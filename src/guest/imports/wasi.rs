@@ -8,33 +8,23 @@ use std::thread;
 
 use tokio::runtime::{Builder, EnterGuard, Handle};
 use wasmtime::{Linker, Result};
-use wasmtime_wasi::p1::WasiP1Ctx;
 
+use super::poll::poll_oneoff;
 use crate::guest::state::State;
 use crate::guest::wasi::{Wasi, context};
 use crate::module::WASI_MODULE;
 
-/// The function that polls, and the name of a module, which no guest can use, for an interim definition of it.
-const POLL: &str = "poll_oneoff";
-const INTERIM: &str = "wrun:polls";
-
 /// Defines the imports of WASI preview 1.
 pub(in crate::guest) fn add_to_linker(linker: &mut Linker<Box<State>>) -> Result<()> {
-    /// Gives a call its context. One type for all, so that wasmtime-wasi is compiled once.
-    type Begin = fn(&mut Box<State>) -> &mut WasiP1Ctx;
-    // All functions are defined twice, because only the one that polls gets another context.
-    let (poll, other): (Begin, Begin) = (|state| wasi(state).begin_poll(), |state| wasi(state).begin_call());
-    wasmtime_wasi::p1::add_to_linker_sync(linker, poll)?;
-    linker.alias(WASI_MODULE, POLL, INTERIM, POLL)?;
+    wasmtime_wasi::p1::add_to_linker_sync(linker, |state| wasi(state).begin_call())?;
     linker.allow_shadowing(true);
-    wasmtime_wasi::p1::add_to_linker_sync(linker, other)?;
-    linker.alias(INTERIM, POLL, WASI_MODULE, POLL)?;
+    linker.func_wrap(WASI_MODULE, "poll_oneoff", poll_oneoff)?;
     linker.allow_shadowing(false);
     Ok(())
 }
 
 /// The task's WASI, at the start of a call.
-fn wasi(state: &mut State) -> &mut Wasi {
+pub(super) fn wasi(state: &mut State) -> &mut Wasi {
     state.windows.settle();
     if state.wasi.is_none() {
         // The task is not a command and has no directories: `Guest::run` makes the context of the others.

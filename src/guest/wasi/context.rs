@@ -23,6 +23,8 @@ pub(in crate::guest) struct Wasi {
     pub stdout: Capture,
     pub stderr: Capture,
     pub attached: Arc<AttachedCalls>,
+    /// The task's own clock, unless it is granted the real one.
+    pub clock: Option<TaskClock>,
     /// How many entries of the context's table are not the task's: the standard streams, the directories, and temporary ones.
     own_entries: usize,
     /// How many more entries the task may have.
@@ -113,15 +115,16 @@ pub(in crate::guest) fn context(settings: &WasiSettings<'_>, argv: &[String]) ->
             .insecure_random(Xoshiro256PlusPlus::seed_from_u64(!seed))
             .insecure_random_seed(u128::from(seed));
     }
-    if !spec.real_clock {
-        builder.wall_clock(TaskClock::default()).monotonic_clock(TaskClock::default());
+    let clock = (!spec.real_clock).then(|| TaskClock::new(spec.clock_start_ns));
+    if let Some(clock) = &clock {
+        builder.wall_clock(clock.clone()).monotonic_clock(clock.clone());
     }
     for Preopen { host_path, guest_path, perms } in preopens {
         builder.preopened_dir(host_path, guest_path, *perms)?;
     }
     let ctx = builder.build_p1();
     let (own_entries, open_files) = (64 + preopens.len(), spec.open_files as usize);
-    Ok(Wasi { ctx, stdout, stderr, attached, own_entries, open_files })
+    Ok(Wasi { ctx, stdout, stderr, attached, clock, own_entries, open_files })
 }
 
 /// The seed of a task's random numbers. It differs between tasks with the same job seed, and between job seeds for the same task,

@@ -7,7 +7,7 @@ use super::{Crew, Ending};
 use crate::error::Repr;
 use crate::ipc::ring::Violation;
 use crate::job::Halted;
-use crate::pool::completion::timed_out;
+use crate::pool::completion::{timed_out, usage_of_killed};
 use crate::pool::record::Pending;
 use crate::pool::report::{Notice, Report};
 use crate::pool::stop::StopLevel;
@@ -95,6 +95,7 @@ impl CrewRun<'_> {
             next_to_begin = false;
             let ticket = held.ticket;
             let mut pending = worker.release(held);
+            let usage = usage_of_killed(worker.memory_of(ticket), self.job.limits.memory_bytes);
             match killed_for {
                 // This task's time limit had not expired: the one before it had just ended when the worker was killed.
                 Some(killed_for) if killed_for != ticket => {
@@ -103,7 +104,7 @@ impl CrewRun<'_> {
                 }
                 Some(_) => {
                     let (limit, trace) = (worker.killed_for.limit(), worker.stack_trace(ticket));
-                    self.report_end(timed_out(&self.job, pending, limit, trace, number));
+                    self.report_end(timed_out(&self.job, pending, limit, trace, number).usage(usage));
                 }
                 None => {
                     pending.count_attempt();
@@ -111,7 +112,7 @@ impl CrewRun<'_> {
                         StopLevel::Now => (Status::Cancelled, "the run was stopped while it ran".into()),
                         _ => (Status::WorkerLost, format!("its worker {reason}")),
                     };
-                    self.report_end(pending.fail(status, message, number));
+                    self.report_end(pending.fail(status, message, number).usage(usage));
                     died_running = true;
                 }
             }

@@ -53,7 +53,7 @@ pub(super) const ENDLESS: &[Lie] = &[
     ("stops", |_| stop_this_process()),
     ("stops in the middle of a completion", |liar| {
         let slot = liar.done().encode();
-        liar.forge.write(0, &[slot[0], slot[1], 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        liar.forge.write(0, &[slot[0], slot[1], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         liar.forge.announce(0);
         stop_this_process();
     }),
@@ -100,7 +100,7 @@ pub(super) const LIES: &[Lie] = &[
     ("sends a result beyond the limit", |liar| liar.forged(OUTPUT, 65 << 20)),
     ("sends a result beyond its ring", |liar| {
         let slot = liar.done().encode();
-        liar.forge.write(0, &[slot[0], slot[1], (1 << 20) - 1, 2, 0, 0, 0, 0, 0, 0, 0]);
+        liar.forge.write(0, &[slot[0], slot[1], (1 << 20) - 1, 2, 0, 0, 0, 0, 0, 0, 0, 0]);
     }),
     ("places its result anywhere", |liar| {
         // The pool wraps it to a position within the ring.
@@ -110,7 +110,7 @@ pub(super) const LIES: &[Lie] = &[
     ("sends texts beyond the limit", |liar| liar.forged(TEXTS, u64::MAX)),
     ("sends lengths whose sum is no number", |liar| {
         let slot = liar.done().encode();
-        liar.forge.write(0, &[slot[0], u64::from(u32::MAX) << 32, 0, u64::MAX, u64::MAX, 0, 0, 0, 0, 0, 0]);
+        liar.forge.write(0, &[slot[0], u64::from(u32::MAX) << 32, 0, u64::MAX, u64::MAX, 0, 0, 0, 0, 0, 0, 0]);
     }),
     ("ends a task that it does not have", |liar| {
         liar.task.ticket += 1_000_000;

@@ -13,7 +13,7 @@ use super::message::Message;
 use super::spare::SpareDescriptor;
 use super::thread::WorkerThread;
 use crate::ipc::channel::{ToPool, ToWorker};
-use crate::ipc::ring::{INLINE_MAX_BYTES, MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, Violation};
+use crate::ipc::ring::{INLINE_MAX_BYTES, MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, TaskMemory, Violation};
 use crate::ipc::stack_trace::StackTrace;
 use crate::ipc::wire::{DoneSlot, InputRange, Payload, TaskSlot};
 use crate::module::explain::one_line;
@@ -220,6 +220,11 @@ impl Worker {
     /// Where the task with this ticket was when its time limit expired, according to the worker.
     pub fn stack_trace(&self, ticket: u64) -> Option<StackTrace> {
         self.ring.stack_trace().read(ticket)
+    }
+
+    /// The memory of the task with this ticket, which it ran when it died, according to the worker.
+    pub fn memory_of(&self, ticket: u64) -> TaskMemory {
+        self.ring.clock().memory(ticket).unwrap_or_default()
     }
 
     /// The task that it is running, according to the worker: its ticket and start time.

@@ -113,7 +113,7 @@ impl ResultsDir {
                 let argument = &outcome.task.argument[..];
                 let file = argument.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
                 // The name may contain anything, so it is made harmless text.
-                let file = escape(file, Keep::Nothing);
+                let file = escape(file, Keep::Identity);
                 format!("{}-{}", outcome.index, &file[..file.floor_char_boundary(MAX_NAME_BYTES)])
             }
         }

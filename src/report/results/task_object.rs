@@ -55,6 +55,11 @@ pub struct TaskObject<'a> {
     /// The most memory that it had at any time, if that is wanted and it ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     peak_memory_bytes: Option<u64>,
+    /// Set if it was refused memory, whether or not it could go on without, with the size that it would have had.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    memory_refused: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_wanted_bytes: Option<u64>,
     /// Set if it did not run because its result was cached.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     cached: bool,
@@ -110,7 +115,7 @@ impl<'a> TaskObject<'a> {
             stdout_base64,
             stderr,
             stderr_base64,
-            exit_code: error.and_then(|error| error.exit_code),
+            exit_code: outcome.exit_code,
             error: error.map(|error| &*error.message),
             hint: error.and_then(advice::hint),
             backtrace: error.and_then(|error| error.backtrace.as_deref()),
@@ -120,6 +125,8 @@ impl<'a> TaskObject<'a> {
             attempts: outcome.stats.attempts,
             fuel: outcome.stats.fuel,
             peak_memory_bytes: None,
+            memory_refused: outcome.stats.usage.refused_memory_bytes.is_some(),
+            memory_wanted_bytes: outcome.stats.usage.refused_memory_bytes,
             cached: outcome.stats.cached,
             missing: None,
             rerun: None,

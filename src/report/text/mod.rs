@@ -4,6 +4,8 @@
 mod shell_quote;
 
 use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
 use wrun::{Outcome, Status, TaskError};
@@ -30,9 +32,9 @@ pub fn task_name(index: u64, item: &[u8]) -> String {
     // Only the bytes that can be shown matter, however long the item is.
     let item = if item.len() > 16 * ITEM_CHARACTERS {
         let ends = [&item[..8 * ITEM_CHARACTERS], &item[item.len() - 8 * ITEM_CHARACTERS..]];
-        shorten(&ends.map(|bytes| escape(bytes, Keep::Nothing)).concat())
+        shorten(&ends.map(|bytes| escape(bytes, Keep::Identity)).concat())
     } else {
-        shorten(&escape(item, Keep::Nothing))
+        shorten(&escape(item, Keep::Identity))
     };
     format!("task {index} ({item})")
 }
@@ -82,6 +84,11 @@ pub fn name(name: &str) -> String {
     escape(name.as_bytes(), Keep::Nothing)
 }
 
+/// A harmless form of a path.
+pub fn shown_path(path: &Path) -> String {
+    escape(path.as_os_str().as_bytes(), Keep::Nothing)
+}
+
 /// A harmless form of a text, as one line of a bounded length.
 pub fn one_line(text: &str) -> String {
     let line = escape(text.as_bytes(), Keep::Nothing);
@@ -98,6 +105,8 @@ pub enum Keep {
     Nothing,
     /// Newlines and tabs.
     Layout,
+    /// None, and backslashes are escaped as well, so that texts that differ are shown differently.
+    Identity,
 }
 
 /// Escapes control characters, characters that change the direction of text, and bytes that are not UTF-8.
@@ -107,6 +116,7 @@ pub fn escape(bytes: &[u8], keep: Keep) -> String {
         for character in chunk.valid().chars() {
             match character {
                 '\n' | '\t' if keep == Keep::Layout => text.push(character),
+                '\\' if keep == Keep::Identity => text.push_str("\\\\"),
                 _ if is_control(character) => text.extend(character.escape_default()),
                 _ => text.push(character),
             }
@@ -159,6 +169,7 @@ mod tests {
         assert_eq!(task_name(17, b"b.csv"), "task 17 (b.csv)");
         assert_eq!(task_name(0, b""), "task 0");
         assert_eq!(task_name(1, b"a\x1b[2J\nb\xff\t"), r"task 1 (a\u{1b}[2J\nb\xff\t)");
+        assert_eq!(task_name(1, br"a\nb"), r"task 1 (a\\nb)", "not the same as with a newline");
         assert_eq!(task_name(1, "ü\u{202e}x".as_bytes()), r"task 1 (ü\u{202e}x)");
         let long = task_name(2, &[&b"/begin"[..], &b"-".repeat(60_000), b"end.csv"].concat());
         assert!(long.starts_with("task 2 (/begin---") && long.ends_with("---end.csv)"), "{long}");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use crate::cli::kit::{Place, Said, finish, said};
-use crate::cli::signals::{children_of, ended, names, workers};
+use crate::cli::signals::{children_of, ended, names};
 use crate::support::{Flag, kill, wait_for, worker_that_maps};
 
 /// Writes 400,000 bytes.
@@ -106,35 +106,6 @@ fn standard_input_that_is_closed_has_no_items() {
 }
 
 #[test]
-fn third_interrupt_ends_a_run_whose_results_nobody_reads() {
-    let place = Place::new();
-    items(&place, 300);
-    let args = ["map", "kit.wat", "--call", "zeros", "-j2", "--items", "items"];
-    let mut child = place.wrun(&args).spawn().expect("wrun starts");
-    // A pipe holds less than two results, so the run cannot end before the pipe is read.
-    let mut stderr = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-    let workers = workers(child.id());
-    let wrun = Pid::from_raw(child.id() as i32).expect("a number");
-    let handle = pidfd_open(wrun, PidfdFlags::empty()).expect("it runs");
-    // Until the pipe is full, so it stays blocked.
-    let stdout = child.stdout.as_ref().expect("a pipe");
-    let start = std::time::Instant::now();
-    while rustix::io::ioctl_fionread(stdout).expect("a pipe") < 64 << 10 {
-        assert!(start.elapsed() < crate::support::PATIENCE, "there are results");
-        std::thread::yield_now();
-    }
-    for line_start in ["interrupted: finishing", "stopping the running"] {
-        kill_process(wrun, Signal::INT).expect("it runs");
-        let line = stderr.next().expect("a line").expect("text");
-        assert!(line.starts_with(&format!("wrun: {line_start}")), "{line}");
-    }
-    kill_process(wrun, Signal::INT).expect("it runs");
-    assert!(ended(&handle), "it waits for its reader");
-    assert_eq!(child.wait().expect("the end").code(), Some(130));
-    assert!(workers.iter().all(|(_, worker)| ended(worker)));
-}
-
-#[test]
 fn nobody_has_to_listen_to_messages() {
     let place = Place::new();
     for redirection in ["2>/dev/full", "2>&-", "2>&- <&-"] {
@@ -157,7 +128,7 @@ fn results_that_may_not_be_as_large_as_files_fail_their_task() {
     assert_eq!((fits.code, fits.stdout.len()), (Some(0), 400_001), "{}", fits.stderr);
     let advice = "raise the limit of file sizes (ulimit -f)\n";
     let error = "File too large (os error 27)";
-    let failed = format!("task 0 (a) failed: its result of 2400000 bytes cannot be handed over: {error}; {advice}");
+    let failed = format!("task 0 (a) failed: its result of 2400000 bytes cannot be handed over: {error}: {advice}");
     let summary = "rerun: wrun run large.wat --call larger --index 0 a\nwrun: 1 of 1 tasks failed\n";
     let larger = says(&place, small, "map large.wat --call larger a", "");
     assert_eq!(larger, said(100, "", &format!("{failed}{summary}")));
@@ -276,7 +247,7 @@ fn a_place_for_compiled_code_is_not_needed() {
 }
 
 /// A module that takes a long time to compile.
-fn long_to_compile() -> String {
+pub fn long_to_compile() -> String {
     let body = "(local.set 0 (i32.add (i32.mul (local.get 0) (i32.const 7)) (i32.const 3)))".repeat(200);
     let functions: String =
         (0..3000).map(|n| format!("(func (param i32) (result i32) {body} (i32.const {n}))")).collect();

@@ -180,3 +180,21 @@ fn as_many_events_as_the_limit_says_can_be_polled_at_once() {
     assert_eq!(poll("1025", &[]), ("limit".to_owned(), message.to_owned()));
     assert_eq!(poll("1025", &["--max-open-files", "1025"]), ("ok".to_owned(), "1025".to_owned()));
 }
+
+#[test]
+fn objects_say_that_memory_was_refused() {
+    let place = Place::new();
+    place.file(
+        "grow.wat",
+        "(module (memory 1) (func (export \"f\") (param i32) (result i32) (memory.grow (local.get 0))))",
+    );
+    let grow = |pages: &str, options: &[&str]| {
+        let said = place.says(&[&["map", "grow.wat", "--json", pages], options].concat());
+        let object: serde_json::Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{said:?}"));
+        ["output", "memory_refused", "memory_wanted_bytes"].map(|key| object[key].to_string())
+    };
+    assert_eq!(grow("15", &["--memory", "1M"]), [r#""1""#, "null", "null"]);
+    assert_eq!(grow("16", &["--memory", "1M", "--joblog", "log"]), [r#""-1""#, "true", "1114112"]);
+    let log = std::fs::read_to_string(place.path().join("log")).expect("a log");
+    assert!(log.contains(r#""memory_refused":true,"memory_wanted_bytes":1114112"#), "{log}");
+}

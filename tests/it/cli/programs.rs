@@ -122,3 +122,38 @@ fn a_core_dump_and_what_was_printed_come_together() {
     let dump = std::fs::read(dumps[0].path()).expect("a dump");
     assert!(dump.starts_with(b"\0asm") && !dump.ends_with(b"t"), "the dump ends where standard output begins");
 }
+
+#[test]
+fn exit_codes_can_be_answers() {
+    let place = place();
+    let codes = |codes: &str, item: &str| {
+        let all = map(&place, &["--json", "--ok-exit-codes", codes], &[item]);
+        let task = kit::objects(&all.stdout).remove(0);
+        let text = |field: &str| task[field].as_str().map(str::to_owned);
+        (all.code, text("output"), text("error"), task["exit_code"].as_u64())
+    };
+    let careful = |code: u8| Some(format!("careful \u{fffd} (exit code {code})"));
+    assert_eq!(codes("0,3", "x"), (Some(0), Some("x".into()), None, Some(3)));
+    assert_eq!(codes("0,3", "o"), (Some(0), Some("o".into()), None, None));
+    assert_eq!(codes("3", "o"), (Some(100), None, careful(0), None));
+    assert_eq!(codes("4,5", "x"), (Some(100), None, careful(3), Some(3)));
+    // A rerun line has them as well.
+    let rerun = map(&place, &["--ok-exit-codes", "4,5"], &["x"]).stderr;
+    let line = "rerun: wrun run program.wat --ok-exit-codes 4 --ok-exit-codes 5 --index 0 x\n";
+    assert!(rerun.contains(line), "{rerun}");
+    let once = ["run", "program.wat", "--ok-exit-codes", "3", "--index", "0", "x"];
+    assert_eq!(place.says(&once), said(0, "x\n", "careful \u{fffd}\n"));
+}
+
+#[test]
+fn exit_codes_that_mean_nothing_are_refused() {
+    let place = place();
+    let scalar = place.says(&["map", "sqrt.wat", "--ok-exit-codes", "3", "4"]);
+    assert_eq!(scalar, said(2, "", "wrun: exit codes are for WASI commands, and sqrt.wat is not run as a command\n"));
+    let attached = place.says(&["run", "program.wat", "--ok-exit-codes", "3", "x"]);
+    let line = "wrun: a command on this terminal passes its exit code on; leave --ok-exit-codes out\n";
+    assert_eq!(attached, said(2, "", line));
+    for codes in ["126", "-1", "x", ""] {
+        assert_eq!(map(&place, &["--ok-exit-codes", codes], &["o"]).code, Some(2), "{codes:?}");
+    }
+}

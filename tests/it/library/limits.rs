@@ -381,8 +381,8 @@ fn a_commands_exit_code_and_standard_error_say_how_it_ended() {
     );
     let ended = run(&format!("{print} {complain} {}", exit(3)));
     assert_eq!(failed(&ended), (Status::Error, "it went wrong (exit code 3)"));
-    let error = ended.result.expect_err("it failed");
-    assert_eq!((error.exit_code, error.stdout.as_deref().map(|stdout| &stdout[..])), (Some(3), Some(&b"/etc"[..])));
+    let error = ended.result.as_ref().expect_err("it failed");
+    assert_eq!((ended.exit_code, error.stdout.as_deref().map(|stdout| &stdout[..])), (Some(3), Some(&b"/etc"[..])));
     assert_eq!(ended.stderr, b"it went wrong\n");
     assert_eq!(failed(&run(&format!("{print} {}", exit(3)))), (Status::Error, "exited with code 3"));
     assert_eq!(failed(&run("(unreachable)")).0, Status::Trap);

@@ -1,10 +1,11 @@
 //! Memory: all workers share the inputs, and a worker's own memory is small.
 
 use std::path::Path;
+use std::time::Duration;
 
-use wrun::{Input, Job, SplitAt, SplitSize, Task};
+use wrun::{Input, Job, Limits, Outcome, SplitAt, SplitSize, Status, Task};
 
-use crate::support::{Flag, module, pool, workers_that_hold};
+use crate::support::{Flag, each, kill, module, patient, pool, task_module, worker_that_maps, workers_that_hold};
 
 /// Sums the 64-bit words of its piece, which it maps as a whole.
 const SUM: &str = include_str!("sum.wat");
@@ -30,6 +31,44 @@ fn workers_are_ended_before_their_pool_if_memory_runs_out() {
     };
     let worker = workers_that_hold(mark.path())[0];
     assert_eq!(score(&worker.to_string()), (score("self") + 300).min(1000));
+}
+
+/// Grows by 16 pages and is refused 60,000 more; then it maps its input if it has one, and ends unless its argument is a word.
+const GROWS: &str = r#"(func (export "wrun:task/grow") (result i32)
+    (drop (memory.grow (i32.const 16)))
+    (drop (memory.grow (i32.const 60000)))
+    (if (call $input_count) (then (drop (call $map (i32.const 0)))))
+    (if (call $arg_len) (then (call $hang)))
+    (i32.const 0))"#;
+
+#[test]
+fn a_task_that_was_refused_memory_says_so_however_it_ends() {
+    const PAGE: u64 = 64 << 10;
+    let grows = task_module("2", GROWS);
+    let memory = |outcome: &Outcome, status: Status| {
+        assert_eq!(outcome.status(), status, "{outcome:?}");
+        (outcome.stats.usage.peak_memory_bytes / PAGE, outcome.stats.usage.refused_memory_bytes)
+    };
+    let refused = Some((2 + 16 + 60_000) * PAGE);
+    let job = Job::new(&grows);
+    let passed = &each(&job, [""])[0];
+    assert_eq!(memory(passed, Status::Ok), (18, refused));
+    // The worker is killed for the time limit, with a stack trace and without.
+    let limits = Limits { timeout: Some(Duration::from_millis(300).into()), ..Limits::default() };
+    let stopped = &each(&job.clone().limits(limits), ["hang"])[0];
+    assert_eq!(memory(stopped, Status::Timeout), (18, refused));
+    // The worker dies.
+    let mark = Flag::new();
+    let outcomes = std::thread::scope(|scope| {
+        scope.spawn(|| kill(worker_that_maps(mark.path())));
+        each(&job, [Task::new("hang").input(mark.input())])
+    });
+    assert_eq!(memory(&outcomes[0], Status::WorkerLost), (18, refused));
+    // The next task of the worker has numbers of its own, and a task that gets all it asks for was refused nothing.
+    let job = Job::new(&task_module("2", "(func (export \"wrun:task/none\") (result i32) (i32.const 0))"));
+    assert!(each(&job, ["", ""]).iter().all(|outcome| memory(outcome, Status::Ok) == (2, None)));
+    let limits = Limits { memory_bytes: 4 << 30, ..patient() };
+    assert_eq!(memory(&each(&Job::new(&grows).limits(limits), [""])[0], Status::Ok), (60_018, None));
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::cli::options::in_place::InPlaceFiles;
 use crate::cli::options::result_cache::ResultCacheArgs;
 use crate::cli::options::watching::WatchArgs;
 use crate::cli::options::workers::WorkerArgs;
-use crate::report::{ItemKind, JobLog, RerunCommand, ResultsDir, RunFiles, RunStart, Settings, line_to_stderr};
+use crate::report::{ItemKind, JobLog, RerunCommand, ResultsDir, RunFiles, RunStart, Settings, copied, line_to_stderr};
 
 /// A `map` that is ready to start: its files are open, its module is compiled, its job is complete.
 pub struct MapPlan {
@@ -83,6 +83,10 @@ impl MapPlan {
     /// If something cannot be opened or compiled, or options do not fit each other or the module.
     pub fn new(args: MapArgs, run_options: Vec<OsString>) -> anyhow::Result<MapPlan> {
         let QuickFiles { inputs, in_place, items, log } = QuickFiles::open(&args)?;
+        if args.watching.verbose > 0 {
+            let notices = inputs.iter().filter_map(|(_, input)| copied(input));
+            notices.for_each(|notice| line_to_stderr(&format!("wrun: {notice}")));
+        }
         let sandbox = args.sandbox.sandbox();
         let module = args.compiler.load_to_run(&args.module, &args.limits, sandbox, args.watching.progress)?;
         let entry = find_entry(&module, &args, &items)?;
@@ -151,7 +155,7 @@ fn find_entry(module: &Module, args: &MapArgs, items: &Items) -> anyhow::Result<
     }
     if let Entry::Scalar(function) = &entry {
         for argument in items.known_arguments() {
-            check_numbers(function, &argument.to_string_lossy())?;
+            check_numbers(function, argument)?;
         }
     }
     Ok(entry)
@@ -161,6 +165,7 @@ fn find_entry(module: &Module, args: &MapArgs, items: &Items) -> anyhow::Result<
 fn new_job(module: &Module, entry: &Entry, args: &MapArgs) -> wrun::Result<Job> {
     let mut job = Job::new(module).call(entry.name()).limits(args.limits.limits());
     job.argv.clone_from(&args.argv);
+    args.task.apply(&mut job);
     job.instances = args.workers.instances();
     args.grants.grant(&mut job)?;
     args.failure.apply(&mut job);
