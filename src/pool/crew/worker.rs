@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::file_numbers::FileNumbers;
 use super::keeper::{Keeper, KilledFor};
 use super::message::Message;
-use super::spare::SpareDescriptor;
+use super::spare::{self, SpareDescriptor};
 use super::thread::WorkerThread;
 use crate::ipc::channel::{ToPool, ToWorker};
 use crate::ipc::ring::{INLINE_MAX_BYTES, MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, TaskMemory, Violation};
@@ -22,7 +22,6 @@ use crate::pool::prepared_job::{LoadedCode, PreparedJob};
 use crate::pool::record::Pending;
 use crate::sandbox::{MissingLayer, Sandbox};
 use crate::sys::process::Process;
-use crate::sys::rlimit;
 use crate::sys::socket::{Socket, SocketWait};
 use crate::{Directory, Input, Task};
 
@@ -98,10 +97,6 @@ const MAX_PAYLOADS: usize = 2;
 /// How many bytes of arguments in files a worker may hold; a single argument may have more.
 const MAX_HELD_ARGUMENT_BYTES: u64 = 64 << 20;
 
-/// A worker is not started beside others if fewer descriptors than this would be left: its process takes three, and a job's
-/// description, the arguments and results of tasks need some.
-const OTHER_DESCRIPTORS: u64 = 6;
-
 /// A task that was reported as slow.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReportedSlow {
@@ -170,7 +165,7 @@ impl Worker {
 
     /// Whether this process may open enough other files besides what the worker needs.
     pub fn leaves_descriptors(&self) -> bool {
-        rlimit::above(&self.socket) >= OTHER_DESCRIPTORS
+        spare::are_left(&self.socket)
     }
 
     /// Sends the greeting, upon which the worker sets itself up. It may take up to `timeout` for that, once its process runs.
