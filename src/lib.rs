@@ -44,6 +44,7 @@
 //! | keep results for later runs | [`cache::ResultCache`], [`cache::TaskKeys`] |
 //! | run tasks in threads, inline, or elsewhere | [`PoolBuilder::backend`], [`backend`] |
 //! | know how workers are confined | [`Sandbox`], [`sandbox`] |
+//! | stop and continue a program with its workers | [`signals`] |
 
 pub mod input;
 pub mod job;
@@ -59,6 +60,7 @@ mod private_files;
 pub mod result;
 pub mod sandbox;
 mod shown;
+pub mod signals;
 mod sys;
 #[cfg(test)]
 mod test_program;

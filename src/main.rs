@@ -1,7 +1,11 @@
 //! The `wrun` command.
 
+#[path = "sys/blocking.rs"]
+mod blocking;
 mod cli;
 mod closed_streams;
+#[path = "sys/inherited.rs"]
+mod inherited;
 mod report;
 
 use std::process::ExitCode;
@@ -10,6 +14,7 @@ const STACK_BYTES: usize = 4 << 20;
 
 fn main() -> ExitCode {
     wrun::init();
+    inherited::put_right();
     // The main thread's stack may be small (ulimit -s).
     let run = || stacker::maybe_grow(STACK_BYTES, STACK_BYTES, || cli::run(std::env::args_os()));
     run().unwrap_or_else(|error| {

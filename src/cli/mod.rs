@@ -73,6 +73,16 @@ enum Command {
     Man(man::ManArgs),
 }
 
+impl Command {
+    /// Whether it may start workers or compilers.
+    fn uses_processes(&self) -> bool {
+        match self {
+            Command::Map(_) | Command::Run(_) | Command::Inspect(_) | Command::Compile(_) => true,
+            Command::Report(_) | Command::Cache(_) | Command::Completions(_) | Command::Man(_) => false,
+        }
+    }
+}
+
 /// Parses the command line and executes the subcommand.
 ///
 /// # Errors
@@ -101,6 +111,9 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode
             return Err(usage(environment::name_variables(&message)));
         }
     };
+    if cli.command.uses_processes() {
+        interrupt::follow_job_control();
+    }
     match cli.command {
         Command::Map(args) => args.execute(run_options, early),
         Command::Run(args) => args.execute(early),

@@ -6,6 +6,8 @@ use std::os::fd::AsFd;
 
 use anyhow::Context;
 
+use crate::report::outlet::Outlet;
+
 /// The context of errors while writing to standard output.
 pub const CANNOT_WRITE: &str = "cannot write to standard output";
 
@@ -15,8 +17,8 @@ pub fn print(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
 }
 
 /// Standard output without a buffer. Unlike the standard library's, it does not ignore that it was closed (`EBADF`).
-pub fn open() -> io::Result<File> {
-    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+pub fn open() -> io::Result<Outlet> {
+    Ok(Outlet::new(File::from(io::stdout().as_fd().try_clone_to_owned()?)))
 }
 
 /// Gives the error of a write to standard output, unless its reader has closed it, which is not an error.

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 
@@ -16,9 +16,10 @@ use super::helper::{Answer, CompilerRequest, Work};
 use super::source::ModuleSource;
 use crate::error::Repr;
 use crate::ipc::Setting;
+use crate::sys::compiler_process::Compiling;
 use crate::sys::process::reason_for_kill;
 use crate::sys::rlimit::{self, Resource};
-use crate::sys::{compiler_process, memory_file, self_exe};
+use crate::sys::{memory_file, self_exe};
 use crate::{Error, Result};
 
 /// The most bytes of code for one module. This stops a compiler that is tricked into endless output; code usually has about five times
@@ -90,17 +91,20 @@ fn run(
     };
     let system = |error| Error::system("cannot start the compiler process", error);
     let answer = memory_file::growing("wrun-answer").map_err(system)?;
-    let mut child = Command::new(&exe)
+    let mut command = Command::new(&exe);
+    command
         .args(order.to_args())
         .env_clear()
         .stdin(module.try_clone().map_err(system)?)
         .stdout(code.try_clone().map_err(system)?)
-        .stderr(answer.try_clone().map_err(system)?)
-        // This process handles interrupts from the terminal; the compiler process ends with it.
-        .process_group(0)
-        .spawn()
-        .map_err(|source| Repr::File { what: "cannot start the compiler process", path: exe.clone(), source })?;
-    let ended = compiler_process::wait_or_kill(&mut child, compiler.timeout)
+        .stderr(answer.try_clone().map_err(system)?);
+    let process = Compiling::start(&mut command).map_err(|source| Repr::File {
+        what: "cannot start the compiler process",
+        path: exe.clone(),
+        source,
+    })?;
+    let ended = process
+        .wait_or_kill(compiler.timeout)
         .map_err(|error| Error::system("cannot wait for the compiler process", error))?;
     let Some(status) = ended else {
         return Err(Error::module(format!("{} took longer to compile than {:?}", source.label, compiler.timeout))

@@ -255,7 +255,9 @@ impl<'pool> Dispatcher<'pool> {
         }
         self.executor.publish();
         self.take_reports();
-        if self.ended.is_empty() && self.notices.is_empty() && self.error.is_none() {
+        // Nothing would wake a stopped run with nothing under way.
+        let is_over = self.is_stopped() && self.is_idle();
+        if self.ended.is_empty() && self.notices.is_empty() && !is_over {
             let due = self.retries.next_due().into_iter().chain(self.gate.next_measurement());
             let wait = due.fold(wait, Wait::shortened);
             self.executor.wait(wait, !self.waiting.is_empty());

@@ -167,6 +167,9 @@ impl OutputSlices {
             return format!("{bytes} are as it left them");
         }
         self.look_for_truncation();
+        if let Some(len) = self.truncated_to {
+            return format!("{bytes} are lost: the file was truncated to {len} bytes");
+        }
         let zeroed = allocate::zero(self.out().file(), slice.offset, slice.len);
         // Allocated again for another attempt; this fails if there is no space left.
         let zeroed = zeroed.and_then(|()| allocate::allocate(self.out().file(), slice.offset, slice.len));

@@ -143,12 +143,12 @@ impl PreparedJob {
         if self.core_dumps { max_core_dump_bytes(self.limits.memory_bytes) } else { 0 }
     }
 
-    /// The most bytes of a completion's payload: an output, which may be a core dump and what was printed, a message, a backtrace and a
-    /// log.
+    /// The most bytes of a completion's payload: a core dump, an output, a message, a backtrace and a log.
     pub fn most_payload_bytes(&self) -> u64 {
-        let (message, log) = (max_message_bytes(self.limits.log_bytes), max_text_bytes(self.limits.log_bytes));
-        let texts = (message.saturating_add(log).saturating_add(MAX_BACKTRACE_BYTES)) as u64;
-        self.limits.output_bytes.saturating_add(self.core_dump_bytes()).saturating_add(texts)
+        let log_bytes = self.limits.log_bytes;
+        let texts = [max_message_bytes(log_bytes), MAX_BACKTRACE_BYTES, max_text_bytes(log_bytes)];
+        let output = self.core_dump_bytes().saturating_add(self.limits.output_bytes);
+        texts.iter().fold(output, |sum, len| sum.saturating_add(*len as u64))
     }
 
     /// What map tasks call.

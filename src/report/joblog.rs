@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -13,6 +14,7 @@ use wrun::Outcome;
 use wrun::cache::TaskKey;
 
 use super::RunStart;
+use super::outlet;
 use super::results::task_object::TaskObject;
 use super::results::write_json;
 
@@ -67,6 +69,8 @@ pub struct JobLog {
     pending: PendingTasks,
     most_attempts: u32,
     line: Vec<u8>,
+    /// The length of a regular file after the last write.
+    len: Option<u64>,
 }
 
 impl JobLog {
@@ -94,7 +98,9 @@ impl JobLog {
         } else if is_resumed {
             bail!("joblog {name} is not a regular file, so there is nothing to resume; omit --resume");
         }
-        Ok(JobLog { path: path.to_owned(), file, pending: PendingTasks::default(), most_attempts, line: Vec::new() })
+        let len = metadata.is_file().then_some(metadata.len());
+        let (path, pending, line) = (path.to_owned(), PendingTasks::default(), Vec::new());
+        Ok(JobLog { path, file, pending, most_attempts, line, len })
     }
 
     /// The file, and its name for messages.
@@ -113,7 +119,9 @@ impl JobLog {
     ///
     /// As [`write`](Self::write).
     pub fn truncate(&mut self, len: u64) -> anyhow::Result<()> {
-        self.file.set_len(len).with_context(|| self.problem())
+        self.file.set_len(len).with_context(|| self.problem())?;
+        self.len = Some(len);
+        Ok(())
     }
 
     /// Ends a line that lacks its newline.
@@ -122,7 +130,9 @@ impl JobLog {
     ///
     /// As [`write`](Self::write).
     pub fn end_line(&mut self) -> anyhow::Result<()> {
-        self.file.write_all(b"\n").with_context(|| self.problem())
+        self.file.write_all(b"\n").with_context(|| self.problem())?;
+        self.len = self.len.map(|len| len + 1);
+        Ok(())
     }
 
     /// Writes the line of a finished task, unless it finished in an earlier run.
@@ -142,10 +152,27 @@ impl JobLog {
         self.line.clear();
         let written = write_json(&mut self.line, &line).map_err(io::Error::from).and_then(|()| {
             self.line.push(b'\n');
-            self.file.write_all(&self.line)
+            outlet::write_all(&mut self.file, &self.line)
         });
+        self.len = self.len.map(|len| len + self.line.len() as u64);
         self.line.shrink_to(KEPT_BYTES);
         written.with_context(|| self.problem())
+    }
+
+    /// Checks, after the run, that its lines are still there.
+    ///
+    /// # Errors
+    ///
+    /// If somebody has truncated or removed the file.
+    pub fn finish(&self) -> anyhow::Result<()> {
+        let Some(len) = self.len else { return Ok(()) };
+        let metadata = self.file.metadata().with_context(|| self.problem())?;
+        let how = match metadata.nlink() {
+            0 => "removed",
+            _ if metadata.len() < len => "truncated",
+            _ => return Ok(()),
+        };
+        bail!("joblog {} was {how} during the run, and lines of it are lost", quoted(&self.path))
     }
 
     fn problem(&self) -> String {

@@ -11,6 +11,7 @@
 
 mod advice;
 mod joblog;
+pub mod outlet;
 mod page;
 mod progress;
 mod rerun_command;
@@ -319,6 +320,9 @@ impl Report {
     /// As [`deliver`](Self::deliver).
     pub fn finish(&mut self) -> io::Result<Tally> {
         self.finish_trace();
+        if let Some(Err(error)) = self.files.log.as_ref().map(JobLog::finish) {
+            self.file_error.get_or_insert(error);
+        }
         let flushed = self.flush_error.take().map_or_else(|| self.results.flush(), Err);
         self.screen.clear();
         flushed?;

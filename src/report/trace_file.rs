@@ -9,6 +9,8 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::outlet;
+
 const END: &[u8] = b"\n]\n";
 
 /// The trace is replaced at most this often.
@@ -92,7 +94,7 @@ impl TraceFile {
                 *position += batch.len() as u64;
                 Ok(())
             }
-            TraceFile::Stream(file) => file.write_all(batch),
+            TraceFile::Stream(file) => outlet::write_all(file, batch),
         }
     }
 
@@ -101,7 +103,7 @@ impl TraceFile {
         match self {
             TraceFile::Replaced(file) => file.replace(),
             TraceFile::InPlace { .. } => Ok(()),
-            TraceFile::Stream(file) => file.write_all(END),
+            TraceFile::Stream(file) => outlet::write_all(file, END),
         }
     }
 }

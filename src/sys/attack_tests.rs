@@ -68,6 +68,11 @@ const ACTS: &[Act] = &[
         let parent = unsafe { libc::getppid() };
         ended(unsafe { libc::syscall(libc::SYS_tgkill, parent, parent, 0) })
     }),
+    ("send itself a signal of job control", || {
+        // Not SIGSTOP, because the control would not go on.
+        let signal = libc::SIGCONT;
+        ended(unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), libc::gettid(), signal) })
+    }),
     ("read another process's memory", || {
         let here = [0u8; 8];
         let mut to = [0u8; 8];

@@ -4,42 +4,62 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::process::{Child, ExitStatus};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::process;
+use super::children;
+use super::process::{self, monotonic_ns};
 use super::rlimit::{self, Limit, Resource};
+use super::running_time::RunningTime;
 
-/// Waits for `child` to end. If it is still running after `timeout`, kills it and returns `None`. The child is reaped either way.
-pub fn wait_or_kill(child: &mut Child, timeout: Duration) -> io::Result<Option<ExitStatus>> {
-    let ended = wait_for_end(child, timeout);
-    if !matches!(ended, Ok(true)) {
-        // The child is not reaped yet, so its number cannot belong to another process.
-        child.kill()?;
-    }
-    let status = child.wait()?;
-    Ok(ended?.then_some(status))
+/// A running compiler process.
+#[derive(Debug)]
+pub struct Compiling {
+    child: Child,
+    pidfd: Arc<OwnedFd>,
 }
 
-/// Whether `child` ends within `timeout`.
-fn wait_for_end(child: &Child, timeout: Duration) -> io::Result<bool> {
-    let pidfd: OwnedFd = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
-    // A limit beyond what the clock can represent is no limit.
-    let deadline = Instant::now().checked_add(timeout);
-    loop {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let left = left.map(|left| Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(left.subsec_nanos()),
-        });
-        match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], left.as_ref()) {
-            Ok(ready) => return Ok(ready > 0),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+impl Compiling {
+    /// Starts the process, which gets no interrupts from the terminal: they are for this process, with which it ends.
+    pub fn start(command: &mut Command) -> io::Result<Compiling> {
+        children::spawn(command).map(|(child, pidfd)| Compiling { child, pidfd })
+    }
+
+    /// Waits for the process to end. If it is still running after `timeout`, kills it and returns `None`. It is reaped either way.
+    pub fn wait_or_kill(mut self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
+        let ended = self.wait_for_end(timeout);
+        if !matches!(ended, Ok(true)) {
+            // It is not reaped yet, so its number cannot belong to another process.
+            self.child.kill()?;
+        }
+        let status = match self.child.wait() {
+            // The program that uses this library ignores SIGCHLD, so the system has reaped the process (wait(2)). What it has written
+            // says how it ended.
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => ExitStatus::default(),
+            status => status?,
+        };
+        Ok(ended?.then_some(status))
+    }
+
+    /// Whether the process ends within `timeout`, not counting pauses of this process: both are usually paused together.
+    fn wait_for_end(&self, timeout: Duration) -> io::Result<bool> {
+        let mut time = RunningTime::start();
+        let mut left_ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        loop {
+            let wait = Timespec { tv_sec: 0, tv_nsec: i64::from(time.until_tick(left_ns).subsec_nanos()) };
+            match poll(&mut [PollFd::new(&*self.pidfd, PollFlags::IN)], Some(&wait)) {
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => return Ok(true),
+                Err(error) => return Err(error.into()),
+            }
+            left_ns = left_ns.saturating_sub(time.tick(monotonic_ns()));
+            if left_ns == 0 {
+                return Ok(false);
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use rustix::thread::futex;
 
+use super::children;
 use super::window::page_size;
 
 /// The registers that show what a thread executes.
@@ -163,7 +164,7 @@ pub type OnInterrupt = fn(&Registers);
 
 static ON_INTERRUPT: OnceLock<OnInterrupt> = OnceLock::new();
 
-/// Installs `handle` for the whole process; only the first call has an effect. `handle` must be async-signal-safe, or it must not matter if
+/// Installs `handle` for the whole process, and lets interrupts through to the calling thread; only the first call has an effect. `handle` must be async-signal-safe, or it must not matter if
 /// the process hangs or dies of the call.
 pub fn on_interrupt(handle: OnInterrupt) -> io::Result<()> {
     ON_INTERRUPT.get_or_init(|| handle);
@@ -174,7 +175,8 @@ pub fn on_interrupt(handle: OnInterrupt) -> io::Result<()> {
     action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
     // SAFETY: a valid signal number and a live structure, as sigaction(2) asks.
     match unsafe { libc::sigaction(SIGNAL, &raw const action, std::ptr::null_mut()) } {
-        0 => Ok(()),
+        // A worker starts with this signal blocked.
+        0 => children::unblock(SIGNAL),
         _ => Err(io::Error::last_os_error()),
     }
 }

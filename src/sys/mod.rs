@@ -3,6 +3,8 @@
 pub mod allocate;
 #[cfg(test)]
 mod attack_tests;
+pub mod blocking;
+pub mod children;
 pub mod compiler_process;
 pub mod fault;
 pub mod file_clock;
@@ -17,6 +19,7 @@ pub mod private_dir;
 pub mod process;
 pub mod read_ahead;
 pub mod read_only_map;
+pub mod running_time;
 pub mod seccomp;
 pub mod self_exe;
 pub mod sparse;

@@ -1,23 +1,13 @@
-//! Waits for descriptors: for any of many, or for one.
+//! Waits for any of many descriptors.
 //!
-//! Sources: epoll(7), poll(2).
+//! Source: epoll(7).
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
-
-/// Waits until a write to the descriptor would not block, or would fail.
-pub fn until_writable(fd: impl AsFd) -> io::Result<()> {
-    loop {
-        match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], None) {
-            Err(rustix::io::Errno::INTR) => {}
-            ready => return Ok(ready.map(drop)?),
-        }
-    }
-}
+use rustix::event::{Timespec, epoll};
 
 /// A set of descriptors, each with a key that the caller chooses.
 #[derive(Debug)]

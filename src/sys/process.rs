@@ -6,18 +6,17 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open, pidfd_send_signal, waitid,
-};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, pidfd_send_signal, waitid};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::children;
 use super::memory_file;
 use super::rlimit::{self, Resource};
 use super::socket::Socket;
@@ -35,30 +34,15 @@ pub struct Process {
 
 impl Process {
     /// Starts `exe` with `args`, an empty environment, `socket` as standard input, no standard output (`/dev/null`), a bounded memory
-    /// file as standard error, and a process group of its own.
+    /// file as standard error, and no signals but those of [`children::spawn`].
     pub fn start(exe: &Path, args: &[&str], socket: Socket) -> io::Result<Process> {
         let stderr = memory_file::fixed("wrun-stderr", STDERR_BYTES)?;
-        let mut child = Command::new(exe)
-            .args(args)
-            .env_clear()
-            .stdin(socket.into_fd())
-            .stdout(Stdio::null())
-            .stderr(stderr.try_clone()?)
-            .process_group(0)
-            .spawn()?;
+        let mut command = Command::new(exe);
+        command.args(args).env_clear().stdin(socket.into_fd()).stdout(Stdio::null()).stderr(stderr.try_clone()?);
+        let (child, pidfd) = children::spawn(&mut command)?;
         let pid = Pid::from_child(&child);
-        match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => {
-                let handle = Killer(Arc::new(Handle { pidfd, pid, is_reaped: Mutex::new(false) }));
-                Ok(Process { child, handle, stderr })
-            }
-            Err(error) => {
-                // Without the pidfd nobody could watch it.
-                let _ = child.kill();
-                let _ = child.wait();
-                Err(error.into())
-            }
-        }
+        let handle = Killer(Arc::new(Handle { pidfd, pid, is_reaped: Mutex::new(false) }));
+        Ok(Process { child, handle, stderr })
     }
 
     /// Its process id.
@@ -121,7 +105,7 @@ pub struct Killer(Arc<Handle>);
 
 #[derive(Debug)]
 struct Handle {
-    pidfd: OwnedFd,
+    pidfd: Arc<OwnedFd>,
     pid: Pid,
     /// Until then, its number cannot belong to another process.
     is_reaped: Mutex<bool>,
@@ -130,12 +114,18 @@ struct Handle {
 impl Killer {
     /// Sends SIGKILL. It is not an error if the process is already gone.
     pub fn kill(&self) -> io::Result<()> {
-        if pidfd_send_signal(&self.0.pidfd, Signal::KILL).is_ok() {
+        if pidfd_send_signal(&*self.0.pidfd, Signal::KILL).is_ok() {
             return Ok(());
         }
         // It is gone, or this call is forbidden, as it is in some containers.
         let is_reaped = self.0.is_reaped.lock().unwrap_or_else(PoisonError::into_inner);
         if *is_reaped { Ok(()) } else { Ok(kill_process(self.0.pid, Signal::KILL)?) }
+    }
+
+    /// Whether the process, a child of this one, is stopped (by SIGSTOP, for example). This leaves its state for whoever waits for it.
+    pub fn is_stopped(&self) -> bool {
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        matches!(waitid(WaitId::PidFd(self.0.pidfd.as_fd()), options), Ok(Some(_)))
     }
 
     fn reap(&self, child: &mut Child) -> io::Result<ExitStatus> {

@@ -25,6 +25,27 @@ fn environment(pid: u32) -> Vec<u8> {
     fs::read(format!("/proc/{pid}/environ")).expect("a process")
 }
 
+/// Whether a process blocks this signal (proc(5), `status`).
+fn blocks(pid: u32, signal: rustix::process::Signal) -> bool {
+    let set = u64::from_str_radix(&status(pid)["SigBlk"], 16).expect("a set of signals");
+    set >> (signal.as_raw() - 1) & 1 == 1
+}
+
+/// Checks that interrupts do not reach a child of this pool, and job control does.
+fn assert_only_job_control_reaches(child: u32, pool: u32) {
+    use rustix::process::Signal;
+
+    assert_eq!(group(child), group(pool), "the terminal's signals go to both");
+    for interrupt in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT, Signal::ALARM, Signal::USR2] {
+        assert!(blocks(child, interrupt), "{interrupt:?}");
+        // The control. The pool blocks them as well at the moment at which it starts a child.
+        wait_for(|| (!blocks(pool, interrupt)).then_some(()));
+    }
+    for kept in [Signal::TSTP, Signal::CONT, Signal::TTIN, Signal::SEGV, Signal::BUS] {
+        assert!(!blocks(child, kept), "{kept:?}");
+    }
+}
+
 /// The process group (proc(5), `stat`: the third field after the name).
 fn group(pid: u32) -> u32 {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
@@ -59,7 +80,7 @@ fn a_worker_has_nothing_that_it_does_not_need() {
     let others: Vec<_> = open.iter().filter(|path| path.is_absolute() && !is_own(&path.to_string_lossy())).collect();
     assert_eq!(others, [flag.path()], "{open:?}");
 
-    assert_ne!(group(worker), group(pool.id()), "its own process group");
+    assert_only_job_control_reaches(worker, pool.id());
     assert_eq!(limit(worker, "Max core file size"), "0");
     let missing = place.says(&["inspect", "--sandbox"]).stdout;
     for (layer, field, value) in [("no new privileges", "NoNewPrivs", "1"), ("seccomp", "Seccomp", "2")] {
@@ -105,7 +126,7 @@ fn a_compiler_has_its_module_and_nothing_else_and_dies_with_its_pool() {
     let open = open_files(compiler);
     let is_own = |path: &str| path.starts_with("/memfd:") || path == format!("/proc/{compiler}/pagemap");
     assert!(open.len() >= 3 && open.iter().all(|file| is_own(&file.to_string_lossy())), "{open:?}");
-    assert_ne!(group(compiler), group(pool.id()), "its own process group");
+    assert_only_job_control_reaches(compiler, pool.id());
     pool.kill().expect("a process of this test's");
     pool.wait().expect("its end");
     let is_gone = || fs::read_to_string(format!("/proc/{compiler}/stat")).map_or(true, |stat| stat.contains(") Z "));

@@ -82,6 +82,10 @@ impl ReportArgs {
     /// If the file is not a job log, or the page cannot be written.
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let name = format!("{:?}", self.joblog);
+        // Its lines are read again, and opening a pipe would wait for its writer.
+        if self.joblog.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+            bail!("joblog {name} is not a regular file; save its contents to a file first");
+        }
         let file = File::open(&self.joblog).with_context(|| format!("cannot open joblog {name}"))?;
         let to_stdout = self.output.as_os_str() == "-";
         if !to_stdout && is_same_file(&self.output, &self.joblog) {

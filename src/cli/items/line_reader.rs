@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::task::Poll;
 
+use crate::blocking::{Until, patiently};
+
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
 use crate::cli::threads;
@@ -56,7 +58,8 @@ impl LineReader {
             }
         };
         let (sender, receiver) = bounded(if self.longest > LONG_BYTES { 1 } else { CHUNKS_AHEAD });
-        let chunks = Chunks { reader: file, separator: self.separator, longest: self.longest, partial: Vec::new() };
+        let reader = Inlet(file);
+        let chunks = Chunks { reader, separator: self.separator, longest: self.longest, partial: Vec::new() };
         let failed = sender.clone();
         if let Err(error) = threads::start("wrun-items", move || send_all(chunks, sender, &wake)) {
             // The channel is empty and has room for one.
@@ -123,6 +126,15 @@ fn send_all<R: Read>(mut chunks: Chunks<R>, sender: Sender<io::Result<Vec<u8>>>,
     // The receiver sees the end only after the sender is dropped.
     drop(sender);
     wake();
+}
+
+/// A file or pipe that may be non-blocking.
+struct Inlet(File);
+
+impl Read for Inlet {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        patiently(&self.0, Until::Readable, || (&self.0).read(buffer))
+    }
 }
 
 /// Cuts the input into chunks of whole items.

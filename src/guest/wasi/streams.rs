@@ -15,7 +15,8 @@ use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, Stream
 use crate::guest::host_error::HostError;
 use crate::guest::open_files::GuestInput;
 use crate::ipc::wire::{InputFault, InputFaultKind, Mapped};
-use crate::sys::{memory_file, poll};
+use crate::sys::blocking::{Until, patiently, wait};
+use crate::sys::memory_file;
 
 /// An output stream into memory.
 #[derive(Clone)]
@@ -114,8 +115,10 @@ impl Attached {
 impl InputStream for Attached {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
         let mut buffer = vec![0; size.min(WRITE_BYTES)];
+        let file = self.file.as_ref();
         loop {
-            match self.file.as_ref().read(&mut buffer) {
+            // Programs are told that their input is always ready, so they have no other way to wait for it.
+            match patiently(file, Until::Readable, || { file }.read(&mut buffer)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 count => return read_result(count, buffer),
             }
@@ -137,7 +140,7 @@ impl OutputStream for Attached {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if self.calls.goes_on_after(&error) => {
-                    poll::until_writable(self.file.as_ref()).map_err(|error| failed(&error))?;
+                    wait(self.file.as_ref(), Until::Writable, None, None).map_err(|error| failed(&error))?;
                 }
                 Err(error) => {
                     if error.kind() == io::ErrorKind::BrokenPipe {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::Ending;
+use super::deaths::Fault;
 use super::run::CrewRun;
 use super::worker::Worker;
 use crate::pool::record::Pending;
@@ -97,7 +98,7 @@ impl CrewRun<'_> {
             match worker.has_room(task) {
                 Ok(true) => return Some(index),
                 Ok(false) => tried = (worker.held.len(), index + 1),
-                Err(violation) => self.condemn(index, Some(violation), Ending::Killed),
+                Err(violation) => self.condemn(index, Some(Fault::Lie(violation)), Ending::Killed),
             }
         }
     }

@@ -1,8 +1,7 @@
 //! Reads workers' completions.
 
-use std::time::Instant;
-
 use super::Ending;
+use super::deaths::Fault;
 use super::run::{CrewRun, MIN_DEPTH};
 use super::worker::SocketState;
 use crate::backend::Call;
@@ -39,7 +38,7 @@ impl CrewRun<'_> {
             self.note_completions(index, violation.is_none());
         }
         let Some(violation) = violation else { return };
-        self.condemn(index, Some(violation), Ending::Killed);
+        self.condemn(index, Some(Fault::Lie(violation)), Ending::Killed);
         // The task ends only now, when its worker is dead and can no longer write to it.
         if let Some(pending) = lied_about {
             let message = format!("its worker broke the protocol: {}", violation.0);
@@ -99,7 +98,7 @@ impl CrewRun<'_> {
     fn note_time(&mut self, ended: &Ended) {
         let has_passed = ended.call == Call::Map && ended.outcome.result.is_ok();
         if has_passed && self.times.passed(ended.outcome.stats.duration) {
-            self.crew.set_timeout(self.times.timeout());
+            self.crew.set_times(self.times.timeout(), true);
         }
     }
 
@@ -115,7 +114,7 @@ impl CrewRun<'_> {
                 // Its message about its confinement was sent before its first completion, so it is there to be read.
                 self.ready.push(index);
             }
-            worker.front_since = Instant::now();
+            worker.note_front();
             worker.free_done();
         }
         let ahead = usize::try_from(AHEAD_NS.checked_div(self.mean_ns).unwrap_or(0)).unwrap_or(SLOTS);
@@ -131,7 +130,7 @@ impl CrewRun<'_> {
                 // Tasks that it completed before its end count.
                 self.read_completions();
                 let ending = if violation.is_some() { Ending::Killed } else { Ending::ByItself };
-                self.condemn(index, violation, ending);
+                self.condemn(index, violation.map(Fault::Lie), ending);
             }
         }
     }

@@ -49,21 +49,33 @@ fn most_lost(crew: &Crew) -> u32 {
     MIN_MOST_LOST.max(workers.saturating_mul(MOST_LOST_PER_WORKER))
 }
 
+/// Why a worker is ended that has not ended by itself.
+pub(super) enum Fault {
+    /// It did what no honest worker does.
+    Lie(Violation),
+    /// It took too long, which says nothing about the reason. The text continues `its worker`.
+    Late(&'static str),
+}
+
 impl CrewRun<'_> {
-    /// Ends a worker that is gone or can no longer be trusted, and decides how its tasks end.
-    pub(super) fn condemn(&mut self, index: usize, violation: Option<Violation>, ending: Ending) {
+    /// Ends a worker that is gone, is at fault or can no longer be trusted, and decides how its tasks end.
+    pub(super) fn condemn(&mut self, index: usize, fault: Option<Fault>, ending: Ending) {
         let Some((mut worker, end)) = self.crew.take_worker(index, ending) else { return };
-        let mut violation = violation;
+        let mut fault = fault;
         // The worker itself said which task it ran when it was killed for its time limit.
         let killed_for = match worker.killed_for.ticket() {
             Some(ticket) if !worker.had(ticket) => {
-                violation = violation.or(Some(Violation("it said that it ran a task that it did not have")));
+                fault = fault.or(Some(Fault::Lie(Violation("it said that it ran a task that it did not have"))));
                 None
             }
             killed_for => killed_for,
         };
-        let lied = violation.is_some();
-        let reason = violation.map_or(end, |Violation(what)| format!("broke the protocol: {what}"));
+        let is_at_fault = fault.is_some();
+        let reason = match fault {
+            None => end,
+            Some(Fault::Lie(Violation(what))) => format!("broke the protocol: {what}"),
+            Some(Fault::Late(what)) => what.to_owned(),
+        };
         let died_running = self.end_tasks_of(&mut worker, index as u32, killed_for, &reason);
         if killed_for.is_some() {
             // The worker was not at fault, and there is room for a successor.
@@ -73,7 +85,7 @@ impl CrewRun<'_> {
         if self.stopped == StopLevel::Now || killed_for.is_some() {
             return;
         }
-        if died_running || lied {
+        if died_running || is_at_fault {
             self.note_lost(&reason);
         }
         self.note_death(&worker, &reason);

@@ -1,21 +1,21 @@
 //! Deals with workers that do not do what they should, or that report that they cannot.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Ending;
-use super::deaths::NextToBegin;
+use super::deaths::{Fault, NextToBegin};
 use super::failed_start::is_exhaustion;
 use super::run::CrewRun;
 use super::worker::Worker;
 use crate::Error;
-use crate::ipc::ring::Violation;
 use crate::pool::report::Notice;
 use crate::sys::process::Process;
 
 /// The run gives up after this many refusals of the job in a row with no task ended in between.
 const MAX_REFUSALS: u32 = 3;
 
-/// How much longer than the task's time limit a worker may take to report that it has begun: it may have to start first.
+/// How much longer than the task's time limit a worker may take to report that it has begun: it may have to start first. Its pauses do
+/// not count, as everywhere.
 const SILENCE: Duration = Duration::from_secs(2);
 
 impl CrewRun<'_> {
@@ -25,12 +25,11 @@ impl CrewRun<'_> {
         // If the limit has just become shorter, the keeper deals with it.
         let Some(timeout) = self.times.timeout().filter(|_| self.times.is_settled(SILENCE)) else { return };
         for index in 0..self.crew.workers.len() {
-            let silent = |worker: &Worker| {
-                !worker.held.is_empty() && worker.front_since.elapsed() > timeout.saturating_add(SILENCE)
-            };
+            let silent =
+                |worker: &Worker| !worker.held.is_empty() && worker.front_time() > timeout.saturating_add(SILENCE);
             if self.crew.workers[index].as_ref().is_some_and(silent) {
-                let violation = Violation("it neither ended its task in time nor said that it runs it");
-                self.condemn(index, Some(violation), Ending::Killed);
+                let late = Fault::Late("neither ended its task in time nor reported that it runs it");
+                self.condemn(index, Some(late), Ending::Killed);
             }
         }
     }
@@ -39,8 +38,8 @@ impl CrewRun<'_> {
     pub(super) fn end_unready(&mut self) {
         for index in 0..self.crew.workers.len() {
             let Some(worker) = &mut self.crew.workers[index] else { continue };
-            if worker.ready_until().is_some_and(|until| until <= Instant::now()) {
-                self.condemn(index, Some(Violation("it did not get ready in time")), Ending::Killed);
+            if worker.time_to_get_ready().is_some_and(|left| left.is_zero()) {
+                self.condemn(index, Some(Fault::Late("did not get ready in time")), Ending::Killed);
             }
         }
     }

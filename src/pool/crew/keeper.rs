@@ -1,7 +1,10 @@
 //! The keeper: a thread that starts worker processes and kills those whose task runs longer than allowed.
 //!
 //! Before it kills a worker, it asks for the task's stack trace, and polls for the answer while it goes on enforcing other
-//! deadlines. By then the task's fate is decided: the worker can delay its end by [`GRACE_NS`] and change nothing else.
+//! deadlines. By then the task's fate is decided: the worker can delay its end by a second and change nothing else.
+//!
+//! Deadlines are kept on each worker's own clock (`guarded.rs`), because a job may be paused at any time: by Ctrl-Z, a batch system, a
+//! frozen container. The keeper counts that clock in short ticks. A tick that comes much too late shows that this process was paused.
 //!
 //! This takes a thread of its own for two reasons. Workers die with the *thread* that started them (prctl(2),
 //! `PR_SET_PDEATHSIG`), so that thread must live as long as the pool. And deadlines must be enforced while the pool's caller does
@@ -17,11 +20,11 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
+use super::guarded::{Guarded, Tick, Watched};
 use crate::backend::Waker;
 use crate::ipc::WORKER_ROLE;
-use crate::ipc::ring::TaskClock;
-use crate::ipc::stack_trace::StackTraceReader;
-use crate::sys::process::{Killer, Process, monotonic_ns};
+use crate::sys::process::{Process, monotonic_ns};
+use crate::sys::running_time::RunningTime;
 use crate::sys::self_exe::HIDDEN_ARGUMENT;
 use crate::sys::socket::{Socket, SocketWait};
 
@@ -32,31 +35,6 @@ pub(super) struct Keeper {
     started: Receiver<Started>,
     thread: Option<JoinHandle<()>>,
     idle: Idle,
-}
-
-/// Tells the pool which task's time limit a worker was killed for.
-#[derive(Clone, Debug, Default)]
-pub(super) struct KilledFor(Arc<KilledForWords>);
-
-#[derive(Debug, Default)]
-struct KilledForWords {
-    /// The task's ticket plus 1; 0 if the worker was not killed.
-    ticket: AtomicU64,
-    limit_ns: AtomicU64,
-}
-
-impl KilledFor {
-    /// The ticket of the task whose time limit the worker was killed for.
-    pub fn ticket(&self) -> Option<u64> {
-        // Pairs with the release store in `Guarded::keep_deadline`, which comes before the process's end in any case.
-        self.0.ticket.load(Ordering::Acquire).checked_sub(1)
-    }
-
-    /// That task's time limit.
-    pub fn limit(&self) -> Duration {
-        // Ordered by the load of the ticket.
-        Duration::from_nanos(self.0.limit_ns.load(Ordering::Relaxed))
-    }
 }
 
 /// Since when a pool's workers have been idle: shared by the keeper, which ends them after a while, and the pool's next run.
@@ -99,18 +77,24 @@ pub(super) struct Started {
     pub process: io::Result<Process>,
 }
 
+/// How long the tasks of the current run may take.
+#[derive(Clone, Copy, Default)]
+struct Times {
+    timeout_ns: Option<u64>,
+    /// Whether there is a limit, or may be one later.
+    are_limited: bool,
+}
+
 enum Request {
     Start {
         id: u64,
         socket: Socket,
-        clock: TaskClock,
-        stack_trace: StackTraceReader,
-        killed_for: KilledFor,
+        watched: Watched,
     },
     Forget {
         id: u64,
     },
-    Timeout(Option<Duration>),
+    Times(Times),
     /// The pool no longer has a run; its workers are killed after this time.
     Rest(Duration),
 }
@@ -139,17 +123,15 @@ impl Keeper {
         self.request(Request::Rest(expire_after));
     }
 
-    /// Starts a process for the worker `id`, which gets `socket`. The keeper enforces its deadlines by `clock`, and asks for a
-    /// `stack_trace` before it kills the worker.
-    pub fn start_process(&self, id: u64, socket: Socket, clock: TaskClock, stack_trace: StackTraceReader) -> KilledFor {
-        let killed_for = KilledFor::default();
-        self.request(Request::Start { id, socket, clock, stack_trace, killed_for: killed_for.clone() });
-        killed_for
+    /// Starts a process for the worker `id`, which gets `socket`. The keeper counts its time, enforces its deadlines, and asks for a
+    /// stack trace before it kills the worker.
+    pub fn start_process(&self, id: u64, socket: Socket, watched: Watched) {
+        self.request(Request::Start { id, socket, watched });
     }
 
-    /// Sets how long tasks may run from now on.
-    pub fn set_timeout(&self, timeout: Option<Duration>) {
-        self.request(Request::Timeout(timeout));
+    /// Sets how long tasks may run from now on. `are_limited`: there is or may be a limit, so that the time of workers has to be counted.
+    pub fn set_times(&self, timeout: Option<Duration>, are_limited: bool) {
+        self.request(Request::Times(Times { timeout_ns: timeout.map(nanoseconds), are_limited }));
     }
 
     /// Forgets a worker that has ended.
@@ -182,121 +164,53 @@ impl Drop for Keeper {
     }
 }
 
-/// A worker whose deadlines the keeper enforces.
-struct Guarded {
-    killer: Killer,
-    clock: TaskClock,
-    stack_trace: StackTraceReader,
-    killed_for: KilledFor,
-    /// The ticket of the task that it was last seen to run, and when that was first seen: the worker may lie about the start.
-    seen: Option<(u64, u64)>,
-    deadline: Deadline,
-}
-
-/// How close a worker is to being killed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deadline {
-    /// Its task has time left.
-    Far,
-    /// The task with this ticket has exceeded its time limit; its worker is killed no later than at this time.
-    Near {
-        ticket: u64,
-        at: u64,
-    },
-    Killed,
-}
-
-impl Guarded {
-    /// Kills the worker if it is time to. Returns the time at which to check again.
-    fn check(&mut self, timeout_ns: Option<u64>, now: u64) -> u64 {
-        if self.deadline == Deadline::Far
-            && let Some(timeout_ns) = timeout_ns
-        {
-            let look_at = self.keep_deadline(timeout_ns, now);
-            if self.deadline == Deadline::Far {
-                return look_at;
-            }
-        }
-        match self.deadline {
-            Deadline::Far | Deadline::Killed => u64::MAX,
-            Deadline::Near { ticket, at } => {
-                // A task that has ended in the meantime has no stack trace.
-                let runs = self.clock.current().is_some_and(|(current, _)| current == ticket);
-                if runs && now < at && !self.stack_trace.is_answered(ticket) {
-                    return now + LOOK_NS;
-                }
-                // Nobody is there to hear of an error. The pool's own attempt to end the worker reports it.
-                let _ = self.killer.kill();
-                self.deadline = Deadline::Killed;
-                u64::MAX
-            }
-        }
-    }
-
-    /// Decides to kill the worker if its task has exceeded its time limit. Returns the time at which the limit expires.
-    fn keep_deadline(&mut self, timeout_ns: u64, now: u64) -> u64 {
-        let Some((ticket, start)) = self.clock.current() else { return now.saturating_add(timeout_ns) };
-        let first_seen = match self.seen {
-            Some((seen, at)) if seen == ticket => at,
-            _ => self.seen.insert((ticket, now)).1,
-        };
-        // It cannot have started the task after it was first seen running it.
-        let deadline = start.min(first_seen).saturating_add(timeout_ns);
-        if deadline <= now {
-            self.killed_for.0.limit_ns.store(timeout_ns, Ordering::Relaxed);
-            self.killed_for.0.ticket.store(ticket + 1, Ordering::Release);
-            self.stack_trace.ask(ticket);
-            self.deadline = Deadline::Near { ticket, at: now + GRACE_NS };
-        }
-        deadline
-    }
-}
-
 fn keep(exe: &std::path::Path, requests: &Receiver<Request>, started: &Sender<Started>, waker: &Waker, idle: &Idle) {
     let mut guarded: HashMap<u64, Guarded> = HashMap::new();
-    let mut timeout_ns = None;
-    let mut look_at = u64::MAX;
+    let mut time = RunningTime::start();
+    let mut times = Times::default();
+    // The time until a worker has to be looked at, and the time at which idle workers may have to be ended.
+    let (mut look_in_ns, mut expire_at) = (u64::MAX, u64::MAX);
     let mut expire_after_ns = u64::MAX;
     loop {
-        let request = if timeout_ns.is_none() && look_at == u64::MAX {
-            requests.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        let request = if times.are_limited || look_in_ns != u64::MAX {
+            requests.recv_timeout(time.until_tick(look_in_ns))
+        } else if expire_at != u64::MAX {
+            // Idle workers may be ended after a pause: that harms nobody.
+            requests.recv_timeout(Duration::from_nanos(expire_at.saturating_sub(monotonic_ns()).min(MAX_NAP_NS)))
         } else {
-            requests.recv_timeout(Duration::from_nanos(look_at.saturating_sub(monotonic_ns()).min(MAX_NAP_NS)))
+            requests.recv().map_err(|_| RecvTimeoutError::Disconnected)
         };
+        let now = monotonic_ns();
+        // Before the request is handled: a new worker has had no time yet.
+        let tick = Tick { now_ns: now, counted_ns: time.tick(now), timeout_ns: times.timeout_ns };
+        look_in_ns = guarded.values_mut().map(|worker| worker.look(tick)).min().unwrap_or(u64::MAX);
         match request {
             Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {}
-            Ok(Request::Timeout(timeout)) => {
-                timeout_ns = timeout.map(|timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
-            }
-            Ok(Request::Rest(time)) => expire_after_ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
+            Ok(Request::Times(new)) => (times, look_in_ns) = (new, 0),
+            Ok(Request::Rest(time)) => expire_after_ns = nanoseconds(time),
             Ok(Request::Forget { id }) => {
                 guarded.remove(&id);
             }
-            Ok(Request::Start { id, socket, clock, stack_trace, killed_for }) => {
+            Ok(Request::Start { id, socket, watched }) => {
                 let process =
                     Process::start(exe, &[HIDDEN_ARGUMENT, WORKER_ROLE, &std::process::id().to_string()], socket);
                 if let Ok(process) = &process {
-                    let (killer, seen, deadline) = (process.killer(), None, Deadline::Far);
-                    guarded.insert(id, Guarded { killer, clock, stack_trace, killed_for, seen, deadline });
+                    guarded.insert(id, Guarded::new(process.killer(), watched));
+                    look_in_ns = 0;
                 }
                 // The pool waits for its processes before it drops the keeper.
                 let _ = started.send(Started { id, process });
                 waker.wake();
             }
         }
-        let now = monotonic_ns();
-        look_at = guarded.values_mut().map(|worker| worker.check(timeout_ns, now)).min().unwrap_or(u64::MAX);
-        let expire = || guarded.values().for_each(|worker| drop(worker.killer.kill()));
-        look_at = look_at.min(idle.expire(expire_after_ns, now, expire));
+        expire_at = idle.expire(expire_after_ns, now, || guarded.values().for_each(Guarded::kill));
     }
 }
 
-/// The longest time between two checks of the clocks.
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The longest wait for idle workers to expire: another run may begin and end in the meantime.
 const MAX_NAP_NS: u64 = 1_000_000_000;
-
-/// How long a worker may take to report its task's stack trace.
-const GRACE_NS: u64 = 1_000_000_000;
-
-/// The time between two checks for that report.
-const LOOK_NS: u64 = 1_000_000;

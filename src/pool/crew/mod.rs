@@ -5,6 +5,7 @@
 //!   Crew (mod.rs)                the workers, across runs
 //!     Worker (worker.rs)         one process or thread: its ring, its socket, the tasks that it holds
 //!     Keeper (keeper.rs)         a thread that starts processes and enforces deadlines
+//!       Guarded (guarded.rs)       a process, and the time that it has had
 //! ```
 
 mod as_backend;
@@ -13,6 +14,7 @@ mod completions;
 mod deaths;
 mod failed_start;
 mod file_numbers;
+mod guarded;
 mod health;
 mod keeper;
 #[cfg(test)]
@@ -154,10 +156,10 @@ impl Crew {
         }
     }
 
-    /// Sets how long tasks may run from now on.
-    pub fn set_timeout(&self, timeout: Option<Duration>) {
+    /// Sets how long tasks may run from now on. `are_limited`: there is or may be a limit.
+    pub fn set_times(&self, timeout: Option<Duration>, are_limited: bool) {
         if let Some(keeper) = &self.keeper {
-            keeper.set_timeout(timeout);
+            keeper.set_times(timeout, are_limited);
         }
     }
 

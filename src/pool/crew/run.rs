@@ -66,7 +66,7 @@ impl<'pool> CrewRun<'pool> {
         crew.begin_run();
         crew.job += 1;
         let times = TaskTimes::new(job.limits.timeout, job.slow);
-        crew.set_timeout(times.timeout());
+        crew.set_times(times.timeout(), times.are_limited());
         CrewRun {
             crew,
             job: Arc::new(job),
@@ -160,7 +160,7 @@ impl<'pool> CrewRun<'pool> {
 
 impl Drop for CrewRun<'_> {
     fn drop(&mut self) {
-        self.crew.set_timeout(None);
+        self.crew.set_times(None, false);
         self.crew.end_run();
     }
 }

@@ -1,6 +1,6 @@
 //! Waits for workers.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::run::{CrewRun, MIN_DEPTH};
 use super::worker::Worker;
@@ -13,6 +13,9 @@ const MAX_WAIT: Duration = Duration::from_millis(2);
 
 /// How often workers are checked if tasks have a time limit: a silent worker causes no event.
 const SILENCE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The shortest time between two checks whether workers that should be ready by now are.
+const READY_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How often the sockets and rings of workers are checked for room, which wakes nobody.
 const ROOM_CHECK_INTERVAL: Duration = Duration::from_millis(1);
@@ -34,8 +37,8 @@ impl CrewRun<'_> {
             if worker.held.len() > MIN_DEPTH {
                 wait = wait.shortened(MAX_WAIT);
             }
-            if let Some(until) = worker.ready_until {
-                wait = wait.shortened(until.saturating_duration_since(Instant::now()));
+            if let Some(left) = worker.time_until_ready() {
+                wait = wait.shortened(left.max(READY_CHECK_INTERVAL));
             }
             if worker.has_unsent() || tasks_wait {
                 wait = wait.shortened(ROOM_CHECK_INTERVAL);

@@ -69,6 +69,11 @@ impl TaskTimes {
         self.timeout?.with_median(self.median())
     }
 
+    /// Whether there is a time limit, or may be one later.
+    pub fn are_limited(&self) -> bool {
+        self.timeout.is_some()
+    }
+
     /// Whether the limits have been the same for longer than `time`.
     pub fn is_settled(&self, time: Duration) -> bool {
         self.median.is_none() || self.changed.elapsed() > time

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::file_numbers::FileNumbers;
-use super::keeper::{Keeper, KilledFor};
+use super::guarded::{KilledFor, Watched, WorkerTime};
+use super::keeper::Keeper;
 use super::message::Message;
 use super::spare::{self, SpareDescriptor};
 use super::thread::WorkerThread;
@@ -36,6 +37,8 @@ pub(super) struct Worker {
     memory: Option<File>,
     pub process: Start,
     pub killed_for: KilledFor,
+    /// The time that it has had. Always 0 if it is a thread.
+    time: WorkerTime,
     /// The tasks that it holds, in the order in which it will run them.
     pub held: VecDeque<HeldTask>,
     /// The ticket of the last task that it ended.
@@ -64,8 +67,10 @@ pub(super) struct Worker {
     pub unconfined: Vec<MissingLayer>,
     /// When the task that is now the first in `held` became the first.
     pub front_since: Instant,
-    /// The deadline for it to get ready; `None` before it runs, and once it is ready.
-    pub ready_until: Option<Instant>,
+    /// The same in its own time.
+    front_time_ns: u64,
+    /// The deadline for it to get ready, in its own time; `None` before it runs, and once it is ready.
+    ready_until_ns: Option<u64>,
     /// Whether it has ended a task.
     pub proven: bool,
     /// The task that was last reported as slow.
@@ -130,9 +135,15 @@ impl Worker {
     pub fn start(id: u64, keeper: Option<&Keeper>) -> io::Result<Worker> {
         let (memory, ring) = PoolRing::new()?;
         let (ours, theirs) = Socket::pair()?;
-        let (process, killed_for) = match keeper {
-            Some(keeper) => (Start::Ordered, keeper.start_process(id, theirs, ring.clock(), ring.stack_trace())),
-            None => (Start::Thread(WorkerThread::start(theirs)?), KilledFor::default()),
+        let (killed_for, time) = (KilledFor::default(), WorkerTime::default());
+        let process = match keeper {
+            Some(keeper) => {
+                let (clock, stack_trace) = (ring.clock(), ring.stack_trace());
+                let watched = Watched { clock, stack_trace, killed_for: killed_for.clone(), time: time.clone() };
+                keeper.start_process(id, theirs, watched);
+                Start::Ordered
+            }
+            None => Start::Thread(WorkerThread::start(theirs)?),
         };
         Ok(Worker {
             id,
@@ -141,6 +152,7 @@ impl Worker {
             memory: Some(memory),
             process,
             killed_for,
+            time,
             held: VecDeque::new(),
             last_done: None,
             messages: 0,
@@ -156,7 +168,8 @@ impl Worker {
             refused: None,
             unconfined: Vec::new(),
             front_since: Instant::now(),
-            ready_until: None,
+            front_time_ns: 0,
+            ready_until_ns: None,
             proven: false,
             reported_slow: None,
             unpublished: 0,
@@ -190,7 +203,8 @@ impl Worker {
 
     fn expect_ready(&mut self, timeout: Duration) {
         if self.memory.is_none() && matches!(self.process, Start::Running(_) | Start::Thread(_)) {
-            self.ready_until = Instant::now().checked_add(timeout);
+            let timeout_ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+            self.ready_until_ns = self.time.now_ns().checked_add(timeout_ns);
         }
     }
 
@@ -234,10 +248,25 @@ impl Worker {
         self.ring.worker_is_ready()
     }
 
-    /// The deadline for it to get ready, unless it is ready.
-    pub fn ready_until(&mut self) -> Option<Instant> {
-        self.ready_until.take_if(|_| self.ring.worker_is_ready());
-        self.ready_until
+    /// The time that it has left to get ready, unless it is ready.
+    pub fn time_to_get_ready(&mut self) -> Option<Duration> {
+        self.ready_until_ns.take_if(|_| self.ring.worker_is_ready());
+        self.time_until_ready()
+    }
+
+    /// The time that it has left to get ready, unless it was seen to be ready.
+    pub fn time_until_ready(&self) -> Option<Duration> {
+        self.ready_until_ns.map(|until_ns| Duration::from_nanos(until_ns.saturating_sub(self.time.now_ns())))
+    }
+
+    /// Notes that the first task that it holds is another one now.
+    pub fn note_front(&mut self) {
+        (self.front_since, self.front_time_ns) = (Instant::now(), self.time.now_ns());
+    }
+
+    /// The time that it has had since then.
+    pub fn front_time(&self) -> Duration {
+        self.time.since(self.front_time_ns)
     }
 
     /// Whether it can run tasks of this job: it has no other code, the same directories, and no writable file of another job.
@@ -328,7 +357,7 @@ impl Worker {
             function: pending.call().number(),
         };
         if self.held.is_empty() {
-            self.front_since = Instant::now();
+            self.note_front();
         }
         let position = self.ring.push(slot, payload);
         self.held.push_back(HeldTask { ticket, position, pending });

@@ -1,11 +1,11 @@
 //! Whole lines on standard error, which do not garble a progress bar.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use super::ProgressMode;
-use crate::report::{one_line, to_json};
+use crate::report::{one_line, outlet, to_json};
 
 /// How many times per second a bar is drawn, at most.
 const BAR_HZ: u8 = 10;
@@ -82,6 +82,5 @@ impl Screen {
 
 /// Writes a line to standard error. An error is ignored: there is nowhere to report it.
 pub fn line_to_stderr(line: &str) {
-    let mut stderr = io::stderr().lock();
-    let _ = stderr.write_all(format!("{line}\n").as_bytes());
+    let _ = outlet::write_all(&mut io::stderr().lock(), format!("{line}\n").as_bytes());
 }

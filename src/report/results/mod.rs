@@ -11,6 +11,7 @@ use std::os::fd::AsFd;
 use wrun::{Outcome, Output};
 
 use super::Screen;
+use super::outlet::Outlet;
 use super::text::{Keep, escape};
 pub use directory::ResultsDir;
 pub use json::{to_json, write_json};
@@ -44,7 +45,7 @@ pub struct ResultPrinter<W: Write = Stdout> {
 
 /// Standard output without the line buffering of [`io::Stdout`].
 pub struct Stdout {
-    file: File,
+    outlet: Outlet,
     /// The screen whose bar is cleared during a write; set if both go to terminals.
     screen: Option<Screen>,
     terminal: bool,
@@ -53,8 +54,8 @@ pub struct Stdout {
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &self.screen {
-            Some(screen) => screen.around(|| self.file.write(bytes)),
-            None => self.file.write(bytes),
+            Some(screen) => screen.around(|| self.outlet.write(bytes)),
+            None => self.outlet.write(bytes),
         }
     }
 
@@ -73,7 +74,8 @@ impl ResultPrinter {
         let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         let terminal = file.is_terminal();
         let screen = (terminal && matches!(screen, Screen::Bar(_))).then(|| screen.clone());
-        Ok(ResultPrinter { format, out: BufWriter::with_capacity(BUFFER_BYTES, Stdout { file, screen, terminal }) })
+        let stdout = Stdout { outlet: Outlet::new(file), screen, terminal };
+        Ok(ResultPrinter { format, out: BufWriter::with_capacity(BUFFER_BYTES, stdout) })
     }
 
     /// Whether standard output is a terminal.

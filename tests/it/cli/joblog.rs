@@ -1,9 +1,10 @@
 //! `--joblog`, `--resume` and `--resume-failed`: finished tasks are logged, and not run again.
 
 use std::fs;
+use std::path::Path;
 
-use crate::cli::kit::{Place, keys, objects, ok, said};
-use crate::support::{self, wait_for};
+use crate::cli::kit::{Place, keys, objects, ok, output, said, texts};
+use crate::support::{self, Flag, wait_for, worker_that_maps};
 
 /// The contents of the log of this name.
 fn log(place: &Place, name: &str) -> String {
@@ -311,4 +312,23 @@ fn an_end_that_is_no_job_log_is_passed_over() {
     // Nor is a file of zeros a log.
     place.file("zeros", [0; 10]);
     assert_eq!(place.map("echo", &["--joblog", "zeros", "--resume", "a"]).code, Some(1));
+}
+
+#[test]
+fn a_log_that_is_truncated_or_removed_during_the_run_is_an_error() {
+    let truncate = |path: &Path| fs::write(path, "").expect("an empty file");
+    let remove = |path: &Path| fs::remove_file(path).expect("a file");
+    for (how, lose) in [("truncated", &truncate as &dyn Fn(&Path)), ("removed", &remove)] {
+        let (place, flag) = (Place::new(), Flag::new());
+        let input = format!("flag={}", flag.path().display());
+        let args = ["map", "kit.wat", "--call", "wait-w", "-j1", "-i", &input, "--joblog", "log", "a", "w"];
+        let child = place.wrun(&args).spawn().expect("wrun starts");
+        let path = place.path().join("log");
+        worker_that_maps(flag.path());
+        wait_for(|| fs::read(&path).is_ok_and(|log| log.ends_with(b"\n")).then_some(()));
+        lose(&path);
+        flag.raise();
+        let problem = format!("wrun: joblog \"log\" was {how} during the run, and lines of it are lost\n");
+        assert_eq!(texts(output(child)), said(1, "a\nw\n", &problem));
+    }
 }

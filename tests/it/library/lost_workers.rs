@@ -345,7 +345,7 @@ fn a_worker_that_says_nothing_does_not_hold_a_run_with_a_time_limit_up() {
     let mut run = pool.map(&echo_job().limits(limits), 0..3).expect("a run");
     assert!(run.by_ref().all(|outcome| outcome.status() == Status::Cancelled));
     let error = run.finish().expect_err("an error").to_string();
-    assert!(error.contains("it neither ended its task in time nor said that it runs it"), "{error}");
+    assert!(error.contains("neither ended its task in time nor reported that it runs it"), "{error}");
 }
 
 #[test]

@@ -275,6 +275,12 @@ impl TaskClock {
         let after = self.0.word(CURRENT).load(Ordering::Relaxed);
         (before != 0 && before == after).then(|| (before - 1, start))
     }
+
+    /// Whether the worker has set itself up, by its own account.
+    pub fn worker_is_ready(&self) -> bool {
+        // As `PoolRing::worker_is_ready`.
+        self.0.word(WORKER_READY).load(Ordering::Relaxed) != 0
+    }
 }
 
 /// The worker's side. It trusts the pool.
