@@ -76,7 +76,12 @@ pub fn hint(error: &TaskError) -> Option<Cow<'_, str>> {
     match (&error.hint, advice) {
         (Some(hint), Some(advice)) => Some(format!("{hint}; {advice}").into()),
         (Some(hint), None) => Some(hint.into()),
-        (None, advice) => advice.map(Cow::from),
+        (None, Some(advice)) => Some(advice.into()),
+        // Messages of another status may be the guest's own.
+        (None, None) if matches!(error.status, Status::Limit | Status::WorkerLost) => {
+            limit_advice(&error.message).map(Cow::from)
+        }
+        (None, None) => None,
     }
 }
 

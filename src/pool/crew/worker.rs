@@ -322,6 +322,10 @@ impl Worker {
         if self.held.front().is_some_and(|held| self.ring.next_position() - held.position >= SLOTS as u64) {
             return Ok(false);
         }
+        // A task that is alone is tried in any case.
+        if !task.inputs.is_empty() && !self.held.is_empty() && !self.files.has_room(task.inputs.len() + 1) {
+            return Ok(false);
+        }
         let argument = match task.argument.file() {
             None => task.argument.len(),
             Some(file) if self.argument_bytes > 0 && self.argument_bytes + file.len() > MAX_HELD_ARGUMENT_BYTES => {

@@ -128,7 +128,7 @@ fn results_that_may_not_be_as_large_as_files_fail_their_task() {
     assert_eq!((fits.code, fits.stdout.len()), (Some(0), 400_001), "{}", fits.stderr);
     let advice = "raise the limit of file sizes (ulimit -f)\n";
     let error = "File too large (os error 27)";
-    let failed = format!("task 0 (a) failed: its result of 2400000 bytes cannot be handed over: {error}: {advice}");
+    let failed = format!("task 0 (a) failed: its result of 2400000 bytes cannot be handed over: {error}; {advice}");
     let summary = "rerun: wrun run large.wat --call larger --index 0 a\nwrun: 1 of 1 tasks failed\n";
     let larger = says(&place, small, "map large.wat --call larger a", "");
     assert_eq!(larger, said(100, "", &format!("{failed}{summary}")));

@@ -325,18 +325,6 @@ fn workers_that_have_no_room_to_start_are_done_without() {
 }
 
 #[test]
-fn a_worker_that_may_open_few_files_loses_no_task() {
-    let (directory, exe) = worker_script("ulimit -n 16");
-    let files: Vec<_> = (0..60).map(|_| file(&[1; 100])).collect();
-    let mut pool = Pool::builder().workers(workers(1)).worker_exe(&exe).build().expect("a pool");
-    let tasks: Vec<Task> = files.iter().zip(0..).map(|(file, n)| Task::from(n).input(input(file))).collect();
-    let mut run = pool.map(&echo_job(), tasks.into_iter()).expect("a run");
-    assert!(run.by_ref().all(|outcome| outcome.result.is_ok() && outcome.stats.attempts == 1));
-    run.finish().expect("workers start");
-    assert!(starts(&directory) > 1, "the control: a worker had too many files");
-}
-
-#[test]
 fn a_worker_that_says_nothing_does_not_hold_a_run_with_a_time_limit_up() {
     // It neither reads its socket nor reports that it runs a task, so only the pool's own clock can tell.
     let (_directory, exe) = worker_script("exec /bin/sleep 1000");
