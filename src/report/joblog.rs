@@ -119,7 +119,7 @@ impl JobLog {
     ///
     /// As [`write`](Self::write).
     pub fn truncate(&mut self, len: u64) -> anyhow::Result<()> {
-        self.file.set_len(len).with_context(|| self.problem())?;
+        self.file.file().set_len(len).with_context(|| self.problem())?;
         self.len = Some(len);
         Ok(())
     }
@@ -166,7 +166,7 @@ impl JobLog {
     /// If somebody has truncated or removed the file.
     pub fn finish(&self) -> anyhow::Result<()> {
         let Some(len) = self.len else { return Ok(()) };
-        let metadata = self.file.metadata().with_context(|| self.problem())?;
+        let metadata = self.file.file().metadata().with_context(|| self.problem())?;
         let how = match metadata.nlink() {
             0 => "removed",
             _ if metadata.len() < len => "truncated",
