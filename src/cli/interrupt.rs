@@ -130,9 +130,14 @@ impl Interrupted {
         signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
     }
 
-    /// Whether a signal has arrived.
+    /// Whether a signal has arrived. If so, its message has been written, and further ones may follow it.
     pub fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        let has_arrived = self.0.load(Ordering::Acquire);
+        if has_arrived {
+            // Whoever handles the signal holds the lock until then.
+            drop(watched());
+        }
+        has_arrived
     }
 }
 
@@ -144,13 +149,13 @@ impl Watched {
         outlet::be_impatient();
         self.stopping = match (self.stopping, signal) {
             (Stopping::No, SIGINT) => {
-                self.tell("interrupted: finishing the running tasks; interrupt again to stop them");
                 self.stop.stop_soon();
+                self.tell("interrupted: finishing the running tasks; interrupt again to stop them");
                 Stopping::Soon
             }
             (Stopping::No | Stopping::Soon, _) if !self.is_inline => {
-                self.tell("stopping the running tasks");
                 self.stop.stop_now();
+                self.tell("stopping the running tasks");
                 Stopping::Now(Instant::now())
             }
             (Stopping::Now(since), SIGTERM) if since.elapsed() < SAME_REQUEST => self.stopping,

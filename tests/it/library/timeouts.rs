@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wrun::{Job, Limits, Module, Outcome, Status, Task};
+use wrun::{Grants, Job, Limits, Module, Outcome, Status, Task};
 
 use crate::support::{
     Flag, each, failed, failure, module, pool, rust_guest, task_module, task_module_with, text, wait_for,
@@ -128,10 +128,12 @@ fn a_guest_that_sleeps_for_an_hour_is_found() {
         r#"(func $sleeper
             (i32.store (i32.const 16) (i32.const 1)) ;; the monotonic clock
             (i64.store (i32.const 24) (i64.const 3600000000000))
-            (drop (call $poll (i32.const 0) (i32.const 100) (i32.const 1) (i32.const 200))))
+            (drop (call $poll (i32.const 0) (i32.const 104) (i32.const 1) (i32.const 200))))
         (func $task (export "wrun:task/t") (result i32) (call $sleeper) (i32.const 0))"#,
     );
-    let (place, outcome) = stopped_in(Job::new(&module), "");
+    // Without the real clock it would sleep in no time.
+    let grants = Grants { clock: true, ..Grants::default() };
+    let (place, outcome) = stopped_in(Job::new(&module).grants(grants), "");
     assert_eq!(place, "in sleeper");
     assert_eq!(functions(&outcome), ["sleeper", "task"]);
 }
