@@ -224,11 +224,15 @@ impl Call {
 /// What an [`Executor`] reports to its run.
 #[derive(Debug)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "most events are ends of attempts")]
 pub enum ExecutorEvent {
     /// An attempt ended.
     Ended(TaskEnd),
     /// A worker died and is being replaced. The text is the rest of a sentence that begins with "worker 3": `was killed by SIGKILL`.
     WorkerLost(u32, String),
+    /// The run goes on with fewer workers than there may be. The text is the rest of a sentence that begins with "a worker": `could not be
+    /// started: ...`.
+    FewerWorkers(String),
     /// Workers lack these layers of confinement.
     Unconfined(Vec<MissingLayer>),
     /// An attempt is running longer than [`Job::slow`].
@@ -266,6 +270,10 @@ pub struct TaskEnd {
     pub result: Result<Output, TaskError>,
     /// The lines that the task logged.
     pub log: Vec<LogLine>,
+    /// What it wrote to standard error.
+    pub stderr: Vec<u8>,
+    /// The code that a WASI program exited with, unless it is 0.
+    pub exit_code: Option<i32>,
     /// When and where the attempt ran. The run itself counts attempts.
     pub stats: TaskStats,
 }
@@ -273,19 +281,33 @@ pub struct TaskEnd {
 impl TaskEnd {
     /// An attempt that ended like this, without log lines.
     pub fn new(ticket: u64, result: Result<Output, TaskError>, stats: TaskStats) -> TaskEnd {
-        TaskEnd { ticket, result, log: Vec::new(), stats }
+        TaskEnd { ticket, result, log: Vec::new(), stderr: Vec::new(), exit_code: None, stats }
     }
 
     /// An attempt with this outcome.
     pub fn from_outcome(ticket: u64, outcome: Outcome) -> TaskEnd {
-        let Outcome { result, log, stats, .. } = outcome;
-        TaskEnd { ticket, result, log, stats }
+        let Outcome { result, log, stderr, exit_code, stats, .. } = outcome;
+        TaskEnd { ticket, result, log, stderr, exit_code, stats }
     }
 
     /// Sets the lines that the task logged.
     #[must_use]
     pub fn log(mut self, log: Vec<LogLine>) -> Self {
         self.log = log;
+        self
+    }
+
+    /// Sets the code that the program exited with.
+    #[must_use]
+    pub fn exit_code(mut self, code: Option<i32>) -> Self {
+        self.exit_code = code;
+        self
+    }
+
+    /// Sets what the task wrote to standard error.
+    #[must_use]
+    pub fn stderr(mut self, stderr: Vec<u8>) -> Self {
+        self.stderr = stderr;
         self
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::ipc::Setting;
+use crate::sys::socket::is_no_room;
 
 /// Why a request could not be carried out.
 ///
@@ -137,6 +138,14 @@ impl Error {
         match self.0 {
             Repr::Refused(_, setting) => Some(setting),
             _ => None,
+        }
+    }
+
+    /// Whether this process may open no more files.
+    pub(crate) fn is_lack_of_descriptors(&self) -> bool {
+        match &self.0 {
+            Repr::System { source, .. } | Repr::File { source, .. } => is_no_room(source),
+            _ => false,
         }
     }
 

@@ -59,6 +59,7 @@ pub mod outcome;
 mod private_files;
 pub mod result;
 pub mod sandbox;
+mod shown;
 pub mod signals;
 mod sys;
 #[cfg(test)]
@@ -103,16 +104,23 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub fn init() {
     if sys::self_exe::is_started_again() {
         match std::env::args().nth(2).as_deref() {
-            Some(module::HELPER_ROLE) => module::helper_main(),
+            Some(module::HELPER_ROLE) => with_enough_stack(|| module::helper_main()),
             Some(ipc::WORKER_ROLE) => {
                 let parent = std::env::args().nth(3).and_then(|pid| pid.parse().ok());
-                std::process::exit(worker::main(parent.unwrap_or_default()))
+                with_enough_stack(|| std::process::exit(worker::main(parent.unwrap_or_default())))
             }
             _ => {}
         }
     }
     sys::self_exe::mark_init();
 }
+
+/// Runs `act` with a stack of a usual size, however small the main thread's is (`ulimit -s`).
+fn with_enough_stack<R>(act: impl FnOnce() -> R) -> R {
+    stacker::maybe_grow(MAIN_STACK_BYTES, MAIN_STACK_BYTES, act)
+}
+
+const MAIN_STACK_BYTES: usize = 4 << 20;
 
 /// What users may rely on: these types can be sent to other threads and shared by them.
 const _: () = {

@@ -10,10 +10,14 @@ mod report;
 
 use std::process::ExitCode;
 
+const STACK_BYTES: usize = 4 << 20;
+
 fn main() -> ExitCode {
     wrun::init();
     inherited::put_right();
-    cli::run(std::env::args_os()).unwrap_or_else(|error| {
+    // The main thread's stack may be small (ulimit -s).
+    let run = || stacker::maybe_grow(STACK_BYTES, STACK_BYTES, || cli::run(std::env::args_os()));
+    run().unwrap_or_else(|error| {
         // Names of modules, functions and files in the message may contain anything.
         report::line_to_stderr(&report::one_line(&format!("wrun: {}", cli::message_of(&error))));
         cli::exit_code_of(&error)

@@ -3,12 +3,13 @@
 //! A file is written under another name in the same directory, and then renamed. A reader sees all of it or nothing, no matter who
 //! else writes the same file or when a process dies.
 
-use std::fs::{File, FileTimes, Metadata, Permissions};
+use std::fs::{File, FileTimes, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use crate::sys::open_path;
 use crate::sys::private_dir::{PrivateDir, Unusable, owned_by_us};
 
 /// The prefix of the names of files that are being written.
@@ -73,19 +74,19 @@ impl PrivateFiles {
 
     /// The file of this name, if there is one.
     pub fn file(&self, name: &str) -> Option<(File, Metadata)> {
-        let file = File::open(self.0.join(name)).ok()?;
+        let file = open_path::open(&self.0.join(name), OpenOptions::new().read(true)).ok()?;
         let metadata = file.metadata().ok()?;
         // The directory may once have been open to others.
         (metadata.is_file() && owned_by_us(&metadata)).then_some((file, metadata))
     }
 
-    /// Notes that a file was used.
-    pub fn note_use(file: &File, metadata: &Metadata) {
+    /// Notes that a file was used. Returns the time of last use that it set, unless one was set shortly before.
+    pub fn note_use(file: &File, metadata: &Metadata) -> Option<SystemTime> {
         let now = SystemTime::now();
-        if metadata.modified().is_ok_and(|used| now.duration_since(used).is_ok_and(|age| age > USE_GRANULE)) {
-            // On a read-only disk the time stays as it is, which does no harm.
-            let _ = file.set_times(FileTimes::new().set_modified(now));
-        }
+        let is_due = |used| now.duration_since(used).is_ok_and(|age| age > USE_GRANULE);
+        // On a read-only disk the time stays as it is, which does no harm.
+        let set = || file.set_times(FileTimes::new().set_modified(now)).is_ok();
+        (metadata.modified().is_ok_and(is_due) && set()).then_some(now)
     }
 
     /// Writes the file of this name.

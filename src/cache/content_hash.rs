@@ -6,12 +6,13 @@
 //! through a writable mapping, until the kernel writes the page back; and a change after the clock was set back.
 
 use std::collections::HashMap;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, SystemTime};
 
 use crate::error::Repr;
+use crate::sys::file_state::FileState;
 use crate::sys::{file_clock, memory_file};
 use crate::{Input, Result};
 
@@ -20,9 +21,8 @@ use crate::{Input, Result};
 pub(crate) enum Stamp {
     /// An open file that nobody can change, by its number in this process.
     Sealed(u64),
-    /// Any other file: device, inode, size, and the times (seconds and nanoseconds since 1970) of the last changes of its contents
-    /// and of its inode.
-    File { device: u64, inode: u64, size: u64, modified: (i64, i64), changed: (i64, i64) },
+    /// Any other file.
+    File(FileState),
 }
 
 impl Stamp {
@@ -32,32 +32,15 @@ impl Stamp {
         if memory_file::is_immutable(file).unwrap_or(false) {
             return Ok(Stamp::Sealed(id));
         }
-        file.metadata().map(|metadata| Stamp::of_metadata(&metadata))
+        file.metadata().map(|metadata| Stamp::File(FileState::of(&metadata)))
     }
 
-    fn of_metadata(metadata: &Metadata) -> Stamp {
-        Stamp::File {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-
-    /// How long it takes from `now` until a change of the file is certain to give it another stamp, if its times tell apart changes
-    /// that are `granule` apart.
+    /// How long it takes from `now` until a change of the file is certain to give it another stamp: see [`FileState::unsettled_for`].
     fn unsettled_for(&self, now: SystemTime, granule: Duration) -> Duration {
-        let Stamp::File { modified, changed, .. } = self else { return Duration::ZERO };
-        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let since = |time: &(i64, i64)| {
-            Duration::new(u64::try_from(time.0).unwrap_or(0), u32::try_from(time.1).unwrap_or(0).min(999_999_999))
-        };
-        let changed = (since(changed) + granule).saturating_sub(now);
-        // This time can be set at will; only a value close to now can occur again by itself.
-        let modified = since(modified);
-        let is_now = modified < now + granule;
-        changed.max(if is_now { (modified + granule).saturating_sub(now) } else { Duration::ZERO })
+        match self {
+            Stamp::Sealed(_) => Duration::ZERO,
+            Stamp::File(state) => state.unsettled_for(now, granule),
+        }
     }
 }
 
@@ -112,7 +95,7 @@ impl ContentHashes {
     /// The hash of an input's bytes. They are read rather than mapped, so that truncation in the meantime gives an error and not a
     /// signal.
     pub fn of(&mut self, input: &Input, memory: &impl HashStore) -> Result<HashedInput> {
-        let failed = |source| Repr::file("cannot read input", input.path().as_ref(), source);
+        let failed = |source| Repr::file("cannot read input", input.path(), source);
         let (file, _) = input.file();
         let mut stamp = Stamp::of(input).map_err(failed)?;
         let range = (input.offset(), input.len());
@@ -120,7 +103,7 @@ impl ContentHashes {
         if let Some(hash) = self.known.get(&(stamp, range)) {
             return Ok(HashedInput { hash: *hash, stamp, settled: true });
         }
-        let is_file = matches!(stamp, Stamp::File { .. });
+        let is_file = matches!(stamp, Stamp::File(_));
         let recalled = is_file.then(|| memory.recall(&stamp, range)).flatten();
         let settled = recalled.is_some() || {
             let granule = if is_file { file_clock::granule(file) } else { Duration::ZERO };
@@ -214,7 +197,7 @@ mod tests {
         let time = |ms: i64| (ms / 1000, ms % 1000 * 1_000_000);
         let unsettled = |modified, changed, now| {
             let (modified, changed) = (time(modified), time(changed));
-            let stamp = Stamp::File { device: 1, inode: 1, size: 1, modified, changed };
+            let stamp = Stamp::File(FileState { device: 1, inode: 1, size: 1, modified, changed });
             stamp.unsettled_for(at(now), granule).as_millis()
         };
         assert_eq!(unsettled(5000, 5000, 5020), 0);

@@ -36,9 +36,11 @@ struct Body<'a> {
     fuel: Option<u64>,
     /// Level and text of each line.
     log: Vec<(u8, Cow<'a, str>)>,
+    stderr: Cow<'a, [u8]>,
+    exit_code: Option<i32>,
 }
 
-const MAGIC: &[u8; 8] = b"wrunres1";
+const MAGIC: &[u8; 8] = b"wrunres2";
 const LENGTHS: usize = 8 + 4 + 4 + 8;
 const HASH: u64 = 32;
 /// How many bytes are read at a time.
@@ -72,7 +74,8 @@ fn hasher(key: &[u8; 32]) -> blake3::Hasher {
 pub(super) fn beginning(head: &Head, outcome: &Outcome, output: &Output) -> io::Result<Vec<u8>> {
     let TaskStats { start, duration, worker, fuel, .. } = outcome.stats;
     let log = outcome.log.iter().map(|line| (line.level as u8, Cow::Borrowed(&*line.text))).collect();
-    let body = Body { start, duration, worker, fuel, log };
+    let (stderr, exit_code) = (Cow::Borrowed(&*outcome.stderr), outcome.exit_code);
+    let body = Body { start, duration, worker, fuel, log, stderr, exit_code };
     let head = postcard::to_stdvec(head).map_err(io::Error::other)?;
     let body = postcard::to_stdvec(&body).map_err(io::Error::other)?;
     let mut bytes = Vec::with_capacity(LENGTHS + head.len() + body.len());
@@ -172,10 +175,10 @@ pub(super) fn read(file: &File, len: u64, key: &[u8; 32]) -> Result<(Head, Finis
     }
     let head = postcard::from_bytes(&bytes[LENGTHS..layout.head_end]).map_err(|_| EntryError::Damaged)?;
     let body = postcard::from_bytes(&bytes[layout.head_end..layout.body_end]).map_err(|_| EntryError::Damaged)?;
-    let Body { start, duration, worker, fuel, log } = body;
+    let Body { start, duration, worker, fuel, log, stderr, exit_code } = body;
     let stats = TaskStats { start, duration, worker, attempts: 1, fuel, cached: true, ..TaskStats::default() };
     let log = log.into_iter().map(|(level, text): (u8, Cow<str>)| LogLine::from_wire((level, text.into_owned())));
-    Ok((head, Finished { result: Ok(output), log: log.collect(), stats }))
+    Ok((head, Finished { result: Ok(output), log: log.collect(), stderr: stderr.into_owned(), exit_code, stats }))
 }
 
 /// Copies a part of a file into sealed memory, and adds it to the hash.

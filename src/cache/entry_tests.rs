@@ -22,6 +22,8 @@ fn outcome(output: Vec<u8>) -> Outcome {
         task: Task::default(),
         result: Ok(output.into()),
         log,
+        stderr: b"careful \xff".to_vec(),
+        exit_code: Some(10),
         stats,
         ran_earlier: false,
         earlier: Vec::new(),
@@ -61,6 +63,7 @@ fn entries_are_read_as_they_were_written() {
         let bytes = entry(&outcome);
         let (found, finished) = read_bytes(&bytes, &[1; 32]).unwrap();
         assert_eq!((found, finished.log), (head(), outcome.log.clone()));
+        assert_eq!((&finished.stderr, finished.exit_code), (&outcome.stderr, outcome.exit_code));
         let output = finished.result.unwrap();
         assert!(output == *outcome.result.as_ref().unwrap(), "{len}");
         assert_eq!(output.as_input().is_some(), len > INLINE_MAX_BYTES, "a large one is in sealed memory");

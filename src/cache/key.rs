@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use crate::cache::content_hash::ContentHashes;
 use crate::error::Repr;
@@ -93,7 +94,7 @@ impl TaskKeys {
         let slices = match &job.out {
             Some(out) => {
                 fields.number(out.slice_bytes());
-                Some(out.identity().map_err(|error| Repr::file("cannot use output file", out.name().as_ref(), error))?)
+                Some(out.identity().map_err(|error| Repr::file("cannot use output file", out.name(), error))?)
             }
             None => None,
         };
@@ -104,8 +105,7 @@ impl TaskKeys {
         fields.number(job.shared.len() as u64);
         for (name, memory) in &job.shared {
             let identity = memory.identity();
-            let identity =
-                identity.map_err(|error| Repr::file("cannot use shared memory", memory.name().as_ref(), error))?;
+            let identity = identity.map_err(|error| Repr::file("cannot use shared memory", memory.name(), error))?;
             fields.add(name.as_bytes()).number(memory.len());
             for part in identity {
                 fields.number(part);
@@ -148,10 +148,12 @@ impl Fields {
         let Job {
             module,
             argv,
+            ok_exit_codes,
             inputs,
             limits,
             grants,
             seed,
+            clock_start,
             call: _,
             instances: _,
             core_dumps: _,
@@ -191,11 +193,14 @@ impl Fields {
         for (name, value) in environment {
             fields.add(name.as_bytes()).add(value.as_bytes());
         }
+        let clock_start = clock_start.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        fields.number(clock_start.as_secs()).number(clock_start.subsec_nanos().into());
         // No list of arguments is not the same as an empty list.
         fields.number(argv.as_ref().map_or(u64::MAX, |words| words.len() as u64));
         for word in argv.iter().flatten() {
             fields.add(word.as_bytes());
         }
+        fields.add(ok_exit_codes);
         fields.number(u64::from(*input_mode == InputMode::CopyOnWrite));
         fields.number(inputs.len() as u64);
         fields

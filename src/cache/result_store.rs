@@ -11,6 +11,7 @@ use crate::cache::content_hash::{HashStore, Stamp};
 use crate::outcome::Outcome;
 use crate::private_files::{self, PrivateFile, PrivateFiles};
 use crate::result::Finished;
+use crate::sys::file_state::FileState;
 use crate::sys::private_dir::Unusable;
 
 /// The suffix of entries' names.
@@ -130,7 +131,8 @@ impl Store {
     pub fn make_room_at_end(&self, written: u64, now: SystemTime) -> bool {
         let seconds = unix_seconds(now);
         match self.last_sweep() {
-            Some((swept, before)) if seconds.saturating_sub(swept) < SWEEP_AFTER_SECONDS => {
+            // A time to come is that of a damaged file, or of a clock that was set back.
+            Some((swept, before)) if seconds.checked_sub(swept).is_some_and(|since| since < SWEEP_AFTER_SECONDS) => {
                 let all = before.saturating_add(written);
                 let made = self.make_room_after(all, now);
                 if !made {
@@ -227,7 +229,7 @@ fn is_ours(found: &PrivateFile) -> bool {
 
 /// The key under which the hash of a file's range is remembered. It names a file that holds the hash, and a hash of it and the key.
 fn range_key(stamp: &Stamp, range: (u64, u64)) -> Option<[u8; 32]> {
-    let Stamp::File { device, inode, size, modified, changed } = stamp else { return None };
+    let Stamp::File(FileState { device, inode, size, modified, changed }) = stamp else { return None };
     let mut hasher = blake3::Hasher::new_derive_key("wrun file range 1");
     for number in [*device, *inode, *size, range.0, range.1] {
         hasher.update(&number.to_le_bytes());

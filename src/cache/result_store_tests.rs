@@ -17,8 +17,7 @@ fn store(size_bytes: u64, expires: Option<Duration>) -> (tempfile::TempDir, Stor
 
 fn outcome(output: &[u8]) -> Outcome {
     let stats = TaskStats { start: SystemTime::now(), attempts: 1, ..TaskStats::default() };
-    let (task, log, earlier) = (Task::default(), Vec::new(), Vec::new());
-    Outcome { index: 0, task, result: Ok(output.into()), log, stats, ran_earlier: false, earlier }
+    Outcome::new(0, Task::default(), Ok(output.into()), stats)
 }
 
 fn head(stored: SystemTime) -> Head {
@@ -61,9 +60,7 @@ fn what_is_put_can_be_got_and_listed_and_cleared() {
 #[test]
 fn failures_are_not_kept() {
     let (_dir, store) = store(1 << 20, None);
-    let error =
-        TaskError { status: Status::Error, message: "bad".into(), setting: None, backtrace: None, core_dump: None };
-    let failed = Outcome { result: Err(error), ..outcome(b"") };
+    let failed = Outcome { result: Err(TaskError::new(Status::Error, "bad")), ..outcome(b"") };
     assert_eq!(store.put(&[1; 32], &head(SystemTime::now()), &failed).unwrap(), 0);
     assert!(get(&store, 1).is_none());
 }
@@ -147,7 +144,7 @@ fn abandoned_files_go_and_others_stay() {
 #[test]
 fn hashes_of_files_are_remembered_for_one_state_and_range() {
     let (_dir, store) = store(1 << 20, None);
-    let stamp = |size| Stamp::File { device: 1, inode: 2, size, modified: (3, 4), changed: (5, 6) };
+    let stamp = |size| Stamp::File(FileState { device: 1, inode: 2, size, modified: (3, 4), changed: (5, 6) });
     let hash = blake3::hash(b"x");
     store.remember(&stamp(10), (0, 5), &hash);
     store.remember(&Stamp::Sealed(1), (0, 5), &hash);

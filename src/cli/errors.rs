@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 
 use super::{exit_codes, stdout};
-use crate::report::advice;
+use crate::report::{advice, limit_advice};
 
 /// A wrong command line, explained in one line.
 #[derive(Debug, thiserror::Error)]
@@ -24,10 +24,9 @@ pub fn message_of(error: &anyhow::Error) -> String {
     if let Some(setting) = error.chain().find_map(|cause| cause.downcast_ref::<wrun::Error>()?.setting()) {
         message = format!("{message}; {}", advice(setting));
     }
-    // errno(3) `EMFILE`, as the standard library ends its messages. Worker processes report it as text.
-    match message.contains("(os error 24)") {
-        true => format!("{message}: raise the limit of open files (ulimit -n), or use fewer inputs or jobs"),
-        false => message,
+    match limit_advice(&message) {
+        Some(advice) => format!("{message}: {advice}"),
+        None => message,
     }
 }
 

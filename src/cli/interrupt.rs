@@ -3,17 +3,17 @@
 //! The first Ctrl-C ends the run once the running tasks have finished; the second stops them. SIGTERM, which service managers and
 //! timeout(1) send, stops them at once. One more signal ends the command itself, whatever holds it up. A signal that was ignored when the command started stays ignored, as `nohup` and shells want it.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
-use std::{io, thread};
 
 use signal_hook::consts::{SIGCONT, SIGINT, SIGTERM, SIGTSTP, SIGXFSZ};
 use signal_hook::iterator::{Handle, Signals};
 use wrun::StopHandle;
 
-use super::exit_codes;
+use super::{exit_codes, threads};
 use crate::report::{Screen, outlet};
 
 /// A SIGTERM that follows another within this time repeats it: timeout(1) sends it to the command, and then to its process group.
@@ -58,7 +58,7 @@ fn thread() -> io::Result<&'static Handle> {
         return Ok(handle);
     }
     let (started, handle) = sync_channel(1);
-    thread::Builder::new().name("signals".into()).spawn(move || match Signals::new([0; 0]) {
+    threads::start("wrun-signals", move || match Signals::new([0; 0]) {
         Err(error) => drop(started.send(Err(error))),
         Ok(mut signals) => {
             // The receiver waits.
@@ -168,7 +168,7 @@ impl Watched {
             let _ = told.send(());
         };
         // Without a thread there is no message.
-        if thread::Builder::new().spawn(tell).is_ok() {
+        if threads::start("wrun-message", tell).is_ok() {
             let _ = wait.recv_timeout(LONGEST_MESSAGE);
         }
     }

@@ -4,12 +4,13 @@
 //! - `options/` has the groups of options that subcommands share, and what these open or set.
 //! - `items/` turns words, lines and files into tasks.
 //!
-//! The rest is about the command line as a whole: environment variables, errors, exit codes, signals.
+//! The rest is about the command line as a whole: environment variables, errors, exit codes, signals, files in two roles.
 
 mod commands;
 mod environment;
 mod errors;
 mod exit_codes;
+mod file_roles;
 mod interrupt;
 mod items;
 mod man_page;
@@ -18,6 +19,7 @@ mod options;
 mod reference_tests;
 mod run_options;
 mod stdout;
+mod threads;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -12,8 +12,8 @@ use crate::report::outlet::Outlet;
 pub const CANNOT_WRITE: &str = "cannot write to standard output";
 
 /// Writes all of `text`.
-pub fn print(text: &str) -> anyhow::Result<()> {
-    check(open().and_then(|mut stdout| stdout.write_all(text.as_bytes())))
+pub fn print(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
+    check(open().and_then(|mut stdout| stdout.write_all(text.as_ref())))
 }
 
 /// Standard output without a buffer. Unlike the standard library's, it does not ignore that it was closed (`EBADF`).

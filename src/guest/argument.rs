@@ -26,11 +26,6 @@ impl GuestArgument {
         Ok(())
     }
 
-    /// Whether the argument is long, and therefore mapped.
-    pub fn is_mapped(&self) -> bool {
-        self.mapped.is_some()
-    }
-
     /// Unmaps a long argument when the task has ended.
     pub fn end(&mut self) {
         self.mapped = None;

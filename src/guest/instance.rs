@@ -17,6 +17,7 @@ use super::task_result::TaskResult;
 use super::{code_file, scalar_text, signals, wasi};
 use crate::Access;
 use crate::ipc::Setting;
+use crate::ipc::ring::MemoryNotes;
 use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, TaskSlot, WindowBytes, max_core_dump_bytes};
 use crate::job::Limits;
 use crate::module::WASI_MODULE;
@@ -32,6 +33,8 @@ pub(crate) struct Guest {
     spare: Option<Box<State>>,
     /// The instance of the last task, if instances are reused.
     kept: Option<Live>,
+    /// Where the memory of the running task is noted.
+    memory_notes: Option<MemoryNotes>,
 }
 
 /// A module whose code is loaded.
@@ -81,7 +84,12 @@ impl Guest {
         config.coredump_on_trap(settings.core_dumps);
         signals::ask_about_faults();
         let engine = engine::engine(&config)?;
-        Ok(Guest { engine, settings, module: None, job: None, spare: None, kept: None })
+        Ok(Guest { engine, settings, module: None, job: None, spare: None, kept: None, memory_notes: None })
+    }
+
+    /// Notes the memory of each task there, as long as it runs.
+    pub fn note_memory(&mut self, notes: MemoryNotes) {
+        self.memory_notes = Some(notes);
     }
 
     /// Prepares for tasks of this job. Loads `code` unless it is loaded already.
@@ -101,7 +109,13 @@ impl Guest {
         let fuel = Fuel::new(spec.counts_fuel);
         let settings = EngineSettings { stack_bytes: spec.stack_bytes, fuel, core_dumps: spec.core_dumps };
         if settings != self.settings {
-            *self = Guest::with(settings).map_err(|error| format!("cannot set up wasmtime: {error:#}"))?;
+            if engine::is_cramped() {
+                // There may be no room for two pools of memories at a time.
+                self.module = None;
+                self.engine = engine::engine(&engine::config(fuel)).map_err(|error| error.to_string())?;
+            }
+            let guest = Guest::with(settings).map_err(|error| format!("cannot set up wasmtime: {error:#}"))?;
+            *self = Guest { memory_notes: self.memory_notes.take(), ..guest };
         }
         let LoadedModule { module, symbols, .. } = match &self.module {
             Some(loaded) if loaded.number == spec.module => loaded.clone(),
@@ -109,7 +123,10 @@ impl Guest {
                 // Only backtraces need it, so running out of descriptors is no error here.
                 let file = code.try_clone().ok();
                 let loaded = code_file::load(&self.engine, code);
-                let module = loaded.map_err(|error| format!("cannot load the compiled module: {error:#}"))?;
+                let module = loaded.map_err(|error| {
+                    let message = format!("cannot load the compiled module: {error:#}");
+                    engine::lack_of_room(&message).unwrap_or(message)
+                })?;
                 let symbols = Arc::new(Symbols::new(module.clone(), file));
                 signals::set_loaded(symbols.clone());
                 self.module.insert(LoadedModule { number: spec.module, module, symbols }).clone()
@@ -117,6 +134,7 @@ impl Guest {
         };
         let uses_wasi = module.imports().any(|import| import.module() == WASI_MODULE);
         let context = JobContext::new(spec, uses_wasi, symbols, files, stdio, directories);
+        let context = JobContext { memory_notes: self.memory_notes.clone(), ..context };
         self.job = Some(LinkedJob::link(&module, context)?);
         Ok(())
     }
@@ -166,6 +184,7 @@ impl Guest {
         decide_outcome(&ended, function, live.store.data_mut(), result);
         result.windows = live.store.data().window_bytes;
         result.peak_memory_bytes = live.store.data().usage.peak_bytes();
+        result.refused_memory_bytes = live.store.data().usage.refused_bytes();
         if let Err(error) = &ended {
             live.dump(error, result);
         }
@@ -247,30 +266,49 @@ fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable
 ///
 /// # Errors
 ///
-/// Returns an error if a long item makes arguments that cannot fit into the program's memory.
+/// Returns an error if the words would be longer than the program's memory, or than an argument may be: a short item can have many
+/// places in them.
 fn argv(state: &State, function: &TaskFunction) -> Result<Vec<String>, HostError> {
     let spec = &state.job.spec;
     let mut argv = vec![spec.module_name.clone()];
     if let TaskFunction::Command(_) = function {
         let item = item_of_program(&state.argument)?;
-        if state.argument.is_mapped() {
-            let places =
-                spec.argv.as_ref().map_or(1, |words| words.iter().map(|word| word.matches("{}").count()).sum());
-            let bytes = (item.len() as u64).saturating_mul(places as u64);
-            let limit = spec.memory_bytes;
-            if bytes > limit {
-                let message = format!(
-                    "its words have {bytes} bytes, and its memory may have {limit} (they can also be passed as an input)"
-                );
-                return Err(HostError::Limit(LimitReached::of(Setting::Memory, message)));
-            }
-        }
+        check_words(spec, item.len() as u64)?;
         match &spec.argv {
-            Some(words) => argv.extend(words.iter().map(|word| word.replace("{}", item))),
+            Some(words) => argv.extend(words.iter().map(|word| word.replace(ITEM, item))),
             None => argv.push(item.to_owned()),
         }
     }
     Ok(argv)
+}
+
+/// Stands for the item in the words of a program.
+const ITEM: &str = "{}";
+
+/// Programs of the system get about this many bytes of arguments (execve(2)), so words of this length are always possible.
+const USUAL_WORDS_BYTES: u64 = 2 << 20;
+
+/// Checks how long the words of a program are with an item of this length, before they are made.
+fn check_words(spec: &JobSpec, item_bytes: u64) -> Result<(), HostError> {
+    let length = |word: &String| {
+        let places = word.matches(ITEM).count() as u64;
+        (word.len() as u64 - places * ITEM.len() as u64).saturating_add(places.saturating_mul(item_bytes))
+    };
+    let words = spec.argv.as_ref();
+    let bytes = words.map_or(item_bytes, |words| words.iter().map(length).fold(0, u64::saturating_add));
+    let limits = [
+        (spec.memory_bytes, "its memory", Setting::Memory),
+        (spec.argument_bytes.max(USUAL_WORDS_BYTES), "they", Setting::ArgumentSize),
+    ];
+    for (limit, what, setting) in limits {
+        if bytes > limit {
+            let message = format!(
+                "its words have {bytes} bytes, and {what} may have {limit} (they can also be passed as an input)"
+            );
+            return Err(HostError::Limit(LimitReached::of(setting, message)));
+        }
+    }
+    Ok(())
 }
 
 /// A task's argument as a WASI program can have it.

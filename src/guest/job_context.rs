@@ -7,6 +7,7 @@ use super::open_files::{FileTable, GuestInput};
 use super::stack_trace::Symbols;
 use super::wasi::Preopen;
 use crate::Access;
+use crate::ipc::ring::MemoryNotes;
 use crate::ipc::wire::JobSpec;
 
 /// A job's description, and the files that it names.
@@ -22,6 +23,8 @@ pub(super) struct JobContext {
     pub stdio: Option<[Arc<File>; 3]>,
     /// The directories that tasks may use.
     pub preopens: Vec<Preopen>,
+    /// Where the memory of the running task is noted, in a worker.
+    pub memory_notes: Option<MemoryNotes>,
 }
 
 impl JobContext {
@@ -42,6 +45,7 @@ impl JobContext {
             symbols,
             stdio: stdio.map(|files| files.map(Arc::new)),
             preopens: directories.map(|(name, directory)| Preopen::new(name, directory)).collect(),
+            memory_notes: None,
             spec,
         }
     }
@@ -67,8 +71,10 @@ pub(super) mod for_tests {
             slices: None,
             shared_memories: vec![],
             argv: None,
+            ok_exit_codes: vec![0],
             fresh_instances: true,
             attached: false,
+            argument_bytes: 64 << 10,
             memory_bytes: 1 << 30,
             output_bytes: 1 << 20,
             stack_bytes: 1 << 20,
@@ -81,6 +87,7 @@ pub(super) mod for_tests {
             directories: vec![],
             environment: vec![],
             real_clock: false,
+            clock_start_ns: 0,
             real_random: false,
             seed: 0,
         };

@@ -7,6 +7,7 @@ use wasmtime::ResourceLimiter;
 use super::host_error::LimitReached;
 use super::window::{DirtyPages, WASM_PAGE};
 use crate::ipc::Setting;
+use crate::ipc::ring::MemoryNotes;
 use crate::module::engine::MAX_TABLE_ELEMENTS;
 
 /// Counts the bytes of all memories and tables of a task. Mapped pages of windows are not the task's own memory and do not count,
@@ -28,13 +29,15 @@ pub(super) struct MemoryUsage {
     refused_elements: Option<usize>,
     /// Set while the host grows a memory to make room for a window.
     pub growing_for_window: bool,
+    /// Where the peak and refusals are noted while the task runs, for a pool that kills this process.
+    notes: Option<MemoryNotes>,
 }
 
 /// wasmtime keeps a pointer for each element of a table.
 const TABLE_ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
 
 impl MemoryUsage {
-    pub fn new(limit_bytes: u64, dirty: Arc<DirtyPages>) -> Self {
+    pub fn new(limit_bytes: u64, dirty: Arc<DirtyPages>, notes: Option<MemoryNotes>) -> Self {
         dirty.reset();
         dirty.allow(limit_bytes);
         MemoryUsage {
@@ -46,6 +49,7 @@ impl MemoryUsage {
             refused_bytes: None,
             refused_elements: None,
             growing_for_window: false,
+            notes,
         }
     }
 
@@ -57,6 +61,7 @@ impl MemoryUsage {
         self.peak_bytes = self.used_bytes;
         self.dirty.reset();
         self.share_rest();
+        self.note_peak();
     }
 
     /// The task's peak memory, in bytes.
@@ -76,12 +81,12 @@ impl MemoryUsage {
 
     /// Records that a write to pages of a window was refused.
     pub fn refuse_write(&mut self) {
-        self.refused_bytes = Some(self.total() + WASM_PAGE as u64);
+        self.refuse(self.total() + WASM_PAGE as u64);
     }
 
     /// Resets all counts, for a fresh instance.
     pub fn reset(&mut self) {
-        *self = MemoryUsage::new(self.limit_bytes, self.dirty.clone());
+        *self = MemoryUsage::new(self.limit_bytes, self.dirty.clone(), self.notes.take());
     }
 
     /// The limit that a task was refused memory for; `None` if it was not.
@@ -116,13 +121,29 @@ impl MemoryUsage {
     /// Updates the peak before something is subtracted.
     pub fn note_peak(&mut self) {
         self.peak_bytes = self.peak_bytes();
+        if let Some(notes) = &self.notes {
+            notes.peak(self.peak_bytes);
+        }
+    }
+
+    /// What the task would have had with the memory that it was refused last, in bytes; 0 if none was refused.
+    pub fn refused_bytes(&self) -> u64 {
+        self.refused_bytes.unwrap_or(0)
+    }
+
+    /// Notes that the task was refused memory with which it would have had this many bytes.
+    fn refuse(&mut self, wanted: u64) {
+        self.refused_bytes = Some(wanted);
+        if let Some(notes) = &self.notes {
+            notes.refused(wanted);
+        }
     }
 
     fn allows(&mut self, bytes: u64) -> bool {
         let wanted = self.total().saturating_add(bytes);
         let allowed = wanted <= self.limit_bytes;
         if !allowed {
-            self.refused_bytes = Some(wanted);
+            self.refuse(wanted);
         }
         allowed
     }

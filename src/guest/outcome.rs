@@ -33,19 +33,29 @@ pub(super) fn decide_outcome(
     std::mem::swap(&mut state.log, &mut result.log);
     result.output_file = state.output_file.take();
     let program = if let TaskFunction::Command(_) = function { Program::Command } else { Program::Task };
+    let reader_is_gone = state.wasi.as_ref().is_some_and(|wasi| wasi.attached.reader_is_gone());
     let stderr = streams(program, state, result);
     if let Err(error) = ended {
         let trace = error.downcast_ref::<WasmBacktrace>();
         result.backtrace = trace.map(|trace| state.job.symbols.backtrace(trace)).unwrap_or_default();
     }
-    decide_status(ended, program, &stderr, state, result);
+    // A program that fails keeps what it has printed, but not as its result.
+    let stdout = if program == Program::Command { std::mem::take(&mut result.output) } else { Vec::new() };
+    let words = String::from_utf8_lossy(&stderr).trim_end().to_owned();
+    decide_status(ended, program, &words, state, result);
     name_refusal(state, result);
-    // If a command failed, its standard error is the message instead.
-    if program == Program::Command && result.status == Status::Ok {
-        let limit = state.job.spec.log_bytes;
-        for line in stderr.lines() {
-            result.log.push(LEVEL_INFO, line, limit);
-        }
+    result.stderr = stderr;
+    match result.status {
+        // What the program printed went to the caller's own standard output.
+        _ if state.job.spec.attached || program == Program::Task => {}
+        Status::Ok => result.output = stdout,
+        _ => result.stdout = stdout,
+    }
+    // Most programs cannot go on without the reader of their output, and end by a trap. There is nothing to say about that: a program of
+    // the system is ended silently by SIGPIPE.
+    if reader_is_gone && matches!(result.status, Status::Trap) {
+        result.clear();
+        exit_attached(result, EXIT_CODE_OF_SIGPIPE);
     }
 }
 
@@ -77,6 +87,9 @@ fn decide_status(
         return result.fail(Status::InputFault, fault.encode());
     }
     match ended {
+        Ok(Returned::Code(0)) if program == Program::Command && !state.job.spec.attached => {
+            exited(0, stderr, state, result);
+        }
         Ok(Returned::Code(0)) => {}
         Ok(Returned::Code(code)) => {
             let message = state.failure.take().unwrap_or_else(|| format!("the task function returned {code}"));
@@ -87,7 +100,7 @@ fn decide_status(
     }
 }
 
-/// If a failed task was refused something, reports that: it is the reason that helps the user.
+/// If a failed task was refused something, adds that: it is the reason that helps the user.
 fn name_refusal(state: &State, result: &mut TaskResult) {
     if !state.job.uses_wasi || !matches!(result.status, Status::Error | Status::Trap) {
         return;
@@ -95,19 +108,18 @@ fn name_refusal(state: &State, result: &mut TaskResult) {
     let own_words = String::from_utf8_lossy(&result.message);
     if Refused::too_much_at_once(&own_words) {
         let limit = state.job.spec.host_call_bytes;
-        let why = "one call of WASI takes over at most";
-        result.message = format!("{own_words}; {why} {limit} bytes").into();
+        result.hint = format!("one call of WASI takes over at most {limit} bytes");
         (result.status, result.setting) = (Status::Limit, Some(Setting::HostCallSize));
         return;
     }
     let said = || Refused::said_by(&own_words, !state.job.preopens.is_empty());
     match state.refused.map(Said::Clearly).or_else(said) {
         Some(Said::Clearly(refused)) => {
-            result.message = format!("{own_words}; {}", refused.reason()).into();
+            result.hint = refused.reason().into();
             (result.status, result.setting) = (Status::Denied, refused.setting());
         }
         Some(Said::Perhaps(refused)) => {
-            result.message = format!("{own_words} (if that is about a file: {})", refused.reason()).into();
+            result.hint = format!("if that is about a file: {}", refused.reason());
             result.setting = refused.setting();
         }
         None => {}
@@ -120,44 +132,60 @@ enum Program {
     Command,
 }
 
-/// Distributes standard output and standard error: a command's output is its result, everything else is logged. Returns what a
-/// command wrote to standard error.
-fn streams(program: Program, state: &mut State, result: &mut TaskResult) -> String {
-    let Some(wasi) = state.wasi.take() else { return String::new() };
+/// Distributes standard output and standard error: a command's output is its result; what other tasks write is logged. Returns what
+/// was written to standard error.
+fn streams(program: Program, state: &mut State, result: &mut TaskResult) -> Vec<u8> {
+    let Some(wasi) = state.wasi.take() else { return Vec::new() };
     let (stdout, stderr) = (wasi.stdout.take(), wasi.stderr.take());
     let limit = state.job.spec.log_bytes;
     let mut log = |bytes: &[u8]| {
-        for line in String::from_utf8_lossy(bytes).lines() {
-            result.log.push(LEVEL_INFO, line, limit);
+        // Line by line, and only the beginning of one that is too long, because bytes that are not UTF-8 take three times their size.
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let kept = line.len().min(usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1));
+            result.log.push(LEVEL_INFO, &String::from_utf8_lossy(&line[..kept]), limit);
         }
     };
     match program {
         Program::Command if result.output_file.is_none() => result.output = stdout,
         Program::Command => log(&stdout),
-        Program::Task => {
-            log(&stderr);
-            log(&stdout);
-        }
+        Program::Task => log(&stdout),
     }
-    String::from_utf8_lossy(&stderr).trim_end().to_owned()
+    stderr
 }
 
 const LEVEL_INFO: u8 = 3;
+
+/// The exit code that a shell reports of a program that SIGPIPE ended.
+const EXIT_CODE_OF_SIGPIPE: i32 = 128 + 13;
+
+/// Ends an attached program, whatever its exit code.
+fn exit_attached(result: &mut TaskResult, code: i32) {
+    result.status = Status::Ok;
+    result.output = code.to_le_bytes().into();
+}
+
+/// Decides the status of a program that exited with this code.
+fn exited(code: i32, stderr: &str, state: &State, result: &mut TaskResult) {
+    // WASI's codes are below 126.
+    result.exit_code = u8::try_from(code).unwrap_or(u8::MAX);
+    match stderr {
+        _ if state.job.spec.ok_exit_codes.contains(&result.exit_code) => {}
+        "" => result.fail(Status::Error, format!("exited with code {code}")),
+        _ => result.fail(Status::Error, format!("{stderr} (exit code {code})")),
+    }
+}
 
 /// Decides the status of a task whose guest ended with an error.
 fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut State, result: &mut TaskResult) {
     if let Some(&I32Exit(code)) = error.downcast_ref() {
         result.backtrace.clear();
-        match code {
-            0 if program == Program::Command => {}
+        match program {
+            _ if state.job.spec.attached => exit_attached(result, code),
             // A function's result is incomplete until it returns.
-            0 => result.fail(Status::Error, "exited with code 0 before it returned"),
-            _ if stderr.is_empty() => result.fail(Status::Error, format!("exited with code {code}")),
-            _ => result.fail(Status::Error, stderr),
-        }
-        if state.job.spec.attached {
-            result.status = Status::Ok;
-            result.output = code.to_le_bytes().into();
+            Program::Task if code == 0 => result.fail(Status::Error, "exited with code 0 before it returned"),
+            Program::Command | Program::Task => exited(code, stderr, state, result),
         }
         return;
     }
@@ -199,9 +227,20 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
         return result.fail_at(LimitReached::of(Setting::Stack, message));
     }
     let cause = error.root_cause().to_string();
+    if wants_too_much_random(&cause) {
+        let limit = state.job.spec.host_call_bytes;
+        let message =
+            format!("it wants more random bytes at once than the limit of {limit} bytes for one call of WASI");
+        return result.fail_at(LimitReached::of(Setting::HostCallSize, message));
+    }
     let cause = cause.strip_prefix("wasm trap: ").unwrap_or(&cause);
     // The text of a panic says more than the `unreachable` that follows it.
     let first_words = state.failure.take().unwrap_or_else(|| stderr.to_owned());
     let message = if first_words.is_empty() { cause.to_owned() } else { format!("{first_words} ({cause})") };
     result.fail(Status::Trap, message);
+}
+
+/// Whether `random_get` was called for more bytes than the limit. wasmtime-wasi has no type for that error.
+fn wants_too_much_random(cause: &str) -> bool {
+    cause.starts_with("requested len ") && cause.contains(" exceeds limit ")
 }

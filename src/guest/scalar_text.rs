@@ -5,6 +5,7 @@ use std::fmt::Write;
 use wasmtime::Val;
 
 use crate::module::{Number, Scalar};
+use crate::shown::shown;
 
 /// Parses the arguments of `scalar`, separated by white space or commas.
 ///
@@ -16,7 +17,7 @@ pub(super) fn parse(scalar: &Scalar, text: &[u8]) -> Result<Vec<Val>, String> {
         let (name, count, len) = (&scalar.name, scalar.params.len(), text.len());
         return Err(format!("`{name}` takes {count} numbers, in at most {MAX_TEXT_BYTES} bytes, not {len}"));
     }
-    let text = String::from_utf8_lossy(text);
+    let text = shown(text);
     let words = Scalar::words(&text);
     if words.len() != scalar.params.len() {
         return Err(format!("`{}` takes {} numbers, not {}: {text:?}", scalar.name, scalar.params.len(), words.len()));

@@ -8,6 +8,7 @@
 //! A task on rows gets the file's header as a second input, which tells it the type of the elements and the shape of the array. The
 //! header is a range of the same file, so the task needs no other file, and nothing is copied.
 
+use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -114,8 +115,10 @@ impl Npy {
     }
 
     /// The name of rows for messages and arguments: `path[start:end]`.
-    pub(crate) fn row_label(&self, rows: &Range<u64>) -> String {
-        format!("{}[{}:{}]", self.file.label(), rows.start, rows.end)
+    pub(crate) fn row_label(&self, rows: &Range<u64>) -> OsString {
+        let mut label = self.file.label();
+        label.push(format!("[{}:{}]", rows.start, rows.end));
+        label
     }
 
     /// The number of rows, and the bytes of each.
@@ -136,7 +139,7 @@ fn read_header(input: &Input) -> Result<Header> {
     let wanted = usize::try_from(input.len()).unwrap_or(MAX_LEN).min(MAX_LEN);
     let mut bytes = vec![0; wanted];
     let read = input.file().0.read_exact_at(&mut bytes, input.offset());
-    read.map_err(|error| Repr::file("cannot read input", input.path().as_ref(), shorter(error)))?;
+    read.map_err(|error| Repr::file("cannot read input", input.path(), shorter(error)))?;
     Header::parse(&bytes)
         .map_err(|error| Error::request(format!("cannot use input {:?} as an array: {error}", input.label())))
 }

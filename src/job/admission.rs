@@ -41,6 +41,8 @@ pub enum Shortage {
         free_bytes: u64,
         /// Bytes that the job asks for.
         wanted_bytes: u64,
+        /// Bytes that the machine, or its control group, has in all; `None` if that is unknown.
+        total_bytes: Option<u64>,
         /// Less than half of that is available.
         dire: bool,
     },
@@ -57,9 +59,19 @@ pub enum Shortage {
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Shortage::Memory { free_bytes, wanted_bytes, .. } => {
+            Shortage::Memory { free_bytes, wanted_bytes, total_bytes, .. } => {
                 let (free, wanted) = (free_bytes >> 20, wanted_bytes >> 20);
-                write!(f, "{free} MiB of memory are available, and {wanted} MiB are to stay free")
+                write!(f, "{free} MiB of memory are available, and {wanted} MiB are to stay free")?;
+                match total_bytes {
+                    Some(total) if total < wanted_bytes => {
+                        write!(
+                            f,
+                            ", which is never so on a machine with {} MiB; ask for less than {free} MiB",
+                            total >> 20
+                        )
+                    }
+                    _ => Ok(()),
+                }
             }
             Shortage::Load { load, most } => {
                 write!(f, "{load} threads want to run on this machine, and {most} are allowed")
@@ -85,7 +97,9 @@ impl Admission {
         let machine = self.measure.as_ref().map_or_else(machine::measure, |measure| measure());
         let (free_bytes, load) = (machine.free_memory_bytes, machine.load);
         if let Some(wanted_bytes) = self.free_memory_bytes.filter(|wanted| free_bytes < *wanted) {
-            return Some(Shortage::Memory { free_bytes, wanted_bytes, dire: free_bytes < wanted_bytes / 2 });
+            let total_bytes = if self.measure.is_none() { machine::memory_bytes() } else { None };
+            let dire = free_bytes < wanted_bytes / 2;
+            return Some(Shortage::Memory { free_bytes, wanted_bytes, total_bytes, dire });
         }
         self.load.filter(|most| load > *most).map(|most| Shortage::Load { load, most })
     }
@@ -113,7 +127,8 @@ mod tests {
         let asked = Admission { free_memory_bytes: Some(100), load: Some(2.0), measure: None };
         let shortage = |machine| asked.clone().measured_by(move || machine).shortage();
         assert_eq!(shortage(machine(100, 2.0)), None);
-        let memory = |free_bytes, dire| Some(Shortage::Memory { free_bytes, wanted_bytes: 100, dire });
+        let memory =
+            |free_bytes, dire| Some(Shortage::Memory { free_bytes, wanted_bytes: 100, total_bytes: None, dire });
         assert_eq!(shortage(machine(99, 9.0)), memory(99, false));
         assert_eq!(shortage(machine(50, 0.0)), memory(50, false));
         assert_eq!(shortage(machine(49, 0.0)), memory(49, true));

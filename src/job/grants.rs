@@ -11,7 +11,7 @@ pub use crate::sys::path_access::Access;
 use crate::{Error, Result};
 
 /// What the WASI functions of a job's tasks can reach. The default is nothing: no file, an empty environment, a clock
-/// that starts at 0 for each task, and random numbers that depend only on [`Job::seed`](crate::Job::seed) and the task's
+/// that starts at [`Job::clock_start`](crate::Job::clock_start) for each task, and random numbers that depend only on [`Job::seed`](crate::Job::seed) and the task's
 /// position.
 ///
 /// ```no_run

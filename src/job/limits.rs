@@ -77,7 +77,7 @@ pub struct Limits {
     pub tables: u32,
     /// Files and directories that a task may have open at a time by WASI, and events that it may wait for (1,024 unless set).
     pub open_files: u32,
-    /// Bytes that one call of WASI may take from a task (128 MiB unless set).
+    /// Bytes that one call of WASI may take from a task, and random bytes that one may give (128 MiB unless set).
     pub host_call_bytes: u64,
 }
 

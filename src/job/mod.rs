@@ -26,7 +26,7 @@ pub(crate) use limits::Limits;
 pub use limits::TaskTime;
 pub use modes::{InputMode, Instances};
 pub use output_file::FailedSlice;
-pub(crate) use output_file::OutputFile;
+pub(crate) use output_file::{OutputFile, Reservation};
 pub use row_tasks::NpyPieces;
 pub(crate) use shared_memory::SharedMemory;
 pub(crate) use task::Task;

@@ -1,5 +1,7 @@
 //! A job: what to run, and with which settings.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use super::{Admission, Grants, Halt, InputMode, Instances, Limits, OutputFile, Retries, SharedMemory, TaskTime};
 use crate::{Input, Module};
 
@@ -24,6 +26,8 @@ pub struct Job {
     pub call: Option<String>,
     /// The arguments of a WASI command (argv without argv\[0\]), in which `{}` stands for the item; `None` for the item alone.
     pub argv: Option<Vec<String>>,
+    /// The exit codes with which a WASI command passes: 0 unless set, 10 and 20 for a SAT solver, for example.
+    pub ok_exit_codes: Vec<u8>,
     /// Inputs that all tasks share, by name, in order.
     pub inputs: Vec<(String, Input)>,
     /// What tasks may do with all their inputs.
@@ -42,6 +46,10 @@ pub struct Job {
     pub core_dumps: bool,
     /// The seed of random numbers (0 unless set). Those of a task follow from the seed and the task's position.
     pub seed: u64,
+    /// The time at which the clock of each task starts, unless tasks see the real time: 2000-01-01T00:00:00Z unless set.
+    /// A task's time is virtual: it moves by a microsecond with each look at it, and by exactly the time that the task sleeps, which
+    /// takes no real time. So it follows from module and input alone.
+    pub clock_start: SystemTime,
     /// How often a failed task is retried.
     pub retries: Retries,
     /// Whether failed tasks end the run early.
@@ -53,6 +61,9 @@ pub struct Job {
     pub slow: Option<TaskTime>,
 }
 
+/// When the clock of tasks starts: 2000-01-01T00:00:00Z, which formats can name that cannot name the time before 1980, such as ZIP.
+const CLOCK_START: Duration = Duration::from_secs(946_684_800);
+
 impl Job {
     /// Creates a job that calls the only task function of `module`, with default settings.
     pub fn new(module: &Module) -> Self {
@@ -60,6 +71,7 @@ impl Job {
             module: module.clone(),
             call: None,
             argv: None,
+            ok_exit_codes: vec![0],
             inputs: Vec::new(),
             input_mode: InputMode::default(),
             out: None,
@@ -69,6 +81,7 @@ impl Job {
             grants: Grants::default(),
             core_dumps: false,
             seed: 0,
+            clock_start: UNIX_EPOCH + CLOCK_START,
             retries: Retries::default(),
             halt: Halt::Never,
             admission: Admission::default(),
@@ -80,6 +93,13 @@ impl Job {
     #[must_use]
     pub fn call(mut self, name: impl Into<String>) -> Self {
         self.call = Some(name.into());
+        self
+    }
+
+    /// Sets the exit codes with which a WASI command passes, from 0 to 125.
+    #[must_use]
+    pub fn ok_exit_codes(mut self, codes: impl Into<Vec<u8>>) -> Self {
+        self.ok_exit_codes = codes.into();
         self
     }
 

@@ -15,7 +15,7 @@ impl Npy {
     /// Returns the same errors as [`rows`](Self::rows).
     pub fn task(&self, rows: Range<u64>) -> Result<Task> {
         let argument = self.row_label(&rows);
-        Ok(Task::new(argument).input(self.rows(rows)?).input(self.header()))
+        Ok(Task::new(argument.into_encoded_bytes()).input(self.rows(rows)?).input(self.header()))
     }
 
     /// Returns tasks on all rows, in order. Sizes are in bytes; a longer row stays whole. An array without elements has no tasks.
@@ -51,7 +51,7 @@ impl Iterator for NpyPieces {
         };
         let start = (piece.offset() - self.array.data().offset()) / self.row_bytes;
         let task = self.array.task(start..start + piece.len() / self.row_bytes);
-        Some(task.unwrap_or_else(|error| Task::unrunnable(piece.label(), error.to_string())))
+        Some(task.unwrap_or_else(|error| Task::unrunnable(piece.label().into_encoded_bytes(), error.to_string())))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

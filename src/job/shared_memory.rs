@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::writable_file::WritableFile;
@@ -35,7 +35,7 @@ impl SharedMemory {
     ///
     /// # Errors
     ///
-    /// Returns an error if it is not a regular file, if it is not writable, if `len` is 0, or if the file is longer than `len`
+    /// Returns an error if it is not a regular file that can be written and mapped, if `len` is 0, or if the file is longer than `len`
     /// and `len` is not a multiple of the page size (4096 bytes on most machines): tasks could write what follows in that page.
     pub fn create(path: impl AsRef<Path>, len: u64) -> Result<SharedMemory> {
         SharedMemory::new(WritableFile::create("cannot use shared memory", path.as_ref())?, len)
@@ -46,7 +46,7 @@ impl SharedMemory {
     /// # Errors
     ///
     /// Returns the same errors as [`SharedMemory::create`].
-    pub fn from_file(file: File, name: impl Into<String>, len: u64) -> Result<SharedMemory> {
+    pub fn from_file(file: File, name: impl Into<PathBuf>, len: u64) -> Result<SharedMemory> {
         SharedMemory::new(WritableFile::checked("cannot use shared memory", file, name.into())?, len)
     }
 
@@ -58,7 +58,7 @@ impl SharedMemory {
     pub fn in_memory(len: u64) -> Result<SharedMemory> {
         let file = memory_file::fixed("wrun-shared", len)
             .map_err(|error| Error::system("cannot make shared memory", error))?;
-        SharedMemory::new(WritableFile::in_memory(file), len)
+        SharedMemory::new(WritableFile::in_memory("cannot use shared memory", file)?, len)
     }
 
     fn new(file: WritableFile, len: u64) -> Result<SharedMemory> {
@@ -92,7 +92,7 @@ impl SharedMemory {
     }
 
     /// The file's name in messages: its path.
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> &Path {
         &self.file.name
     }
 
@@ -110,6 +110,25 @@ impl SharedMemory {
         self.file.read(range)
     }
 
+    /// Checks, after a run, that nobody has truncated the file.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if somebody has, or if a system call on the file fails.
+    pub(crate) fn check_len(&self) -> Result<()> {
+        let failed = |error| Repr::file("cannot finish shared memory", self.file.name.as_ref(), error);
+        let (len, _) = self.file.state().map_err(failed)?;
+        if len < self.len {
+            let message = format!("it was truncated to {len} bytes while tasks used it, and what they wrote is lost");
+            return Err(failed(io::Error::other(message)).into());
+        }
+        Ok(())
+    }
+
+    pub(super) fn writable_file(&self) -> &WritableFile {
+        &self.file
+    }
+
     pub(crate) fn opened(&self) -> Arc<File> {
         self.file.file.clone()
     }
@@ -121,6 +140,6 @@ impl SharedMemory {
 
     /// Whether the input is a range of the same file.
     pub(crate) fn is_file_of(&self, input: &Input) -> bool {
-        self.file.is_file(input.file().0)
+        self.file.is_file_of(input)
     }
 }

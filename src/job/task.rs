@@ -83,10 +83,10 @@ impl From<Vec<u8>> for Task {
     }
 }
 
-/// A file or piece becomes input 0, and its label (`path` or `path@offset+len`) the argument.
+/// A file or piece becomes input 0, and its label (`path` or `path@offset+len`) the argument, which has the bytes of the path as they are.
 impl From<Input> for Task {
     fn from(input: Input) -> Self {
-        Task::new(input.label()).input(input)
+        Task::new(input.label().into_encoded_bytes()).input(input)
     }
 }
 

@@ -1,30 +1,33 @@
 //! A file that tasks map writable, behind output slices and shared memory.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
+use crate::Input;
 use crate::Result;
 use crate::error::{Error, Repr};
 use crate::input::must_be_regular;
-use crate::sys::memory_file;
+use crate::sys::{memory_file, open_path, window};
 
 /// An open file that can be read and written.
 #[derive(Debug)]
 pub(super) struct WritableFile {
     pub file: Arc<File>,
-    /// For messages.
-    pub name: String,
+    /// For messages: its path.
+    pub name: PathBuf,
+    /// Device and inode.
+    inode: (u64, u64),
 }
 
 impl WritableFile {
     /// A memory file.
-    pub fn in_memory(file: File) -> WritableFile {
-        WritableFile { file: Arc::new(file), name: "memory".into() }
+    pub fn in_memory(what: &'static str, file: File) -> Result<WritableFile> {
+        WritableFile::checked(what, file, "memory".into())
     }
 
     /// Opens a regular file for reading and writing, or creates it.
@@ -36,24 +39,34 @@ impl WritableFile {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+            // A pipe may have taken its place by now.
+            open_path::open(path, OpenOptions::new().read(true).write(true).create(true).truncate(false))
         };
         let file = open().map_err(|error| Repr::writable_file(what, path, error))?;
-        WritableFile::checked(what, file, path.display().to_string())
+        WritableFile::checked(what, file, path.to_owned())
     }
 
-    /// Uses an open file if it is a regular one and can be read and written.
-    pub fn checked(what: &'static str, file: File, name: String) -> Result<WritableFile> {
-        let checked = file.metadata().and_then(|metadata| must_be_regular(&metadata)).and_then(|()| {
-            let refused = || io::Error::new(io::ErrorKind::PermissionDenied, "it is not open for reading and writing");
-            if memory_file::is_writable(&file)? { Ok(()) } else { Err(refused()) }
-        });
-        checked.map_err(|error| Repr::writable_file(what, name.as_ref(), error))?;
-        Ok(WritableFile { file: Arc::new(file), name })
+    /// Uses an open file if it is a regular one that can be read, written and mapped.
+    pub fn checked(what: &'static str, file: File, name: PathBuf) -> Result<WritableFile> {
+        let check = || {
+            let metadata = file.metadata()?;
+            must_be_regular(&metadata)?;
+            if !memory_file::is_writable(&file)? {
+                let message = "it is not open for reading and writing";
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+            }
+            if !window::can_map(&file) {
+                let message = "it cannot be mapped; name a file on a disk or in memory";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            }
+            Ok((metadata.dev(), metadata.ino()))
+        };
+        let inode = check().map_err(|error| Repr::writable_file(what, &name, error))?;
+        Ok(WritableFile { file: Arc::new(file), name, inode })
     }
 
     pub fn read(&self, Range { start, end }: Range<u64>) -> Result<Vec<u8>> {
-        let failed = |error| Repr::file("cannot read", self.name.as_ref(), error);
+        let failed = |error| Repr::file("cannot read", &self.name, error);
         let file_len = self.file.metadata().map_err(failed)?.len();
         if start > end || end > file_len {
             return Err(Error::request(format!(
@@ -66,6 +79,11 @@ impl WritableFile {
         Ok(bytes)
     }
 
+    /// The length in bytes, and whether the file has a name.
+    pub fn state(&self) -> io::Result<(u64, bool)> {
+        self.file.metadata().map(|metadata| (metadata.len(), metadata.nlink() > 0))
+    }
+
     /// Device, inode and creation time: a later file may reuse the inode's number.
     pub fn identity(&self) -> io::Result<[u64; 4]> {
         let metadata = self.file.metadata()?;
@@ -73,12 +91,13 @@ impl WritableFile {
         Ok([metadata.dev(), metadata.ino(), born.as_secs(), born.subsec_nanos().into()])
     }
 
+    /// Whether the input is a range of the same file.
+    pub fn is_file_of(&self, input: &Input) -> bool {
+        input.inode() == Some(self.inode)
+    }
+
     /// Whether `other` is the same file.
-    pub fn is_file(&self, other: &File) -> bool {
-        let id = |metadata: Metadata| (metadata.dev(), metadata.ino());
-        match (self.file.metadata(), other.metadata()) {
-            (Ok(own), Ok(other)) => id(own) == id(other),
-            _ => false,
-        }
+    pub fn is_same(&self, other: &WritableFile) -> bool {
+        self.inode == other.inode
     }
 }

@@ -1,17 +1,18 @@
 //! A compiled module as one file: wasmtime's code, followed by what this crate needs to know about it.
 //!
 //! ```text
-//! | code: an ELF file as wasmtime writes it | for backtraces: see `debug` | JSON of `Meta` | footer, 64 bytes |
+//! | code: an ELF file as wasmtime writes it | for backtraces: see `debug` | JSON of `Meta` | footer, 96 bytes |
 //!                                                                                          | code length: u64 little-endian
 //!                                                                                          | debug length: u64 little-endian
 //!                                                                                          | JSON length: u64 little-endian
-//!                                                                                          | blake3 of the JSON and the lengths: 32 bytes
-//!                                                                                          | "wrunmod2": 8 bytes
+//!                                                                                          | blake3 of code and debug part: 32 bytes
+//!                                                                                          | blake3 of the JSON and all of the above: 32 bytes
+//!                                                                                          | "wrunmod3": 8 bytes
 //! ```
 //!
 //! wasmtime ignores whatever follows the sections of its ELF file, so a worker loads the whole file as it is. Cache entries and
-//! `.cwasm` files have the same format. The code and the debug part have no checksum: reading all of it would cost more than
-//! loading it, since its pages are mapped on demand. Writing cache entries atomically ensures that they are complete.
+//! `.cwasm` files have the same format. Code is checked before it reaches a worker: a single wrong bit of it could give a wrong
+//! result. The checksums guard against damage, not against people: whoever can write the file can write a checksum.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -25,8 +26,10 @@ use super::description::Description;
 use crate::private_files::without_path;
 use crate::sys::memory_file;
 
-const MAGIC: &[u8; 8] = b"wrunmod2";
-const FOOTER_BYTES: u64 = 64;
+const MAGIC: &[u8; 8] = b"wrunmod3";
+const FOOTER_BYTES: u64 = 96;
+/// How many bytes are read at a time.
+const READ_BYTES: u64 = 256 << 10;
 
 /// The longest JSON that is read or written, in bytes: enough for about 100,000 exports.
 pub(super) const MAX_META_BYTES: u64 = 16 << 20;
@@ -42,6 +45,44 @@ pub(super) struct Meta {
     pub description: Description,
 }
 
+/// What follows code and debug part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Trailer {
+    pub meta: Meta,
+    pub body: Body,
+}
+
+/// Code and debug part, as the footer describes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Body {
+    /// The length of both together, in bytes.
+    pub len: u64,
+    pub hash: blake3::Hash,
+}
+
+impl Body {
+    /// Whether the first bytes of `file` are what was written.
+    pub fn is_whole(&self, file: &File) -> bool {
+        // A file that cannot be read is of no more use than one with other bytes.
+        hash(file, self.len).is_ok_and(|hash| hash == self.hash)
+    }
+}
+
+/// The hash of the first `len` bytes. They are read rather than mapped, so that truncation in the meantime gives an error and not a
+/// signal.
+fn hash(file: &File, len: u64) -> io::Result<blake3::Hash> {
+    let mut hasher = blake3::Hasher::new();
+    let mut part = vec![0; READ_BYTES.min(len) as usize];
+    let mut done = 0;
+    while done < len {
+        let part = &mut part[..READ_BYTES.min(len - done) as usize];
+        file.read_exact_at(part, done)?;
+        hasher.update(part);
+        done += part.len() as u64;
+    }
+    Ok(hasher.finalize())
+}
+
 /// Writes the metadata and the footer. The code and the debug part are the first `code_len + debug_len` bytes of `file`, and its
 /// cursor must be behind them.
 pub(super) fn write_trailer(file: &mut File, code_len: u64, debug_len: u64, meta: &Meta) -> io::Result<()> {
@@ -50,18 +91,21 @@ pub(super) fn write_trailer(file: &mut File, code_len: u64, debug_len: u64, meta
         return Err(io::Error::other("its imports and exports take up more than 16 MiB"));
     }
     let lengths = [code_len, debug_len, json.len() as u64].map(u64::to_le_bytes).concat();
-    file.write_all(&[&json, &lengths, &checksum(&json, &lengths)[..], MAGIC].concat())
+    let body = hash(file, code_len + debug_len)?;
+    let sum = checksum(&json, &lengths, &body);
+    file.write_all(&[&json, &lengths, &body.as_bytes()[..], &sum, MAGIC].concat())
 }
 
-/// Reads the metadata; `None` if the file has none or is incomplete.
-pub(super) fn read_trailer(file: &File) -> io::Result<Option<Meta>> {
+/// Reads the trailer; `None` if the file has none or is incomplete. The code is not checked; see [`Body::is_whole`].
+pub(super) fn read_trailer(file: &File) -> io::Result<Option<Trailer>> {
     let Some(footer) = Footer::read(file)? else { return Ok(None) };
     let mut json = vec![0; usize::try_from(footer.json_len).expect("at most MAX_META_BYTES")];
     file.read_exact_at(&mut json, footer.debug.end)?;
-    if checksum(&json, &footer.lengths) != footer.sum {
+    if checksum(&json, &footer.lengths, &footer.body) != footer.sum {
         return Ok(None);
     }
-    Ok(serde_json::from_slice(&json).ok())
+    let body = Body { len: footer.debug.end, hash: footer.body };
+    Ok(serde_json::from_slice(&json).ok().map(|meta| Trailer { meta, body }))
 }
 
 /// Where the debug part is; `None` if the file has none. Makes only system calls that a worker may make.
@@ -74,6 +118,7 @@ struct Footer {
     debug: Range<u64>,
     json_len: u64,
     lengths: [u8; 24],
+    body: blake3::Hash,
     sum: [u8; 32],
 }
 
@@ -86,13 +131,14 @@ impl Footer {
         let [code_len, debug_len, json_len] = [0, 8, 16].map(|at| u64::from_le_bytes(part(at)));
         let debug_end = code_len.checked_add(debug_len);
         let is_whole = debug_end.and_then(|end| end.checked_add(json_len)) == Some(footer_at);
-        let Some(debug_end) = debug_end.filter(|_| is_whole && json_len <= MAX_META_BYTES && bytes[56..] == *MAGIC)
+        let Some(debug_end) = debug_end.filter(|_| is_whole && json_len <= MAX_META_BYTES && bytes[88..] == *MAGIC)
         else {
             return Ok(None);
         };
         let lengths = bytes[..24].try_into().expect("24 bytes");
-        let sum = bytes[24..56].try_into().expect("32 bytes");
-        Ok(Some(Footer { debug: code_len..debug_end, json_len, lengths, sum }))
+        let part = |at: usize| -> [u8; 32] { bytes[at..at + 32].try_into().expect("32 bytes") };
+        let (body, sum) = (blake3::Hash::from_bytes(part(24)), part(56));
+        Ok(Some(Footer { debug: code_len..debug_end, json_len, lengths, body, sum }))
     }
 }
 
@@ -129,6 +175,8 @@ pub(super) fn save(artifact: &File, path: &Path) -> io::Result<()> {
     if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return copy(artifact, &mut File::options().write(true).open(path)?);
     }
+    // What a link leads to is replaced, and not the link: with `> FILE`, /dev/stdout is one.
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A missing directory is reported as such, and not as a failure to create a temporary file.
     std::fs::metadata(dir)?;
@@ -141,8 +189,8 @@ pub(super) fn save(artifact: &File, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn checksum(json: &[u8], lengths: &[u8]) -> [u8; 32] {
-    *blake3::Hasher::new().update(json).update(lengths).finalize().as_bytes()
+fn checksum(json: &[u8], lengths: &[u8], body: &blake3::Hash) -> [u8; 32] {
+    *blake3::Hasher::new().update(json).update(lengths).update(body.as_bytes()).finalize().as_bytes()
 }
 
 #[cfg(test)]
@@ -163,8 +211,24 @@ pub(super) mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"code").unwrap();
         write_trailer(&mut file, 3, 1, &meta("m.wasm")).unwrap();
-        assert_eq!(read_trailer(&file).unwrap(), Some(meta("m.wasm")));
+        let trailer = read_trailer(&file).unwrap().unwrap();
+        assert_eq!(trailer.meta, meta("m.wasm"));
         assert_eq!(debug_range(&file).unwrap(), Some(3..4));
+        assert!(trailer.body.is_whole(&file));
+    }
+
+    #[test]
+    fn a_changed_bit_of_the_code_or_the_debug_part_is_noticed() {
+        let mut file = tempfile::tempfile().unwrap();
+        // More than is read at a time.
+        file.write_all(&vec![7; READ_BYTES as usize + 5]).unwrap();
+        write_trailer(&mut file, READ_BYTES, 5, &meta("m.wasm")).unwrap();
+        for at in [0, 1000, READ_BYTES - 1, READ_BYTES, READ_BYTES + 4] {
+            file.write_all_at(&[7 ^ 16], at).unwrap();
+            assert!(!read_trailer(&file).unwrap().unwrap().body.is_whole(&file), "byte {at} changed");
+            file.write_all_at(&[7], at).unwrap();
+        }
+        assert!(read_trailer(&file).unwrap().unwrap().body.is_whole(&file));
     }
 
     #[test]

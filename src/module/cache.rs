@@ -7,24 +7,38 @@
 //! the descriptor that was checked.
 //!
 //! An entry is written to a temporary file in the same directory, flushed to disk, and renamed (see `kept`). A reader sees all of it or
-//! nothing, whoever else writes the same entry, and even if a process or the machine dies. The entry's footer (see
-//! `artifact`) also detects files that were truncated otherwise. If two processes compile the same module, both write it, and the last
-//! one wins with the same content.
+//! nothing, whoever else writes the same entry, and even if a process or the machine dies. If two processes compile the same module,
+//! both write it, and the last one wins with the same content.
+//!
+//! # Damage
+//!
+//! Files are damaged all the same: by disks, by copies, by other programs. An entry whose checksums do not match (see `artifact`) is
+//! removed, and its module is compiled again. To read all of a large entry takes longer than to load it, so its code is checked once
+//! for each state of its file: a second file, the mark, says in which state it was found whole. A mark is trusted as the entry is:
+//! nobody else can write either. What goes undetected is damage that leaves the file's times as they are, that is, a disk's own,
+//! after the entry was checked.
 
-use std::fs::File;
-use std::io;
+use std::fs::{File, Metadata};
+use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::artifact::{self, Meta};
+use super::artifact::{self, Body, Meta, Trailer};
 use super::engine::Fuel;
 use super::fingerprint::fingerprint;
 use crate::private_files::{self, PrivateFile, PrivateFiles};
+use crate::sys::file_clock;
+use crate::sys::file_state::FileState;
 use crate::sys::private_dir::Unusable;
 use crate::{Error, Result};
 
 /// The suffix of entries' names.
 const ENTRY_SUFFIX: &str = ".cwasm";
+/// The suffix of the names of files that say in which state an entry was found whole.
+const MARK_SUFFIX: &str = ".checked";
+/// Entries of at most this size are read whenever they are used, because that takes no longer than to read a mark.
+const UNMARKED_BYTES: u64 = 64 << 10;
 /// Entries unused for this long are removed when another one is written.
 const UNUSED_AFTER: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
@@ -54,6 +68,16 @@ pub struct Cleared {
     pub entries: u64,
     /// The total size of all removed files.
     pub size_bytes: u64,
+}
+
+/// What a look into the cache found.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// Code that a worker can load.
+    Code(File, Box<Meta>),
+    Nothing,
+    /// The entry was damaged, and has been removed.
+    Damaged,
 }
 
 impl Cache {
@@ -100,7 +124,8 @@ impl Cache {
         self.each(|found| {
             // Skips files that are not entries or have been removed meanwhile.
             let file = found.key(ENTRY_SUFFIX).and_then(|_| self.0.file(&found.name));
-            let Some(meta) = file.and_then(|(file, _)| artifact::read_trailer(&file).ok().flatten()) else { return };
+            let trailer = file.and_then(|(file, _)| artifact::read_trailer(&file).ok().flatten());
+            let Some(Trailer { meta, .. }) = trailer else { return };
             let entry = CacheEntry {
                 current: compilers.contains(&meta.compiler.as_str()),
                 module: meta.name,
@@ -122,7 +147,7 @@ impl Cache {
         let (mut cleared, mut refused) = (Cleared::default(), None);
         self.each(|found| match self.0.remove(&found.name) {
             Ok(true) => {
-                cleared.entries += u64::from(!found.is_temporary());
+                cleared.entries += u64::from(found.key(ENTRY_SUFFIX).is_some());
                 cleared.size_bytes += found.size_bytes;
             }
             Ok(false) => {}
@@ -131,12 +156,61 @@ impl Cache {
         refused.map_or(Ok(cleared), |error| Err(Error::system("cannot clear the cache", error)))
     }
 
-    /// The entry with this key, if it exists, is complete, and was made by the compiler with this fingerprint.
-    pub(super) fn get(&self, key: &str, compiler: &str) -> Option<(File, Meta)> {
-        let (file, metadata) = self.0.file(&entry_name(key))?;
-        let meta = artifact::read_trailer(&file).ok()?.filter(|meta| meta.compiler == compiler)?;
-        PrivateFiles::note_use(&file, &metadata);
-        Some((artifact::loadable(file).ok()?, meta))
+    /// Looks for the entry with this key, which the compiler with this fingerprint made. A damaged one is removed.
+    pub(super) fn get(&self, key: &str, compiler: &str) -> Found {
+        let name = entry_name(key);
+        let Some((file, metadata)) = self.0.file(&name) else { return Found::Nothing };
+        let trailer = artifact::read_trailer(&file).ok().flatten();
+        // Another compiler's code has another key.
+        let trailer = trailer.filter(|trailer| trailer.meta.compiler == compiler);
+        match trailer.filter(|trailer| self.is_whole(key, &file, &metadata, &trailer.body)) {
+            Some(Trailer { meta, .. }) => match artifact::loadable(file) {
+                Ok(code) => Found::Code(code, Box::new(meta)),
+                Err(_) => Found::Nothing,
+            },
+            None => {
+                // If it cannot be removed, it is replaced, or found to be damaged again.
+                let _ = self.remove(key);
+                Found::Damaged
+            }
+        }
+    }
+
+    /// Whether the entry's code is what was written, and notes its use.
+    fn is_whole(&self, key: &str, file: &File, metadata: &Metadata, body: &Body) -> bool {
+        let state = FileState::of(metadata);
+        let is_small = state.size <= UNMARKED_BYTES;
+        let is_marked = !is_small && self.is_marked(key, &state);
+        if !is_marked && !body.is_whole(file) {
+            return false;
+        }
+        let used = PrivateFiles::note_use(file, metadata);
+        let granule = file_clock::granule(file);
+        if let Some(time) = used.filter(|_| !is_small && granule < Duration::from_secs(1)) {
+            // That changed the file's times. A change by anybody else sets the time of the system's last tick, and not this one.
+            let now = file.metadata().ok().filter(|now| now.modified().is_ok_and(|modified| modified == time));
+            let _ = now.map(|now| self.mark(key, &FileState::of(&now)));
+        } else if !is_small && !is_marked && state.unsettled_for(SystemTime::now(), granule).is_zero() {
+            self.mark(key, &state);
+        }
+        true
+    }
+
+    /// Whether the entry was found whole in this state.
+    fn is_marked(&self, key: &str, state: &FileState) -> bool {
+        let Some((file, _)) = self.0.file(&mark_name(key)) else { return false };
+        let mut bytes = [0; 32];
+        file.read_exact_at(&mut bytes, 0).is_ok() && mark_of(key, state) == blake3::Hash::from_bytes(bytes)
+    }
+
+    /// Notes that the entry was found whole in this state. If that cannot be written, the entry is read again the next time.
+    fn mark(&self, key: &str, state: &FileState) {
+        let _ = self.0.write(&mark_name(key), |file| file.write_all(mark_of(key, state).as_bytes()));
+    }
+
+    fn remove(&self, key: &str) -> io::Result<bool> {
+        let _ = self.0.remove(&mark_name(key));
+        self.0.remove(&entry_name(key))
     }
 
     /// Stores `artifact` (code and trailer) under `key`, and removes entries that were not used for a long time.
@@ -152,16 +226,17 @@ impl Cache {
 
     /// Removes old entries and abandoned temporary files. Errors are ignored until the next time.
     fn prune(&self, now: SystemTime) {
-        let _ = self.each(|found| {
-            if found.is_abandoned(now) || (!found.is_temporary() && found.is_unused_for(UNUSED_AFTER, now)) {
-                let _ = self.0.remove(&found.name);
-            }
+        let _ = self.each(|found| match found.key(ENTRY_SUFFIX) {
+            Some(key) if found.is_unused_for(UNUSED_AFTER, now) => drop(self.remove(key)),
+            None if found.is_abandoned(now) => drop(self.0.remove(&found.name)),
+            _ => {}
         });
     }
 
-    /// Calls `look` for each file of the directory whose name is that of an entry or a temporary file.
+    /// Calls `look` for each file of the directory whose name is that of an entry, a mark or a temporary file.
     fn each(&self, mut look: impl FnMut(PrivateFile)) -> Result<()> {
-        let ours = |found: &PrivateFile| found.is_temporary() || found.key(ENTRY_SUFFIX).is_some();
+        let has_key = |found: &PrivateFile| [ENTRY_SUFFIX, MARK_SUFFIX].iter().any(|end| found.key(end).is_some());
+        let ours = |found: &PrivateFile| found.is_temporary() || has_key(found);
         let listed = self.0.each(|found| {
             if ours(&found) {
                 look(found)
@@ -173,6 +248,16 @@ impl Cache {
 
 fn entry_name(key: &str) -> String {
     format!("{key}{ENTRY_SUFFIX}")
+}
+
+fn mark_name(key: &str) -> String {
+    format!("{key}{MARK_SUFFIX}")
+}
+
+/// What a mark holds for this state of an entry.
+fn mark_of(key: &str, state: &FileState) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new_derive_key("wrun checked module 1");
+    hasher.update(key.as_bytes()).update(&state.to_bytes()).finalize()
 }
 
 fn unusable(dir: &Path, problem: &Unusable) -> Error {

@@ -25,6 +25,14 @@ fn compiled(code: &[u8]) -> File {
     file
 }
 
+/// The entry with this key, made by the compiler `c`.
+fn get(cache: &Cache, key: &str) -> Option<(File, Meta)> {
+    match cache.get(key, "c") {
+        Found::Code(file, meta) => Some((file, *meta)),
+        Found::Nothing | Found::Damaged => None,
+    }
+}
+
 fn key(digit: char) -> String {
     std::iter::repeat_n(digit, 64).collect()
 }
@@ -36,9 +44,9 @@ fn entry_path(cache: &Cache, digit: char) -> PathBuf {
 #[test]
 fn what_is_put_can_be_got_and_listed_and_cleared() {
     let (_dir, cache) = cache();
-    assert!(cache.get(&key('a'), "c").is_none());
+    assert!(get(&cache, &key('a')).is_none());
     cache.put(&key('a'), &compiled(b"code")).unwrap();
-    let (file, found) = cache.get(&key('a'), "c").unwrap();
+    let (file, found) = get(&cache, &key('a')).unwrap();
     assert_eq!(found, meta("m.wasm"));
     let mut code = Vec::new();
     std::io::Read::read_to_end(&mut &file, &mut code).unwrap();
@@ -57,7 +65,7 @@ fn what_is_put_can_be_got_and_listed_and_cleared() {
 fn code_of_another_compiler_is_not_used() {
     let (_dir, cache) = cache();
     cache.put(&key('a'), &compiled(b"code")).unwrap();
-    assert!(cache.get(&key('a'), "another").is_none());
+    assert!(matches!(cache.get(&key('a'), "another"), Found::Damaged));
 }
 
 #[test]
@@ -66,10 +74,74 @@ fn truncated_entry_is_not_used_and_is_replaced() {
     cache.put(&key('a'), &compiled(&[7; 10_000])).unwrap();
     let file = File::options().write(true).open(entry_path(&cache, 'a')).unwrap();
     file.set_len(file.metadata().unwrap().len() - 1).unwrap();
-    assert!(cache.get(&key('a'), "c").is_none());
+    assert!(matches!(cache.get(&key('a'), "c"), Found::Damaged));
+    assert!(matches!(cache.get(&key('a'), "c"), Found::Nothing), "it was removed");
     assert!(cache.list().unwrap().is_empty());
     cache.put(&key('a'), &compiled(&[7; 10_000])).unwrap();
-    assert!(cache.get(&key('a'), "c").is_some());
+    assert!(get(&cache, &key('a')).is_some());
+}
+
+/// Lets the time pass within which a file's state may come again.
+fn settle(cache: &Cache) {
+    file_clock::wait(file_clock::granule(&File::open(entry_path(cache, 'a')).unwrap()));
+}
+
+fn is_marked(cache: &Cache) -> bool {
+    let state = FileState::of(&entry_path(cache, 'a').metadata().unwrap());
+    cache.is_marked(&key('a'), &state)
+}
+
+/// Flips a bit of the entry and reads it; its time of last use stays.
+fn damage(cache: &Cache, at: u64) -> Found {
+    let file = File::options().read(true).write(true).open(entry_path(cache, 'a')).unwrap();
+    let used = file.metadata().unwrap().modified().unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 4], at).unwrap();
+    file.set_modified(used).unwrap();
+    cache.get(&key('a'), "c")
+}
+
+#[test]
+fn a_damaged_entry_is_removed_whether_or_not_it_was_checked_before() {
+    let (_dir, cache) = cache();
+    for len in [1000, UNMARKED_BYTES as usize + 1] {
+        let len_of_entry = || entry_path(&cache, 'a').metadata().unwrap().len();
+        for checked in [false, true] {
+            for part in [0, 2, 3] {
+                cache.put(&key('a'), &compiled(&vec![7; len])).unwrap();
+                settle(&cache);
+                if checked {
+                    assert!(get(&cache, &key('a')).is_some());
+                    assert_eq!(is_marked(&cache), len as u64 > UNMARKED_BYTES);
+                }
+                settle(&cache);
+                let found = damage(&cache, (len_of_entry() - 1) * part / 3);
+                assert!(matches!(found, Found::Damaged), "part {part} of {len} bytes");
+                assert_eq!(std::fs::read_dir(cache.dir()).unwrap().count(), 0, "entry and mark are gone");
+            }
+        }
+    }
+}
+
+#[test]
+fn large_entry_is_read_once_for_each_state_of_its_file() {
+    let (_dir, cache) = cache();
+    cache.put(&key('a'), &compiled(&vec![7; UNMARKED_BYTES as usize])).unwrap();
+    assert!(get(&cache, &key('a')).is_some() && !is_marked(&cache), "a file that has just changed may change again");
+    settle(&cache);
+    assert!(get(&cache, &key('a')).is_some() && is_marked(&cache));
+    // A use much later changes its times.
+    let file = File::options().write(true).open(entry_path(&cache, 'a')).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
+    assert!(!is_marked(&cache));
+    assert!(get(&cache, &key('a')).is_some() && is_marked(&cache), "the state that this use gave it is known");
+    // Marks go with their entries and are none.
+    assert_eq!(cache.list().unwrap().len(), 1);
+    std::fs::write(cache.dir().join(mark_name(&key('a'))), "cut").unwrap();
+    assert!(!is_marked(&cache) && get(&cache, &key('a')).is_some());
+    assert_eq!(cache.clear().unwrap().entries, 1);
+    assert_eq!(std::fs::read_dir(cache.dir()).unwrap().count(), 0);
 }
 
 #[test]
@@ -92,7 +164,7 @@ fn concurrent_writers_never_show_a_part_of_an_entry() {
             .collect();
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                let (file, _) = cache.get(&key('a'), "c").expect("the entry is there all the time");
+                let (file, _) = get(&cache, &key('a')).expect("the entry is there all the time");
                 let mut read = vec![0; code.len()];
                 std::os::unix::fs::FileExt::read_exact_at(&file, &mut read, 0).unwrap();
                 assert!(read == code, "an entry with other bytes was seen");
@@ -103,7 +175,8 @@ fn concurrent_writers_never_show_a_part_of_an_entry() {
         }
         done.store(true, Ordering::Relaxed);
     });
-    assert_eq!(std::fs::read_dir(cache.dir()).unwrap().count(), 1, "temporary files were left behind");
+    // The entry, and perhaps its mark.
+    cache.each(|found| assert!(!found.is_temporary(), "{} was left behind", found.name)).unwrap();
 }
 
 #[test]
@@ -139,7 +212,7 @@ fn directory_or_entry_of_another_user_is_refused() {
     let (_dir, cache) = cache();
     cache.put(&key('a'), &compiled(b"code")).unwrap();
     std::os::unix::fs::chown(entry_path(&cache, 'a'), Some(65534), None).unwrap();
-    assert!(cache.get(&key('a'), "c").is_none(), "an entry that belongs to another user was used");
+    assert!(get(&cache, &key('a')).is_none(), "an entry that belongs to another user was used");
     std::os::unix::fs::chown(cache.dir(), Some(65534), None).unwrap();
     let error = Cache::open(cache.dir()).unwrap_err().to_string();
     assert!(error.contains("belongs to another user (uid 65534)"), "{error}");
@@ -170,7 +243,7 @@ fn entries_unused_for_long_and_abandoned_files_go_when_another_entry_comes() {
     age(&old_temporary, 2 * ABANDONED_AFTER);
     age(&entry_path(&cache, 'a'), 2 * UNUSED_AFTER);
     age(&entry_path(&cache, 'b'), 2 * UNUSED_AFTER);
-    assert!(cache.get(&key('b'), "c").is_some(), "and this use counts");
+    assert!(get(&cache, &key('b')).is_some(), "and this use counts");
     cache.put(&key('d'), &compiled(b"code")).unwrap();
     let left = |digit| entry_path(&cache, digit).exists();
     assert_eq!([left('a'), left('b'), left('c'), left('d')], [false, true, true, true]);

@@ -17,6 +17,8 @@ use super::source::ModuleSource;
 use crate::error::Repr;
 use crate::ipc::Setting;
 use crate::sys::compiler_process::Compiling;
+use crate::sys::process::reason_for_kill;
+use crate::sys::rlimit::{self, Resource};
 use crate::sys::{memory_file, self_exe};
 use crate::{Error, Result};
 
@@ -137,8 +139,13 @@ fn crashed(compiler: &Compiler, source: &ModuleSource, status: ExitStatus, words
     if is_out_of_memory(words) {
         return out_of_memory(compiler, source);
     }
+    if status.signal() == Some(SIGXFSZ)
+        && let Some(limit) = rlimit::current(Resource::Fsize).filter(|limit| *limit < MAX_CODE_BYTES)
+    {
+        return not_in(source, "file sizes (ulimit -f)", &format!("{limit} bytes"));
+    }
     Error::module(if status.signal() == Some(SIGKILL) {
-        format!("{label} was not compiled: the compiler process was killed (is the machine out of memory?)")
+        format!("{label} was not compiled: the compiler process was killed (is the machine {}?)", reason_for_kill())
     } else if words.len() as u64 >= artifact::MAX_META_BYTES {
         format!("{label} has imports and exports of more than 16 MiB, which wrun does not take")
     } else {
@@ -150,28 +157,41 @@ fn crashed(compiler: &Compiler, source: &ModuleSource, status: ExitStatus, words
     })
 }
 
-/// Whether this is a message of Rust's allocator, wasmtime's collections, mmap(2) or thread creation when `RLIMIT_DATA` is reached.
+/// Whether this is a message of Rust's allocator, wasmtime's collections or mmap(2) when `RLIMIT_DATA` is reached.
 fn is_out_of_memory(words: &str) -> bool {
     // ENOMEM has this number on every Linux; its text depends on the C library.
-    [
-        "memory allocation of",
-        "Cannot allocate memory",
-        "(os error 12)",
-        "ThreadPoolBuildError",
-        "unhandled out-of-memory error",
-    ]
-    .iter()
-    .any(|sign| words.contains(sign))
+    ["memory allocation of", "Cannot allocate memory", "(os error 12)", "unhandled out-of-memory error"]
+        .iter()
+        .any(|sign| words.contains(sign))
 }
 
+/// The error if the process ran out of memory, by its own limit or by a lower one that it inherited.
 fn out_of_memory(compiler: &Compiler, source: &ModuleSource) -> Error {
-    let limit = match compiler.memory_bytes {
+    let mib = |bytes: u64| match bytes {
         bytes if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
         bytes => format!("{bytes} bytes"),
     };
-    let message = format!("{} took more memory to compile than {limit}", source.label);
-    Error::module(message).because_of(Setting::CompileMemory)
+    let address_space = (Resource::As, u64::MAX, "address space (ulimit -v)");
+    let data = (Resource::Data, compiler.memory_bytes, "private memory (ulimit -d)");
+    let inherited = |(resource, most, name)| {
+        rlimit::current(resource).filter(|limit| *limit < most).map(|limit| not_in(source, name, &mib(limit)))
+    };
+    [address_space, data].into_iter().find_map(inherited).unwrap_or_else(|| {
+        let message = format!("{} took more memory to compile than {}", source.label, mib(compiler.memory_bytes));
+        Error::module(message).because_of(Setting::CompileMemory)
+    })
+}
+
+/// The error if a limit that this process inherited kept the compiler process from ending its work.
+fn not_in(source: &ModuleSource, name: &str, limit: &str) -> Error {
+    let label = &source.label;
+    let text =
+        format!("{label} was not compiled: it takes more than this process's limit of {name}, {limit}; raise it");
+    Repr::Workers(text).into()
 }
 
 /// The signal of the kernel's out-of-memory killer. The number is the same on every system.
 const SIGKILL: i32 = 9;
+
+/// The signal that ends a process that writes more than its limit of file sizes.
+const SIGXFSZ: i32 = 25;

@@ -44,6 +44,8 @@ pub(super) struct Compiled {
     pub origin: Origin,
     /// Why the cache could not be used.
     pub cache_problem: Option<String>,
+    /// The cache's entry was damaged.
+    pub replaces_damaged: bool,
     pub fuel: Fuel,
 }
 
@@ -90,6 +92,11 @@ impl Module {
     /// Why the cache could not be used, if it was meant to be: for example, the directory is not private or the disk is full.
     pub fn cache_problem(&self) -> Option<&str> {
         self.0.compiled.cache_problem.as_deref()
+    }
+
+    /// Whether its entry in the cache was damaged (its checksum did not match). The entry was removed, and the module compiled again.
+    pub fn replaces_damaged(&self) -> bool {
+        self.0.compiled.replaces_damaged
     }
 
     /// What a task calls: the function named `call`, or the only one besides the one named `reduce`.

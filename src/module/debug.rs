@@ -12,17 +12,33 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use wasmparser::{ExternalKind, Parser, Payload};
 
-/// The prefix of the names of DWARF's sections.
-const PREFIX: &str = ".debug_";
+/// The sections of DWARF in which functions and lines are found. Others are left out.
+const SECTIONS: [&str; 13] = [
+    ".debug_abbrev",
+    ".debug_addr",
+    ".debug_aranges",
+    ".debug_info",
+    ".debug_line",
+    ".debug_line_str",
+    ".debug_loc",
+    ".debug_loclists",
+    ".debug_ranges",
+    ".debug_rnglists",
+    ".debug_str",
+    ".debug_str_offsets",
+    ".debug_types",
+];
 
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Header {
+struct Header<'a> {
     /// Where the code section's contents begin in the module: DWARF counts from there.
     code_start: u64,
     /// The index and the name of each exported function.
-    exports: Vec<(u32, String)>,
+    #[serde(borrow)]
+    exports: Vec<(u32, &'a str)>,
     /// The name and the length in bytes of each section.
-    sections: Vec<(String, u64)>,
+    #[serde(borrow)]
+    sections: Vec<(&'a str, u64)>,
 }
 
 /// A module's data for backtraces.
@@ -31,9 +47,9 @@ pub(crate) struct DebugInfo<'a> {
     /// Where the code section's contents begin in the module, in bytes: DWARF counts from there.
     pub code_start: u64,
     /// The names of exported functions, by index.
-    pub exports: HashMap<u32, String>,
+    pub exports: HashMap<u32, &'a str>,
     /// DWARF's sections, by name.
-    pub sections: HashMap<String, &'a [u8]>,
+    pub sections: HashMap<&'a str, &'a [u8]>,
 }
 
 /// Collects a binary module's data for backtraces, up to the first part that cannot be parsed.
@@ -43,14 +59,18 @@ pub(super) fn collect(module: &[u8]) -> Vec<u8> {
     for payload in Parser::new(0).parse_all(module).map_while(Result::ok) {
         match payload {
             Payload::CodeSectionStart { range, .. } => header.code_start = range.start as u64,
-            Payload::CustomSection(section) if section.name().starts_with(PREFIX) => {
-                header.sections.push((section.name().to_owned(), section.data().len() as u64));
-                sections.push(section.data());
+            Payload::CustomSection(section) => {
+                // If a name is there twice, the first one counts.
+                let is_new = header.sections.iter().all(|(name, _)| *name != section.name());
+                if is_new && SECTIONS.contains(&section.name()) {
+                    header.sections.push((section.name(), section.data().len() as u64));
+                    sections.push(section.data());
+                }
             }
             Payload::ExportSection(exports) => {
                 let exports = exports.into_iter().map_while(Result::ok);
                 let functions = exports.filter(|export| matches!(export.kind, ExternalKind::Func));
-                header.exports.extend(functions.map(|export| (export.index, export.name.to_owned())));
+                header.exports.extend(functions.map(|export| (export.index, export.name)));
             }
             _ => {}
         }
@@ -68,12 +88,11 @@ impl<'a> DebugInfo<'a> {
     pub fn read(part: &'a [u8]) -> Option<Self> {
         let (len, rest) = part.split_first_chunk()?;
         let (header, mut rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-        let header: Header = postcard::from_bytes(header).ok()?;
+        let header: Header<'a> = postcard::from_bytes(header).ok()?;
         let mut sections = HashMap::new();
         for (name, len) in header.sections {
             let (section, behind) = rest.split_at_checked(usize::try_from(len).ok()?)?;
-            // If a name is there twice, the first one counts.
-            sections.entry(name).or_insert(section);
+            sections.insert(name, section);
             rest = behind;
         }
         let mut exports = HashMap::new();
@@ -95,6 +114,8 @@ mod tests {
         (func (export "two") (nop))
         (@custom ".debug_info" "information")
         (@custom "name-of-another-kind" "noise")
+        (@custom ".debug_nonsense" "noise")
+        (@custom ".debug_info" "again")
         (@custom ".debug_line" ""))"#;
 
     #[test]
@@ -102,9 +123,8 @@ mod tests {
         let module = wat::parse_str(MODULE).expect("a module");
         let part = collect(&module);
         let info = DebugInfo::read(&part).expect("understood");
-        assert_eq!(info.exports, HashMap::from([(1, "one".to_owned()), (2, "two".to_owned())]));
-        let sections =
-            HashMap::from([(".debug_info".to_owned(), &b"information"[..]), (".debug_line".to_owned(), b"")]);
+        assert_eq!(info.exports, HashMap::from([(1, "one"), (2, "two")]));
+        let sections = HashMap::from([(".debug_info", &b"information"[..]), (".debug_line", b"")]);
         assert_eq!(info.sections, sections);
         // The count of bodies, then the length of the first one.
         let start = info.code_start as usize;

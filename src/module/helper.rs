@@ -19,7 +19,7 @@ use super::description::Description;
 use super::engine::{self, Fuel};
 use super::{debug, describe, explain, fingerprint};
 use crate::sandbox::{self, MissingLayer, Sandbox};
-use crate::sys::{compiler_process, self_exe};
+use crate::sys::{compiler_process, rlimit, self_exe};
 
 /// The second hidden argument, which distinguishes this process from a worker.
 pub(crate) const ROLE: &str = "compile";
@@ -127,6 +127,8 @@ pub(crate) fn helper_main() -> ! {
 }
 
 fn obey(order: &CompilerRequest) -> io::Result<Answer> {
+    // Reads and keeps it now: that takes a system call which is not allowed later.
+    rlimit::address_space();
     compiler_process::confine(order.parent, order.memory_bytes, order.output_bytes)?;
     // Like a worker, except for the limits above and for making code. Missing layers are reported by workers, not here.
     let missing = if order.sandbox == Sandbox::Off { Vec::new() } else { sandbox::confine(&[]) };
@@ -141,7 +143,10 @@ fn obey(order: &CompilerRequest) -> io::Result<Answer> {
     }
     // A worker's settings, pool included, so that a module that would not fit there is refused here. The stack's size does not
     // matter for that.
-    let engine = match engine::engine(&engine::worker_config(STACK_BYTES, order.fuel)) {
+    let mut config = engine::worker_config(STACK_BYTES, order.fuel);
+    // wasmtime would start these threads itself, and panic if there is no room for them.
+    config.parallel_compilation(rayon::ThreadPoolBuilder::new().build_global().is_ok());
+    let engine = match engine::engine(&config) {
         Ok(engine) => engine,
         Err(error) => return Ok(Answer::Unable(explain::one_line(&format!("{error:#}")))),
     };
@@ -156,7 +161,13 @@ fn compile(engine: &wasmtime::Engine) -> io::Result<Answer> {
     io::stdin().lock().read_to_end(&mut bytes)?;
     let module = match wasmtime::Module::new(engine, &bytes) {
         Ok(module) => module,
-        Err(error) => return Ok(Answer::Refused(explain::compile_error(&format!("{error:#}")))),
+        Err(error) => {
+            let text = format!("{error:#}");
+            return Ok(match engine::lack_of_room(&text) {
+                Some(lack) => Answer::Unable(lack),
+                None => Answer::Refused(explain::compile_error(&text)),
+            });
+        }
     };
     let code = module.serialize().map_err(|error| io::Error::other(format!("{error:#}")))?;
     // Text was parsed above without an error, so this succeeds as well.

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use super::cache::Cache;
+use super::cache::{Cache, Found};
 use super::compiled::{Compiled, Module, Origin};
 use super::compiler::Compiler;
 use super::engine::Fuel;
@@ -35,17 +35,19 @@ impl Compiler {
     }
 
     fn load_source(&self, source: ModuleSource) -> Result<Module> {
-        let content = *blake3::hash(&source.bytes).as_bytes();
         if source.format == Format::Precompiled {
-            return self.load_precompiled(source, content);
+            return self.load_precompiled(source);
         }
+        let content = *blake3::hash(&source.bytes).as_bytes();
         let target = Target::new(Fuel::new(self.count_fuel))?;
         let Target { fuel, fingerprint } = target;
         let key = fingerprint::cache_key(fingerprint, &content);
         let (cache, mut cache_problem) = self.open_cache();
-        let (code, meta, origin) = match cache.as_ref().and_then(|cache| cache.get(&key, fingerprint)) {
-            Some((code, meta)) => (code, meta, Origin::Cache),
-            None => {
+        let found = cache.map_or(Found::Nothing, |cache| cache.get(&key, fingerprint));
+        let replaces_damaged = matches!(found, Found::Damaged);
+        let (code, meta, origin) = match found {
+            Found::Code(code, meta) => (code, *meta, Origin::Cache),
+            Found::Nothing | Found::Damaged => {
                 let (code, meta) = compile::compile(self, &source, target)?;
                 if let Some(dir) = self.cache_dir.as_deref().filter(|_| cache_problem.is_none()) {
                     cache_problem = keep(dir, &key, &code).err();
@@ -54,7 +56,7 @@ impl Compiler {
             }
         };
         let (name, description) = (source.name, meta.description);
-        Ok(Module::new(Compiled { content, name, description, code, origin, cache_problem, fuel }))
+        Ok(Module::new(Compiled { content, name, description, code, origin, cache_problem, replaces_damaged, fuel }))
     }
 
     /// The cache, if there is one, or why it cannot be used.
@@ -65,7 +67,7 @@ impl Compiler {
         }
     }
 
-    fn load_precompiled(&self, source: ModuleSource, content: [u8; 32]) -> Result<Module> {
+    fn load_precompiled(&self, source: ModuleSource) -> Result<Module> {
         if !self.allow_precompiled {
             return Err(Error::module(format!("{} is precompiled code, which is trusted code", source.label))
                 .because_of(Setting::Precompiled));
@@ -75,8 +77,19 @@ impl Compiler {
             None => crate::sys::memory_file::sealed(&source.bytes),
         };
         let code = code.map_err(|error| Error::system("cannot hold precompiled code", error))?;
-        // Code of this very compiler needs no check. Anything else is checked in the compiler process, where a fault does no harm.
-        let (description, fuel) = match artifact::read_trailer(&code).ok().flatten() {
+        let trailer = artifact::read_trailer(&code).ok().flatten();
+        // The file's hash is needed anyway. Its first part is that of the code, unless something else made the file.
+        let body_len = trailer.as_ref().map_or(0, |trailer| usize::try_from(trailer.body.len).unwrap_or(usize::MAX));
+        let (body, rest) = source.bytes.split_at_checked(body_len).unwrap_or_default();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(body);
+        if trailer.as_ref().is_some_and(|trailer| hasher.finalize() != trailer.body.hash) {
+            let label = &source.label;
+            return Err(Error::module(format!("{label} is damaged: its checksum does not match; compile it again")));
+        }
+        let content = *hasher.update(rest).finalize().as_bytes();
+        // Code of this very compiler needs no other check. Anything else is checked in the compiler process, where a fault does no harm.
+        let (description, fuel) = match trailer.map(|trailer| trailer.meta) {
             Some(meta) if meta.compiler == Target::new(Fuel::NotCounted)?.fingerprint => {
                 (meta.description, Fuel::NotCounted)
             }
@@ -87,8 +100,8 @@ impl Compiler {
             }
         };
         let (name, origin) = (source.name, Origin::Precompiled);
-        let cache_problem = None;
-        Ok(Module::new(Compiled { content, name, description, code, origin, cache_problem, fuel }))
+        let (cache_problem, replaces_damaged) = (None, false);
+        Ok(Module::new(Compiled { content, name, description, code, origin, cache_problem, replaces_damaged, fuel }))
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::error::Repr;
+use crate::shown::shown;
 use crate::{Error, Result};
 
 /// The largest module that is read, in bytes. The largest ones in use (language runtimes with their libraries) have tens of MiB.
@@ -39,7 +40,7 @@ pub(super) struct ModuleSource {
 impl ModuleSource {
     /// Reads a file (or a pipe).
     pub fn read(path: &Path) -> Result<Self> {
-        let label = path.display().to_string();
+        let label = shown(path.as_os_str().as_encoded_bytes()).into_owned();
         let failed = |source| Repr::file("cannot read module", path, source);
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
@@ -47,7 +48,7 @@ impl ModuleSource {
             return Err(Error::module(format!("{label} is a directory: name a .wasm or .wat file")));
         }
         let bytes = read_bounded(&file, metadata.len()).map_err(failed)?;
-        let name = path.file_name().map_or_else(|| label.clone(), |name| name.to_string_lossy().into_owned());
+        let name = path.file_name().map_or_else(|| label.clone(), |name| shown(name.as_encoded_bytes()).into_owned());
         let mut source = Self::from_bytes(&label, bytes, path.extension().and_then(|extension| extension.to_str()))?;
         source.name = name;
         source.file = metadata.is_file().then_some(file);

@@ -59,6 +59,11 @@ pub enum Event<'a> {
         /// `could not be started: ...`.
         reason: &'a str,
     },
+    /// The run goes on with fewer workers than its pool may have, because the system had no room for another one. Reported once per run.
+    FewerWorkers {
+        /// What happened, as the rest of a sentence that begins with "a worker": `could not be started: ...`.
+        reason: &'a str,
+    },
     /// This machine does not support some layers of the workers' confinement. Each layer is reported once per pool.
     Unconfined {
         /// The layers, and why.

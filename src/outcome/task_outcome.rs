@@ -29,21 +29,35 @@ pub struct Outcome {
     pub task: Task,
     /// Its result, or why there is none.
     pub result: Result<Output, TaskError>,
-    /// The lines that the task logged, and what a successful WASI command wrote to standard error.
+    /// The lines that the task logged. A task that is no WASI command logs what it writes to standard output.
     pub log: Vec<LogLine>,
+    /// What the task wrote to standard error of WASI, up to [`Limits::log_bytes`](crate::Limits::log_bytes).
+    pub stderr: Vec<u8>,
+    /// The code that a WASI program exited with, unless it is 0 (see [`Job::ok_exit_codes`](crate::Job::ok_exit_codes)).
+    pub exit_code: Option<i32>,
     /// When, where and how it ran.
     pub stats: TaskStats,
     /// Whether it ended in an earlier run and did not run in this one (see [`Task::finished`](crate::Task::finished) and
     /// [`ResultCache`](crate::cache::ResultCache)). Its numbers are those of the earlier run.
     pub ran_earlier: bool,
-    /// How its earlier attempts failed, oldest first, without core dumps; at most the last eight.
+    /// How its earlier attempts failed, oldest first, without core dumps and standard output; at most the last eight.
     pub earlier: Vec<TaskError>,
 }
 
 impl Outcome {
     /// A task that ended like this in this run, without log lines and earlier attempts.
     pub fn new(index: u64, task: Task, result: Result<Output, TaskError>, stats: TaskStats) -> Outcome {
-        Outcome { index, task, result, log: Vec::new(), stats, ran_earlier: false, earlier: Vec::new() }
+        Outcome {
+            index,
+            task,
+            result,
+            log: Vec::new(),
+            stderr: Vec::new(),
+            exit_code: None,
+            stats,
+            ran_earlier: false,
+            earlier: Vec::new(),
+        }
     }
 
     /// The outcome's status: [`Status::Ok`] if there is a result.

@@ -3,7 +3,8 @@
 //!
 //! It knows nothing of workers: whatever runs the attempts is an [`AttemptExecutor`].
 
-use std::cmp::Reverse;
+mod barrier;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,7 @@ use crate::ipc::ring::{INLINE_MAX_BYTES, SLOTS};
 use crate::job::{Admission, Halt, Halted, KnownArguments, Retries};
 use crate::outcome::Outcome;
 use crate::result::{Finished, Status};
-use crate::{Error, Job, OutputFile, Result, Task};
+use crate::{Error, Job, Result, SharedMemory, Task};
 
 /// The dispatcher of one run.
 pub(super) struct Dispatcher<'pool> {
@@ -37,8 +38,12 @@ pub(super) struct Dispatcher<'pool> {
     retries: RetryQueue,
     halt: HaltRule,
     gate: Gate,
+    /// Only tasks up to this one (its tag) may start for now: too many results of later ones wait for it already.
+    barrier: Option<u64>,
     /// The file that holds the tasks' output slices.
     slices: Option<OutputSlices>,
+    /// Memory that tasks share, until the end of the run.
+    shared: Vec<SharedMemory>,
     /// The long arguments of tasks under way.
     arguments: KnownArguments,
     longest_argument: u64,
@@ -55,20 +60,29 @@ pub(super) struct Policy {
     pub retries: Retries,
     pub halt: Halt,
     pub admission: Admission,
-    pub out: Option<OutputFile>,
+    /// The output file, reserved for this run.
+    pub slices: Option<OutputSlices>,
+    /// Memory that tasks of this job share, with other runs perhaps.
+    pub shared: Vec<SharedMemory>,
     /// The longest argument that a task may have, in bytes.
     pub longest_argument: u64,
 }
 
-impl From<&Job> for Policy {
-    fn from(job: &Job) -> Policy {
-        Policy {
+impl Policy {
+    /// The policy of a run of this job.
+    ///
+    /// # Errors
+    ///
+    /// If another run writes the output file.
+    pub fn new(job: &Job) -> Result<Policy> {
+        Ok(Policy {
             retries: job.retries,
             halt: job.halt,
             admission: job.admission.clone(),
-            out: job.out.clone(),
+            slices: job.out.as_ref().map(OutputSlices::new).transpose()?,
+            shared: job.shared.iter().map(|(_, memory)| memory.clone()).collect(),
             longest_argument: job.limits.argument_bytes,
-        }
+        })
     }
 }
 
@@ -78,6 +92,14 @@ struct Refusal {
     message: String,
     /// What to change so that it can.
     setting: Option<Setting>,
+}
+
+/// Whether there is room for a long argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ArgumentRoom {
+    Now,
+    /// Only when tasks have ended.
+    Later,
 }
 
 /// How many outcomes may wait to be collected while more tasks are taken. Two workers together hold fewer tasks; this limit is for
@@ -92,6 +114,7 @@ impl<'pool> Dispatcher<'pool> {
     pub fn new(policy: Policy, executor: AttemptExecutor<'pool>, waker: Waker) -> Self {
         Dispatcher {
             executor,
+            barrier: None,
             waiting: VecDeque::new(),
             ended: VecDeque::new(),
             finished_bytes: 0,
@@ -99,7 +122,8 @@ impl<'pool> Dispatcher<'pool> {
             retries: RetryQueue::new(policy.retries),
             halt: HaltRule::new(policy.halt),
             gate: Gate::new(policy.admission),
-            slices: policy.out.as_ref().map(OutputSlices::new),
+            slices: policy.slices,
+            shared: policy.shared,
             arguments: KnownArguments::default(),
             longest_argument: policy.longest_argument,
             error: None,
@@ -140,6 +164,7 @@ impl<'pool> Dispatcher<'pool> {
     pub fn has_room(&self) -> bool {
         !self.is_stopped()
             && self.gate.is_open()
+            && self.barrier.is_none()
             && self.waiting.is_empty()
             && self.ended.len() < MAX_ENDED
             && (self.finished_bytes < MAX_FINISHED_BYTES || self.ended.is_empty())
@@ -153,20 +178,24 @@ impl<'pool> Dispatcher<'pool> {
     }
 
     /// If the argument of a task that will run is too long to be copied, stores it where workers can map it; tasks with the same
-    /// bytes share one file. A task whose argument the system has no room for cannot run.
-    pub fn store_argument(&mut self, task: &mut Task) {
+    /// bytes share one file. A task whose argument the system has no room for cannot run, unless tasks that end may make room.
+    pub fn store_argument(&mut self, task: &mut Task) -> ArgumentRoom {
         // The condition that most often decides comes first.
         if task.argument.len() <= INLINE_MAX_BYTES
             || task.argument.len() as u64 > self.longest_argument
             || task.finished.is_some()
             || task.unrunnable.is_some()
         {
-            return;
+            return ArgumentRoom::Now;
         }
         if let Err(error) = task.argument.store_once(&mut self.arguments) {
+            if error.is_lack_of_descriptors() && !self.is_idle() {
+                return ArgumentRoom::Later;
+            }
             task.unrunnable =
                 Some(format!("its argument of {} bytes cannot be stored: {error:?}", task.argument.len()));
         }
+        ArgumentRoom::Now
     }
 
     /// Takes a task over. It goes to the executor at once, or as soon as there is room.
@@ -210,7 +239,8 @@ impl<'pool> Dispatcher<'pool> {
 
     /// Gives a task to the executor, or returns it if there is no room or nothing may start.
     fn place(&mut self, pending: Pending) -> Option<Pending> {
-        if self.gate.is_open() { self.executor.submit(pending) } else { Some(pending) }
+        let may_start = self.gate.is_open() && self.barrier.is_none_or(|last| pending.tag() <= last);
+        if may_start { self.executor.submit(pending) } else { Some(pending) }
     }
 
     /// Makes the tasks that workers were given visible to them.
@@ -236,7 +266,7 @@ impl<'pool> Dispatcher<'pool> {
         if self.ended.is_empty() && self.notices.is_empty() && !is_over {
             let due = self.retries.next_due().into_iter().chain(self.gate.next_measurement());
             let wait = due.fold(wait, Wait::shortened);
-            self.executor.wait(wait, !self.waiting.is_empty());
+            self.executor.wait(wait, !self.waiting.is_empty() && self.barrier.is_none());
         }
         self.executor.handle_workers();
         self.take_reports();
@@ -248,7 +278,7 @@ impl<'pool> Dispatcher<'pool> {
             match report {
                 Report::Ended(ended) => self.end_attempt(ended),
                 Report::Returned { pending, began } => {
-                    if let (true, Some(slices)) = (began, &self.slices) {
+                    if let (true, Some(slices)) = (began, &mut self.slices) {
                         slices.reset(&pending);
                     }
                     self.waiting.push_back(pending);
@@ -265,7 +295,7 @@ impl<'pool> Dispatcher<'pool> {
 
     /// Handles the end of an attempt, which is also the task's end unless the task is to be retried.
     fn end_attempt(&mut self, mut ended: Ended) {
-        if let Some(slices) = &self.slices {
+        if let Some(slices) = &mut self.slices {
             slices.end_attempt(&mut ended);
         }
         if self.retries.wants(&ended) && !self.is_stopped() {
@@ -297,7 +327,8 @@ impl<'pool> Dispatcher<'pool> {
             self.finished_bytes = 0;
         }
         self.finished_bytes += finished.result.as_ref().map_or(0, |output| output.len() as u64);
-        let mut ended = pending.end(finished.result, finished.log, finished.stats);
+        let mut ended =
+            pending.end(finished.result, finished.log, finished.stats).of_program(finished.stderr, finished.exit_code);
         ended.outcome.ran_earlier = true;
         self.ended.push_back(ended);
     }
@@ -350,7 +381,7 @@ impl<'pool> Dispatcher<'pool> {
             let waiting = std::mem::take(&mut self.waiting);
             return waiting.into_iter().for_each(|pending| self.cancel(pending));
         }
-        while let Some(pending) = self.waiting.pop_front() {
+        while let Some(pending) = self.next_waiting() {
             if let Some(pending) = self.place(pending) {
                 return self.waiting.push_front(pending);
             }
@@ -370,14 +401,11 @@ impl<'pool> Dispatcher<'pool> {
         if self.stopped != StopLevel::Running {
             return;
         }
-        let mut taken_back = self.executor.take_back();
-        // The last one first, because each goes to the front.
-        taken_back.sort_unstable_by_key(|pending| Reverse(pending.tag()));
-        taken_back.into_iter().for_each(|pending| self.waiting.push_front(pending));
+        self.take_back();
         if self.gate.wants_memory_back() {
             for Evicted { worker, pending } in self.executor.evict_youngest() {
                 self.notices.push_back(Notice::Requeued { worker, index: pending.index() });
-                if let Some(slices) = &self.slices {
+                if let Some(slices) = &mut self.slices {
                     slices.reset(&pending);
                 }
                 self.waiting.push_front(pending);
@@ -435,17 +463,19 @@ impl<'pool> Dispatcher<'pool> {
         self.error.take()
     }
 
-    /// Cancels what is under way: takes back tasks that have not begun and kills those that run. Then finishes the output file.
+    /// Cancels what is under way: takes back tasks that have not begun and kills those that run. Then finishes the output file and
+    /// shared memory.
     ///
     /// # Errors
     ///
-    /// If somebody else has truncated that file, or a system call on it fails.
+    /// If somebody else has truncated one of these files or removed the output file, or a system call on one fails.
     pub fn end_run(&mut self) -> Result<()> {
         self.stop.stop_now();
         self.apply_stop();
         self.executor.end();
         self.take_reports();
-        self.slices.take().map_or(Ok(()), |slices| slices.finish())
+        self.slices.take().map_or(Ok(()), OutputSlices::finish)?;
+        std::mem::take(&mut self.shared).iter().try_for_each(SharedMemory::check_len)
     }
 }
 

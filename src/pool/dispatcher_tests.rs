@@ -39,15 +39,10 @@ struct Mock {
 
 impl Mock {
     fn end(ticket: u64, attempts: u32, result: Result<&str, Status>) -> ExecutorEvent {
-        let result = result.map(|text| Output::from(text.as_bytes())).map_err(|status| TaskError {
-            status,
-            message: "as requested".into(),
-            setting: None,
-            backtrace: None,
-            core_dump: None,
-        });
+        let result =
+            result.map(|text| Output::from(text.as_bytes())).map_err(|status| TaskError::new(status, "as requested"));
         let stats = TaskStats { start: SystemTime::now(), attempts, ..TaskStats::default() };
-        ExecutorEvent::Ended(TaskEnd { ticket, result, log: Vec::new(), stats })
+        ExecutorEvent::Ended(TaskEnd::new(ticket, result, stats))
     }
 }
 
@@ -94,7 +89,8 @@ fn policy() -> Policy {
         retries: Retries { count: 0, delay: Duration::ZERO },
         halt: Halt::Never,
         admission: Admission::default(),
-        out: None,
+        slices: None,
+        shared: Vec::new(),
         longest_argument: 100,
     }
 }

@@ -74,6 +74,7 @@ impl<'pool> External<'pool> {
                 }
             }
             ExecutorEvent::WorkerLost(worker, reason) => Report::Notice(Notice::WorkerLost { worker, reason }),
+            ExecutorEvent::FewerWorkers(reason) => Report::Notice(Notice::FewerWorkers { reason }),
             ExecutorEvent::Unconfined(missing) => Report::Notice(Notice::Unconfined(missing)),
             ExecutorEvent::Slow { ticket, worker, elapsed } => Report::Notice(Notice::Slow { worker, ticket, elapsed }),
             ExecutorEvent::Halted(why) => Report::Halted(why),
@@ -127,5 +128,5 @@ fn ended(mut pending: Pending, end: TaskEnd) -> Report {
         return Report::NeverStarted { pending, message: error.message.clone() };
     }
     stats.attempts = pending.count_attempt();
-    Report::Ended(pending.end(end.result, end.log, stats))
+    Report::Ended(pending.end(end.result, end.log, stats).of_program(end.stderr, end.exit_code))
 }

@@ -2,7 +2,7 @@
 
 use std::task::Poll;
 
-use super::dispatcher::Dispatcher;
+use super::dispatcher::{ArgumentRoom, Dispatcher};
 use super::record::{Ended, SpareRecords};
 use super::report::Notice;
 use super::wait::Wait;
@@ -24,6 +24,8 @@ pub(super) struct Feed<'pool, S> {
     /// Results that are cached, if the pool has a cache.
     pub results: Option<JobResults>,
     source: S,
+    /// A task whose argument has to wait for a descriptor.
+    held_back: Option<Task>,
     /// The source has no more tasks.
     exhausted: bool,
     /// The source has no task yet.
@@ -50,6 +52,7 @@ impl<'pool, S: Source> Feed<'pool, S> {
             spare: SpareRecords::default(),
             results,
             source,
+            held_back: None,
             exhausted: false,
             pending: false,
             scarce: false,
@@ -74,11 +77,15 @@ impl<S: Source> Feed<'_, S> {
         if self.scarce && !self.dispatcher.is_idle() {
             return false;
         }
-        match self.source.poll_task() {
+        let held_back = self.held_back.take().map(|task| Poll::Ready(Some(task)));
+        match held_back.unwrap_or_else(|| self.source.poll_task()) {
             Poll::Pending => self.pending = true,
             Poll::Ready(None) => self.exhausted = true,
             Poll::Ready(Some(mut task)) => {
-                self.dispatcher.store_argument(&mut task);
+                if let ArgumentRoom::Later = self.dispatcher.store_argument(&mut task) {
+                    self.held_back = Some(task);
+                    return false;
+                }
                 let tag = self.stats.taken;
                 self.stats.taken += 1;
                 let index = self.first_index.saturating_add(tag);
@@ -165,6 +172,7 @@ impl<S: Source> Feed<'_, S> {
             let Some(observer) = &mut self.observer else { continue };
             let event = match &notice {
                 Notice::WorkerLost { worker, reason } => Event::WorkerLost { worker: *worker, reason },
+                Notice::FewerWorkers { reason } => Event::FewerWorkers { reason },
                 Notice::Unconfined(missing) => Event::Unconfined { missing },
                 Notice::HeldUp(shortage) => Event::HeldUp(shortage),
                 Notice::Requeued { worker, index } => Event::Requeued { worker: *worker, index: *index },

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io;
 use std::time::Duration;
 
-use super::completion::{clock_zero, complete};
+use super::completion::{SentResult, clock_zero, complete};
+use super::crew::is_exhaustion;
 use super::prepared_job::{PreparedJob, Stdio, refuse_times};
 use super::record::Pending;
 use crate::backend::{Assignment, Backend, BuiltIn, Executor, ExecutorEvent, TaskEnd, Waker};
@@ -21,7 +22,7 @@ pub(super) struct Inline;
 impl Backend for Inline {
     fn start<'a>(&'a mut self, job: &Job, _waker: &Waker) -> Result<Box<dyn Executor + 'a>> {
         refuse_times(job, BuiltIn::Inline)?;
-        let guest = Guest::new().map_err(|error| Error::module(format!("cannot set up wasmtime: {error:#}")))?;
+        let guest = Guest::new().map_err(|error| Error::backend(format!("cannot set up wasmtime: {error:#}")))?;
         let job = PreparedJob::new(job, Stdio::Captured)?;
         Ok(Box::new(InlineExecutor {
             job,
@@ -91,7 +92,11 @@ impl InlineExecutor {
         self.directories = directories.map_err(refused)?;
         let code = self.job.module.code().try_clone().map_err(refused)?;
         let loaded = self.guest.load(code, self.job.spec(0), &self.files, None, &self.directories);
-        loaded.map_err(|reason| Error::module(format!("module {}: {reason}", self.job.module.name())))
+        loaded.map_err(|reason| match is_exhaustion(&reason) {
+            // The module is not at fault.
+            true => Error::backend(reason),
+            false => Error::module(format!("module {}: {reason}", self.job.module.name())),
+        })
     }
 
     fn run(&mut self, ticket: u64, pending: Pending) -> TaskEnd {
@@ -126,17 +131,24 @@ impl InlineExecutor {
         let mut result = TaskResult::new();
         let start_ns = monotonic_ns();
         let stack = self.job.limits.stack_bytes as usize + HOST_STACK_BYTES;
+        // To map a stack without room for it is a panic.
+        let is_there = stacker::remaining_stack().is_some_and(|left| left >= stack);
+        if !is_there && Vec::<u8>::new().try_reserve_exact(stack).is_err() {
+            let message = format!("there is no memory for its stack of {stack} bytes");
+            let ended = pending.fail(Status::Limit, message, 0);
+            return TaskEnd::from_outcome(ticket, ended.into_outcome());
+        }
         stacker::maybe_grow(stack, stack, || self.guest.run(&slot, &payload, &self.files, &mut result));
-        result.bound(self.job.limits.log_bytes);
+        result.complete(self.job.limits.log_bytes);
         let done = result.done(ticket, start_ns, monotonic_ns());
         self.files.truncate(shared);
         let bytes = result.parts().concat();
         let sent = match result.output_file.is_some() {
-            true => result.write_file().map(Some),
+            true => result.write_file().map(SentResult::File).map(Some),
             false => Ok(None),
         };
         let ended = match sent {
-            Ok(file) => complete(&self.job, 0, &done, pending, &bytes, file, self.clock_zero),
+            Ok(sent) => complete(&self.job, 0, &done, pending, &bytes, sent, self.clock_zero),
             Err(error) => Ok(pending.fail(Status::Limit, format!("its result cannot be stored: {error}"), 0)),
         };
         let ended = ended.unwrap_or_else(|lie| lie.pending.fail(Status::WorkerLost, lie.violation.0.to_owned(), 0));

@@ -45,7 +45,7 @@ use crate::result::{Status, TaskError};
 use crate::{Error, Job, Result, Source, Task};
 
 use crew::{Crew, CrewRun};
-use dispatcher::Dispatcher;
+use dispatcher::{Dispatcher, Policy};
 use executor::AttemptExecutor;
 use external::External;
 use prepared_job::{PreparedJob, Stdio};
@@ -100,7 +100,7 @@ impl Pool {
     /// # Errors
     ///
     /// Returns an error if the job cannot run: if its module has no such function, for example, or needs what the job does not
-    /// provide.
+    /// provide, or if another run writes its output file.
     pub fn map<S: Source>(&mut self, job: &Job, tasks: S) -> Result<Run<'_, S>> {
         let cache = self.cache.clone();
         let prepared = PreparedJob::new(job, Stdio::Captured)?;
@@ -147,15 +147,16 @@ impl Pool {
 
     /// Prepares to run the tasks of a job that has been checked.
     fn dispatcher(&mut self, job: &Job, prepared: PreparedJob) -> Result<Dispatcher<'_>> {
+        let policy = Policy::new(job)?;
         Ok(match &mut self.runner {
             Runner::Crew(crew) => {
                 crew.check(job)?;
                 let waker = crew.waker.clone();
-                Dispatcher::new(job.into(), AttemptExecutor::Crew(Box::new(CrewRun::new(crew, prepared))), waker)
+                Dispatcher::new(policy, AttemptExecutor::Crew(Box::new(CrewRun::new(crew, prepared))), waker)
             }
             Runner::Backend { backend, waker } => {
                 let executor = External::new(backend.start(job, waker)?, waker.clone());
-                Dispatcher::new(job.into(), AttemptExecutor::External(executor), waker.clone())
+                Dispatcher::new(policy, AttemptExecutor::External(executor), waker.clone())
             }
         })
     }

@@ -3,10 +3,13 @@
 //! Disk space is allocated before a task starts, so that a full disk fails a task with a clear message instead of raising a signal
 //! at an arbitrary store. Small slices are allocated many at a time; at the end the file is truncated to what was needed.
 
+use std::io;
+
 use super::record::{Ended, Pending};
 use crate::backend::Call;
 use crate::error::Repr;
 use crate::ipc::wire::{InputRange, Slices};
+use crate::job::Reservation;
 use crate::result::Status;
 use crate::sys::allocate;
 use crate::{OutputFile, Result, Task};
@@ -14,30 +17,46 @@ use crate::{OutputFile, Result, Task};
 /// A job's output file while a run writes it.
 #[derive(Debug)]
 pub(super) struct OutputSlices {
-    out: OutputFile,
+    file: Reservation,
     /// The file's length before the run, in bytes.
     len_before: u64,
+    /// Whether it had a name then.
+    had_name: bool,
     /// The file is allocated up to this offset.
     allocated: u64,
     /// The highest offset up to which space was requested; a request that failed may have allocated a part of it.
     asked: u64,
     /// The end offset of the last slice whose task ran.
     needed: u64,
+    /// The length to which somebody else has truncated the file.
+    truncated_to: Option<u64>,
 }
 
 /// The least that is allocated at a time if the disk has it, in bytes.
 const AHEAD_BYTES: u64 = 1 << 20;
 
 impl OutputSlices {
-    pub fn new(out: &OutputFile) -> OutputSlices {
-        let len_before = out.file().metadata().map_or(0, |metadata| metadata.len());
-        OutputSlices { out: out.clone(), len_before, allocated: 0, asked: 0, needed: 0 }
+    /// Reserves the file for this run.
+    ///
+    /// # Errors
+    ///
+    /// If another run writes it, or a system call on it fails.
+    pub fn new(out: &OutputFile) -> Result<OutputSlices> {
+        let file = out.reserve()?;
+        let failed = |error| Repr::file("cannot use output file", out.name(), error);
+        let (len_before, had_name) = out.state().map_err(failed)?;
+        let (allocated, asked, needed, truncated_to) = (0, 0, 0, None);
+        Ok(OutputSlices { file, len_before, had_name, allocated, asked, needed, truncated_to })
+    }
+
+    fn out(&self) -> &OutputFile {
+        self.file.out()
     }
 
     /// The slice of a task; `None` for merges, and if it would lie beyond the largest offset that a file can have.
     fn slice_of(&self, call: Call, index: u64) -> Option<InputRange> {
         // The file's number in a worker's table means nothing here.
-        let slices = Slices { file: 0, slice_bytes: self.out.slice_bytes() };
+        let slices = Slices { file: 0, slice_bytes: self.out().slice_bytes() };
         (call == Call::Map).then(|| slices.range(index))?
     }
 
@@ -47,7 +66,7 @@ impl OutputSlices {
     ///
     /// If it does: the task's error message.
     pub fn check(&self, task: &Task) -> Result<(), String> {
-        match task.inputs.iter().find(|input| self.out.is_file_of(input)) {
+        match task.inputs.iter().find(|input| self.out().is_file_of(input)) {
             None => Ok(()),
             Some(input) => {
                 Err(format!("its input {:?} is the output file; give another file for one of them", input.label()))
@@ -67,13 +86,13 @@ impl OutputSlices {
             None => Err(format!(
                 "its slice would lie beyond the largest offset of a file: {} times {} bytes",
                 pending.index(),
-                self.out.slice_bytes()
+                self.out().slice_bytes()
             )),
         }
     }
 
     /// Deals with the slice of an attempt that has ended. If the attempt failed, adds to its message what the slice now holds.
-    pub fn end_attempt(&self, ended: &mut Ended) {
+    pub fn end_attempt(&mut self, ended: &mut Ended) {
         let Some(slice) = self.slice_of(ended.call, ended.outcome.index) else { return };
         if let Err(error) = &mut ended.outcome.result {
             let what = self.give_up(slice);
@@ -82,7 +101,7 @@ impl OutputSlices {
     }
 
     /// Deals with the slice of a task that had begun and will begin again, without the first start counting as an attempt.
-    pub fn reset(&self, pending: &Pending) {
+    pub fn reset(&mut self, pending: &Pending) {
         if let Some(slice) = self.slice_of(pending.call(), pending.index()) {
             self.give_up(slice);
         }
@@ -108,11 +127,16 @@ impl OutputSlices {
         if end <= self.allocated {
             return Ok(());
         }
+        self.look_for_truncation();
+        if let Some(len) = self.truncated_to {
+            return Err(format!("{:?} was truncated to {len} bytes while tasks wrote it", self.out().name()));
+        }
         let start = self.allocated.max(slice.offset);
+        let ahead = if self.out().is_concurrent() { 0 } else { AHEAD_BYTES };
         let mut made = Err(std::io::ErrorKind::StorageFull.into());
-        for end in [end.max(start.saturating_add(AHEAD_BYTES)), end] {
+        for end in [end.max(start.saturating_add(ahead)), end] {
             self.asked = self.asked.max(end);
-            made = allocate::allocate(self.out.file(), start, end - start);
+            made = allocate::allocate(self.out().file(), start, end - start);
             if made.is_ok() {
                 self.allocated = end;
                 break;
@@ -121,21 +145,34 @@ impl OutputSlices {
         made.map_err(|error| format!("there is no room for its slice, {}: {error}", self.bytes(slice)))
     }
 
+    /// Notes it if the file is shorter than it was made. Growing it again would hide that.
+    fn look_for_truncation(&mut self) {
+        if let Ok((len, _)) = self.out().state()
+            && len < self.allocated
+        {
+            self.truncated_to.get_or_insert(len);
+        }
+    }
+
     /// Names a slice in a message: `bytes 0..8 of "out.bin"`.
     fn bytes(&self, InputRange { offset, len, .. }: InputRange) -> String {
-        format!("bytes {offset}..{} of {:?}", offset + len, self.out.name())
+        format!("bytes {offset}..{} of {:?}", offset + len, self.out().name())
     }
 
     /// Zeroes the slice of a failed attempt, or leaves it as the job wishes; returns a message about it. No worker maps the slice
     /// any more.
-    fn give_up(&self, slice: InputRange) -> String {
+    fn give_up(&mut self, slice: InputRange) -> String {
         let bytes = self.bytes(slice);
-        if self.out.keeps_failed() {
+        if self.out().keeps_failed() {
             return format!("{bytes} are as it left them");
         }
-        let zeroed = allocate::zero(self.out.file(), slice.offset, slice.len);
+        self.look_for_truncation();
+        if let Some(len) = self.truncated_to {
+            return format!("{bytes} are lost: the file was truncated to {len} bytes");
+        }
+        let zeroed = allocate::zero(self.out().file(), slice.offset, slice.len);
         // Allocated again for another attempt; this fails if there is no space left.
-        let zeroed = zeroed.and_then(|()| allocate::allocate(self.out.file(), slice.offset, slice.len));
+        let zeroed = zeroed.and_then(|()| allocate::allocate(self.out().file(), slice.offset, slice.len));
         match zeroed {
             Ok(()) => format!("{bytes} are zeros"),
             Err(error) => format!("{bytes} could not be zeroed: {error}"),
@@ -146,18 +183,25 @@ impl OutputSlices {
     ///
     /// # Errors
     ///
-    /// If somebody else has truncated the file, or a system call on it fails.
-    pub fn finish(&self) -> Result<()> {
-        let failed = |error| Repr::file("cannot finish output file", self.out.name().as_ref(), error);
-        let file_len = self.out.file().metadata().map_err(failed)?.len();
-        let needed = self.needed.max(self.len_before);
-        if file_len < self.needed {
-            let message = format!("it was truncated to {file_len} bytes while tasks wrote it, and results are lost");
-            return Err(failed(std::io::Error::other(message)).into());
+    /// If somebody else has truncated or removed the file, or a system call on it fails.
+    pub fn finish(mut self) -> Result<()> {
+        self.look_for_truncation();
+        let failed = |error| Repr::file("cannot finish output file", self.out().name(), error);
+        let (file_len, has_name) = self.out().state().map_err(failed)?;
+        let lost = match self.truncated_to {
+            Some(len) => Some(format!("it was truncated to {len} bytes while tasks wrote it, and results are lost")),
+            None if self.had_name && !has_name && self.needed > 0 => {
+                Some("it was removed while tasks wrote it, and results are lost".to_owned())
+            }
+            None => None,
+        };
+        if let Some(message) = lost {
+            return Err(failed(io::Error::other(message)).into());
         }
+        let needed = self.needed.max(self.len_before);
         // If it is longer than we made it, somebody else is writing to it as well.
-        if file_len > needed && file_len <= self.asked {
-            self.out.file().set_len(needed).map_err(failed)?;
+        if file_len > needed && file_len <= self.asked && !self.out().is_concurrent() {
+            self.out().file().set_len(needed).map_err(failed)?;
         }
         Ok(())
     }

@@ -3,10 +3,14 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::backend::{BuiltIn, Call};
 use crate::ipc::Setting;
-use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, Slices};
+use crate::ipc::wire::{
+    InputRange, JobSpec, MAP, MAX_BACKTRACE_BYTES, REDUCE, Slices, max_core_dump_bytes, max_message_bytes,
+    max_text_bytes,
+};
 use crate::job::InputMode;
 use crate::job::Instances;
 use crate::job::TaskTime;
@@ -59,6 +63,12 @@ impl PreparedJob {
         if job.argv.is_some() && entry != Entry::Command {
             return Err(Error::request(format!("argv is for WASI commands, which {} is not", job.module.name())));
         }
+        if job.ok_exit_codes != [0] && entry != Entry::Command {
+            let name = job.module.name();
+            return Err(Error::request(format!(
+                "exit codes are for WASI commands, and {name} is not run as a command"
+            )));
+        }
         if entry == Entry::Command && job.instances == Instances::Reused {
             let message = format!("{} is a WASI command, whose instance cannot be entered twice", job.module.name());
             return Err(Error::request(message).because_of(Setting::FreshInstances));
@@ -86,8 +96,10 @@ impl PreparedJob {
             slices,
             shared_memories,
             argv: job.argv.clone(),
+            ok_exit_codes: job.ok_exit_codes.clone(),
             fresh_instances: job.instances == Instances::Fresh,
             attached: stdio.is_some(),
+            argument_bytes: limits.argument_bytes,
             memory_bytes: limits.memory_bytes,
             output_bytes: limits.output_bytes,
             stack_bytes: limits.stack_bytes,
@@ -100,6 +112,7 @@ impl PreparedJob {
             directories: job.grants.directories.iter().map(|directory| directory.guest_path().to_owned()).collect(),
             environment: job.grants.environment.clone(),
             real_clock: job.grants.clock,
+            clock_start_ns: clock_start_ns(job.clock_start)?,
             real_random: job.grants.random,
             seed: job.seed,
         };
@@ -123,6 +136,19 @@ impl PreparedJob {
     /// What the job's workers load.
     pub fn code(&self) -> LoadedCode {
         LoadedCode { module: self.module.id(), stack_bytes: self.limits.stack_bytes, core_dumps: self.core_dumps }
+    }
+
+    /// The most bytes of a failed task's core dump.
+    pub fn core_dump_bytes(&self) -> u64 {
+        if self.core_dumps { max_core_dump_bytes(self.limits.memory_bytes) } else { 0 }
+    }
+
+    /// The most bytes of a completion's payload: a core dump, an output, a message, a backtrace and a log.
+    pub fn most_payload_bytes(&self) -> u64 {
+        let log_bytes = self.limits.log_bytes;
+        let texts = [max_message_bytes(log_bytes), MAX_BACKTRACE_BYTES, max_text_bytes(log_bytes)];
+        let output = self.core_dump_bytes().saturating_add(self.limits.output_bytes);
+        texts.iter().fold(output, |sum, len| sum.saturating_add(*len as u64))
     }
 
     /// What map tasks call.
@@ -165,7 +191,7 @@ impl PreparedJob {
     /// The name of the input that a task sees at `index`.
     pub fn input_name(&self, own: &[Input], index: usize) -> String {
         match index.checked_sub(own.len()) {
-            None => own[index].label(),
+            None => crate::shown::shown(own[index].label().as_encoded_bytes()).into_owned(),
             Some(shared) => self.spec.inputs.get(shared).map_or_else(|| format!("#{index}"), |(name, _)| name.clone()),
         }
     }
@@ -269,6 +295,12 @@ fn check_limits(job: &Job) -> Result<()> {
 /// The most directories that tasks may be granted.
 const MAX_DIRECTORIES: usize = 256;
 
+/// The time at which tasks' clocks start, in nanoseconds since 1970.
+pub(crate) fn clock_start_ns(start: SystemTime) -> Result<u64> {
+    let since_1970 = start.duration_since(UNIX_EPOCH).ok().and_then(|since| u64::try_from(since.as_nanos()).ok());
+    since_1970.ok_or_else(|| Error::request("a task's clock can start from 1970 to 2554"))
+}
+
 fn check_grants(grants: &Grants) -> Result<()> {
     let count = grants.directories.len();
     if count > MAX_DIRECTORIES {
@@ -285,7 +317,7 @@ fn check_grants(grants: &Grants) -> Result<()> {
         if directory.access() == Access::ReadOnly
             && let Some(other) = grants.directories.iter().find(lies_in)
         {
-            let (inner, outer) = (directory.host_path().display().to_string(), other.host_path().display().to_string());
+            let (inner, outer) = (directory.host_path(), other.host_path());
             return Err(Error::request(format!(
                 "directory {inner:?} cannot be granted as read-only: tasks may write it as a part of {outer:?}"
             )));

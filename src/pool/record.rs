@@ -7,7 +7,7 @@ use crate::backend::Call;
 use crate::ipc::Setting;
 use crate::job::Task;
 use crate::outcome::Outcome;
-use crate::result::{LogLine, Output, Status, TaskError, TaskStats};
+use crate::result::{LogLine, Output, Status, TaskError, TaskStats, TaskUsage};
 
 /// How many failures before the last one are kept of a task; the oldest are dropped first.
 pub(super) const MAX_EARLIER: usize = 8;
@@ -21,6 +21,8 @@ pub(super) struct TaskRecord {
     pub call: Call,
     /// How often a worker died, or was killed, when this task should have been the next to begin.
     returned: u32,
+    /// How often that worker had not even been ready, or had run out of what it needs to start.
+    unstarted: u32,
     /// How often it was retried.
     pub retried: u32,
     /// The outcome. Its result means nothing before the task has ended.
@@ -44,7 +46,7 @@ impl SpareRecords {
     /// A task that has not been started.
     pub fn pending(&mut self, tag: u64, index: u64, call: Call, task: Task) -> Pending {
         let Some(mut record) = self.0.pop() else { return Pending::new(tag, index, call, task) };
-        (record.tag, record.call, record.returned, record.retried) = (tag, call, 0, 0);
+        (record.tag, record.call, record.returned, record.unstarted, record.retried) = (tag, call, 0, 0, 0);
         (record.outcome.index, record.outcome.task) = (index, task);
         Pending(record)
     }
@@ -61,13 +63,24 @@ impl SpareRecords {
 
 fn no_outcome(index: u64, task: Task) -> Outcome {
     let (result, stats) = (Ok(Output::default()), TaskStats::default());
-    Outcome { index, task, result, log: Vec::new(), stats, ran_earlier: false, earlier: Vec::new() }
+    Outcome {
+        index,
+        task,
+        result,
+        log: Vec::new(),
+        stderr: Vec::new(),
+        exit_code: None,
+        stats,
+        ran_earlier: false,
+        earlier: Vec::new(),
+    }
 }
 
 impl Pending {
     /// A task that has not been started.
     pub fn new(tag: u64, index: u64, call: Call, task: Task) -> Pending {
-        Pending(Box::new(TaskRecord { tag, call, returned: 0, retried: 0, outcome: no_outcome(index, task) }))
+        let outcome = no_outcome(index, task);
+        Pending(Box::new(TaskRecord { tag, call, returned: 0, unstarted: 0, retried: 0, outcome }))
     }
 
     /// The run's own number for it.
@@ -111,6 +124,12 @@ impl Pending {
         self.0.returned
     }
 
+    /// The same for a worker that could not start, which is hardly the task's fault.
+    pub fn count_unstarted(&mut self) -> u32 {
+        self.0.unstarted += 1;
+        self.0.unstarted
+    }
+
     /// Ends the task as failed, without a completion from a worker.
     pub fn fail(self, status: Status, message: String, worker: u32) -> Ended {
         let attempts = self.0.outcome.stats.attempts;
@@ -123,6 +142,7 @@ impl Pending {
         let mut record = self.0;
         record.outcome.result = result;
         record.outcome.log = log;
+        (record.outcome.stderr, record.outcome.exit_code) = (Vec::new(), None);
         record.outcome.stats = stats;
         Ended(record)
     }
@@ -132,10 +152,11 @@ impl Ended {
     /// The next attempt of the task.
     pub fn again(self) -> Pending {
         let mut record = self.0;
-        record.returned = 0;
+        (record.returned, record.unstarted) = (0, 0);
         record.retried += 1;
         let outcome = &mut record.outcome;
         outcome.log = Vec::new();
+        (outcome.stderr, outcome.exit_code) = (Vec::new(), None);
         if let Err(error) = std::mem::replace(&mut outcome.result, Ok(Output::default())) {
             if outcome.earlier.len() == MAX_EARLIER {
                 outcome.earlier.remove(0);
@@ -143,6 +164,18 @@ impl Ended {
             outcome.earlier.push(error);
         }
         Pending(record)
+    }
+
+    /// Sets the memory that the task used.
+    pub fn usage(mut self, usage: TaskUsage) -> Ended {
+        self.0.outcome.stats.usage = usage;
+        self
+    }
+
+    /// Sets what a program wrote to standard error, and the code that it exited with.
+    pub fn of_program(mut self, stderr: Vec<u8>, exit_code: Option<i32>) -> Ended {
+        (self.0.outcome.stderr, self.0.outcome.exit_code) = (stderr, exit_code);
+        self
     }
 
     /// Notes what to change so that the task gets what it was refused.

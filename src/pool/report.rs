@@ -29,6 +29,8 @@ pub(super) enum Report {
 pub(super) enum Notice {
     /// A worker died and is being replaced; `reason` follows "worker 3".
     WorkerLost { worker: u32, reason: String },
+    /// The run goes on with fewer workers than it may have; `reason` follows "a worker".
+    FewerWorkers { reason: String },
     /// Workers lack these layers of confinement.
     Unconfined(Vec<MissingLayer>),
     /// The attempt with this ticket is slow; it had not ended when this was noted.

@@ -51,8 +51,10 @@ impl RetryQueue {
         let delay = self.retries.delay_before(ended.retried + 1);
         // Many tasks may wait, so each keeps little.
         ended.outcome.log = Vec::new();
+        ended.outcome.stderr = Vec::new();
         if let Err(error) = &mut ended.outcome.result {
             error.core_dump = None;
+            error.stdout = None;
             shorten(error);
         }
         // If the time is beyond what the clock can represent, a year is late enough.
@@ -112,6 +114,10 @@ fn shorten(error: &mut TaskError) {
     let end = error.message.floor_char_boundary(MAX_MESSAGE_BYTES);
     error.message.truncate(end);
     error.message.shrink_to_fit();
+    if let Some(hint) = &mut error.hint {
+        hint.truncate(hint.floor_char_boundary(MAX_MESSAGE_BYTES));
+        hint.shrink_to_fit();
+    }
 }
 
 #[cfg(test)]

@@ -55,6 +55,8 @@ use crate::{Module, Result, Source};
 pub struct Run<'pool, S> {
     pub(super) feed: Feed<'pool, S>,
     pub(super) module: Module,
+    /// Whether merging leaves out tasks that failed.
+    pub(super) leaves_out_failed: bool,
     delivery: Delivery,
 }
 
@@ -90,7 +92,7 @@ impl<'pool, S: Source> Run<'pool, S> {
     pub(super) fn new(dispatcher: Dispatcher<'pool>, source: S, results: Option<JobResults>, module: &Module) -> Self {
         let feed = Feed::new(dispatcher, source, results);
         let delivery = Delivery::ByItem { waiting: VecDeque::new(), next: 0, bytes: 0, descriptors: 0 };
-        Run { feed, module: module.clone(), delivery }
+        Run { feed, module: module.clone(), leaves_out_failed: false, delivery }
     }
 
     /// Delivers outcomes as tasks end, instead of in item order.
@@ -109,6 +111,12 @@ impl<'pool, S: Source> Run<'pool, S> {
     /// are expensive to hold. Unless set, the number depends on how long tasks take, and is at most some thousands.
     pub fn ahead(mut self, ahead: u64) -> Self {
         self.feed.most = ahead.saturating_add(self.feed.dispatcher.parallelism());
+        self
+    }
+
+    /// Lets [`reduce`](Self::reduce) leave out tasks that failed, instead of merging nothing if one did.
+    pub fn leave_out_failed(mut self) -> Self {
+        self.leaves_out_failed = true;
         self
     }
 
@@ -173,6 +181,7 @@ impl<S: Source> Iterator for Run<'_, S> {
             if self.feed.is_over() {
                 return None;
             }
+            self.feed.dispatcher.hold_after(self.delivery.barrier());
             self.feed.turn();
             if self.feed.dispatcher.ended_len() >= MANY_ENDED {
                 self.feed.take_some(|feed| self.delivery.has_room(feed.stats.taken));
@@ -218,9 +227,19 @@ impl Delivery {
     fn has_room(&self, taken: u64) -> bool {
         match self {
             Delivery::AsTheyEnd => true,
-            Delivery::ByItem { next, bytes, descriptors, .. } => {
-                taken - next < MAX_WAITING && *bytes < MAX_WAITING_BYTES && *descriptors < MAX_WAITING_DESCRIPTORS
+            Delivery::ByItem { next, .. } => taken - next < MAX_WAITING && self.barrier().is_none(),
+        }
+    }
+
+    /// The item that must end before any later one starts, because what waits for it takes too much memory or too many descriptors.
+    fn barrier(&self) -> Option<u64> {
+        match self {
+            Delivery::ByItem { next, bytes, descriptors, .. }
+                if *bytes >= MAX_WAITING_BYTES || *descriptors >= MAX_WAITING_DESCRIPTORS =>
+            {
+                Some(*next)
             }
+            _ => None,
         }
     }
 }
@@ -228,18 +247,26 @@ impl Delivery {
 /// Bytes that an outcome keeps in memory.
 fn size(outcome: &Outcome) -> u64 {
     let line = |line: &LogLine| size_of::<LogLine>() + line.text.len();
-    let error = |error: &TaskError| error.message.len() + error.backtrace.as_ref().map_or(0, String::len);
+    let error = |error: &TaskError| {
+        let texts = [&error.hint, &error.backtrace].map(|text| text.as_ref().map_or(0, String::len));
+        error.message.len() + texts[0] + texts[1]
+    };
     let log: usize = outcome.log.iter().map(line).sum();
     let errors: usize = outcome.result.as_ref().err().into_iter().chain(&outcome.earlier).map(error).sum();
-    bytes(outcome).map_or(0, |bytes| bytes.len() as u64) + (log + errors + outcome.task.argument.len()) as u64
+    let outputs: u64 = outputs(outcome).map(|bytes| bytes.len() as u64).sum();
+    outputs + (log + outcome.stderr.len() + errors + outcome.task.argument.len()) as u64
 }
 
-/// The result, or the core dump of a failed task.
-fn bytes(outcome: &Outcome) -> Option<&Output> {
-    outcome.result.as_ref().map_or_else(|error| error.core_dump.as_deref(), Some)
+/// The result, or the core dump and standard output of a failed task.
+fn outputs(outcome: &Outcome) -> impl Iterator<Item = &Output> {
+    let outputs = match &outcome.result {
+        Ok(output) => [Some(output), None],
+        Err(error) => [error.core_dump.as_deref(), error.stdout.as_deref()],
+    };
+    outputs.into_iter().flatten()
 }
 
 fn held_descriptors(outcome: &Outcome) -> usize {
-    let mapped = bytes(outcome).is_some_and(|bytes| bytes.as_input().is_some());
-    usize::from(mapped) + outcome.task.inputs.iter().filter(|input| input.is_last_of_file()).count()
+    outputs(outcome).filter(|output| output.as_input().is_some()).count()
+        + outcome.task.inputs.iter().filter(|input| input.is_last_of_file()).count()
 }

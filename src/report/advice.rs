@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use wrun::TaskError;
 use wrun::job::Halted;
 use wrun::result::Setting;
+use wrun::{Status, TaskError};
 
 /// What to do so that a task, or a request, gets what it was refused: the rest of a sentence.
 pub fn advice(setting: Setting) -> &'static str {
@@ -34,10 +34,61 @@ pub fn advice(setting: Setting) -> &'static str {
     }
 }
 
+/// What to do about a limit of the system that a message of wrun's own names by an error number, as the standard library does. Worker
+/// processes report such errors as text.
+///
+/// Source: errno(3).
+pub fn limit_advice(message: &str) -> Option<&'static str> {
+    let is = |number: u32| message.contains(&format!("(os error {number})"));
+    if message.contains("ulimit") {
+        None
+    } else if is(EMFILE) {
+        Some("raise the limit of open files (ulimit -n), or use fewer inputs or jobs")
+    } else if is(EFBIG) {
+        Some("raise the limit of file sizes (ulimit -f)")
+    } else if is(EAGAIN) && message.contains("start") {
+        Some(
+            "raise the limits of processes (ulimit -u, or pids.max of the control group) and of memory (ulimit -d, ulimit -v), or use fewer jobs",
+        )
+    } else if is(ENOMEM) || message.contains("memory allocation of") {
+        Some("raise the limits of memory (ulimit -d, ulimit -v), or use fewer jobs")
+    } else {
+        None
+    }
+}
+
+const EAGAIN: u32 = 11;
+const ENOMEM: u32 = 12;
+const EMFILE: u32 = 24;
+const EFBIG: u32 = 27;
+
+/// The warning that a run goes on with fewer workers, because one could not be started for this reason.
+pub fn fewer_workers(reason: &str) -> String {
+    let advice = limit_advice(reason).map(|advice| format!(": {advice}")).unwrap_or_default();
+    format!("warning: the run goes on with fewer workers: one {reason}{advice}")
+}
+
+/// What wrun adds to a task's own words: what it knows of the cause, and what to do about it.
+pub fn hint(error: &TaskError) -> Option<Cow<'_, str>> {
+    // Other messages may be the guest's.
+    let is_ours = matches!(error.status, Status::Limit | Status::WorkerLost);
+    let advice = error.setting.map(advice).or_else(|| limit_advice(&error.message).filter(|_| is_ours));
+    match (&error.hint, advice) {
+        (Some(hint), Some(advice)) => Some(format!("{hint}; {advice}").into()),
+        (Some(hint), None) => Some(hint.into()),
+        (None, Some(advice)) => Some(advice.into()),
+        // Messages of another status may be the guest's own.
+        (None, None) if matches!(error.status, Status::Limit | Status::WorkerLost) => {
+            limit_advice(&error.message).map(Cow::from)
+        }
+        (None, None) => None,
+    }
+}
+
 /// Why a task failed, and what to do about it.
 pub fn message(error: &TaskError) -> Cow<'_, str> {
-    match error.setting {
-        Some(setting) => format!("{}; {}", error.message, advice(setting)).into(),
+    match hint(error) {
+        Some(hint) => format!("{}; {hint}", error.message).into(),
         None => error.message.as_str().into(),
     }
 }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -68,6 +69,8 @@ pub struct JobLog {
     pending: PendingTasks,
     most_attempts: u32,
     line: Vec<u8>,
+    /// The length of a regular file after the last write.
+    len: Option<u64>,
 }
 
 impl JobLog {
@@ -95,8 +98,9 @@ impl JobLog {
         } else if is_resumed {
             bail!("joblog {name} is not a regular file, so there is nothing to resume; omit --resume");
         }
-        let file = Outlet::new(file);
-        Ok(JobLog { path: path.to_owned(), file, pending: PendingTasks::default(), most_attempts, line: Vec::new() })
+        let len = metadata.is_file().then_some(metadata.len());
+        let (path, pending, line) = (path.to_owned(), PendingTasks::default(), Vec::new());
+        Ok(JobLog { path, file: Outlet::new(file), pending, most_attempts, line, len })
     }
 
     /// The file, and its name for messages.
@@ -109,13 +113,26 @@ impl JobLog {
         Rc::clone(&self.pending)
     }
 
-    /// Ends a line that was cut off.
+    /// Removes what follows the first `len` bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn truncate(&mut self, len: u64) -> anyhow::Result<()> {
+        self.file.file().set_len(len).with_context(|| self.problem())?;
+        self.len = Some(len);
+        Ok(())
+    }
+
+    /// Ends a line that lacks its newline.
     ///
     /// # Errors
     ///
     /// As [`write`](Self::write).
     pub fn end_line(&mut self) -> anyhow::Result<()> {
-        self.file.write_all(b"\n").with_context(|| self.problem())
+        self.file.write_all(b"\n").with_context(|| self.problem())?;
+        self.len = self.len.map(|len| len + 1);
+        Ok(())
     }
 
     /// Writes the line of a finished task, unless it finished in an earlier run.
@@ -137,8 +154,25 @@ impl JobLog {
             self.line.push(b'\n');
             self.file.write_all(&self.line)
         });
+        self.len = self.len.map(|len| len + self.line.len() as u64);
         self.line.shrink_to(KEPT_BYTES);
         written.with_context(|| self.problem())
+    }
+
+    /// Checks, after the run, that its lines are still there.
+    ///
+    /// # Errors
+    ///
+    /// If somebody has truncated or removed the file.
+    pub fn finish(&self) -> anyhow::Result<()> {
+        let Some(len) = self.len else { return Ok(()) };
+        let metadata = self.file.file().metadata().with_context(|| self.problem())?;
+        let how = match metadata.nlink() {
+            0 => "removed",
+            _ if metadata.len() < len => "truncated",
+            _ => return Ok(()),
+        };
+        bail!("joblog {} was {how} during the run, and lines of it are lost", quoted(&self.path))
     }
 
     fn problem(&self) -> String {
@@ -147,5 +181,5 @@ impl JobLog {
 }
 
 fn quoted(path: &Path) -> String {
-    format!("{:?}", path.display().to_string())
+    format!("{path:?}")
 }

@@ -18,6 +18,7 @@ mod rerun_command;
 mod results;
 mod text;
 mod trace;
+mod trace_file;
 
 use std::cell::Cell;
 use std::io;
@@ -25,19 +26,22 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use wrun::outcome::Summary;
-use wrun::result::Level;
+use wrun::result::{Level, LogLine};
 use wrun::sandbox::MissingLayer;
-use wrun::{Event, Outcome, RunStats, Status, StopHandle};
+use wrun::{Event, Input, Outcome, RunStats, Status, StopHandle};
 
-pub use advice::advice;
+pub use advice::{advice, limit_advice};
 pub use joblog::{JobLog, LINE_START, LoggedStatus, PendingTask, PendingTasks};
 pub use page::{Details, TaskRecord, TaskTexts, page};
 use progress::{BAR_INTERVAL, Display, Interval, JsonDisplay, LINE_INTERVAL, Snapshot, TextDisplay};
 pub use progress::{ProgressMode, Screen, line_to_stderr, while_compiling};
 pub use rerun_command::{ItemKind, RerunCommand};
 pub use results::{ResultFormat, ResultPrinter, ResultsDir, to_json};
-pub use text::{describe, message, name, one_line, shell_quote, task_name};
+pub use text::{describe, message, name, one_line, printed_before, shell_quote, shown_path, stderr_lines, task_name};
 pub use trace::Trace;
+
+/// How many tasks are named that a merged result lacks.
+const NAMED_TASKS: usize = 20;
 
 /// What to show, and how.
 #[derive(Clone, Debug)]
@@ -54,6 +58,10 @@ pub struct Settings {
     pub most_attempts: u32,
     /// The command line that runs one task.
     pub rerun: RerunCommand,
+    /// Whether results are merged.
+    pub is_merged: bool,
+    /// Whether a task's instance may have run others before.
+    pub reuses_instances: bool,
 }
 
 /// The files that a run writes as it goes.
@@ -87,8 +95,8 @@ pub struct Tally {
     pub cancelled: u64,
     /// Tasks that passed, but not on their first attempt.
     pub flaky: u64,
-    /// Whether the run ended early by its own decision, with tasks left that are not counted.
-    pub halted: bool,
+    /// Whether the run ended early, by its own decision or because it was interrupted, with tasks left that are not counted.
+    pub ended_early: bool,
     /// Whether the results could not be merged.
     pub merge_failed: bool,
 }
@@ -105,6 +113,12 @@ pub fn not_cached(why: &str) -> String {
     format!("warning: results are not cached: {}", one_line(why))
 }
 
+/// A notice about an input that is a copy, because its file could not be mapped.
+pub fn copied(input: &Input) -> Option<String> {
+    let len = input.len();
+    input.is_copied().then(|| format!("{} cannot be mapped, so {len} bytes were copied", shown_path(input.path())))
+}
+
 /// Shows one run to the user, and writes its files.
 pub struct Report {
     results: ResultPrinter,
@@ -113,6 +127,10 @@ pub struct Report {
     verbose: u8,
     most_attempts: u32,
     rerun: RerunCommand,
+    /// Whether results are merged, so that most outcomes are not delivered.
+    is_merged: bool,
+    /// The first tasks that the merged result lacks, by index.
+    missing: Vec<u64>,
     /// When to show progress; `None` if it is not shown.
     progress: Option<Interval>,
     /// Whether results of tasks go to standard output.
@@ -153,7 +171,7 @@ impl Report {
         };
         let display: Box<dyn Display> = match &screen {
             Screen::Json => Box::new(JsonDisplay),
-            screen => Box::new(TextDisplay::new(screen.clone(), has_lines)),
+            screen => Box::new(TextDisplay::new(screen.clone(), has_lines, settings.reuses_instances)),
         };
         // On a terminal each result appears at once, unless a bar would have to be redrawn around it.
         let flush_each = results.is_terminal() && !matches!(screen, Screen::Bar(_));
@@ -164,6 +182,8 @@ impl Report {
             verbose: settings.verbose,
             most_attempts: settings.most_attempts,
             rerun: settings.rerun,
+            is_merged: settings.is_merged,
+            missing: Vec::new(),
             progress: interval.map(Interval::new),
             prints_results: files.results.is_none() || matches!(settings.format, ResultFormat::Json { .. }),
             flush_each,
@@ -219,8 +239,10 @@ impl Report {
     fn show_event(&mut self, event: &Event<'_>) {
         match event {
             Event::TaskFinished(outcome) => self.finished_task(outcome),
+            Event::MergeFinished(outcome) => self.show_log(outcome),
             Event::Retrying { outcome, delay } if self.verbose > 0 => self.display.retrying(outcome, *delay),
             Event::WorkerLost { worker, reason } if self.verbose > 0 => self.display.worker_lost(*worker, reason),
+            Event::FewerWorkers { reason } => self.screen.notice(&advice::fewer_workers(reason)),
             Event::Unconfined { missing } => self.screen.notice(&format!(
                 "warning: workers are not fully confined: this machine lacks {}; --sandbox strict refuses to run then",
                 MissingLayer::list(missing)
@@ -228,7 +250,7 @@ impl Report {
             Event::NotCached { why } => self.screen.notice(&not_cached(why)),
             Event::Slow { index, task, worker, elapsed } => self.display.slow(*index, task, *worker, *elapsed),
             Event::Halted(why) => {
-                self.tally.halted = true;
+                self.tally.ended_early = true;
                 self.screen.notice(&format!("halted: {}", message(&advice::halted(why))));
             }
             Event::HeldUp(shortage) => self.screen.notice(&format!("no task starts for now: {shortage}")),
@@ -267,14 +289,28 @@ impl Report {
     ///
     /// As [`deliver`](Self::deliver).
     pub fn deliver_merged(&mut self, outcome: &Outcome) -> io::Result<()> {
-        if let Err(error) = &outcome.result
-            && (error.status != Status::Cancelled || self.tally.failed == 0)
-        {
-            self.screen.report(&format!("merge failed: {}", describe(error)));
-            self.tally.merge_failed = true;
+        match &outcome.result {
+            Err(error) if error.status == Status::Cancelled => {
+                let has_others = (1..self.stats.done).contains(&self.tally.failed);
+                let advice = if has_others { "; merge the others with --reduce-failed skip" } else { "" };
+                self.screen.notice(&format!("{}{advice}", describe(error)));
+                self.tally.merge_failed = true;
+            }
+            Err(error) => {
+                self.screen.report(&format!("merge failed: {}", describe(error)));
+                self.tally.merge_failed = true;
+            }
+            Ok(_) if self.tally.failed > 0 => self.screen.notice(&self.missing_tasks()),
+            Ok(_) => {}
         }
-        self.results.print_merged(outcome)?;
+        let missing = if outcome.result.is_ok() { self.tally.failed } else { 0 };
+        self.results.print_merged(outcome, missing)?;
         self.flush_if_wanted()
+    }
+
+    /// Notes that the run was interrupted.
+    pub fn interrupted(&mut self) {
+        self.tally.ended_early = true;
     }
 
     /// Ends the display: says what failed, and adds the summary if it is wanted.
@@ -284,6 +320,9 @@ impl Report {
     /// As [`deliver`](Self::deliver).
     pub fn finish(&mut self) -> io::Result<Tally> {
         self.finish_trace();
+        if let Some(Err(error)) = self.files.log.as_ref().map(JobLog::finish) {
+            self.file_error.get_or_insert(error);
+        }
         let flushed = self.flush_error.take().map_or_else(|| self.results.flush(), Err);
         self.screen.clear();
         flushed?;
@@ -334,7 +373,14 @@ impl Report {
             self.files.results = None;
             self.stop.stop_now();
         }
+        // The outcomes of tasks whose results are merged are not delivered.
+        if self.is_merged {
+            self.show_log(outcome);
+        }
         if self.verbose > 0 {
+            if let Some(notice) = outcome.task.inputs.first().and_then(copied) {
+                self.screen.notice(&notice);
+            }
             self.display.finished_task(outcome);
         }
         if outcome.is_flaky() {
@@ -345,11 +391,8 @@ impl Report {
     /// Counts an outcome, and reports its logs and failure.
     fn show_outcome(&mut self, outcome: &Outcome, rerun: Option<&str>) {
         self.tally.tasks += 1;
-        // Each `-v` adds a level.
-        for line in &outcome.log {
-            if line.level as u8 <= (Level::Info as u8).saturating_add(self.verbose) {
-                self.display.logged(outcome, line);
-            }
+        if !self.is_merged {
+            self.show_log(outcome);
         }
         let Err(error) = &outcome.result else { return };
         if error.status == Status::Cancelled {
@@ -357,8 +400,36 @@ impl Report {
             self.tally.cancelled += 1;
         } else {
             self.tally.failed += 1;
+            if self.is_merged {
+                // Failures come in any order, and the message is to be the same in every run.
+                let at = self.missing.partition_point(|index| *index < outcome.index);
+                self.missing.insert(at, outcome.index);
+                self.missing.truncate(NAMED_TASKS);
+            }
             self.display.failed(outcome, error, rerun);
         }
+    }
+
+    /// Shows what a task logged and wrote to standard error.
+    fn show_log(&mut self, outcome: &Outcome) {
+        // Each `-v` adds a level.
+        for line in &outcome.log {
+            if line.level as u8 <= (Level::Info as u8).saturating_add(self.verbose) {
+                self.display.logged(outcome, line);
+            }
+        }
+        for text in text::stderr_lines(outcome) {
+            self.display.logged(outcome, &LogLine::new(Level::Info, text));
+        }
+    }
+
+    /// `the merged result lacks 2 of 20 tasks, which failed: 3, 17`.
+    fn missing_tasks(&self) -> String {
+        let indices = self.missing.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+        let more = self.tally.failed - self.missing.len() as u64;
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let (failed, tasks) = (self.tally.failed, self.stats.done);
+        format!("warning: the merged result lacks {failed} of {tasks} tasks, which failed: {indices}{more}")
     }
 
     fn snapshot(&self) -> Snapshot {

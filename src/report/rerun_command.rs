@@ -66,7 +66,7 @@ impl RerunCommand {
             return None;
         }
         let item = match self.item_kind {
-            ItemKind::File => option("--file", &self.file(task)?)?,
+            ItemKind::File => option("--file", &self.file(task))?,
             ItemKind::Text if !self.argv.is_empty() => option("--item", argument)?,
             ItemKind::Text if argument.is_empty() => String::new(),
             // An argument that looks like an option goes after `--`.
@@ -77,18 +77,17 @@ impl RerunCommand {
     }
 
     /// `PATH`, `PATH@OFFSET+LEN` or `PATH[START:END]`, as `--file` parses it.
-    fn file(&self, task: &Task) -> Option<Vec<u8>> {
+    fn file(&self, task: &Task) -> Vec<u8> {
         let label = &task.argument;
-        // The label does not show the path if that is not UTF-8.
-        if label.windows(3).any(|bytes| bytes == "\u{fffd}".as_bytes()) {
-            return None;
-        }
         match task.inputs.first() {
             // It is a whole file whose name looks like a range or like rows.
-            Some(input) if input.label() == input.path() && (label.contains(&b'@') || label.ends_with(b"]")) => {
-                Some(format!("{}@{}+{}", input.path(), input.offset(), input.len()).into_bytes())
+            Some(input)
+                if input.label() == input.path().as_os_str() && (label.contains(&b'@') || label.ends_with(b"]")) =>
+            {
+                let range = format!("@{}+{}", input.offset(), input.len());
+                [input.path().as_os_str().as_bytes(), range.as_bytes()].concat()
             }
-            _ => Some(label.to_vec()),
+            _ => label.to_vec(),
         }
     }
 }
@@ -133,7 +132,6 @@ mod tests {
         assert_eq!(line(None, ItemKind::Text, &[b'a'; MAX_WORD_BYTES]), None);
         assert!(line(None, ItemKind::Text, &[b'a'; MAX_WORD_BYTES - 1]).is_some());
         assert_eq!(line(Some(&["\0".to_owned()]), ItemKind::Text, b"a"), None);
-        assert_eq!(line(None, ItemKind::File, "\u{fffd}".as_bytes()), None);
         assert_eq!(RerunCommand::new(&[], None, ItemKind::Text).for_failure(&outcome(b"x", Ok(b""))), None);
         let mut never_ran = outcome(b"x", Err("no such file"));
         never_ran.stats.attempts = 0;

@@ -1,21 +1,20 @@
 //! A run as a trace for viewers of the Trace Event Format (Perfetto, chrome://tracing): a JSON array with an object per event.
 //!
-//! Each worker is a thread, which viewers show as a row. The file is a complete array after every write: the end of the array follows
-//! each batch, and the next batch overwrites it.
+//! Each worker is a thread, which viewers show as a row.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use wrun::{Event, Outcome, RunStats, Status};
 
-use super::outlet;
 use super::progress::Interval;
 use super::results::write_json;
+use super::trace_file::TraceFile;
 use super::{advice, text};
 
 /// Events are written in batches of about this many bytes.
@@ -28,7 +27,6 @@ const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 const ITEM_CHARACTERS: usize = 1000;
 
 const BEGINNING: &[u8] = b"[\n";
-const END: &[u8] = b"\n]\n";
 
 /// The one process of the trace.
 const PID: u32 = 1;
@@ -37,9 +35,7 @@ const PID: u32 = 1;
 #[derive(Debug)]
 pub struct Trace {
     path: PathBuf,
-    file: File,
-    /// The offset of the next batch; `None` if the file is a pipe or device.
-    position: Option<u64>,
+    file: TraceFile,
     batch: Vec<u8>,
     interval: Interval,
     /// Time 0 of the trace.
@@ -49,19 +45,16 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Creates the file, or empties it. Viewers show `title` as the name of the trace.
+    /// Creates the file, or replaces it. Viewers show `title` as the name of the trace.
     ///
     /// # Errors
     ///
     /// If the file cannot be created or written.
     pub fn create(path: &Path, title: &str) -> anyhow::Result<Trace> {
-        let created = File::create(path).and_then(|file| file.metadata().map(|metadata| (file, metadata.is_file())));
-        let name = path.display().to_string();
-        let (file, is_file) = created.with_context(|| format!("cannot write trace {name:?}"))?;
+        let file = TraceFile::create(path).with_context(|| format!("cannot write trace {path:?}"))?;
         let mut trace = Trace {
             path: path.to_owned(),
             file,
-            position: is_file.then_some(0),
             batch: BEGINNING.to_vec(),
             interval: Interval::new(WRITE_INTERVAL),
             started: SystemTime::now(),
@@ -115,10 +108,7 @@ impl Trace {
     /// As [`observe`](Self::observe).
     pub fn finish(&mut self, stats: &RunStats) -> anyhow::Result<()> {
         self.count(stats);
-        if self.position.is_none() {
-            self.batch.extend_from_slice(END);
-        }
-        self.write().map_err(|error| self.problem(error))
+        self.write().and_then(|()| self.file.finish()).map_err(|error| self.problem(error))
     }
 
     /// Adds the bar of an attempt, and an instant at its end if it failed; gives its row.
@@ -134,8 +124,8 @@ impl Trace {
         let end = (start + stats.duration.as_secs_f64() * 1e6).min(now);
         self.ends[stats.worker as usize] = end;
         let (index, status) = (outcome.index, outcome.status());
-        let item = shown_item(&outcome.task.argument);
-        let args = json!({ "index": index, "item": item, "status": status.as_str(), "attempt": stats.attempts });
+        let (key, item) = shown_item(&outcome.task.argument);
+        let args = json!({ "index": index, (key): item, "status": status.as_str(), "attempt": stats.attempts });
         self.add(
             &json!({ "name": name, "ph": "X", "ts": start, "dur": end - start, "pid": PID, "tid": tid, "args": args }),
         );
@@ -188,29 +178,29 @@ impl Trace {
         write_json(&mut self.batch, event).expect("a value is always JSON, and a vector takes it");
     }
 
-    /// Writes the batch, and the end of the array if the next batch can overwrite it.
+    /// Writes the batch.
     fn write(&mut self) -> io::Result<()> {
-        match &mut self.position {
-            Some(position) => {
-                let len = self.batch.len() as u64;
-                self.batch.extend_from_slice(END);
-                self.file.write_all_at(&self.batch, *position)?;
-                *position += len;
-            }
-            None => outlet::write_all(&mut self.file, &self.batch)?,
-        }
+        self.file.add(&self.batch)?;
         self.batch.clear();
         Ok(())
     }
 
     fn problem(&self, error: io::Error) -> anyhow::Error {
-        let name = self.path.display().to_string();
-        anyhow::Error::new(error).context(format!("trace {name:?} cannot be written, and is incomplete"))
+        let path = &self.path;
+        anyhow::Error::new(error).context(format!("trace {path:?} cannot be written, and is incomplete"))
     }
 }
 
-/// An item as text, cut off if it is long.
-fn shown_item(item: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&item[..item.len().min(4 * ITEM_CHARACTERS)]);
-    text.chars().take(ITEM_CHARACTERS).collect()
+/// An item as text, or in base64 if it is not UTF-8; cut off if it is long.
+fn shown_item(item: &[u8]) -> (&'static str, String) {
+    let beginning = &item[..item.len().min(4 * ITEM_CHARACTERS)];
+    let text = match std::str::from_utf8(beginning) {
+        Ok(text) => text,
+        // Only the last character was cut.
+        Err(error) if error.error_len().is_none() && beginning.len() < item.len() => {
+            std::str::from_utf8(&beginning[..error.valid_up_to()]).expect("it is valid up to there")
+        }
+        Err(_) => return ("item_base64", BASE64.encode(&beginning[..beginning.len().min(ITEM_CHARACTERS)])),
+    };
+    ("item", text.chars().take(ITEM_CHARACTERS).collect())
 }

@@ -34,20 +34,38 @@ pub struct Finished {
     pub result: Result<Output, TaskError>,
     /// The lines that it logged.
     pub log: Vec<LogLine>,
+    /// What it wrote to standard error.
+    pub stderr: Vec<u8>,
+    /// The code that a WASI program exited with, unless it is 0.
+    pub exit_code: Option<i32>,
     /// When, where and how it ran.
     pub stats: TaskStats,
 }
 
 impl Finished {
-    /// A task that ended like this, without log lines.
+    /// A task that ended like this, without log lines, which wrote nothing to standard error.
     pub fn new(result: Result<Output, TaskError>, stats: TaskStats) -> Finished {
-        Finished { result, log: Vec::new(), stats }
+        Finished { result, log: Vec::new(), stderr: Vec::new(), exit_code: None, stats }
     }
 
     /// Sets the lines that it logged.
     #[must_use]
     pub fn log(mut self, log: Vec<LogLine>) -> Self {
         self.log = log;
+        self
+    }
+
+    /// Sets the code that the program exited with.
+    #[must_use]
+    pub fn exit_code(mut self, code: Option<i32>) -> Self {
+        self.exit_code = code;
+        self
+    }
+
+    /// Sets what it wrote to standard error.
+    #[must_use]
+    pub fn stderr(mut self, stderr: Vec<u8>) -> Self {
+        self.stderr = stderr;
         self
     }
 }

@@ -73,7 +73,8 @@ impl Default for TaskStats {
     }
 }
 
-/// The memory that an attempt used, as its worker reported it; zeros if the worker was killed.
+/// The memory that an attempt used, as its worker reported it. Of an attempt whose worker was killed, only the numbers of memory are
+/// known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TaskUsage {
@@ -83,4 +84,7 @@ pub struct TaskUsage {
     pub copied_bytes: u64,
     /// The peak size of memories, tables and copied parts of windows, whether or not the task touched all of it.
     pub peak_memory_bytes: u64,
+    /// If the task was refused memory, the size that it would have had with it; the last one if it was refused more than once. The task
+    /// may have gone on without.
+    pub refused_memory_bytes: Option<u64>,
 }

@@ -17,8 +17,13 @@ pub struct TaskError {
     pub status: Status,
     /// One or more lines for people, without the task's name: `line 3: not a number: "abc"`.
     pub message: String,
+    /// What wrun adds to the task's own words, if it knows more: `no directory is open`.
+    pub hint: Option<String>,
     /// If the task was refused something, what to change so that it gets it.
     pub setting: Option<Setting>,
+    /// What a WASI command wrote to standard output before it failed, if it wrote anything. It is lost if its worker was: after a
+    /// timeout, for example.
+    pub stdout: Option<Box<Output>>,
     /// The guest's stack, one frame per line, innermost first, if it is known.
     pub backtrace: Option<String>,
     /// The guest's memories, globals and stack when it trapped, if the job asked for them. The format is that of WebAssembly's
@@ -27,15 +32,37 @@ pub struct TaskError {
 }
 
 impl TaskError {
-    /// An error without a backtrace and a core dump.
+    /// An error with this message alone.
     pub fn new(status: Status, message: impl Into<String>) -> TaskError {
-        TaskError { status, message: message.into(), setting: None, backtrace: None, core_dump: None }
+        TaskError {
+            status,
+            message: message.into(),
+            hint: None,
+            setting: None,
+            stdout: None,
+            backtrace: None,
+            core_dump: None,
+        }
     }
 
     /// Sets what to change so that the task gets what it was refused.
     #[must_use]
     pub fn setting(mut self, setting: Option<Setting>) -> Self {
         self.setting = setting;
+        self
+    }
+
+    /// Sets what wrun adds to the task's own words.
+    #[must_use]
+    pub fn hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint;
+        self
+    }
+
+    /// Sets what the command wrote to standard output.
+    #[must_use]
+    pub fn stdout(mut self, stdout: Option<Output>) -> Self {
+        self.stdout = stdout.map(Box::new);
         self
     }
 
@@ -50,6 +77,9 @@ impl TaskError {
 impl std::fmt::Display for TaskError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.status, self.message)?;
+        if let Some(hint) = &self.hint {
+            write!(f, "; {hint}")?;
+        }
         match self.setting {
             Some(setting) => write!(f, "; {}", setting.advice()),
             None => Ok(()),

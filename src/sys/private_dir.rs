@@ -8,6 +8,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::open_path;
+
 /// Permission bits that let somebody else write.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
@@ -36,7 +38,7 @@ impl PrivateDir {
     /// Opens and checks a directory.
     pub fn open(path: &Path) -> Result<Self, Unusable> {
         let open = || {
-            let dir = File::open(path)?;
+            let dir = open_path::open_directory(path)?;
             let metadata = dir.metadata()?;
             Ok((dir, metadata))
         };

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 
+use rustix::io::Errno;
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mmap_anonymous, mprotect, munmap};
 
 /// The size of a huge page. If a window agrees with its file modulo this, and the page cache holds the file in pieces as large, the window
@@ -53,6 +54,21 @@ pub unsafe fn map_file_private(at: *mut u8, len: usize, file: &File, file_offset
     // SAFETY: passed on to the caller.
     unsafe { mmap(at.cast(), len, ProtFlags::READ, flags, file, file_offset)? };
     Ok(())
+}
+
+/// Whether the file can be mapped for reading. Files that the kernel makes up, as in /proc, usually cannot (mmap(2) `ENODEV`).
+pub fn can_map(file: &File) -> bool {
+    // SAFETY: the kernel chooses addresses that are free, and nothing accesses the page.
+    match unsafe { mmap(std::ptr::null_mut(), page_size(), ProtFlags::READ, MapFlags::SHARED, file, 0) } {
+        Ok(page) => {
+            // SAFETY: the page was mapped above, and nobody else knows of it.
+            let _ = unsafe { munmap(page, page_size()) };
+            true
+        }
+        // These are about this process and not about the file.
+        Err(Errno::NOMEM | Errno::AGAIN | Errno::NFILE) => true,
+        Err(_) => false,
+    }
 }
 
 /// A page of reserved addresses, inaccessible at first.

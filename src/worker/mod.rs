@@ -10,7 +10,7 @@ use crate::guest::{self, FileTable, Guest, MappedOutput, TaskResult};
 use crate::ipc::channel::{ToPool, ToWorker};
 use crate::ipc::ring::{INLINE_MAX_BYTES, WorkerRing};
 use crate::ipc::stack_trace::StackTraceWriter;
-use crate::ipc::wire::{DoneSlot, JobSpec, PROTOCOL_VERSION, TaskSlot};
+use crate::ipc::wire::{DoneSlot, Failure, JobSpec, PROTOCOL_VERSION, TaskSlot};
 use crate::job::Limits;
 use crate::result::Status;
 use crate::sandbox::{self, MissingLayer, Sandbox};
@@ -60,8 +60,7 @@ fn run(worker: Worker) -> io::Result<GuestThread> {
             worker.run()
         };
         let thread = std::thread::Builder::new().name("guest".into()).stack_size(STACK_BYTES);
-        let no_thread =
-            |error| io::Error::other(format!("cannot start a thread; check the user's process limit: {error}"));
+        let no_thread = |error: io::Error| io::Error::new(error.kind(), format!("cannot start a thread: {error}"));
         let thread = thread.spawn_scoped(scope, guests).map_err(no_thread)?;
         guest::answer_questions(&place, &clock);
         match thread.join() {
@@ -123,13 +122,14 @@ impl Worker {
             files: FileTable::default(),
             stdio: None,
             directories: Vec::new(),
-            guest: Guest::new().map_err(io::Error::other)?,
+            guest: Guest::new().map_err(|error| io::Error::other(format!("cannot set up wasmtime: {error:#}")))?,
             refused: false,
             log_bytes: 0,
             last_end_ns: None,
             sandbox,
             code_is_closed: false,
         };
+        worker.guest.note_memory(worker.ring.memory_notes());
         for _ in 0..directories {
             let Some(ToWorker::Directory { access, directory }) = ToWorker::receive(&worker.socket, SocketWait::Block)?
             else {
@@ -247,7 +247,7 @@ impl Worker {
             result.output.resize(len as usize, 0);
             file.read_exact_at(&mut result.output, 0)?;
         }
-        result.bound(self.log_bytes);
+        result.complete(self.log_bytes);
         let end_ns = monotonic_ns();
         let done = result.done(task.ticket, start_ns, end_ns);
         if self.send(done, result)? {
@@ -270,13 +270,14 @@ impl Worker {
         match sent {
             Ok(()) => Ok(self.ring.finish_with_file(done)),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(error),
-            // The reason for the failure matters more than the core dump.
-            Err(_) if done.status != Status::Ok && !result.output.is_empty() => {
-                result.output.clear();
-                self.send(DoneSlot { output_len: 0, ..done }, result)
+            Err(_) if done.status != Status::Ok && result.drop_output() => {
+                let message_len = result.parts()[2].len() as u32;
+                self.send(DoneSlot { output_len: 0, message_len, ..done }, result)
             }
             Err(error) => {
-                let message = format!("its result of {} bytes cannot be handed over: {error}", done.output_len);
+                let why = format!("its result of {} bytes cannot be handed over: {error}", done.output_len);
+                let mut message = Vec::new();
+                Failure::new(why).encode(&mut message);
                 let failed = DoneSlot {
                     status: Status::Limit,
                     setting: None,
@@ -290,7 +291,7 @@ impl Worker {
                     // The pool reads completions whenever its caller asks for outcomes.
                     std::thread::yield_now();
                 }
-                Ok(self.ring.finish(failed, &[message.as_bytes()]))
+                Ok(self.ring.finish(failed, &[&message]))
             }
         }
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::cli::kit::{Place, Said, objects};
+use crate::cli::kit::{Place, Said, objects, why};
 
 /// Something that a guest tries, and how it must end.
 pub struct Act {
@@ -107,7 +107,7 @@ impl Act {
     }
 
     fn failed(&self, task: &Value) -> Result<(), String> {
-        let message = task["error"].as_str().unwrap_or_default();
+        let message = why(task);
         let expected = match self.says {
             Says::Exactly(text) => message == text,
             Says::Begins(text) => message.starts_with(text),

@@ -6,6 +6,7 @@
 //! succeed.
 
 mod abi;
+mod backtraces;
 mod ends;
 mod floods;
 mod huge;

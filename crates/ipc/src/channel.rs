@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::wire::{decode_access, decode_missing, decode_sandbox, encode_access, encode_missing, encode_sandbox};
 use crate::confinement::{Access, MissingLayer, Sandbox};
-use crate::sys::socket::{MAX_FDS, Received, Socket, SocketWait};
+use crate::sys::socket::{MAX_FDS, Received, Socket, SocketWait, is_no_room};
 
 /// The longest message, in bytes; a job's description travels as a file.
 pub const MAX_BYTES: usize = 1024;
@@ -132,10 +132,11 @@ impl<Fd: AsFd> ToPool<Fd> {
 }
 
 impl ToPool<File> {
-    /// Receives a message without waiting: `Ok(None)` if the worker is gone, `WouldBlock` if there is no message.
+    /// Receives a message without waiting: `Ok(None)` if the worker is gone, `WouldBlock` if there is no message. If this process has
+    /// no room for the message's descriptor, the message is [left](ToPool::is_left).
     pub fn receive(socket: &Socket) -> io::Result<Option<Self>> {
         let mut buffer = [0; MAX_BYTES];
-        let Received { len, fds } = socket.receive(&mut buffer, SocketWait::Never)?;
+        let Received { len, fds } = socket.receive_or_leave(&mut buffer, SocketWait::Never)?;
         let Some((&kind, body)) = buffer[..len].split_first() else { return Ok(None) };
         Ok(Some(match kind {
             PAYLOAD => ToPool::Payload { file: File::from(one(fds)?) },
@@ -150,6 +151,16 @@ impl ToPool<File> {
             WAKE => ToPool::Wake,
             _ => return Err(invalid()),
         }))
+    }
+
+    /// Whether [`ToPool::receive`] left the message in the socket, because this process may open no more files.
+    pub fn is_left(error: &io::Error) -> bool {
+        is_no_room(error)
+    }
+
+    /// Drops the next message.
+    pub fn discard(socket: &Socket) {
+        socket.discard();
     }
 }
 

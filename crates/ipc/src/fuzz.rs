@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::channel::{MAX_BYTES, ToPool};
 use super::wire::{
-    DONE_SLOT_WORDS, DoneSlot, InputFault, decode_log, decode_missing, decode_sandbox, encode_log_line, encode_missing,
-    encode_sandbox,
+    DONE_SLOT_WORDS, DoneSlot, Failure, InputFault, decode_log, decode_missing, decode_sandbox, encode_log_line,
+    encode_missing, encode_sandbox,
 };
 use crate::sys::memory_file;
 use crate::sys::socket::{Socket, SocketWait};
@@ -40,6 +40,11 @@ pub fn wire(data: &[u8]) {
     slot(data);
     if let Some(fault) = InputFault::decode(data) {
         assert_eq!(InputFault::decode(&fault.encode()), Some(fault));
+    }
+    if let Some(failure) = Failure::decode(data) {
+        let mut again = Vec::new();
+        failure.encode(&mut again);
+        assert_eq!(Failure::decode(&again), Some(failure));
     }
     log(data);
     if let Some(missing) = decode_missing(data) {

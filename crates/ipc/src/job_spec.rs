@@ -46,10 +46,14 @@ pub struct JobSpec {
     pub shared_memories: Vec<(String, InputRange)>,
     /// The arguments of a WASI command, in which `{}` stands for the item.
     pub argv: Option<Vec<String>>,
+    /// The exit codes with which a WASI command passes.
+    pub ok_exit_codes: Vec<u8>,
     /// Whether a fresh instance is made for each task.
     pub fresh_instances: bool,
     /// Whether the tasks' standard input, output and error are descriptors that are sent in a message of their own.
     pub attached: bool,
+    /// The limit of an argument, in bytes.
+    pub argument_bytes: u64,
     /// The limit of memories and tables, in bytes.
     pub memory_bytes: u64,
     /// The limit of a result, in bytes.
@@ -74,6 +78,8 @@ pub struct JobSpec {
     pub environment: Vec<(String, String)>,
     /// Whether tasks see the real time.
     pub real_clock: bool,
+    /// When the clock of tasks starts that do not, in nanoseconds since 1970.
+    pub clock_start_ns: u64,
     /// Whether tasks get real random numbers.
     pub real_random: bool,
     /// The seed of random numbers that are not real.

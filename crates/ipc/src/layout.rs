@@ -32,6 +32,8 @@ pub const WORKER_SLEEPS: usize = 512;
 pub const WAKE_AT: usize = 640;
 pub const CURRENT: usize = 768;
 pub const CURRENT_START: usize = 776;
+pub const PEAK_MEMORY: usize = 784;
+pub const REFUSED_MEMORY: usize = 792;
 pub const WORKER_READY: usize = 896;
 /// The words of [`crate::stack_trace`].
 pub const STACK_TRACE_WORDS: usize = 1024;

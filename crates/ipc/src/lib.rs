@@ -6,6 +6,7 @@
 pub mod channel;
 pub mod confinement;
 pub mod entry;
+mod failure;
 mod fault;
 #[cfg(any(test, feature = "test-support"))]
 pub mod fuzz;

@@ -1,6 +1,7 @@
 //! The byte layouts of what a pool and a worker exchange. Nothing else knows them.
 
 use crate::confinement::{Access, MissingLayer, Sandbox};
+pub use crate::failure::Failure;
 pub use crate::fault::{InputFault, InputFaultKind, Mapped};
 pub use crate::job_spec::{JobSpec, Slices};
 pub use crate::range::InputRange;
@@ -8,13 +9,13 @@ use crate::setting::Setting;
 use crate::status::Status;
 
 /// Changes whenever anything in this module or the ring changes; the worker checks it first.
-pub const PROTOCOL_VERSION: u32 = 6;
+pub const PROTOCOL_VERSION: u32 = 8;
 
 /// The number of words in a task's slot.
 pub const TASK_SLOT_WORDS: usize = 8;
 
 /// The number of words in a completion's slot.
-pub const DONE_SLOT_WORDS: usize = 11;
+pub const DONE_SLOT_WORDS: usize = 12;
 
 /// The index in the job of the function that map tasks call.
 pub const MAP: u32 = 0;
@@ -107,8 +108,9 @@ pub enum Payload {
     File,
 }
 
-/// A completed task, as its slot carries it. Its payload is the output (for a failed task, its core dump or nothing), the message, the
-/// backtrace and the log, in this order.
+/// A completed task, as its slot carries it. Its payload is the output, the message, the backtrace and the log, in this order. A task
+/// that passed has its result as the output, and as the message what a program wrote to standard error. A failed one has a core dump and
+/// what a program wrote to standard output as the output, and an encoded [`Failure`] as the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DoneSlot {
     /// The task's ticket.
@@ -117,11 +119,13 @@ pub struct DoneSlot {
     pub status: Status,
     /// What to change so that the task gets what it was refused.
     pub setting: Option<Setting>,
+    /// The code that a program exited with; 0 also if it did not exit.
+    pub exit_code: u8,
     /// Where its bytes are.
     pub payload: Payload,
-    /// The length of the result or core dump, in bytes.
+    /// The length of the output, in bytes.
     pub output_len: u64,
-    /// The length of the error message, in bytes.
+    /// The length of the message, in bytes.
     pub message_len: u32,
     /// The length of the backtrace, in bytes.
     pub backtrace_len: u32,
@@ -137,6 +141,8 @@ pub struct DoneSlot {
     pub windows: WindowBytes,
     /// The most bytes of memories, tables and window edges that it had at the same time.
     pub peak_memory_bytes: u64,
+    /// What it would have had with the memory that it was refused last; 0 if none was refused.
+    pub refused_memory_bytes: u64,
 }
 
 /// How the bytes of a task's windows came to it.
@@ -149,15 +155,21 @@ pub struct WindowBytes {
 }
 
 const PAYLOAD_IS_FILE: u64 = 1 << 8;
-/// Where the setting stands in the same word.
+/// Where the setting and the exit code stand in the same word.
 const SETTING_SHIFT: u32 = 16;
+const EXIT_CODE_SHIFT: u32 = 24;
 
 /// The longest backtrace, in bytes.
 pub const MAX_BACKTRACE_BYTES: usize = 64 << 10;
 
-/// The longest message or log of a task whose log may have `log_bytes`, with an allowance for what wasmtime and the worker add.
+/// The longest text or log of a task whose log may have `log_bytes`, with an allowance for what wasmtime and the worker add.
 pub fn max_text_bytes(log_bytes: u64) -> usize {
     usize::try_from(log_bytes).unwrap_or(usize::MAX).saturating_add(64 << 10)
+}
+
+/// The longest message of such a task: a [`Failure`] has two texts and a hint.
+pub fn max_message_bytes(log_bytes: u64) -> usize {
+    max_text_bytes(log_bytes).saturating_mul(3)
 }
 
 /// The longest core dump of a task whose memories may have `memory_bytes`, with an allowance for the address of each piece of memory,
@@ -174,6 +186,7 @@ impl DoneSlot {
             ticket,
             status: Status::Ok,
             setting: None,
+            exit_code: 0,
             payload: Payload::File,
             output_len,
             message_len: 0,
@@ -184,6 +197,7 @@ impl DoneSlot {
             fuel: 0,
             windows: WindowBytes::default(),
             peak_memory_bytes: 0,
+            refused_memory_bytes: 0,
         }
     }
 
@@ -200,6 +214,7 @@ impl DoneSlot {
             status as u64
                 | flag
                 | u64::from(Setting::encode(self.setting)) << SETTING_SHIFT
+                | u64::from(self.exit_code) << EXIT_CODE_SHIFT
                 | u64::from(self.log_len) << 32,
             position,
             self.output_len,
@@ -210,6 +225,7 @@ impl DoneSlot {
             self.windows.mapped,
             self.windows.copied,
             self.peak_memory_bytes,
+            self.refused_memory_bytes,
         ]
     }
 
@@ -220,6 +236,7 @@ impl DoneSlot {
             ticket: slot[0],
             status: *Status::ALL.get((slot[1] & 0xff) as usize)?,
             setting: Setting::decode((slot[1] >> SETTING_SHIFT) as u8)?,
+            exit_code: (slot[1] >> EXIT_CODE_SHIFT) as u8,
             payload: if slot[1] & PAYLOAD_IS_FILE == 0 { Payload::Ring(slot[2]) } else { Payload::File },
             output_len: slot[3],
             message_len: low(slot[4]),
@@ -230,6 +247,7 @@ impl DoneSlot {
             fuel: slot[7],
             windows: WindowBytes { mapped: slot[8], copied: slot[9] },
             peak_memory_bytes: slot[10],
+            refused_memory_bytes: slot[11],
         })
     }
 
@@ -332,6 +350,7 @@ mod tests {
                     ticket: 1,
                     status,
                     setting: Some(Setting::Stack),
+                    exit_code: 125,
                     payload,
                     output_len: 5 << 32,
                     message_len: 1,
@@ -342,6 +361,7 @@ mod tests {
                     fuel: 1 << 63,
                     windows: WindowBytes { mapped: 6, copied: 7 << 40 },
                     peak_memory_bytes: 8,
+                    refused_memory_bytes: 9,
                 };
                 assert_eq!(DoneSlot::decode(&done.encode()), Some(done));
             }
@@ -350,7 +370,7 @@ mod tests {
 
     #[test]
     fn an_impossible_status_is_refused() {
-        assert_eq!(DoneSlot::decode(&[0, 200, 0, 0, 0, 0, 0, 0, 0, 0, 0]), None);
+        assert_eq!(DoneSlot::decode(&[0, 200, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `wrun cache`: shows and clears the caches of compiled modules and results.
 
 use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -67,8 +68,8 @@ impl CacheArgs {
         };
         stdout::print(&match self.action {
             Action::Path => directories.paths(),
-            Action::List => directories.list()?,
-            Action::Clear => directories.clear()?,
+            Action::List => directories.list()?.into_bytes(),
+            Action::Clear => directories.clear()?.into_bytes(),
         })?;
         Ok(ExitCode::SUCCESS)
     }
@@ -82,8 +83,9 @@ impl CacheArgs {
 }
 
 impl Directories {
-    fn paths(&self) -> String {
-        self.modules.iter().chain(&self.results).map(|dir| format!("{}\n", dir.display())).collect()
+    /// A line for each, with the bytes of its path.
+    fn paths(&self) -> Vec<u8> {
+        self.modules.iter().chain(&self.results).flat_map(|dir| [dir.as_os_str().as_bytes(), b"\n"].concat()).collect()
     }
 
     fn list(self) -> anyhow::Result<String> {

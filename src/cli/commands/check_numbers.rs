@@ -1,5 +1,7 @@
 //! A check of the arguments of functions of numbers before any task runs.
 
+use std::ffi::OsStr;
+
 use wrun::module::Scalar;
 
 use crate::cli::errors::usage;
@@ -10,8 +12,11 @@ use crate::cli::errors::usage;
 /// # Errors
 ///
 /// If there are too few or too many numbers, or one does not fit its parameter.
-pub fn check_numbers(function: &Scalar, argument: &str) -> anyhow::Result<()> {
-    let words = Scalar::words(argument);
+pub fn check_numbers(function: &Scalar, argument: &OsStr) -> anyhow::Result<()> {
+    let Some(text) = argument.to_str() else {
+        return Err(usage(format!("argument {argument:?} does not fit {function}: it is not UTF-8")));
+    };
+    let words = Scalar::words(text);
     if words.len() != function.params.len() {
         let (given, wanted) = (words.len(), numbers(function.params.len()));
         return Err(usage(format!("argument {argument:?} does not fit {function}: it takes {wanted}, {given} given")));
@@ -39,7 +44,7 @@ mod tests {
 
     fn check(params: &[Number], argument: &str) -> Result<(), String> {
         let function = Scalar { name: "f".to_owned(), params: params.to_vec(), results: vec![Number::F64] };
-        check_numbers(&function, argument).map_err(|error| error.to_string())
+        check_numbers(&function, argument.as_ref()).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! `wrun compile`: precompiles a module into a file.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use wrun::Compiler;
 
 use crate::cli::errors::usage;
+use crate::cli::file_roles::is_same_file;
 use crate::cli::options::compiler::{CompilerArgs, load_module};
-use crate::report::ProgressMode;
+use crate::report::{ProgressMode, shown_path};
 
 /// Precompile a module to a .cwasm file
 ///
@@ -39,7 +40,10 @@ impl CompileArgs {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let output = self.output.unwrap_or_else(|| self.module.with_extension("cwasm"));
         if is_same_file(&output, &self.module) {
-            return Err(usage(format!("the output {} is the module itself; name another with -o", output.display())));
+            return Err(usage(format!(
+                "the output {} is the module itself; name another with -o",
+                shown_path(&output)
+            )));
         }
         let compiler = Compiler { count_fuel: self.count_fuel, ..self.compiler.compiler() };
         let module = load_module(&self.module, compiler, ProgressMode::Auto)?;
@@ -48,8 +52,4 @@ impl CompileArgs {
         module.save(&output)?;
         Ok(ExitCode::SUCCESS)
     }
-}
-
-fn is_same_file(a: &Path, b: &Path) -> bool {
-    a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
 }

@@ -27,7 +27,7 @@ impl CompletionsArgs {
         let name = definition.get_name().to_owned();
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut definition, name, &mut script);
-        stdout::print(&String::from_utf8_lossy(&script))?;
+        stdout::print(&script)?;
         Ok(ExitCode::SUCCESS)
     }
 }

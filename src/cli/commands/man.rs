@@ -34,11 +34,10 @@ impl ManArgs {
 }
 
 fn write_pages(dir: &Path, definition: &clap::Command) -> anyhow::Result<()> {
-    fs::create_dir_all(dir).with_context(|| format!("cannot create directory {:?}", dir.display().to_string()))?;
+    fs::create_dir_all(dir).with_context(|| format!("cannot create directory {dir:?}"))?;
     for page in man_page::all_pages(definition) {
         let path = dir.join(page.file_name);
-        fs::write(&path, page.text)
-            .with_context(|| format!("cannot write man page {:?}", path.display().to_string()))?;
+        fs::write(&path, page.text).with_context(|| format!("cannot write man page {path:?}"))?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,9 +16,10 @@ use serde::Deserialize;
 use wrun::Status;
 
 use crate::cli::errors::usage;
+use crate::cli::file_roles::{FileRoles, is_same_file};
 use crate::cli::items::earlier_run::{EarlierRun, JobLogLine, read_lines};
 use crate::cli::stdout;
-use crate::report::{Details, TaskRecord, TaskTexts, page};
+use crate::report::{Details, TaskRecord, TaskTexts, line_to_stderr, page};
 
 /// The length of the list of slowest tasks.
 const SLOWEST: usize = 25;
@@ -59,6 +61,7 @@ struct LoggedTexts {
     item: Option<String>,
     item_base64: Option<String>,
     error: Option<String>,
+    hint: Option<String>,
     backtrace: Option<String>,
     rerun: Option<String>,
 }
@@ -78,22 +81,29 @@ impl ReportArgs {
     ///
     /// If the file is not a job log, or the page cannot be written.
     pub fn execute(self) -> anyhow::Result<ExitCode> {
-        let name = format!("{:?}", self.joblog.display().to_string());
+        let name = format!("{:?}", self.joblog);
+        // Its lines are read again, and opening a pipe would wait for its writer.
+        if self.joblog.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+            bail!("joblog {name} is not a regular file; save its contents to a file first");
+        }
         let file = File::open(&self.joblog).with_context(|| format!("cannot open joblog {name}"))?;
         let to_stdout = self.output.as_os_str() == "-";
-        if !to_stdout
-            && self.output.canonicalize().is_ok_and(|path| self.joblog.canonicalize().is_ok_and(|log| log == path))
-        {
+        if !to_stdout && is_same_file(&self.output, &self.joblog) {
             return Err(usage("the page would replace the job log; name another file with -o"));
+        }
+        if to_stdout {
+            let mut roles = FileRoles::default();
+            roles.write_stream("standard output", io::stdout())?;
+            roles.read("the job log", &self.joblog)?;
         }
         let logged = read_tasks(&file, &name)?;
         let tasks: Vec<TaskRecord> = logged.iter().map(|logged| logged.task).collect();
         let details = details(&logged, &file).with_context(|| format!("cannot read joblog {name}"))?;
-        let page = page(&self.joblog.display().to_string(), &tasks, &details);
+        let page = page(self.joblog.as_os_str().as_bytes(), &tasks, &details);
         match to_stdout {
             true => stdout::print(&page)?,
             false => replace(&self.output, page.as_bytes())
-                .with_context(|| format!("cannot write page {:?}", self.output.display().to_string()))?,
+                .with_context(|| format!("cannot write page {:?}", self.output))?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -105,7 +115,7 @@ fn read_tasks(file: &File, name: &str) -> anyhow::Result<Vec<LoggedTask>> {
     let mut logged: Vec<Option<LoggedTask>> = Vec::new();
     // The positions in `logged` of the entries in `earlier`.
     let mut positions: Vec<usize> = Vec::new();
-    read_lines(file, name, |line| {
+    let end = read_lines(file, name, |line| {
         let task = task_record(line, name)?;
         let added = earlier.add(&line.header, line.offset, line.len);
         if let Some(replaced) = added.replaced {
@@ -117,6 +127,9 @@ fn read_tasks(file: &File, name: &str) -> anyhow::Result<Vec<LoggedTask>> {
         logged.push(Some(LoggedTask { task, offset: line.offset, len: line.len }));
         Ok(())
     })?;
+    if let Some(warning) = end.warning(name, "passed over") {
+        line_to_stderr(&format!("wrun: {warning}"));
+    }
     Ok(logged.into_iter().flatten().collect())
 }
 
@@ -173,7 +186,7 @@ fn texts(logged: &LoggedTask, file: &File) -> io::Result<TaskTexts> {
         (None, Some(base64)) => BASE64.decode(base64).map_err(io::Error::other)?,
         (None, None) => Vec::new(),
     };
-    let message = texts.error.unwrap_or_default();
+    let message = [texts.error, texts.hint].into_iter().flatten().collect::<Vec<_>>().join("; ");
     Ok(TaskTexts { item, message, backtrace: texts.backtrace, rerun: texts.rerun })
 }
 
@@ -182,6 +195,8 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         return File::options().write(true).open(path)?.write_all(bytes);
     }
+    // What a link leads to is replaced, and not the link: with `> FILE`, /dev/stdout is one.
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let usual = Permissions::from_mode(0o666);
     let mut file = tempfile::Builder::new().permissions(usual).tempfile_in(directory)?;

@@ -14,6 +14,7 @@ use wrun::{EarlyWorker, Event, Job, Module, Outcome, Pool, PoolBuilder, Task, Ta
 
 use super::check_numbers::check_numbers;
 use crate::cli::errors::usage;
+use crate::cli::file_roles::FileRoles;
 use crate::cli::options::compiler::CompilerArgs;
 use crate::cli::options::core_dumps::{CoreDumpArgs, CoreDumps};
 use crate::cli::options::grants::GrantArgs;
@@ -154,14 +155,26 @@ impl RunArgs {
         self.plan()?.execute(early)
     }
 
+    /// Checks that no file that is written has another role.
+    fn check_roles(&self) -> anyhow::Result<()> {
+        let mut roles = FileRoles::default();
+        self.in_place.note_roles(&mut roles)?;
+        roles.write_stream("standard output", io::stdout())?;
+        roles.write_stream("standard error", io::stderr())?;
+        roles.read("the module", &self.module)?;
+        self.task.check_roles(&roles)?;
+        self.map_task.file.as_ref().map_or(Ok(()), |file| roles.read("--file", file.path()))
+    }
+
     fn plan(self) -> anyhow::Result<RunPlan> {
+        self.check_roles()?;
         let inputs = self.task.open_inputs()?;
-        let in_place = self.in_place.open()?;
+        let in_place = self.in_place.open_for_one_task()?;
         let sandbox = self.sandbox.sandbox();
         let module = self.compiler.load_to_run(&self.module, &self.limits, sandbox, ProgressMode::Auto)?;
         let entry = module.entry(self.task.call.as_deref(), None)?;
         if let (Entry::Scalar(function), false) = (&entry, self.map_task.is_given()) {
-            check_numbers(function, &join(&self.words).to_string_lossy())?;
+            check_numbers(function, &join(&self.words))?;
         }
         let is_attached = entry == Entry::Command && !self.map_task.is_given();
         if is_attached && self.json {
@@ -169,7 +182,11 @@ impl RunArgs {
                 "a command writes to this terminal by itself; for its output as JSON, use wrun map --json",
             ));
         }
+        if is_attached && self.task.has_exit_codes() {
+            return Err(usage("a command on this terminal passes its exit code on; leave --ok-exit-codes out"));
+        }
         let mut job = Job::new(&module).call(entry.name()).limits(self.limits.limits());
+        self.task.apply(&mut job);
         job.inputs = inputs;
         in_place.apply(&mut job);
         self.grants.grant(&mut job)?;
@@ -252,6 +269,9 @@ fn print_outcome(outcome: &Outcome, format: ResultFormat) -> io::Result<()> {
     for line in &outcome.log {
         line_to_stderr(&report::message(&line.text));
     }
+    for line in report::stderr_lines(outcome) {
+        line_to_stderr(&report::message(&line));
+    }
     let mut results = ResultPrinter::to_stdout(format, &Screen::Plain)?;
     results.print(outcome, None)?;
     results.flush()
@@ -262,6 +282,7 @@ fn report_failure(module: &str, error: &TaskError, core_dumps: Option<&CoreDumps
     if let (Some(dumps), Some(dump)) = (core_dumps, &error.core_dump) {
         line_to_stderr(&format!("wrun: {}", dumps.write(module, 0, dump)));
     }
-    line_to_stderr(&format!("wrun: {} failed: {}", report::name(module), report::describe(error)));
+    let (name, printed) = (report::name(module), report::printed_before(error));
+    line_to_stderr(&format!("wrun: {name} failed: {}{printed}", report::describe(error)));
     ExitCode::from(exit_codes::TASK_FAILED)
 }

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, UNIX_EPOCH};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
@@ -67,7 +67,13 @@ struct LoggedOutcome {
     status: String,
     output: Option<String>,
     output_base64: Option<String>,
+    stdout: Option<String>,
+    stdout_base64: Option<String>,
+    stderr: Option<String>,
+    stderr_base64: Option<String>,
+    exit_code: Option<i32>,
     error: Option<String>,
+    hint: Option<String>,
     backtrace: Option<String>,
     start: f64,
     seconds: f64,
@@ -85,22 +91,19 @@ pub struct Added {
 }
 
 impl EarlierRun {
-    /// Reads a log, and prepares it for more lines.
+    /// Reads a log; gives also how it ends.
     ///
     /// # Errors
     ///
-    /// If it cannot be read, or has a line that is not from a job log. Lines that were cut off are skipped.
-    pub fn read(log: &mut JobLog) -> anyhow::Result<EarlierRun> {
+    /// If it cannot be read, or has a line that is not from a job log, unless only such lines follow.
+    pub fn read(log: &JobLog) -> anyhow::Result<(EarlierRun, LogEnd)> {
         let (file, name) = log.file();
         let mut earlier = EarlierRun::default();
-        let is_complete = read_lines(file, &name, |line| {
+        let end = read_lines(file, &name, |line| {
             earlier.add(&line.header, line.offset, line.len);
             Ok(())
         })?;
-        if !is_complete {
-            log.end_line()?;
-        }
-        Ok(earlier)
+        Ok((earlier, end))
     }
 
     /// Adds a line, if its task has a key.
@@ -138,7 +141,56 @@ impl EarlierRun {
     }
 }
 
-/// Passes each line of a log to `each`; gives whether the last one is complete.
+/// How a log ends.
+#[derive(Clone, Copy, Debug)]
+pub struct LogEnd {
+    /// The end of the last line that is from a job log.
+    len: u64,
+    /// Whether the log ends in a newline.
+    is_complete: bool,
+    /// What follows it.
+    rest: Option<LogRest>,
+}
+
+/// The end of a log that cannot be read.
+#[derive(Clone, Copy, Debug)]
+struct LogRest {
+    /// The number of its first line.
+    line: u64,
+    /// Its length in bytes.
+    bytes: u64,
+    /// The number of the first line that is not just cut off.
+    garbage: Option<u64>,
+}
+
+impl LogEnd {
+    /// Prepares the log for more lines: removes what is not from a job log, and ends a line that was cut off.
+    ///
+    /// # Errors
+    ///
+    /// If the log cannot be written.
+    pub fn repair(&self, log: &mut JobLog) -> anyhow::Result<()> {
+        if self.rest.is_some_and(|rest| rest.garbage.is_some()) {
+            // What is left ends in a newline, because another line followed.
+            log.truncate(self.len)
+        } else if self.is_complete {
+            Ok(())
+        } else {
+            log.end_line()
+        }
+    }
+
+    /// A warning about an end that is not from a job log, and what becomes of it. One line that was cut off is what every crash leaves.
+    pub fn warning(&self, name: &str, fate: &str) -> Option<String> {
+        let LogRest { line, bytes, garbage } = self.rest?;
+        garbage?;
+        Some(format!(
+            "warning: joblog {name} ends in {bytes} bytes that are not from a joblog, from line {line} on; they are {fate}"
+        ))
+    }
+}
+
+/// Passes each line of a log to `each`; gives how it ends.
 ///
 /// # Errors
 ///
@@ -147,25 +199,51 @@ pub fn read_lines(
     file: &File,
     name: &str,
     mut each: impl FnMut(&JobLogLine<'_>) -> anyhow::Result<()>,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<LogEnd> {
     let mut reader = BufReader::with_capacity(1 << 16, file);
-    let (mut bytes, mut offset, mut is_complete) = (Vec::new(), 0, true);
+    let not_ours =
+        |line: u64| anyhow!("line {line} of joblog {name} is not from a joblog; name the right file, or remove it");
+    let (mut bytes, mut offset) = (Vec::new(), 0);
+    let mut end = LogEnd { len: 0, is_complete: true, rest: None };
     for number in 1u64.. {
-        bytes.clear();
-        let len = reader.read_until(b'\n', &mut bytes).with_context(|| format!("cannot read joblog {name}"))? as u64;
+        let len = next_line(&mut reader, &mut bytes).with_context(|| format!("cannot read joblog {name}"))?;
         if len == 0 {
             break;
         }
         match serde_json::from_slice::<LineHeader>(&bytes) {
-            Ok(header) => each(&JobLogLine { number, offset, len, bytes: &bytes, header })?,
-            // It was cut off.
-            Err(_) if bytes.starts_with(LINE_START) || LINE_START.starts_with(bytes.trim_ascii_end()) => {}
-            Err(_) => bail!("line {number} of joblog {name} is not from a joblog; name the right file, or remove it"),
+            Ok(header) => {
+                // Only an end can have been lost in a crash.
+                if let Some(line) = end.rest.and_then(|rest| rest.garbage) {
+                    return Err(not_ours(line));
+                }
+                each(&JobLogLine { number, offset, len, bytes: &bytes, header })?;
+                end = LogEnd { len: offset + len, is_complete: true, rest: None };
+            }
+            Err(_) => {
+                let was_cut = bytes.starts_with(LINE_START)
+                    || !bytes.is_empty() && LINE_START.starts_with(bytes.trim_ascii_end());
+                // If no line is from a job log, it is some other file.
+                if !was_cut && end.len == 0 {
+                    return Err(not_ours(number));
+                }
+                let rest = end.rest.get_or_insert(LogRest { line: number, bytes: 0, garbage: None });
+                rest.bytes += len;
+                rest.garbage = rest.garbage.or((!was_cut).then_some(number));
+            }
         }
         offset += len;
-        is_complete = bytes.ends_with(b"\n");
+        end.is_complete = bytes.ends_with(b"\n");
     }
-    Ok(is_complete)
+    Ok(end)
+}
+
+/// Reads a line; gives its length, which is 0 at the end. A line that cannot be from a job log may be very long, and is not kept.
+fn next_line(reader: &mut impl BufRead, bytes: &mut Vec<u8>) -> io::Result<u64> {
+    bytes.clear();
+    let is_possible =
+        reader.fill_buf()?.first().is_none_or(|first| LINE_START.starts_with(&[*first]) || *first == b'\n');
+    let len = if is_possible { reader.read_until(b'\n', bytes)? } else { reader.skip_until(b'\n')? };
+    Ok(len as u64)
 }
 
 impl LogEntry {
@@ -175,21 +253,31 @@ impl LogEntry {
         file.read_exact_at(&mut line, self.offset).ok()?;
         let logged: LoggedOutcome = serde_json::from_slice(&line).ok()?;
         let status = logged.status.parse().ok()?;
-        let output = match (logged.output, logged.output_base64) {
-            (Some(text), _) => text.into_bytes(),
-            (None, Some(base64)) => BASE64.decode(base64).ok()?,
-            (None, None) => Vec::new(),
-        };
-        let error = |message| TaskError::new(status, message).backtrace(logged.backtrace);
         let result = match status {
-            Status::Ok => Ok(Output::from(output)),
-            _ => Err(error(logged.error.unwrap_or_default())),
+            Status::Ok => Ok(Output::from(bytes(logged.output, logged.output_base64)?)),
+            _ => {
+                let stdout = Output::from(bytes(logged.stdout, logged.stdout_base64)?);
+                Err(TaskError::new(status, logged.error.unwrap_or_default())
+                    .hint(logged.hint)
+                    .stdout(Some(stdout).filter(|stdout| !stdout.is_empty()))
+                    .backtrace(logged.backtrace))
+            }
         };
+        let stderr = bytes(logged.stderr, logged.stderr_base64)?;
         let start = Duration::try_from_secs_f64(logged.start).ok().and_then(|since| UNIX_EPOCH.checked_add(since));
         let duration = Duration::try_from_secs_f64(logged.seconds).unwrap_or_default();
         let stats = TaskStats::new(start.unwrap_or(UNIX_EPOCH), duration);
         let mut stats = stats.worker(logged.worker).attempts(logged.attempts);
         stats.fuel = logged.fuel;
-        Some(Finished::new(result, stats))
+        Some(Finished::new(result, stats).stderr(stderr).exit_code(logged.exit_code))
+    }
+}
+
+/// What a line has as text, or in base64 if it is not UTF-8; empty if it has neither.
+fn bytes(text: Option<String>, base64: Option<String>) -> Option<Vec<u8>> {
+    match (text, base64) {
+        (Some(text), _) => Some(text.into_bytes()),
+        (None, Some(base64)) => BASE64.decode(base64).ok(),
+        (None, None) => Some(Vec::new()),
     }
 }

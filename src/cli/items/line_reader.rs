@@ -8,6 +8,8 @@ use crate::blocking::{Until, patiently};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
+use crate::cli::threads;
+
 /// Bytes per read: the default capacity of a pipe.
 const READ_BYTES: usize = 64 << 10;
 
@@ -45,7 +47,8 @@ impl LineReader {
         LineReader { separator, longest, state: State::NotStarted(file), chunk: Vec::new(), position: 0 }
     }
 
-    /// Starts the thread, unless it runs already; it calls `wake` after each chunk and at the end.
+    /// Starts the thread, unless it runs already; it calls `wake` after each chunk and at the end. If it cannot be started,
+    /// [`poll_next`](Self::poll_next) returns the error.
     pub fn start(&mut self, wake: impl Fn() + Send + 'static) {
         let file = match std::mem::replace(&mut self.state, State::Ended) {
             State::NotStarted(file) => file,
@@ -55,10 +58,13 @@ impl LineReader {
             }
         };
         let (sender, receiver) = bounded(if self.longest > LONG_BYTES { 1 } else { CHUNKS_AHEAD });
-        let chunks =
-            Chunks { reader: Inlet(file), separator: self.separator, longest: self.longest, partial: Vec::new() };
-        // The thread is not joined: it may be waiting for input that never comes.
-        std::thread::spawn(move || send_all(chunks, sender, &wake));
+        let reader = Inlet(file);
+        let chunks = Chunks { reader, separator: self.separator, longest: self.longest, partial: Vec::new() };
+        let failed = sender.clone();
+        if let Err(error) = threads::start("wrun-items", move || send_all(chunks, sender, &wake)) {
+            // The channel is empty and has room for one.
+            let _ = failed.send(Err(error));
+        }
         self.state = State::Running(receiver);
     }
 

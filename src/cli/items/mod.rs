@@ -19,6 +19,7 @@ use wrun::input::Pieces;
 use wrun::job::NpyPieces;
 use wrun::{Input, Source, SplitAt, SplitSize, Task};
 
+use super::file_roles::FileRoles;
 use super::options::values::CutAt;
 use crate::report::ItemKind;
 use line_reader::LineReader;
@@ -33,6 +34,9 @@ pub enum ItemUse {
     /// It is the path of a file, which is cut into pieces.
     Pieces(SplitSize, Option<CutAt>),
 }
+
+/// The role of a file that is an item.
+pub const ITEM_ROLE: &str = "the item";
 
 /// A file that is being cut.
 pub enum FilePieces {
@@ -95,6 +99,8 @@ pub struct Items {
     source: ItemSource,
     item_use: ItemUse,
     longest: usize,
+    /// Files that the command writes, which no item may be.
+    roles: FileRoles,
     /// The file that is being cut.
     file: Option<OpenFile>,
     taken: u64,
@@ -115,7 +121,13 @@ impl Items {
 
     fn new(source: ItemSource, total: Option<u64>, item_use: ItemUse, longest: usize) -> Items {
         let (total, failure) = (Rc::new(Cell::new(total)), Rc::default());
-        Items { source, item_use, longest, file: None, taken: 0, total, failure }
+        Items { source, item_use, longest, roles: FileRoles::default(), file: None, taken: 0, total, failure }
+    }
+
+    /// Refuses items that are files with one of these roles.
+    #[must_use]
+    pub fn without_files_of(self, roles: FileRoles) -> Items {
+        Items { roles, ..self }
     }
 
     /// The number of tasks, as soon as it is known: exact, or an upper bound while files are being cut.
@@ -188,6 +200,11 @@ impl Items {
             item.truncate(self.longest);
             return Some(Task::unrunnable(item, too_long(self.longest)));
         }
+        if !matches!(self.item_use, ItemUse::Argument)
+            && let Some(problem) = self.roles.problem_of(ITEM_ROLE, OsStr::from_bytes(&item).as_ref())
+        {
+            return Some(Task::unrunnable(item, problem));
+        }
         let opened = match self.item_use {
             ItemUse::Argument => return Some(Task::new(item)),
             ItemUse::File => open(&item).map(|input| Some(Task::from(input))),
@@ -254,7 +271,7 @@ mod tests {
     const LONGEST: usize = 64 << 10;
 
     fn open(words: &[&str]) -> anyhow::Result<Items> {
-        Line::try_parse_from(["wrun"].iter().chain(words))?.items.open(LONGEST)
+        Line::try_parse_from(["wrun"].iter().chain(words))?.items.open(LONGEST, FileRoles::default())
     }
 
     /// The arguments of all tasks, which come without waiting.

@@ -72,7 +72,7 @@ enum Earlier {
     Unknown,
     /// It ran, but has to run again.
     Outdated(LoggedStatus),
-    Finished(Finished),
+    Finished(Box<Finished>),
 }
 
 impl Resumed {
@@ -85,7 +85,7 @@ impl Resumed {
             LoggedStatus::Unfinished => false,
         };
         let outcome = if has_slice && keeps { entry.outcome(&self.file) } else { None };
-        outcome.map_or(Earlier::Outdated(entry.status), Earlier::Finished)
+        outcome.map_or(Earlier::Outdated(entry.status), |finished| Earlier::Finished(Box::new(finished)))
     }
 }
 
@@ -153,7 +153,7 @@ impl Notes {
         };
         let replaces = match earlier {
             Earlier::Finished(finished) => {
-                return Task { inputs: Vec::new(), unrunnable: None, ..task.finished(finished) };
+                return Task { inputs: Vec::new(), unrunnable: None, ..task.finished(*finished) };
             }
             Earlier::Outdated(status) => Some(status),
             Earlier::Unknown => None,

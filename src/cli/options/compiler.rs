@@ -63,6 +63,11 @@ impl CompilerArgs {
 /// If the module cannot be read or compiled.
 pub fn load_module(path: &Path, compiler: Compiler, progress: ProgressMode) -> wrun::Result<Module> {
     let module = while_compiling(path, progress, || compiler.load(path))?;
+    if module.replaces_damaged() {
+        let name = module.name();
+        let done = "it was removed, and the module compiled again";
+        line_to_stderr(&format!("wrun: warning: the cached code of {name} was damaged: {done}"));
+    }
     if let Some(problem) = module.cache_problem() {
         line_to_stderr(&format!("wrun: warning: compiled code is not cached: {problem}"));
     }

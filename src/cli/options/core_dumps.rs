@@ -26,10 +26,8 @@ impl CoreDumpArgs {
     /// If it cannot be created, or if these `grants` let tasks write in it: a task could put links to other places there.
     pub fn open(&self, grants: &Grants) -> anyhow::Result<Option<CoreDumps>> {
         let Some(dir) = &self.dir else { return Ok(None) };
-        std::fs::create_dir_all(dir)
-            .with_context(|| format!("cannot create directory {:?} for core dumps", dir.display()))?;
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot create directory {dir:?} for core dumps"))?;
         if grants.directories.iter().any(|granted| granted.is_writable_at(dir)) {
-            let dir = dir.display().to_string();
             return Err(usage(format!("--coredump {dir:?} is in a directory that tasks may write; name another one")));
         }
         Ok(Some(CoreDumps(dir.clone())))
@@ -55,7 +53,7 @@ impl CoreDumps {
             path = self.0.join(format!("{module}.{index}.{number}.coredump"));
             written = write_new(&path, dump);
         }
-        let name = format!("{:?}", path.display().to_string());
+        let name = format!("{path:?}");
         match written {
             Ok(()) => format!("core dump of task {index}: {name}"),
             Err(error) => format!("warning: cannot write the core dump of task {index} to {name}: {error}"),

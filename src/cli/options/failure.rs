@@ -7,9 +7,10 @@ use wrun::{Halt, HaltAt, Job, Retries};
 
 use super::values;
 use crate::cli::errors::usage;
-use crate::cli::items::earlier_run::EarlierRun;
+use crate::cli::file_roles::FileRoles;
+use crate::cli::items::earlier_run::{EarlierRun, LogEnd};
 use crate::cli::items::resume::{OpenLog, ResumePolicy};
-use crate::report::{JobLog, RunStart};
+use crate::report::{JobLog, RunStart, line_to_stderr};
 
 /// What happens when tasks fail, and what is logged for a later run.
 #[derive(Debug, clap::Args)]
@@ -43,12 +44,30 @@ pub struct FailureArgs {
 }
 
 impl FailureArgs {
+    /// Notes the job log as written.
+    ///
+    /// # Errors
+    ///
+    /// If its file has another role as well.
+    pub fn note_roles(&self, roles: &mut FileRoles) -> anyhow::Result<()> {
+        self.joblog.as_deref().map_or(Ok(()), |path| roles.write("--joblog", path))
+    }
+
     /// Opens the job log, and reads what an earlier run wrote to it.
     ///
     /// # Errors
     ///
     /// If there is nothing to resume, or the log cannot be used.
     pub fn open_log(&self) -> anyhow::Result<Option<OpenLog>> {
+        self.open_log_and("removed", LogEnd::repair)
+    }
+
+    /// Opens the job log, and does this to what follows its last line.
+    fn open_log_and(
+        &self,
+        fate_of_garbage: &str,
+        repair: impl FnOnce(&LogEnd, &mut JobLog) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Option<OpenLog>> {
         let policy = self.resume_policy();
         let Some(path) = &self.joblog else {
             return match policy {
@@ -58,20 +77,31 @@ impl FailureArgs {
         };
         let mut log = JobLog::open(path, self.run_start(), self.most_attempts())?;
         let resumed = match policy {
-            Some(policy) => Some((policy, EarlierRun::read(&mut log)?)),
+            Some(policy) => {
+                let (earlier, end) = EarlierRun::read(&log)?;
+                if let Some(warning) = end.warning(&log.file().1, fate_of_garbage) {
+                    line_to_stderr(&format!("wrun: {warning}"));
+                }
+                repair(&end, &mut log)?;
+                Some((policy, earlier))
+            }
             None => None,
         };
         Ok(Some(OpenLog { log, resumed }))
     }
 
-    /// As [`open_log`](Self::open_log), but for a dry run, which leaves a log alone that is new or not resumed.
+    /// As [`open_log`](Self::open_log), but for a dry run, which leaves a log as it is.
     ///
     /// # Errors
     ///
     /// As [`open_log`](Self::open_log).
     pub fn open_log_for_dry_run(&self) -> anyhow::Result<Option<OpenLog>> {
         let may_exist = self.joblog.as_ref().is_none_or(|path| path.exists());
-        if self.run_start() == RunStart::Resumed && may_exist { self.open_log() } else { Ok(None) }
+        if self.run_start() == RunStart::Resumed && may_exist {
+            self.open_log_and("passed over", |_, _| Ok(()))
+        } else {
+            Ok(None)
+        }
     }
 
     /// Whether an earlier run is resumed.

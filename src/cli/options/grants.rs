@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use wrun::{Access, Directory, Grants, Job};
@@ -23,9 +24,14 @@ pub struct GrantArgs {
     #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = variable)]
     environment: Vec<(String, String)>,
 
-    /// Show tasks the real time instead of a clock that starts at 0 for each task
-    #[arg(long)]
+    /// Show tasks the real time instead of a clock of their own, which starts at --clock-start for each task and moves by the time that
+    /// the task sleeps, without any waiting
+    #[arg(long, conflicts_with = "clock_start")]
     clock: bool,
+
+    /// Start the clock of each task at this time (2026-11-27T08:00:00Z, UTC) [default: 2000-01-01T00:00:00Z]
+    #[arg(long, value_name = "TIME", value_parser = clock_start)]
+    clock_start: Option<SystemTime>,
 
     /// Give tasks real random numbers instead of ones derived from --seed and the task's index
     #[arg(long, conflicts_with = "seed")]
@@ -44,6 +50,9 @@ impl GrantArgs {
     /// If a directory cannot be opened.
     pub fn grant(&self, job: &mut Job) -> wrun::Result<()> {
         job.seed = self.seed;
+        if let Some(start) = self.clock_start {
+            job.clock_start = start;
+        }
         job.grants = Grants {
             directories: self.directories.iter().map(NamedDirectory::open).collect::<wrun::Result<_>>()?,
             environment: self.environment.clone(),
@@ -89,6 +98,11 @@ fn directory(text: OsString) -> Result<NamedDirectory, String> {
         return Err("GUEST cannot contain `..`; give the path that tasks will use".into());
     }
     Ok(NamedDirectory { host: PathBuf::from(OsStr::from_bytes(host)), guest: guest.to_owned(), access })
+}
+
+/// Parses a time of UTC, as RFC 3339 has it; a space may take the place of the `T`, and the `Z` may be left out.
+fn clock_start(text: &str) -> Result<SystemTime, String> {
+    humantime::parse_rfc3339_weak(text).map_err(|error| format!("{error}; give a time such as 2026-11-27T08:00:00Z"))
 }
 
 /// Parses `NAME=VALUE`; a `NAME` alone gets the value that this process has.

@@ -11,6 +11,7 @@ use wrun::job::{FailedSlice, InputMode};
 use wrun::{Job, OutputFile, SharedMemory};
 
 use super::values;
+use crate::cli::file_roles::FileRoles;
 
 /// What tasks may write without copying.
 #[derive(Debug, clap::Args)]
@@ -74,16 +75,41 @@ pub struct InPlaceFiles {
 }
 
 impl InPlaceArgs {
+    /// Notes the files as written.
+    ///
+    /// # Errors
+    ///
+    /// If one of them has another role as well.
+    pub fn note_roles(&self, roles: &mut FileRoles) -> anyhow::Result<()> {
+        if let Some(path) = &self.out {
+            roles.write("--out", path)?;
+        }
+        self.shared.iter().try_for_each(|file| roles.share(&format!("--shared {}", file.name), &file.path))
+    }
+
     /// Opens the files, and creates missing ones.
     ///
     /// # Errors
     ///
     /// If a file cannot be opened, or is too short and cannot be extended.
     pub fn open(&self) -> anyhow::Result<InPlaceFiles> {
+        self.open_with(|out| out)
+    }
+
+    /// As [`open`](Self::open), but for one task: other tasks may be run at the same time, each by a command of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_for_one_task(&self) -> anyhow::Result<InPlaceFiles> {
+        self.open_with(OutputFile::concurrent)
+    }
+
+    fn open_with(&self, settings: impl Fn(OutputFile) -> OutputFile) -> anyhow::Result<InPlaceFiles> {
         let out = match (&self.out, self.slice) {
             (Some(path), Some(slice_bytes)) => {
                 let out = OutputFile::create(path, slice_bytes).context("--out")?;
-                Some(out.failed_slice(self.failed_slice()))
+                Some(settings(out.failed_slice(self.failed_slice())))
             }
             _ => None,
         };

@@ -12,8 +12,9 @@ use wrun::{Input, SplitSize};
 
 use super::values::{self, CutAt};
 use crate::cli::errors::usage;
+use crate::cli::file_roles::FileRoles;
 use crate::cli::items::line_reader::LineReader;
-use crate::cli::items::{FilePieces, ItemUse, Items, too_long};
+use crate::cli::items::{FilePieces, ITEM_ROLE, ItemUse, Items, too_long};
 
 /// Where the items come from, and what they are.
 #[derive(Debug, clap::Args)]
@@ -50,18 +51,33 @@ pub struct ItemArgs {
 }
 
 impl ItemArgs {
+    /// Checks that the list of items, and files among the words, are not written as well.
+    ///
+    /// # Errors
+    ///
+    /// If one is.
+    pub fn check_roles(&self, roles: &FileRoles) -> anyhow::Result<()> {
+        match self.list.as_deref().filter(|path| path.as_os_str() != "-") {
+            Some(path) => roles.read("--items", path),
+            None if self.words.is_empty() => roles.read_stream("standard input", io::stdin()),
+            None if matches!(self.item_use()?, ItemUse::Argument) => Ok(()),
+            None => self.words.iter().try_for_each(|word| roles.read(ITEM_ROLE, word.as_ref())),
+        }
+    }
+
     /// Opens the source of the items, of at most `longest` bytes each. Files that are named on the command line are opened once, to
-    /// check that they can be.
+    /// check that they can be; those that are named elsewhere must have none of the `roles`.
     ///
     /// # Errors
     ///
     /// If there is no source of items, or an item on the command line cannot become a task.
-    pub fn open(&self, longest: usize) -> anyhow::Result<Items> {
+    pub fn open(&self, longest: usize, roles: FileRoles) -> anyhow::Result<Items> {
         let item_use = self.item_use()?;
         if self.words.is_empty() {
             let (file, name) = open_list(self.list.as_deref())?;
             let separator = if self.null { 0 } else { b'\n' };
-            return Ok(Items::from_lines(LineReader::new(file, separator, longest), name, item_use, longest));
+            let reader = LineReader::new(file, separator, longest);
+            return Ok(Items::from_lines(reader, name, item_use, longest).without_files_of(roles));
         }
         let mut total = 0;
         for word in &self.words {
@@ -99,7 +115,7 @@ fn check_word(word: &OsString, item_use: ItemUse, longest: usize) -> anyhow::Res
 fn open_list(path: Option<&Path>) -> anyhow::Result<(File, String)> {
     match path {
         Some(path) if path.as_os_str() != "-" => {
-            let name = format!("items file {:?}", path.display().to_string());
+            let name = format!("items file {path:?}");
             let opened = File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata.is_dir())));
             match opened {
                 Ok((_, true)) => bail!("cannot use {name}: it is a directory; name the file that lists the items"),

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 
 use anyhow::Context as _;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
-use wrun::Input;
+use wrun::{Input, Job};
 
 use super::values::{self, NamedInput};
 use crate::cli::errors::usage;
+use crate::cli::file_roles::FileRoles;
 
 /// Which function to call, and which inputs all tasks share.
 #[derive(Debug, clap::Args)]
@@ -25,9 +26,34 @@ pub struct TaskArgs {
         value_parser = OsStringValueParser::new().try_map(values::named_input)
     )]
     inputs: Vec<NamedInput>,
+
+    /// Let a WASI command pass with these exit codes, from 0 to 125 (10,20) [default: 0]
+    #[arg(long, value_name = "N[,N]...", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(0..=125))]
+    ok_exit_codes: Option<Vec<u8>>,
 }
 
 impl TaskArgs {
+    /// Passes the exit codes to the job.
+    pub fn apply(&self, job: &mut Job) {
+        if let Some(codes) = &self.ok_exit_codes {
+            job.ok_exit_codes.clone_from(codes);
+        }
+    }
+
+    /// Whether exit codes are given.
+    pub fn has_exit_codes(&self) -> bool {
+        self.ok_exit_codes.is_some()
+    }
+
+    /// Checks that the inputs are not written as well.
+    ///
+    /// # Errors
+    ///
+    /// If one is.
+    pub fn check_roles(&self, roles: &FileRoles) -> anyhow::Result<()> {
+        self.inputs.iter().try_for_each(|input| roles.read(&format!("--input {}", input.name), input.path()))
+    }
+
     /// Opens the inputs that all tasks share.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::ops::Range;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use wrun::job::TaskTime;
@@ -106,6 +106,11 @@ pub struct NamedInput {
 }
 
 impl NamedInput {
+    /// The path of the file.
+    pub fn path(&self) -> &Path {
+        &self.file.path
+    }
+
     /// Opens the file and takes the range, if any.
     pub fn open(&self) -> wrun::Result<Input> {
         self.file.open()
@@ -142,6 +147,14 @@ pub enum ItemFile {
 }
 
 impl ItemFile {
+    /// The path of the file.
+    pub fn path(&self) -> &Path {
+        match self {
+            ItemFile::Part(part) => &part.path,
+            ItemFile::Rows(path, _) => path,
+        }
+    }
+
     /// The task that a map makes of this item.
     pub fn task(&self) -> wrun::Result<Task> {
         match self {

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use wrun::job::TaskTime;
 
 use super::values;
-use crate::report::{ProgressMode, Trace};
+use crate::cli::file_roles::FileRoles;
+use crate::report::{ProgressMode, Trace, shown_path};
 
 /// What is shown about the run itself, on standard error.
 #[derive(Debug, clap::Args)]
@@ -39,13 +40,22 @@ pub struct WatchArgs {
 }
 
 impl WatchArgs {
+    /// Notes the trace as written.
+    ///
+    /// # Errors
+    ///
+    /// If its file has another role as well.
+    pub fn note_roles(&self, roles: &mut FileRoles) -> anyhow::Result<()> {
+        self.trace.as_deref().map_or(Ok(()), |path| roles.write("--trace", path))
+    }
+
     /// Starts the trace of a run of this module, if one is wanted.
     ///
     /// # Errors
     ///
     /// If its file cannot be written.
     pub fn open_trace(&self, module: &Path) -> anyhow::Result<Option<Trace>> {
-        let title = format!("wrun map {}", module.display());
+        let title = format!("wrun map {}", shown_path(module));
         self.trace.as_deref().map(|path| Trace::create(path, &title)).transpose()
     }
 }

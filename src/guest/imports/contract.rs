@@ -8,7 +8,7 @@ use wasmtime::{Linker, Result, bail};
 use wrun_abi::import;
 
 use super::grow::Guest;
-use super::map::{EMPTY_WINDOW, area, map, memory};
+use super::map::{EMPTY_WINDOW, area, map, memory, range};
 use crate::guest::host_error::HostError;
 use crate::guest::input_faults::truncated;
 use crate::guest::job_context::JobContext;
@@ -219,10 +219,4 @@ fn copy(
         }
         None => bail!("{call}({values}): these bytes do not lie in memory"),
     }
-}
-
-fn range(memory_len: usize, address: u32, len: usize) -> Option<std::ops::Range<usize>> {
-    let start = address as usize;
-    let end = start.checked_add(len)?;
-    (end <= memory_len).then_some(start..end)
 }

@@ -122,3 +122,10 @@ pub(super) fn memory(guest: &mut Guest<'_>, call: &str) -> Result<Memory> {
         _ => Err(format_err!("{call}: the module exports no memory named `memory`")),
     }
 }
+
+/// The range of `len` bytes at `address`, if it lies in memory.
+pub(super) fn range(memory_len: usize, address: u32, len: usize) -> Option<std::ops::Range<usize>> {
+    let start = address as usize;
+    let end = start.checked_add(len)?;
+    (end <= memory_len).then_some(start..end)
+}

@@ -3,6 +3,7 @@
 mod contract;
 mod grow;
 mod map;
+mod poll;
 mod refusals;
 mod wasi;
 

@@ -3,47 +3,70 @@
 use std::cell::OnceCell;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread;
 
-use tokio::runtime::{Builder, EnterGuard, Runtime};
+use tokio::runtime::{Builder, EnterGuard, Handle};
 use wasmtime::{Linker, Result};
 
+use super::poll::poll_oneoff;
 use crate::guest::state::State;
-use crate::guest::wasi::context;
+use crate::guest::wasi::{Wasi, context};
+use crate::module::WASI_MODULE;
 
 /// Defines the imports of WASI preview 1.
 pub(in crate::guest) fn add_to_linker(linker: &mut Linker<Box<State>>) -> Result<()> {
-    wasmtime_wasi::p1::add_to_linker_sync(linker, |state| {
-        // This runs at the start of each call.
-        state.windows.settle();
-        if state.wasi.is_none() {
-            // The task is not a command and has no directories: `Guest::run` makes the context of the others.
-            let argv = [state.job.spec.module_name.clone()];
-            state.wasi = Some(context(&state.wasi_settings(), &argv).expect("only a directory can be refused"));
-        }
-        &mut state.wasi.as_mut().expect("made just now").ctx
-    })
+    wasmtime_wasi::p1::add_to_linker_sync(linker, |state| wasi(state).begin_call())?;
+    linker.allow_shadowing(true);
+    linker.func_wrap(WASI_MODULE, "poll_oneoff", poll_oneoff)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// The task's WASI, at the start of a call.
+pub(super) fn wasi(state: &mut State) -> &mut Wasi {
+    state.windows.settle();
+    if state.wasi.is_none() {
+        // The task is not a command and has no directories: `Guest::run` makes the context of the others.
+        let argv = [state.job.spec.module_name.clone()];
+        state.wasi = Some(context(&state.wasi_settings(), &argv).expect("only a directory can be refused"));
+    }
+    state.wasi.as_mut().expect("made just now")
 }
 
 /// Enters a tokio runtime on this thread, for WASI calls that may block. Further calls do nothing.
 ///
-/// wasmtime-wasi's synchronous calls run on the runtime that the thread has entered. Its one worker thread drives timers, for
-/// guests that sleep.
+/// wasmtime-wasi's synchronous calls run on this thread, with the timers of the runtime that it has entered. Another thread drives
+/// these, for guests that sleep.
 pub(in crate::guest) fn enter_runtime() -> io::Result<()> {
     thread_local! {
         // Never dropped: when a thread ends, tokio's thread-locals may be destroyed before this one.
         static ENTERED: OnceCell<ManuallyDrop<EnterGuard<'static>>> = const { OnceCell::new() };
     }
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    static RUNTIME: OnceLock<Handle> = OnceLock::new();
+    static STARTING: Mutex<()> = Mutex::new(());
+    let starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = match RUNTIME.get() {
         Some(runtime) => runtime,
         None => {
-            let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build()?;
-            RUNTIME.get_or_init(|| runtime)
+            let started = start_runtime()?;
+            RUNTIME.get_or_init(|| started)
         }
     };
+    drop(starting);
     ENTERED.with(|entered| {
         entered.get_or_init(|| ManuallyDrop::new(runtime.enter()));
     });
     Ok(())
+}
+
+/// Starts a runtime with a thread that drives its timers for as long as the process lives. tokio would start that thread itself, and
+/// panic if there is no room for it.
+fn start_runtime() -> io::Result<Handle> {
+    let runtime = Builder::new_current_thread().enable_time().build()?;
+    let handle = runtime.handle().clone();
+    let drive = move || runtime.block_on(std::future::pending::<()>());
+    let started = thread::Builder::new().name("wrun-timers".into()).spawn(drive);
+    started.map_err(|error| io::Error::new(error.kind(), format!("cannot start a thread: {error}")))?;
+    Ok(handle)
 }

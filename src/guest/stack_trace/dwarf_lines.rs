@@ -1,25 +1,25 @@
 //! Lines of source code, from a module's DWARF.
 //!
-//! DWARF is untrusted. Any error means that nothing is known, reading is bounded, and a bug in the reader costs only the lines.
+//! DWARF is untrusted. Any error means that nothing is known, what is read and kept of it is bounded, and a bug in the reader costs only
+//! the lines.
 //!
 //! Source: "DWARF for WebAssembly", <https://yurydelendik.github.io/webassembly-dwarf/>: addresses count from the start of
 //! the code section.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gimli::Reader as _;
 
-use super::bounded_reader::BoundedReader;
+use super::bounded_reader::{BoundedReader, Budget};
+use super::symbols::MAX_SYMBOL_BYTES;
 use crate::module::debug::DebugInfo;
 
 /// The most DWARF that is read, in bytes; it is mapped, not copied.
 const MAX_DWARF_BYTES: usize = 512 << 20;
-/// The most bytes that are read for a module, and again for each instruction: untrusted DWARF may refer to the same bytes repeatedly.
-const MAX_READ_BYTES: usize = 32 << 20;
+/// About the most memory that is kept for the lines of a module, in bytes (see [`Budget`]).
+const BUDGET_BYTES: usize = 64 << 20;
 /// The most inlined functions that are reported for one instruction. Compilers inline a few; untrusted DWARF may claim any number.
 const MAX_INLINED: usize = 32;
 /// The longest path, in bytes.
@@ -28,7 +28,7 @@ const MAX_PATH_BYTES: usize = 1000;
 /// The lines of a module.
 pub(super) struct DwarfLines {
     context: addr2line::Context<BoundedReader>,
-    budget: Arc<AtomicUsize>,
+    budget: Arc<Budget>,
     code_start: u64,
 }
 
@@ -65,7 +65,7 @@ impl DwarfLines {
         {
             return None;
         }
-        let budget = Arc::new(AtomicUsize::new(MAX_READ_BYTES));
+        let budget = Budget::new(BUDGET_BYTES);
         let section = |id: gimli::SectionId| {
             let bytes = info.sections.get(id.name()).copied().unwrap_or_default();
             Ok::<_, gimli::Error>(BoundedReader::new(bytes, &budget))
@@ -75,11 +75,17 @@ impl DwarfLines {
         Some(DwarfLines { context, budget, code_start: info.code_start })
     }
 
+    /// Whether so much has been read that another stack trace might not get all its lines. What was read is kept, so the memory comes
+    /// back when these lines are dropped.
+    pub fn is_worn(&self) -> bool {
+        self.budget.left_bytes() < BUDGET_BYTES / 2
+    }
+
     /// The functions at this offset of the module: the innermost one first, then those that it was inlined into.
     pub fn at(&self, offset: u32) -> Vec<SourceLine> {
         let find = || {
             let address = u64::from(offset).checked_sub(self.code_start)?;
-            self.budget.store(MAX_READ_BYTES, Ordering::Relaxed);
+            self.budget.begin();
             let unit = self.context.find_dwarf_and_unit(address).skip_all_loads();
             let directory = unit.and_then(|unit| unit.comp_dir.as_ref());
             let directory = directory.and_then(|directory| directory.to_string_lossy().ok());
@@ -97,7 +103,8 @@ impl DwarfLines {
                         of_library,
                     })
                 });
-                lines.push(SourceLine { function: name.map(Cow::into_owned), location });
+                let function = name.map(|name| name[..name.floor_char_boundary(MAX_SYMBOL_BYTES)].to_owned());
+                lines.push(SourceLine { function, location });
             }
             Some(lines)
         };
@@ -148,7 +155,7 @@ mod tests {
         let noise: &'static [u8] = b"\x13\0\0\0\x04\0\0\0\0\0\x04\x01\xff\xff\xff\x7f no DWARF";
         let names = [".debug_info", ".debug_abbrev", ".debug_line", ".debug_str", ".debug_ranges", ".debug_aranges"];
         for count in 0..=names.len() {
-            let sections: HashMap<_, _> = names[..count].iter().map(|name| ((*name).to_owned(), noise)).collect();
+            let sections: HashMap<_, _> = names[..count].iter().map(|name| (*name, noise)).collect();
             let lines = DwarfLines::read(&DebugInfo { sections, ..DebugInfo::default() });
             let found = lines.map(|lines| [0, 7, u32::MAX].map(|offset| lines.at(offset)));
             assert!(found.is_none_or(|found| found.iter().flatten().all(|line| line.location.is_none())));
@@ -159,7 +166,7 @@ mod tests {
     #[test]
     fn few_bytes_that_stand_for_very_many_are_not_followed() {
         const FUNCTIONS: usize = 20_000;
-        const RANGES: u32 = 60_000;
+        const RANGES: u32 = 20_000;
         // A unit with its addresses (low and high); a function with its ranges.
         let abbrev = [1, 0x11, 1, 0x11, 0x01, 0x12, 0x06, 0, 0, 2, 0x2e, 0, 0x55, 0x17, 0, 0, 0];
         let mut unit = vec![4, 0, 0, 0, 0, 0, 4, 1];
@@ -173,14 +180,14 @@ mod tests {
             let info = if functions { info.clone() } else { [&23u32.to_le_bytes()[..], &unit[..21], &[0; 2]].concat() };
             let sections =
                 [(".debug_abbrev", abbrev.to_vec()), (".debug_info", info), (".debug_ranges", ranges.clone())];
-            let sections = sections.map(|(name, bytes)| (name.to_owned(), &*Vec::leak(bytes)));
+            let sections = sections.map(|(name, bytes)| (name, &*Vec::leak(bytes)));
             DwarfLines::read(&DebugInfo { sections: HashMap::from(sections), ..DebugInfo::default() }).expect("DWARF")
         };
         let bomb = lines_of(true);
         assert_eq!(bomb.at(8), []);
-        assert_eq!(bomb.budget.load(Ordering::Relaxed), 0, "it was read as far as is allowed");
+        assert_eq!(bomb.budget.left_bytes(), 0, "it was read as far as is allowed");
         let control = lines_of(false);
         control.at(8);
-        assert!(control.budget.load(Ordering::Relaxed) > MAX_READ_BYTES / 2, "one function is read to its end");
+        assert!(control.budget.left_bytes() > BUDGET_BYTES / 2, "one function is read to its end");
     }
 }

@@ -1,6 +1,5 @@
 //! Finds names and lines for addresses in a module's code, for traps and timeouts alike.
 
-use std::collections::HashMap;
 use std::fmt::{self, Write};
 use std::fs::File;
 use std::panic::catch_unwind;
@@ -32,9 +31,9 @@ pub(in crate::guest) struct Symbols {
     details: Mutex<Option<Details>>,
 }
 
-/// What the code's file holds for stack traces.
+/// What the code's file holds for stack traces. Only the lines take memory of note; the rest is mapped from the file.
 struct Details {
-    exports: HashMap<u32, String>,
+    info: DebugInfo<'static>,
     lines: Option<DwarfLines>,
 }
 
@@ -80,22 +79,27 @@ impl Symbols {
             offset: frame.module_offset().and_then(|offset| u32::try_from(offset).ok()),
         };
         let frames: Vec<_> = trace.frames().iter().map(frame).collect();
-        let names: Vec<_> = trace.frames().iter().map(|frame| frame.func_name().map(str::to_owned)).collect();
+        let names: Vec<_> = trace.frames().iter().map(|frame| frame.func_name().map(symbol)).collect();
         let mut details = self.details.lock().unwrap_or_else(PoisonError::into_inner);
         let details = details.get_or_insert_with(|| {
             let info = self.debug_info();
-            Details { lines: DwarfLines::read(&info), exports: info.exports }
+            Details { lines: DwarfLines::read(&info), info }
         });
+        if details.lines.as_ref().is_some_and(DwarfLines::is_worn) {
+            // What was kept goes first.
+            details.lines = None;
+            details.lines = DwarfLines::read(&details.info);
+        }
         details.trace(&frames, &names).to_string()
     }
 
     /// Reports a backtrace twice: first with names, which are quick to find, then with lines as well. Takes no lock, because a stopped
     /// thread may hold it.
     pub fn tell(&self, frames: &[Frame], mut tell: impl FnMut(Detail, &Backtrace)) {
-        let (mut info, names) = (self.debug_info(), self.names(frames));
-        let mut details = Details { exports: std::mem::take(&mut info.exports), lines: None };
+        let names = self.names(frames);
+        let mut details = Details { info: self.debug_info(), lines: None };
         tell(Detail::Names, &details.trace(frames, &names));
-        details.lines = DwarfLines::read(&info);
+        details.lines = DwarfLines::read(&details.info);
         tell(Detail::All, &details.trace(frames, &names));
     }
 
@@ -109,7 +113,7 @@ impl Symbols {
         for function in self.module.functions() {
             let is_of = |frame: &Frame| frame.function == function.index.as_u32();
             for (name, _) in names.iter_mut().zip(frames).filter(|(_, frame)| is_of(frame)) {
-                name.clone_from(&function.name);
+                *name = function.name.as_deref().map(symbol);
             }
         }
         names
@@ -119,20 +123,24 @@ impl Symbols {
 impl Details {
     /// `names` are the names that the module itself gives the functions.
     fn trace(&self, frames: &[Frame], names: &[Option<String>]) -> Backtrace {
-        let Details { exports, lines } = self;
-        let is_cut = frames.len() > MAX_FRAMES;
+        let Details { info, lines } = self;
+        let mut is_cut = frames.len() > MAX_FRAMES;
         let mut all = Vec::new();
         for (frame, name) in frames.iter().zip(names).take(MAX_FRAMES) {
+            if all.len() >= MAX_LINES {
+                is_cut = true;
+                break;
+            }
             let mut found =
                 frame.offset.zip(lines.as_ref()).map(|(offset, lines)| lines.at(offset)).unwrap_or_default();
             if found.is_empty() {
                 found.push(SourceLine { function: None, location: None });
             }
             let outermost = found.len() - 1;
-            let name = name.as_ref().or_else(|| exports.get(&frame.function));
+            let name = name.as_deref().or_else(|| info.exports.get(&frame.function).copied());
             for (index, line) in found.into_iter().enumerate() {
                 // The module's own name says more than DWARF's short name. An inlined function has only the latter.
-                let own = name.filter(|_| index == outermost).map(String::as_str);
+                let own = name.filter(|_| index == outermost);
                 let function = match own.or(line.function.as_deref()) {
                     Some(name) => demangle(name),
                     None if index == outermost => format!("<wasm function {}>", frame.function),
@@ -150,12 +158,18 @@ impl Details {
     }
 }
 
+/// The beginning of a symbol, as much of it as is of use.
+fn symbol(name: &str) -> String {
+    name[..name.floor_char_boundary(MAX_SYMBOL_BYTES)].to_owned()
+}
+
 /// A name as in the source, or its beginning. A name that makes a demangler panic stays mangled.
 fn demangle(name: &str) -> String {
     catch_unwind(|| demangled(name)).unwrap_or_else(|_| name.chars().take(MAX_NAME_BYTES / 4).collect())
 }
 
 fn demangled(name: &str) -> String {
+    let name = &name[..name.floor_char_boundary(MAX_SYMBOL_BYTES)];
     let mut text = Bounded(String::new());
     // The text is cut while it is written, because some short names expand without end.
     if let Ok(name) = rustc_demangle::try_demangle(name) {
@@ -176,6 +190,12 @@ fn demangled(name: &str) -> String {
     let _ = text.write_str(name);
     text.0
 }
+
+/// The longest symbol that is demangled, in bytes. A demangler may take a hundred times as much memory.
+pub(super) const MAX_SYMBOL_BYTES: usize = 16 << 10;
+
+/// The most lines of a trace; with those of one more frame, a few hundred kilobytes of text.
+const MAX_LINES: usize = 256;
 
 /// The longest name, in bytes.
 const MAX_NAME_BYTES: usize = 1000;

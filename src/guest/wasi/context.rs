@@ -12,16 +12,42 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _};
 
 use super::clock::TaskClock;
-use super::streams::{Attached, Capture, InputReader, OnFull};
+use super::streams::{Attached, AttachedCalls, Capture, InputReader, OnFull};
 use crate::Access;
 use crate::guest::open_files::GuestInput;
 use crate::ipc::wire::JobSpec;
 
 /// A task's WASI context, and what the task wrote to its standard streams.
 pub(in crate::guest) struct Wasi {
-    pub ctx: WasiP1Ctx,
+    ctx: WasiP1Ctx,
     pub stdout: Capture,
     pub stderr: Capture,
+    pub attached: Arc<AttachedCalls>,
+    /// The task's own clock, unless it is granted the real one.
+    pub clock: Option<TaskClock>,
+    /// How many entries of the context's table are not the task's: the standard streams, the directories, and temporary ones.
+    own_entries: usize,
+    /// How many more entries the task may have.
+    open_files: usize,
+}
+
+impl Wasi {
+    /// The context for any call but one that polls.
+    pub fn begin_call(&mut self) -> &mut WasiP1Ctx {
+        self.attached.begin();
+        self.ctx.ctx().table.set_max_capacity(self.own_entries + self.open_files);
+        &mut self.ctx
+    }
+
+    /// The context for a call that polls. Each event takes two entries during the call. (Later, files may take their places as well: a
+    /// task that has polled many events at once can have more open files than the limit.)
+    pub fn begin_poll(&mut self) -> &mut WasiP1Ctx {
+        self.attached.begin();
+        let table = self.ctx.ctx().table;
+        let entries = table.iter_mut().count();
+        table.set_max_capacity(entries + 2 * self.open_files);
+        &mut self.ctx
+    }
 }
 
 /// A directory that tasks may use.
@@ -66,9 +92,11 @@ pub(in crate::guest) fn context(settings: &WasiSettings<'_>, argv: &[String]) ->
     let &WasiSettings { spec, stdio, preopens, stdin, index } = settings;
     let stdout = Capture::new(spec.output_bytes, OnFull::Stop);
     let stderr = Capture::new(spec.log_bytes, OnFull::Drop);
+    let attached = Arc::new(AttachedCalls::default());
     match stdio {
         Some([stdin, out, err]) => {
-            builder.stdin(Attached(stdin.clone())).stdout(Attached(out.clone())).stderr(Attached(err.clone()));
+            let stream = |file| Attached::new(file, &attached);
+            builder.stdin(stream(stdin)).stdout(stream(out)).stderr(Attached::new(err, &Arc::default()));
         }
         None => {
             builder.stdout(stdout.clone()).stderr(stderr.clone());
@@ -78,6 +106,7 @@ pub(in crate::guest) fn context(settings: &WasiSettings<'_>, argv: &[String]) ->
         }
     }
     builder.args(argv).envs(&spec.environment).allow_blocking_current_thread(true);
+    builder.max_random_size(spec.host_call_bytes);
     if !spec.real_random {
         // A task whose result must be the same in every run cannot have secret numbers.
         let seed = task_seed(spec.seed, index);
@@ -86,17 +115,16 @@ pub(in crate::guest) fn context(settings: &WasiSettings<'_>, argv: &[String]) ->
             .insecure_random(Xoshiro256PlusPlus::seed_from_u64(!seed))
             .insecure_random_seed(u128::from(seed));
     }
-    if !spec.real_clock {
-        builder.wall_clock(TaskClock::default()).monotonic_clock(TaskClock::default());
+    let clock = (!spec.real_clock).then(|| TaskClock::new(spec.clock_start_ns));
+    if let Some(clock) = &clock {
+        builder.wall_clock(clock.clone()).monotonic_clock(clock.clone());
     }
     for Preopen { host_path, guest_path, perms } in preopens {
         builder.preopened_dir(host_path, guest_path, *perms)?;
     }
-    let mut ctx = builder.build_p1();
-    // WASI's own entries: the standard streams, the directories, and temporary ones while polling.
-    let own = 64 + preopens.len();
-    ctx.ctx().table.set_max_capacity(own + spec.open_files as usize);
-    Ok(Wasi { ctx, stdout, stderr })
+    let ctx = builder.build_p1();
+    let (own_entries, open_files) = (64 + preopens.len(), spec.open_files as usize);
+    Ok(Wasi { ctx, stdout, stderr, attached, clock, own_entries, open_files })
 }
 
 /// The seed of a task's random numbers. It differs between tasks with the same job seed, and between job seeds for the same task,

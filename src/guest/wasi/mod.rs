@@ -5,5 +5,6 @@ mod context;
 mod refused;
 mod streams;
 
+pub(super) use clock::TaskClock;
 pub(super) use context::{Preopen, Wasi, WasiSettings, context};
 pub(super) use refused::{Refused, Said};

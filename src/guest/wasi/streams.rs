@@ -3,19 +3,19 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
-use wasmtime::format_err;
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
+use wasmtime_wasi::p1::types::Errno;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
 use crate::guest::host_error::HostError;
 use crate::guest::open_files::GuestInput;
 use crate::ipc::wire::{InputFault, InputFaultKind, Mapped};
-use crate::sys::blocking::{Until, patiently};
+use crate::sys::blocking::{Until, patiently, wait};
 use crate::sys::memory_file;
 
 /// An output stream into memory.
@@ -74,25 +74,80 @@ const WRITE_BYTES: usize = 64 << 10;
 
 /// A file that the caller of `wrun run` gave as a standard stream.
 #[derive(Clone)]
-pub(super) struct Attached(pub Arc<File>);
+pub(super) struct Attached {
+    file: Arc<File>,
+    calls: Arc<AttachedCalls>,
+}
+
+/// What the attached streams of a program know of its calls.
+#[derive(Debug, Default)]
+pub(in crate::guest) struct AttachedCalls {
+    /// The call that is under way has written something.
+    has_written: AtomicBool,
+    /// A write found that nobody reads standard output any more.
+    reader_is_gone: AtomicBool,
+}
+
+impl AttachedCalls {
+    /// Notes that a call of WASI begins.
+    pub fn begin(&self) {
+        // Relaxed: calls and streams run on one thread.
+        self.has_written.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether a write goes on after this error, once there is room.
+    fn goes_on_after(&self, error: &io::Error) -> bool {
+        error.kind() == io::ErrorKind::WouldBlock && self.has_written.load(Ordering::Relaxed)
+    }
+
+    /// Whether a write found that nobody reads a stream any more.
+    pub fn reader_is_gone(&self) -> bool {
+        self.reader_is_gone.load(Ordering::Relaxed)
+    }
+}
+
+impl Attached {
+    pub(super) fn new(file: &Arc<File>, calls: &Arc<AttachedCalls>) -> Attached {
+        Attached { file: file.clone(), calls: calls.clone() }
+    }
+}
 
 impl InputStream for Attached {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
         let mut buffer = vec![0; size.min(WRITE_BYTES)];
-        let read = patiently(&self.0, Until::Readable, || self.0.as_ref().read(&mut buffer));
-        read_result(read, buffer)
+        let file = self.file.as_ref();
+        loop {
+            // Programs are told that their input is always ready, so they have no other way to wait for it.
+            match patiently(file, Until::Readable, || { file }.read(&mut buffer)) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                count => return read_result(count, buffer),
+            }
+        }
     }
 }
 
 impl OutputStream for Attached {
+    /// Writes everything, even to a file that does not block: one call of a program comes as several writes, and can only succeed or fail
+    /// as a whole. If it would block before its first byte, the program hears that.
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         let mut left = &bytes[..];
         while !left.is_empty() {
-            match patiently(&self.0, Until::Writable, || self.0.as_ref().write(left)) {
-                Ok(0) => return Err(StreamError::Closed),
-                Ok(written) => left = &left[written..],
+            match self.file.as_ref().write(left) {
+                Ok(0) => return Err(failed(&io::ErrorKind::WriteZero.into())),
+                Ok(count) => {
+                    self.calls.has_written.store(true, Ordering::Relaxed);
+                    left = &left[count..];
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Err(StreamError::Closed),
+                Err(error) if self.calls.goes_on_after(&error) => {
+                    wait(self.file.as_ref(), Until::Writable, None, None).map_err(|error| failed(&error))?;
+                }
+                Err(error) => {
+                    if error.kind() == io::ErrorKind::BrokenPipe {
+                        self.calls.reader_is_gone.store(true, Ordering::Relaxed);
+                    }
+                    return Err(failed(&error));
+                }
             }
         }
         Ok(())
@@ -106,6 +161,37 @@ impl OutputStream for Attached {
         Ok(WRITE_BYTES)
     }
 }
+
+/// The error of a system call, as the program gets it.
+///
+/// An error number of WASI within a trap reaches the program. Of an `io::Error`, wasmtime-wasi knows only some numbers, and not that of a
+/// call that would block.
+fn failed(error: &io::Error) -> StreamError {
+    StreamError::Trap(errno(error).into())
+}
+
+fn errno(error: &io::Error) -> Errno {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Errno::Pipe,
+        io::ErrorKind::FileTooLarge => Errno::Fbig,
+        io::ErrorKind::InvalidInput => Errno::Inval,
+        io::ErrorKind::IsADirectory => Errno::Isdir,
+        io::ErrorKind::OutOfMemory => Errno::Nomem,
+        io::ErrorKind::PermissionDenied => Errno::Acces,
+        io::ErrorKind::QuotaExceeded => Errno::Dquot,
+        io::ErrorKind::ReadOnlyFilesystem => Errno::Rofs,
+        io::ErrorKind::StorageFull => Errno::Nospc,
+        io::ErrorKind::WouldBlock => Errno::Again,
+        io::ErrorKind::ConnectionReset => Errno::Connreset,
+        io::ErrorKind::NotConnected => Errno::Notconn,
+        io::ErrorKind::TimedOut => Errno::Timedout,
+        _ if error.raw_os_error() == Some(EBADF) => Errno::Badf,
+        _ => Errno::Io,
+    }
+}
+
+/// The number of "bad file descriptor" on every Linux: the descriptor was not opened for this.
+const EBADF: i32 = 9;
 
 /// An input as standard input.
 #[derive(Clone)]
@@ -149,7 +235,7 @@ fn read_result(count: io::Result<usize>, mut buffer: Vec<u8>) -> StreamResult<By
             buffer.truncate(count);
             Ok(buffer.into())
         }
-        Err(error) => Err(StreamError::LastOperationFailed(format_err!("{error}"))),
+        Err(error) => Err(failed(&error)),
     }
 }
 
@@ -184,7 +270,7 @@ impl InputReader {
 
 impl Attached {
     fn terminal(&self) -> bool {
-        std::io::IsTerminal::is_terminal(self.0.as_ref())
+        std::io::IsTerminal::is_terminal(self.file.as_ref())
     }
 }
 

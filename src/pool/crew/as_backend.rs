@@ -66,6 +66,7 @@ impl Executor for CrewExecutor<'_> {
                 Report::Halted(why) => ExecutorEvent::Halted(why),
                 Report::Failed(error) => ExecutorEvent::Failed(error),
                 Report::Notice(Notice::WorkerLost { worker, reason }) => ExecutorEvent::WorkerLost(worker, reason),
+                Report::Notice(Notice::FewerWorkers { reason }) => ExecutorEvent::FewerWorkers(reason),
                 Report::Notice(Notice::Unconfined(missing)) => ExecutorEvent::Unconfined(missing),
                 Report::Notice(Notice::Slow { worker, ticket, elapsed }) => {
                     // It may have ended in the meantime.

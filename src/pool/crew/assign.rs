@@ -15,7 +15,7 @@ impl CrewRun<'_> {
     pub fn has_room(&self) -> bool {
         let room = |worker: &Option<Worker>| match worker {
             Some(worker) => worker.held.len() < self.depth,
-            None => !self.is_full,
+            None => self.may_start_worker(),
         };
         self.crew.workers.iter().any(room)
     }
@@ -39,7 +39,8 @@ impl CrewRun<'_> {
 
     /// Moves tasks that have not begun from the busiest worker to idle ones.
     pub fn rebalance(&mut self) {
-        let idle = |worker: &Option<Worker>| worker.as_ref().map_or(!self.is_full, |worker| worker.held.is_empty());
+        let idle =
+            |worker: &Option<Worker>| worker.as_ref().map_or(self.may_start_worker(), |worker| worker.held.is_empty());
         if !self.crew.workers.iter().any(idle) {
             return;
         }
@@ -114,9 +115,15 @@ impl CrewRun<'_> {
         handed.map_err(|error| Error::system("cannot send a job to a worker", error))
     }
 
+    /// Whether there may be more workers, as far as is known.
+    fn may_start_worker(&self) -> bool {
+        let starts = || self.crew.workers.iter().flatten().any(|worker| !worker.proven);
+        !(self.is_full || self.is_cautious && starts())
+    }
+
     /// Starts a worker if there may be more.
     fn start_worker(&mut self) -> Option<usize> {
-        let index = self.crew.workers.iter().position(Option::is_none).filter(|_| !self.is_full)?;
+        let index = self.crew.workers.iter().position(Option::is_none).filter(|_| self.may_start_worker())?;
         match self.crew.start_worker(index, &self.job.directories) {
             Ok(()) => Some(index),
             Err(error) => {
@@ -124,6 +131,8 @@ impl CrewRun<'_> {
                 self.is_full = true;
                 if self.crew.workers.iter().all(Option::is_none) {
                     self.fail(Error::system("cannot start a worker", error));
+                } else {
+                    self.notice_fewer(format!("could not be started: {error}"));
                 }
                 None
             }

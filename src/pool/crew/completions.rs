@@ -2,8 +2,8 @@
 
 use super::Ending;
 use super::deaths::Fault;
+use super::receive::SocketState;
 use super::run::{CrewRun, MIN_DEPTH};
-use super::worker::SocketState;
 use crate::backend::Call;
 use crate::ipc::ring::{SLOTS, Violation};
 use crate::ipc::wire::DoneSlot;
@@ -51,13 +51,13 @@ impl CrewRun<'_> {
         let mut read = ReadCompletions::default();
         let mut payload = std::mem::take(&mut self.payload);
         while let Some(worker) = &mut self.crew.workers[index] {
-            match worker.next_done(&mut payload) {
+            match worker.next_done(&mut payload, &mut self.crew.spare) {
                 Ok(None) => break,
                 Err(violation) => {
                     read.violation = Some(violation);
                     break;
                 }
-                Ok(Some((done, pending, file))) => {
+                Ok(Some((done, pending, sent))) => {
                     read.count += 1;
                     if worker.killed_for.ticket() == Some(done.ticket) {
                         // Its time limit expired before it ended.
@@ -66,7 +66,7 @@ impl CrewRun<'_> {
                         self.report_end(ended);
                         continue;
                     }
-                    let ended = complete(&self.job, index as u32, &done, pending, &payload, file, self.clock_zero);
+                    let ended = complete(&self.job, index as u32, &done, pending, &payload, sent, self.clock_zero);
                     self.note_duration(&done);
                     match ended {
                         Ok(ended) => {
@@ -104,7 +104,7 @@ impl CrewRun<'_> {
 
     /// Notes that a worker has completed tasks.
     fn note_completions(&mut self, index: usize, is_honest: bool) {
-        self.startup_deaths = 0;
+        (self.startup_deaths, self.startup_kills) = (0, 0);
         self.refusals = 0;
         if is_honest {
             self.lost_in_a_row = 0;
@@ -124,7 +124,7 @@ impl CrewRun<'_> {
     /// Reads what a worker has sent through its socket.
     pub(super) fn read_socket(&mut self, index: usize) {
         let Some(worker) = &mut self.crew.workers[index] else { return };
-        match worker.read_socket() {
+        match worker.read_socket(&mut self.crew.spare) {
             SocketState::Open => {}
             SocketState::Gone(violation) => {
                 // Tasks that it completed before its end count.

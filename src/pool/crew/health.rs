@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::Ending;
-use super::deaths::Fault;
+use super::deaths::{Fault, NextToBegin};
+use super::failed_start::is_exhaustion;
 use super::run::CrewRun;
 use super::worker::Worker;
 use crate::Error;
@@ -83,7 +84,8 @@ impl CrewRun<'_> {
     /// Handles a worker's report that it cannot set up the job. A single worker is not believed, because it may have been taken
     /// over: it is replaced, and its tasks go to others.
     fn handle_refusal(&mut self, index: usize, reason: &str) {
-        self.refusals += 1;
+        let is_exhausted = is_exhaustion(reason);
+        self.refusals += u32::from(!is_exhausted);
         if self.refusals >= MAX_REFUSALS {
             let message = format!("module {}: {reason}", self.job.module.name());
             return self.fail(Error::module(message));
@@ -93,7 +95,11 @@ impl CrewRun<'_> {
         let mut next_to_begin = true;
         while let Some(held) = worker.held.pop_front() {
             let pending = worker.release(held);
-            self.return_unbegun(pending, std::mem::take(&mut next_to_begin), index as u32, &reason);
+            let next = NextToBegin::new(std::mem::take(&mut next_to_begin), !is_exhausted);
+            self.return_unbegun(pending, next, index as u32, &reason);
+        }
+        if is_exhausted {
+            return self.note_death(&worker, &reason);
         }
         // A pool that has workers goes on with them.
         self.is_full = self.crew.workers.iter().any(Option::is_some);

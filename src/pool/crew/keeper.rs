@@ -107,7 +107,8 @@ impl Keeper {
         let idle = Idle::default();
         let of_thread = idle.clone();
         let keep = move || keep(&exe, &incoming, &reports, &waker, &of_thread);
-        let thread = std::thread::Builder::new().name("wrun-keeper".into()).spawn(keep)?;
+        let thread = std::thread::Builder::new().name("wrun-keeper".into()).spawn(keep);
+        let thread = thread.map_err(|error| io::Error::new(error.kind(), format!("cannot start a thread: {error}")))?;
         Ok(Keeper { requests: Some(requests), started, thread: Some(thread), idle })
     }
 

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use crate::ipc::channel::{MAX_BYTES, ToPool, ToWorker};
 use crate::ipc::ring::forge::Forge;
 use crate::ipc::ring::{INLINE_MAX_BYTES, SLOTS, WorkerRing};
-use crate::ipc::wire::{DoneSlot, Payload, TaskSlot, WindowBytes};
+use crate::ipc::wire::{DoneSlot, Failure, Payload, TaskSlot, WindowBytes};
 use crate::result::Status;
 use crate::sandbox::{Layer, MissingLayer};
 use crate::sys::memory_file;
@@ -53,7 +53,7 @@ pub(super) const ENDLESS: &[Lie] = &[
     ("stops", |_| stop_this_process()),
     ("stops in the middle of a completion", |liar| {
         let slot = liar.done().encode();
-        liar.forge.write(0, &[slot[0], slot[1], 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        liar.forge.write(0, &[slot[0], slot[1], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         liar.forge.announce(0);
         stop_this_process();
     }),
@@ -85,14 +85,22 @@ pub(super) const LIES: &[Lie] = &[
     }),
     ("reports a fault in an input that there is not", |liar| {
         let words = [u64::from(u32::MAX), 1, u64::MAX].map(u64::to_le_bytes).concat();
-        let done = DoneSlot { status: Status::InputFault, message_len: words.len() as u32, ..liar.done() };
-        let _ = liar.ring.finish(done, &[&words]);
+        liar.fail(Status::InputFault, &Failure::new(words));
+        liar.leave();
+    }),
+    ("reports a failure that makes no sense", |liar| {
+        let done = DoneSlot { status: Status::Error, message_len: 8, ..liar.done() };
+        let _ = liar.ring.finish(done, &[&[0xff; 8]]);
+        liar.leave();
+    }),
+    ("says that it printed more than it sends", |liar| {
+        liar.fail(Status::Error, &Failure { stdout_len: 1 << 40, ..Failure::new("no") });
         liar.leave();
     }),
     ("sends a result beyond the limit", |liar| liar.forged(OUTPUT, 65 << 20)),
     ("sends a result beyond its ring", |liar| {
         let slot = liar.done().encode();
-        liar.forge.write(0, &[slot[0], slot[1], (1 << 20) - 1, 2, 0, 0, 0, 0, 0, 0, 0]);
+        liar.forge.write(0, &[slot[0], slot[1], (1 << 20) - 1, 2, 0, 0, 0, 0, 0, 0, 0, 0]);
     }),
     ("places its result anywhere", |liar| {
         // The pool wraps it to a position within the ring.
@@ -102,7 +110,7 @@ pub(super) const LIES: &[Lie] = &[
     ("sends texts beyond the limit", |liar| liar.forged(TEXTS, u64::MAX)),
     ("sends lengths whose sum is no number", |liar| {
         let slot = liar.done().encode();
-        liar.forge.write(0, &[slot[0], u64::from(u32::MAX) << 32, 0, u64::MAX, u64::MAX, 0, 0, 0, 0, 0, 0]);
+        liar.forge.write(0, &[slot[0], u64::from(u32::MAX) << 32, 0, u64::MAX, u64::MAX, 0, 0, 0, 0, 0, 0, 0]);
     }),
     ("ends a task that it does not have", |liar| {
         liar.task.ticket += 1_000_000;
@@ -282,6 +290,14 @@ impl Liar<'_> {
     fn answer(&mut self) {
         let done = DoneSlot { output_len: self.payload.len() as u64, ..self.done() };
         let _ = self.ring.finish(done, &[&self.payload]);
+    }
+
+    /// A completion with this failure.
+    fn fail(&mut self, status: Status, failure: &Failure) {
+        let mut message = Vec::new();
+        failure.encode(&mut message);
+        let done = DoneSlot { status, message_len: message.len() as u32, ..self.done() };
+        let _ = self.ring.finish(done, &[&message]);
     }
 
     /// Writes a completion with one word replaced.

@@ -12,6 +12,7 @@ mod as_backend;
 mod assign;
 mod completions;
 mod deaths;
+mod failed_start;
 mod file_numbers;
 mod guarded;
 mod health;
@@ -22,9 +23,11 @@ pub(crate) mod liar;
 mod liar_tests;
 mod message;
 mod own_time;
+mod receive;
 mod run;
 mod sleep;
 mod slow;
+mod spare;
 mod task_times;
 mod thread;
 mod turn;
@@ -34,8 +37,10 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(super) use failed_start::is_exhaustion;
 use keeper::{Keeper, Started};
 pub(super) use run::CrewRun;
+use spare::SpareDescriptor;
 pub(super) use task_times::timed_out_message;
 use worker::{Start, Worker};
 
@@ -44,7 +49,7 @@ use crate::backend::{BuiltIn, Waker};
 use crate::sandbox::Layer;
 use crate::sys::poll::PollSet;
 use crate::sys::process::Process;
-use crate::sys::socket::SocketWait;
+use crate::sys::socket::{SocketWait, no_room};
 use crate::{Directory, Job, Result, Sandbox};
 
 /// The workers of a pool, and what is needed to start, wake and end them.
@@ -57,6 +62,8 @@ pub(super) struct Crew {
     /// Starts processes; `None` if workers are threads.
     keeper: Option<Keeper>,
     poll: PollSet,
+    /// For results of workers.
+    spare: SpareDescriptor,
     pub waker: Waker,
     sandbox: Sandbox,
     start_timeout: Duration,
@@ -96,6 +103,7 @@ impl Crew {
             early: None,
             keeper: exe.map(|exe| Keeper::start(exe, waker.clone())).transpose()?,
             poll,
+            spare: SpareDescriptor::new(),
             waker,
             sandbox,
             start_timeout,
@@ -181,7 +189,14 @@ impl Crew {
             // Neither tickets nor workers' ids are ever reused, so one counter serves both.
             None => Worker::start(self.next_ticket(), self.keeper.as_ref())?,
         };
-        self.poll.add(&worker, index as u64)?;
+        let added = match worker.leaves_descriptors() || self.workers.iter().all(Option::is_none) {
+            true => self.poll.add(&worker, index as u64),
+            false => Err(no_room()),
+        };
+        if let Err(error) = added {
+            self.end_worker(worker, Ending::Killed);
+            return Err(error);
+        }
         worker.greet(self.sandbox, directories, self.start_timeout);
         watch_process(&self.poll, &worker, index);
         self.workers[index] = Some(worker);
@@ -212,8 +227,11 @@ impl Crew {
                 if end == Ending::ByItself {
                     process.wait_a_moment();
                 }
-                process.kill();
-                process.wait()
+                match process.kill() {
+                    Ok(()) => process.wait(),
+                    // It dies with this process at the latest.
+                    Err(error) => format!("cannot be killed: {error}"),
+                }
             }
         }
     }
@@ -264,7 +282,8 @@ fn watch_process(poll: &PollSet, worker: &Worker, index: usize) {
 impl Drop for Crew {
     fn drop(&mut self) {
         // All are killed before the first is waited for.
-        self.workers.iter().flatten().chain(&self.early).filter_map(Worker::process).for_each(Process::kill);
+        let processes = self.workers.iter().flatten().chain(&self.early).filter_map(Worker::process);
+        processes.for_each(|process| drop(process.kill()));
         if let Some(worker) = self.early.take() {
             self.end_worker(worker, Ending::Killed);
         }

@@ -28,10 +28,16 @@ pub(in crate::pool) struct CrewRun<'pool> {
     pub(super) mean_ns: u64,
     /// No more workers can be started.
     pub(super) is_full: bool,
+    /// All workers have died before they ended a task. From then on, one starts at a time.
+    pub(super) is_cautious: bool,
+    /// It has been reported that there are fewer workers than there may be.
+    pub(super) reported_fewer: bool,
     /// The level at which the run has been stopped.
     pub(super) stopped: StopLevel,
-    /// How many workers in a row died before they began a task.
+    /// How many workers in a row died by themselves before they began a task.
     pub(super) startup_deaths: u32,
+    /// How many were killed before they began a task.
+    pub(super) startup_kills: u32,
     /// How many workers in a row died, each while it ran a task, with no task ending otherwise.
     pub(super) lost_in_a_row: u32,
     /// How often in a row workers refused the job, with no task ending in between.
@@ -68,8 +74,11 @@ impl<'pool> CrewRun<'pool> {
             depth: MIN_DEPTH,
             mean_ns: 0,
             is_full: false,
+            is_cautious: false,
+            reported_fewer: false,
             stopped: StopLevel::Running,
             startup_deaths: 0,
+            startup_kills: 0,
             lost_in_a_row: 0,
             refusals: 0,
             times,
@@ -134,6 +143,13 @@ impl<'pool> CrewRun<'pool> {
     /// Reports something for the observer.
     pub(super) fn notice(&mut self, notice: Notice) {
         self.report(Report::Notice(notice));
+    }
+
+    /// Reports, once, that the run goes on with fewer workers than it may have.
+    pub(super) fn notice_fewer(&mut self, reason: String) {
+        if !std::mem::replace(&mut self.reported_fewer, true) {
+            self.notice(Notice::FewerWorkers { reason });
+        }
     }
 
     /// Reports that the crew cannot go on.

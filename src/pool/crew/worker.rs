@@ -12,16 +12,16 @@ use super::guarded::{KilledFor, Watched, WorkerTime};
 use super::keeper::Keeper;
 use super::message::Message;
 use super::own_time::OwnTime;
+use super::spare;
 use super::thread::WorkerThread;
-use crate::ipc::channel::{ToPool, ToWorker};
-use crate::ipc::ring::{INLINE_MAX_BYTES, MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, Violation};
+use crate::ipc::channel::ToWorker;
+use crate::ipc::ring::{INLINE_MAX_BYTES, MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, TaskMemory, Violation};
 use crate::ipc::stack_trace::StackTrace;
-use crate::ipc::wire::{DoneSlot, InputRange, Payload, TaskSlot};
-use crate::module::explain::one_line;
+use crate::ipc::wire::{InputRange, TaskSlot};
+use crate::pool::completion::SentResult;
 use crate::pool::prepared_job::{LoadedCode, PreparedJob};
 use crate::pool::record::Pending;
 use crate::sandbox::{MissingLayer, Sandbox};
-use crate::sys::memory_file;
 use crate::sys::process::Process;
 use crate::sys::socket::{Socket, SocketWait};
 use crate::{Directory, Input, Task};
@@ -31,8 +31,8 @@ use crate::{Directory, Input, Task};
 pub(super) struct Worker {
     /// Unique in the pool, unlike its number, which may go to a successor.
     pub id: u64,
-    ring: PoolRing,
-    socket: Socket,
+    pub ring: PoolRing,
+    pub socket: Socket,
     /// The ring's memory, until it is sent to the worker with the greeting.
     memory: Option<File>,
     pub process: Start,
@@ -42,7 +42,7 @@ pub(super) struct Worker {
     /// The tasks that it holds, in the order in which it will run them.
     pub held: VecDeque<HeldTask>,
     /// The ticket of the last task that it ended.
-    last_done: Option<u64>,
+    pub last_done: Option<u64>,
     /// Control messages sent or waiting to be sent, not counting wake-ups.
     messages: u32,
     unsent: VecDeque<Message>,
@@ -50,7 +50,9 @@ pub(super) struct Worker {
     /// Bytes of the arguments in files, of all tasks that it holds.
     argument_bytes: u64,
     /// Payloads that came through the socket and wait for their completions.
-    payloads: VecDeque<File>,
+    pub payloads: VecDeque<SentResult>,
+    /// The most bytes that such a payload has.
+    pub most_payload_bytes: u64,
     /// The number of the last job that it was given.
     pub job: u64,
     /// The code that it has loaded: it cannot load any other.
@@ -90,9 +92,6 @@ const _: () = assert!(
 /// New tasks are published once there are this many, even if more are to come.
 const PUBLISHED_TOGETHER: u32 = 256;
 
-/// How many results may have come through the socket without having been announced yet.
-const MAX_PAYLOADS: usize = 2;
-
 /// How many bytes of arguments in files a worker may hold; a single argument may have more.
 const MAX_HELD_ARGUMENT_BYTES: u64 = 64 << 20;
 
@@ -114,14 +113,6 @@ pub(super) enum Start {
     Thread(WorkerThread),
     /// It could not be started, and why.
     Failed(String),
-}
-
-/// The state in which a worker's socket was found.
-pub(super) enum SocketState {
-    /// There is nothing more for now.
-    Open,
-    /// The process is gone, or sent what no honest worker sends.
-    Gone(Option<Violation>),
 }
 
 impl Worker {
@@ -154,6 +145,7 @@ impl Worker {
             files: FileNumbers::default(),
             argument_bytes: 0,
             payloads: VecDeque::new(),
+            most_payload_bytes: 0,
             job: 0,
             code: None,
             directories: Vec::new(),
@@ -165,6 +157,11 @@ impl Worker {
             reported_slow: None,
             unpublished: 0,
         })
+    }
+
+    /// Whether this process may open enough other files besides what the worker needs.
+    pub fn leaves_descriptors(&self) -> bool {
+        spare::are_left(&self.socket)
     }
 
     /// Sends the greeting, upon which the worker sets itself up. It may take up to `timeout` for that, once its process runs.
@@ -216,6 +213,11 @@ impl Worker {
         self.ring.stack_trace().read(ticket)
     }
 
+    /// The memory of the task with this ticket, which it ran when it died, according to the worker.
+    pub fn memory_of(&self, ticket: u64) -> TaskMemory {
+        self.ring.clock().memory(ticket).unwrap_or_default()
+    }
+
     /// The task that it is running, according to the worker: its ticket and start time.
     pub fn running(&self) -> Option<(u64, u64)> {
         let (ticket, start_ns) = self.ring.clock().current()?;
@@ -223,9 +225,14 @@ impl Worker {
         self.held.front().filter(|held| held.ticket == ticket).map(|_| (ticket, start_ns))
     }
 
+    /// Whether it has said that it is ready.
+    pub fn is_ready(&self) -> bool {
+        self.ring.worker_is_ready()
+    }
+
     /// The time that it has left to get ready, unless it is ready.
     pub fn time_to_get_ready(&mut self) -> Option<Duration> {
-        if self.own_time.until_ready().is_some() && self.ring.worker_is_ready() {
+        if self.own_time.until_ready().is_some() && self.is_ready() {
             self.own_time.note_ready();
         }
         self.own_time.until_ready()
@@ -248,6 +255,7 @@ impl Worker {
     pub fn begin_job(&mut self, number: u64, job: &Arc<PreparedJob>, spec: &Input) -> io::Result<()> {
         self.job = number;
         self.code = Some(job.code());
+        self.most_payload_bytes = job.most_payload_bytes();
         self.files.begin_job((job.files.len() + job.region_files.len()) as u32);
         for (number, file) in job.files.iter().enumerate() {
             self.send(Message::File(number as u32, file.clone()));
@@ -287,6 +295,10 @@ impl Worker {
     pub fn has_room(&mut self, task: &Task) -> Result<bool, Violation> {
         // A slot is not reused while the task that it held is under way: a slot's state must be that of a single task.
         if self.held.front().is_some_and(|held| self.ring.next_position() - held.position >= SLOTS as u64) {
+            return Ok(false);
+        }
+        // A task that is alone is tried in any case.
+        if !task.inputs.is_empty() && !self.held.is_empty() && !self.files.has_room(task.inputs.len() + 1) {
             return Ok(false);
         }
         let argument = match task.argument.file() {
@@ -387,36 +399,6 @@ impl Worker {
         held.pending
     }
 
-    /// The next completion, with the task that it ends. If its payload came through the ring, it replaces the contents of `payload`.
-    pub fn next_done(&mut self, payload: &mut Vec<u8>) -> Result<Option<(DoneSlot, Pending, Option<File>)>, Violation> {
-        payload.clear();
-        let Some(done) = self.ring.pop(payload)? else {
-            // A worker announces each result before it sends the next.
-            return match self.payloads.len() {
-                MAX_PAYLOADS.. => Err(Violation("it sent more results than it ended tasks")),
-                _ => Ok(None),
-            };
-        };
-        // Tasks run in the order in which they were given. A task that the worker lies about stays with it, and ends with it.
-        if self.held.front().is_none_or(|held| held.ticket != done.ticket) {
-            return Err(Violation("it finished a task that it did not have"));
-        }
-        let file = match done.payload {
-            Payload::Ring(_) => None,
-            Payload::File => {
-                if self.payloads.is_empty()
-                    && let SocketState::Gone(Some(violation)) = self.read_socket()
-                {
-                    return Err(violation);
-                }
-                Some(self.payloads.pop_front().ok_or(Violation("it did not send a result that it announced"))?)
-            }
-        };
-        self.last_done = Some(done.ticket);
-        let held = self.held.pop_front().map(|held| self.release(held));
-        Ok(held.map(|pending| (done, pending, file)))
-    }
-
     /// Whether it holds this task or may have ended it: tickets only increase.
     pub fn had(&self, ticket: u64) -> bool {
         self.held.iter().any(|held| held.ticket == ticket) || self.last_done.is_some_and(|last| ticket <= last)
@@ -435,40 +417,6 @@ impl Worker {
     /// Withdraws that request.
     pub fn awake(&self) {
         self.ring.awake();
-    }
-
-    /// Reads the messages that are there.
-    pub fn read_socket(&mut self) -> SocketState {
-        // The rest is read the next time, so that a worker that floods its pool holds nobody else up.
-        for _ in 0..2 * SLOTS {
-            // Further results can wait in the socket: here, each costs a descriptor.
-            if self.payloads.len() >= MAX_PAYLOADS {
-                return SocketState::Open;
-            }
-            match ToPool::receive(&self.socket) {
-                Ok(Some(ToPool::Wake)) => {}
-                Ok(Some(ToPool::Payload { file })) => {
-                    // Checked at once: a descriptor of the worker's own end of the socket, say, would hide its death.
-                    if !memory_file::is_immutable(&file).unwrap_or(false) {
-                        return SocketState::Gone(Some(Violation(
-                            "it sent a result that is not a memory file, or can still change",
-                        )));
-                    }
-                    self.payloads.push_back(file);
-                }
-                Ok(Some(ToPool::JobRefused { job, reason })) => self.refused = Some((job, one_line(&reason))),
-                Ok(Some(ToPool::Unconfined { mut missing })) => {
-                    missing.iter_mut().for_each(|missing| missing.why = one_line(&missing.why));
-                    self.unconfined = missing;
-                }
-                Ok(None) => return SocketState::Gone(None),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return SocketState::Open,
-                // Returned once if the worker died with messages unread; what it sent comes after that.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
-                Err(_) => return SocketState::Gone(Some(Violation("it sent a message that makes no sense"))),
-            }
-        }
-        SocketState::Open
     }
 }
 

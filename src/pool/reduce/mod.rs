@@ -37,8 +37,9 @@ impl<S: Source> Run<'_, S> {
     /// results are merged again, so they must have the same form. Order is preserved, so merging need not be commutative.
     ///
     /// `function` runs at least once: with one result as its input, or with none if there were no items. The final outcome is
-    /// that of the last merge. If a task fails there is nothing to merge: `on_failed` gets the failed outcomes as they come, and
-    /// the final outcome is `cancelled`, with a message that says how many tasks failed.
+    /// that of the last merge. `on_failed` gets failed outcomes as they come. If a task fails there is nothing to merge, and the final
+    /// outcome is `cancelled`, with a message that says how many tasks failed. With [`leave_out_failed`](Self::leave_out_failed) the
+    /// other results are merged, and that happens only if all tasks failed. Only the observer sees outcomes of tasks that passed.
     ///
     /// # Errors
     ///
@@ -53,6 +54,7 @@ impl<S: Source> Run<'_, S> {
         if let Some(results) = &mut feed.results {
             results.add_function(&entry);
         }
+        let leaves_out = self.leaves_out_failed;
         let mut tree = Tree::default();
         let mut failed_merge = None;
         loop {
@@ -66,11 +68,14 @@ impl<S: Source> Run<'_, S> {
                     feed.count_merge(&outcome);
                 }
                 match &outcome.result {
-                    Ok(_) if feed.stats.failed > 0 => {}
+                    Ok(_) if feed.stats.failed > 0 && !leaves_out => {}
                     Ok(output) => tree.put(node, output.clone()),
                     Err(_) if node.level == 0 => {
-                        // There will be nothing to merge, so no results are kept.
-                        tree = Tree::default();
+                        match leaves_out {
+                            true => tree.leave_out(node.position),
+                            // There will be nothing to merge, so no results are kept.
+                            false => tree = Tree::default(),
+                        }
                         on_failed(outcome);
                     }
                     Err(_) => failed_merge = Some(outcome),
@@ -78,7 +83,9 @@ impl<S: Source> Run<'_, S> {
             }
             feed.take_some(|_| tree.waiting < MAX_WAITING);
             if feed.is_exhausted() && feed.stats.done == feed.stats.taken {
-                if feed.stats.failed > 0 || feed.dispatcher.is_stopped() {
+                let RunStats { done, failed, .. } = feed.stats;
+                let is_hopeless = failed > 0 && (!leaves_out || failed == done);
+                if is_hopeless || feed.dispatcher.is_stopped() {
                     break;
                 }
                 tree.finish(feed.stats.taken);
@@ -86,7 +93,7 @@ impl<S: Source> Run<'_, S> {
             if failed_merge.is_some() || tree.root.is_some() {
                 break;
             }
-            while feed.stats.failed == 0
+            while (leaves_out || feed.stats.failed == 0)
                 && let Some(Merge { node, outputs }) = tree.ready.pop_front()
             {
                 let task = Task { inputs: as_inputs(&outputs)?, ..Task::default() };

@@ -31,11 +31,20 @@ impl Node {
     }
 }
 
+/// What became of a node.
+#[derive(Clone, Debug)]
+struct Arrived {
+    /// Its result; `None` if all items below it failed.
+    output: Option<Output>,
+    /// Whether the merge function made it.
+    is_merged: bool,
+}
+
 /// Neighbours that are merged together, as far as they have arrived.
 #[derive(Debug, Default)]
 struct Group {
     count: u64,
-    outputs: [Option<Output>; FAN_IN as usize],
+    arrived: [Option<Arrived>; FAN_IN as usize],
 }
 
 /// A merge whose results are all there.
@@ -63,16 +72,36 @@ pub(super) struct Tree {
 impl Tree {
     /// Adds a result.
     pub fn put(&mut self, node: Node, output: Output) {
+        self.arrive(node, Arrived { output: Some(output), is_merged: node.level > 0 });
+    }
+
+    /// Leaves out an item, which failed.
+    pub fn leave_out(&mut self, item: u64) {
+        self.arrive(Node { level: 0, position: item }, Arrived { output: None, is_merged: false });
+    }
+
+    fn arrive(&mut self, node: Node, arrived: Arrived) {
         if self.total.is_some_and(|total| node.level == root_level(total)) {
-            self.root = Some(output);
+            self.arrive_at_root(node, arrived);
             return;
         }
         let parent = node.parent();
         let group = self.groups.entry(parent).or_default();
-        group.outputs[(node.position % FAN_IN) as usize] = Some(output);
+        self.waiting += usize::from(arrived.output.is_some());
+        group.arrived[(node.position % FAN_IN) as usize] = Some(arrived);
         group.count += 1;
-        self.waiting += 1;
         self.complete(parent);
+    }
+
+    /// The merge function runs at least once.
+    fn arrive_at_root(&mut self, node: Node, arrived: Arrived) {
+        match arrived {
+            Arrived { output: Some(output), is_merged: false } => {
+                self.ready.push_back(Merge { node, outputs: vec![output] });
+            }
+            Arrived { output: Some(output), is_merged: true } => self.root = Some(output),
+            Arrived { output: None, .. } => {}
+        }
     }
 
     /// Sets the number of items, now that it is known.
@@ -90,9 +119,10 @@ impl Tree {
             self.complete(Node { level, position: (count(total, level - 1) - 1) / FAN_IN });
         }
         // The root may have arrived before it was known to be the root, and waits for neighbours that do not exist.
-        if let Some(group) = self.groups.remove(&Node { level: root_level(total) + 1, position: 0 }) {
-            self.waiting -= 1;
-            self.root = group.outputs.into_iter().flatten().next();
+        let above = Node { level: root_level(total) + 1, position: 0 };
+        if let Some(root) = self.groups.remove(&above).and_then(|group| group.arrived.into_iter().flatten().next()) {
+            self.waiting -= usize::from(root.output.is_some());
+            self.arrive_at_root(Node { level: root_level(total), position: 0 }, root);
         }
     }
 
@@ -107,14 +137,15 @@ impl Tree {
             return;
         }
         let Some(group) = self.groups.remove(&node) else { return };
-        let mut outputs: Vec<Output> = group.outputs.into_iter().flatten().collect();
-        self.waiting -= outputs.len();
-        let is_first_merge_of_all = self.total == Some(1) && node.level == 1;
-        match outputs.pop() {
+        let mut there: Vec<Arrived> = group.arrived.into_iter().flatten().filter(|one| one.output.is_some()).collect();
+        self.waiting -= there.len();
+        match there.pop() {
+            None => self.arrive(node, Arrived { output: None, is_merged: false }),
             // There is nothing to merge it with.
-            Some(output) if outputs.is_empty() && !is_first_merge_of_all => self.put(node, output),
+            Some(only) if there.is_empty() => self.arrive(node, only),
             last => {
-                outputs.extend(last);
+                there.extend(last);
+                let outputs = there.into_iter().filter_map(|one| one.output).collect();
                 self.ready.push_back(Merge { node, outputs });
             }
         }
@@ -141,24 +172,7 @@ mod tests {
 
     /// Merges results by writing down which ones were merged, and returns that text.
     fn shape(total: u64, order: impl Iterator<Item = u64>, late_end: bool) -> String {
-        let mut tree = Tree::default();
-        if !late_end {
-            tree.finish(total);
-        }
-        let merge = |tree: &mut Tree| {
-            while let Some(Merge { node, outputs }) = tree.ready.pop_front() {
-                let parts: Vec<_> = outputs.iter().map(|output| String::from_utf8_lossy(output).into_owned()).collect();
-                tree.put(node, format!("({})", parts.join(" ")).into_bytes().into());
-            }
-        };
-        for item in order {
-            tree.put(Node { level: 0, position: item }, item.to_string().into_bytes().into());
-            merge(&mut tree);
-        }
-        tree.finish(total);
-        merge(&mut tree);
-        assert_eq!((tree.waiting, tree.groups.len()), (0, 0));
-        String::from_utf8_lossy(&tree.root.expect("a root")).into_owned()
+        shape_without(total, &[], order, late_end).expect("a root")
     }
 
     #[test]
@@ -184,6 +198,56 @@ mod tests {
                 .map(|word| word.parse().expect("a number"))
                 .collect();
             assert_eq!(numbers, (0..total).collect::<Vec<_>>(), "every result once, in order");
+        }
+    }
+
+    /// Merges all of `total` items but those in `failed`, and writes down which were merged.
+    fn shape_without(total: u64, failed: &[u64], order: impl Iterator<Item = u64>, late_end: bool) -> Option<String> {
+        let mut tree = Tree::default();
+        if !late_end {
+            tree.finish(total);
+        }
+        let merge = |tree: &mut Tree| {
+            while let Some(Merge { node, outputs }) = tree.ready.pop_front() {
+                let parts: Vec<_> = outputs.iter().map(|output| String::from_utf8_lossy(output).into_owned()).collect();
+                tree.put(node, format!("({})", parts.join(" ")).into_bytes().into());
+            }
+        };
+        for item in order {
+            match failed.contains(&item) {
+                true => tree.leave_out(item),
+                false => tree.put(Node { level: 0, position: item }, item.to_string().into_bytes().into()),
+            }
+            merge(&mut tree);
+        }
+        tree.finish(total);
+        merge(&mut tree);
+        assert_eq!((tree.waiting, tree.groups.len()), (0, 0), "{total} {failed:?}");
+        tree.root.map(|root| String::from_utf8_lossy(&root).into_owned())
+    }
+
+    #[test]
+    fn items_that_are_left_out_leave_the_others_where_they_are() {
+        let shape = |total: u64, failed: &[u64]| {
+            let forward = shape_without(total, failed, 0..total, true);
+            assert_eq!(shape_without(total, failed, (0..total).rev(), true), forward);
+            assert_eq!(shape_without(total, failed, (0..total).rev(), false), forward);
+            assert_eq!(shape_without(total, failed, 0..total, false), forward);
+            forward
+        };
+        assert_eq!(shape(3, &[1]).as_deref(), Some("(0 2)"));
+        assert_eq!(shape(9, &[0, 8]).as_deref(), Some("(1 2 3 4 5 6 7)"));
+        for (total, only) in [(1, 0), (2, 1), (8, 3), (9, 8), (100, 77)] {
+            let failed: Vec<u64> = (0..total).filter(|item| *item != only).collect();
+            assert_eq!(shape(total, &failed), Some(format!("({only})")), "the merge function runs at least once");
+        }
+        let sevens: Vec<u64> = (0..600).filter(|item| item % 7 > 0).collect();
+        let merged = shape(600, &sevens).expect("a result");
+        let numbers: Vec<u64> =
+            merged.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok()).collect();
+        assert_eq!(numbers, (0..600).step_by(7).collect::<Vec<_>>());
+        for total in [1, 7, 8, 9, 64, 65] {
+            assert_eq!(shape(total, &(0..total).collect::<Vec<_>>()), None);
         }
     }
 

@@ -108,7 +108,7 @@ impl ShownTask {
     fn new(task: &TaskRecord, texts: &TaskTexts) -> ShownTask {
         ShownTask {
             index: task.index,
-            item: shown(&texts.item, MAX_ITEM_BYTES, Keep::Nothing),
+            item: shown(&texts.item, MAX_ITEM_BYTES, Keep::Identity),
             took: duration(task.seconds),
             status: task.status,
             is_bad: task.is_bad(),
@@ -151,11 +151,11 @@ pub struct Details {
 }
 
 /// Renders the page.
-pub fn page(title: &str, tasks: &[TaskRecord], details: &Details) -> String {
+pub fn page(title: &[u8], tasks: &[TaskRecord], details: &Details) -> String {
     let shown =
         |tasks: &[(TaskRecord, TaskTexts)]| tasks.iter().map(|(task, texts)| ShownTask::new(task, texts)).collect();
     let page = Page {
-        title: &escape(title.as_bytes(), Keep::Nothing),
+        title: &escape(title, Keep::Nothing),
         totals: totals(tasks),
         timeline: &Timeline::new(tasks),
         histogram: &Histogram::new(tasks),

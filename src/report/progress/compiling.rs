@@ -46,8 +46,7 @@ const TEMPLATE: &str = "{elapsed_precise} {spinner} {wide_msg}";
 
 /// `compiling big.wasm (9.84 MiB)`. What is not a regular file has no known size, and may take long to read.
 fn activity(path: &Path) -> String {
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    let name = text::name(&name);
+    let name = text::shown_path(path.file_name().unwrap_or(path.as_os_str()).as_ref());
     match path.metadata() {
         Ok(metadata) if metadata.is_file() => format!("compiling {name} ({})", HumanBytes(metadata.len())),
         _ => format!("reading and compiling {name}"),

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use wrun::outcome::Summary;
 use wrun::result::LogLine;
@@ -21,8 +23,12 @@ fn write(event: &Value) {
     Screen::Json.line(&to_json(event).expect("a value is always JSON"));
 }
 
-fn item(outcome: &Outcome) -> std::borrow::Cow<'_, str> {
-    String::from_utf8_lossy(&outcome.task.argument)
+/// The field with a task's item: `item`, or `item_base64` if it is not UTF-8.
+fn item(task: &Task) -> (&'static str, String) {
+    match std::str::from_utf8(&task.argument) {
+        Ok(text) => ("item", text.to_owned()),
+        Err(_) => ("item_base64", BASE64.encode(&task.argument)),
+    }
 }
 
 fn progress_event(now: &Snapshot) -> Value {
@@ -43,10 +49,11 @@ impl Display for JsonDisplay {
     }
 
     fn finished_task(&mut self, outcome: &Outcome) {
+        let (key, item) = item(&outcome.task);
         write(&json!({
             "event": "ended",
             "index": outcome.index,
-            "item": item(outcome),
+            (key): item,
             "status": outcome.status().as_str(),
             "seconds": outcome.stats.duration.as_secs_f64(),
             "worker": outcome.stats.worker,
@@ -55,12 +62,15 @@ impl Display for JsonDisplay {
     }
 
     fn failed(&mut self, outcome: &Outcome, error: &TaskError, rerun: Option<&str>) {
+        let (key, item) = item(&outcome.task);
         write(&json!({
             "event": "failed",
             "index": outcome.index,
-            "item": item(outcome),
+            (key): item,
             "status": error.status.as_str(),
-            "error": advice::message(error),
+            "error": error.message,
+            "hint": advice::hint(error),
+            "exit_code": outcome.exit_code,
             "attempts": outcome.stats.attempts,
             "backtrace": error.backtrace,
             "rerun": rerun,
@@ -68,10 +78,11 @@ impl Display for JsonDisplay {
     }
 
     fn retrying(&mut self, outcome: &Outcome, delay: Duration) {
+        let (key, item) = item(&outcome.task);
         write(&json!({
             "event": "retrying",
             "index": outcome.index,
-            "item": item(outcome),
+            (key): item,
             "status": outcome.status().as_str(),
             "attempts": outcome.stats.attempts,
             "delay_seconds": delay.as_secs_f64(),
@@ -79,10 +90,11 @@ impl Display for JsonDisplay {
     }
 
     fn flaky(&mut self, outcome: &Outcome, most_attempts: u32) {
+        let (key, item) = item(&outcome.task);
         write(&json!({
             "event": "flaky",
             "index": outcome.index,
-            "item": item(outcome),
+            (key): item,
             "attempts": outcome.stats.attempts,
             "most_attempts": most_attempts,
             "earlier": outcome.earlier.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -90,20 +102,22 @@ impl Display for JsonDisplay {
     }
 
     fn logged(&mut self, outcome: &Outcome, line: &LogLine) {
+        let (key, item) = item(&outcome.task);
         write(&json!({
             "event": "log",
             "index": outcome.index,
-            "item": item(outcome),
+            (key): item,
             "level": line.level as i32,
             "message": line.text,
         }));
     }
 
     fn slow(&mut self, index: u64, task: &Task, worker: u32, elapsed: Duration) {
+        let (key, item) = item(task);
         write(&json!({
             "event": "slow",
             "index": index,
-            "item": String::from_utf8_lossy(&task.argument),
+            (key): item,
             "worker": worker,
             "elapsed_seconds": elapsed.as_secs_f64(),
         }));

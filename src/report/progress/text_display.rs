@@ -20,6 +20,8 @@ pub struct TextDisplay {
     screen: Screen,
     /// Whether progress is shown as lines.
     has_lines: bool,
+    /// Whether a task may depend on those before it.
+    reuses_instances: bool,
     /// What the bar looks like now; `None` before it is drawn for the first time.
     bar: Option<BarStyle>,
 }
@@ -33,8 +35,8 @@ struct BarStyle {
 }
 
 impl TextDisplay {
-    pub fn new(screen: Screen, has_lines: bool) -> TextDisplay {
-        TextDisplay { screen, has_lines, bar: None }
+    pub fn new(screen: Screen, has_lines: bool, reuses_instances: bool) -> TextDisplay {
+        TextDisplay { screen, has_lines, reuses_instances, bar: None }
     }
 
     fn progress_style(known_total: bool) -> ProgressStyle {
@@ -108,8 +110,9 @@ impl Display for TextDisplay {
             attempts => format!(" after {attempts} attempts"),
         };
         let mut message = format!("{name} failed{after}: {}", text::describe(error));
+        message += &text::printed_before(error);
         if let Some(rerun) = rerun.filter(|line| line.len() <= MAX_SHOWN_BYTES) {
-            message += "\nrerun: ";
+            message += if self.reuses_instances { "\nrerun, in a fresh instance: " } else { "\nrerun: " };
             message += rerun;
         }
         self.screen.line(&message);
@@ -195,8 +198,10 @@ fn flaky_line(outcome: &Outcome, most_attempts: u32) -> String {
 /// The line at the end of a run in which something failed.
 fn what_failed(tally: &Tally) -> Option<String> {
     match tally {
-        Tally { failed: 0, cancelled: 0, halted: false, .. } => None,
-        Tally { tasks, failed, cancelled: 0, halted: false, .. } => Some(format!("{failed} of {tasks} tasks failed")),
+        Tally { failed: 0, cancelled: 0, ended_early: false, .. } => None,
+        Tally { tasks, failed, cancelled: 0, ended_early: false, .. } => {
+            Some(format!("{failed} of {tasks} tasks failed"))
+        }
         Tally { tasks, failed, cancelled, .. } => {
             let done = tasks - cancelled;
             Some(format!("stopped early; tasks done: {done}, of which failed: {failed}, cancelled: {cancelled}"))
@@ -234,8 +239,12 @@ mod tests {
             "stopped early; tasks done: 15, of which failed: 2, cancelled: 5"
         );
         assert_eq!(
-            what_failed(&Tally { tasks: 2, failed: 2, halted: true, ..Tally::default() }).unwrap(),
+            what_failed(&Tally { tasks: 2, failed: 2, ended_early: true, ..Tally::default() }).unwrap(),
             "stopped early; tasks done: 2, of which failed: 2, cancelled: 0"
+        );
+        assert_eq!(
+            what_failed(&Tally { tasks: 2, ended_early: true, ..Tally::default() }).unwrap(),
+            "stopped early; tasks done: 2, of which failed: 0, cancelled: 0"
         );
     }
 

@@ -98,10 +98,12 @@ impl<W: Write> ResultPrinter<W> {
         }
     }
 
-    /// Prints the merged result; as JSON, its object has neither index nor item.
-    pub fn print_merged(&mut self, outcome: &Outcome) -> io::Result<()> {
+    /// Prints the merged result, which lacks `missing` tasks; as JSON, its object has neither index nor item.
+    pub fn print_merged(&mut self, outcome: &Outcome, missing: u64) -> io::Result<()> {
         match (self.format, &outcome.result) {
-            (ResultFormat::Json { usage }, _) => self.object(&TaskObject::of_merge(outcome).usage(outcome, usage)),
+            (ResultFormat::Json { usage }, _) => {
+                self.object(&TaskObject::of_merge(outcome).missing(missing).usage(outcome, usage))
+            }
             (ResultFormat::Text { raw, .. }, Ok(output)) => self.text(None, raw, output),
             (ResultFormat::Text { .. }, Err(_)) => Ok(()),
         }
@@ -139,9 +141,10 @@ impl<W: Write> ResultPrinter<W> {
     }
 }
 
-/// The item's bytes, with escapes if there are control characters among them.
+/// The item's bytes, with escapes if there are control characters or backslashes among them.
 fn escape_tag(item: &[u8]) -> std::borrow::Cow<'_, [u8]> {
-    if item.iter().any(u8::is_ascii_control) { escape(item, Keep::Nothing).into_bytes().into() } else { item.into() }
+    let needs_escapes = item.iter().any(|byte| byte.is_ascii_control() || *byte == b'\\');
+    if needs_escapes { escape(item, Keep::Identity).into_bytes().into() } else { item.into() }
 }
 
 #[cfg(test)]
@@ -172,6 +175,15 @@ mod tests {
             printed(ResultFormat::Text { tag: true, raw: false }, &ITEMS),
             "a\t1\nb\t2\nd\\t\t3\nd\\t\t\nd\\t\t4\n"
         );
+    }
+
+    #[test]
+    fn items_that_differ_have_tags_that_differ() {
+        let items: [&[u8]; 8] =
+            [b"a\tb", br"a\tb", br"a\\tb", b"caf\xe9", b"caf\xe8", br"caf\xe9", b"caf\xe9\n", br"caf\xe9\n"];
+        let tags: std::collections::HashSet<_> = items.iter().map(|item| escape_tag(item).into_owned()).collect();
+        assert_eq!(tags.len(), items.len());
+        assert_eq!(&*escape_tag(b"caf\xe9"), b"caf\xe9");
     }
 
     #[test]

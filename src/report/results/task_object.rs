@@ -25,8 +25,24 @@ pub struct TaskObject<'a> {
     /// Instead of `output` if that is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "base64")]
     output_base64: Option<&'a [u8]>,
+    /// Of a failed WASI command.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Cow<'a, str>>,
+    stdout: Option<&'a str>,
+    /// Instead of `stdout` if that is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "base64")]
+    stdout_base64: Option<&'a [u8]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stderr: Option<&'a str>,
+    /// Instead of `stderr` if that is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "base64")]
+    stderr_base64: Option<&'a [u8]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    /// What wrun adds to the error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     backtrace: Option<&'a str>,
     /// Seconds since 1970.
@@ -39,9 +55,17 @@ pub struct TaskObject<'a> {
     /// The most memory that it had at any time, if that is wanted and it ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     peak_memory_bytes: Option<u64>,
+    /// Set if it was refused memory, whether or not it could go on without, with the size that it would have had.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    memory_refused: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_wanted_bytes: Option<u64>,
     /// Set if it did not run because its result was cached.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     cached: bool,
+    /// How many tasks a merged result lacks, if it lacks any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<u64>,
     /// The command line that runs a failed task again.
     #[serde(skip_serializing_if = "Option::is_none")]
     rerun: Option<&'a str>,
@@ -59,6 +83,11 @@ impl<'a> TaskObject<'a> {
         TaskObject { rerun, ..self }
     }
 
+    /// Adds how many tasks a merged result lacks.
+    pub fn missing(self, count: u64) -> TaskObject<'a> {
+        TaskObject { missing: Some(count).filter(|count| *count > 0), ..self }
+    }
+
     /// Adds the memory that the task used, if that is `wanted` and it ran.
     pub fn usage(self, outcome: &Outcome, wanted: bool) -> TaskObject<'a> {
         let peak = (wanted && !outcome.ran_earlier).then_some(outcome.stats.usage.peak_memory_bytes);
@@ -72,6 +101,9 @@ impl<'a> TaskObject<'a> {
             Err(_) => (None, None),
         };
         let error = outcome.result.as_ref().err();
+        let (stdout, stdout_base64) =
+            some_text_or_bytes(error.and_then(|error| error.stdout.as_deref()).map(|stdout| &stdout[..]));
+        let (stderr, stderr_base64) = some_text_or_bytes(Some(&outcome.stderr[..]).filter(|stderr| !stderr.is_empty()));
         TaskObject {
             index: None,
             item: None,
@@ -79,7 +111,13 @@ impl<'a> TaskObject<'a> {
             status: outcome.status().as_str(),
             output,
             output_base64,
-            error: error.map(advice::message),
+            stdout,
+            stdout_base64,
+            stderr,
+            stderr_base64,
+            exit_code: outcome.exit_code,
+            error: error.map(|error| &*error.message),
+            hint: error.and_then(advice::hint),
             backtrace: error.and_then(|error| error.backtrace.as_deref()),
             start: unix_seconds(outcome.stats.start),
             seconds: outcome.stats.duration.as_secs_f64(),
@@ -87,10 +125,17 @@ impl<'a> TaskObject<'a> {
             attempts: outcome.stats.attempts,
             fuel: outcome.stats.fuel,
             peak_memory_bytes: None,
+            memory_refused: outcome.stats.usage.refused_memory_bytes.is_some(),
+            memory_wanted_bytes: outcome.stats.usage.refused_memory_bytes,
             cached: outcome.stats.cached,
+            missing: None,
             rerun: None,
         }
     }
+}
+
+fn some_text_or_bytes(bytes: Option<&[u8]>) -> (Option<&str>, Option<&[u8]>) {
+    bytes.map_or((None, None), text_or_bytes)
 }
 
 fn text_or_bytes(bytes: &[u8]) -> (Option<&str>, Option<&[u8]>) {

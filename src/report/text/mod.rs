@@ -4,9 +4,11 @@
 mod shell_quote;
 
 use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
-use wrun::{Status, TaskError};
+use wrun::{Outcome, Status, TaskError};
 
 use super::advice;
 
@@ -14,6 +16,10 @@ pub use shell_quote::shell_quote;
 
 /// How many characters of an item a message shows.
 const ITEM_CHARACTERS: usize = 80;
+
+/// How much of what a failed command printed a message shows, in bytes and in lines.
+const PRINTED_BYTES: usize = 2048;
+const PRINTED_LINES: usize = 10;
 
 /// How many characters of an error a message shows; the longest paths fit.
 const LINE_CHARACTERS: usize = 6000;
@@ -26,9 +32,9 @@ pub fn task_name(index: u64, item: &[u8]) -> String {
     // Only the bytes that can be shown matter, however long the item is.
     let item = if item.len() > 16 * ITEM_CHARACTERS {
         let ends = [&item[..8 * ITEM_CHARACTERS], &item[item.len() - 8 * ITEM_CHARACTERS..]];
-        shorten(&ends.map(|bytes| escape(bytes, Keep::Nothing)).concat())
+        shorten(&ends.map(|bytes| escape(bytes, Keep::Identity)).concat())
     } else {
-        shorten(&escape(item, Keep::Nothing))
+        shorten(&escape(item, Keep::Identity))
     };
     format!("task {index} ({item})")
 }
@@ -48,6 +54,26 @@ pub fn describe(error: &TaskError) -> String {
     text
 }
 
+/// What a failed command had printed to standard output: at most its last lines, under a line that says so. Empty if it printed nothing.
+pub fn printed_before(error: &TaskError) -> String {
+    let Some(stdout) = &error.stdout else { return String::new() };
+    let bytes = stdout.trim_ascii_end();
+    let tail = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(PRINTED_BYTES)..]);
+    let mut lines: Vec<&str> = tail.lines().rev().take(PRINTED_LINES).collect();
+    lines.reverse();
+    let is_whole = bytes.len() <= PRINTED_BYTES && tail.lines().count() <= PRINTED_LINES;
+    let heading = if is_whole { "it had printed" } else { "it had printed, at the end" };
+    format!("\n{heading}:\n    {}", message(&lines.join("\n")))
+}
+
+/// What a task wrote to standard error, in lines, unless the reason for its failure says it.
+pub fn stderr_lines(outcome: &Outcome) -> impl Iterator<Item = String> {
+    let text = String::from_utf8_lossy(&outcome.stderr);
+    let is_reason = outcome.result.as_ref().is_err_and(|error| error.message.starts_with(text.trim_end()));
+    let lines: Vec<String> = text.lines().filter(|_| !is_reason).map(str::to_owned).collect();
+    lines.into_iter()
+}
+
 /// A harmless form of a message, with all lines but the first indented.
 pub fn message(text: &str) -> String {
     escape(text.trim_end().as_bytes(), Keep::Layout).replace('\n', "\n    ")
@@ -56,6 +82,11 @@ pub fn message(text: &str) -> String {
 /// A harmless form of a name from a module or a file.
 pub fn name(name: &str) -> String {
     escape(name.as_bytes(), Keep::Nothing)
+}
+
+/// A harmless form of a path.
+pub fn shown_path(path: &Path) -> String {
+    escape(path.as_os_str().as_bytes(), Keep::Nothing)
 }
 
 /// A harmless form of a text, as one line of a bounded length.
@@ -74,6 +105,8 @@ pub enum Keep {
     Nothing,
     /// Newlines and tabs.
     Layout,
+    /// None, and backslashes are escaped as well, so that texts that differ are shown differently.
+    Identity,
 }
 
 /// Escapes control characters, characters that change the direction of text, and bytes that are not UTF-8.
@@ -83,6 +116,7 @@ pub fn escape(bytes: &[u8], keep: Keep) -> String {
         for character in chunk.valid().chars() {
             match character {
                 '\n' | '\t' if keep == Keep::Layout => text.push(character),
+                '\\' if keep == Keep::Identity => text.push_str("\\\\"),
                 _ if is_control(character) => text.extend(character.escape_default()),
                 _ => text.push(character),
             }
@@ -135,6 +169,7 @@ mod tests {
         assert_eq!(task_name(17, b"b.csv"), "task 17 (b.csv)");
         assert_eq!(task_name(0, b""), "task 0");
         assert_eq!(task_name(1, b"a\x1b[2J\nb\xff\t"), r"task 1 (a\u{1b}[2J\nb\xff\t)");
+        assert_eq!(task_name(1, br"a\nb"), r"task 1 (a\\nb)", "not the same as with a newline");
         assert_eq!(task_name(1, "ü\u{202e}x".as_bytes()), r"task 1 (ü\u{202e}x)");
         let long = task_name(2, &[&b"/begin"[..], &b"-".repeat(60_000), b"end.csv"].concat());
         assert!(long.starts_with("task 2 (/begin---") && long.ends_with("---end.csv)"), "{long}");

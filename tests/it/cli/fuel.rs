@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::cli::kit::Place;
+use crate::cli::kit::{Place, why};
 
 /// Logs a line in each round, for as many rounds as the argument has bytes, or forever if the argument is empty.
 const ROUNDS: &str = r#"(module
@@ -39,7 +39,7 @@ fn a_task_stops_at_the_same_instruction_in_every_run() {
         // With an empty item it keeps running: 2^32 rounds are more than the fuel allows.
         let (ended, lines) = objects(&place, &["rounds.wat", "--fuel", "3000", "--jobs", jobs, ""]);
         assert_eq!(ended[0]["status"], "limit");
-        assert_eq!(ended[0]["error"], "it needs more fuel than the limit of 3000; raise it with --fuel");
+        assert_eq!(why(&ended[0]), "it needs more fuel than the limit of 3000; raise it with --fuel");
         counts.push((lines, ended[0]["fuel"].as_u64().unwrap()));
     }
     assert!(counts[0].0 > 10, "{counts:?}");

@@ -95,7 +95,10 @@ fn torn_lines_are_passed_over_and_bad_ones_are_named() {
         place.says(&["report", "log", "-o", "-"])
     };
     let wrong = "wrun: line 2 of joblog \"log\" is not from a joblog; name the right file, or remove it\n";
-    assert_eq!(report(format!("{whole}hello\n")), said(1, "", wrong));
+    assert_eq!(report(format!("{whole}hello\n{whole}")), said(1, "", wrong));
+    let passed_over = report(format!("{whole}hello\n"));
+    let warning = "wrun: warning: joblog \"log\" ends in 6 bytes that are not from a joblog, from line 2 on; they are passed over\n";
+    assert_eq!((passed_over.code, passed_over.stderr.as_str()), (Some(0), warning));
     let wrong = "wrun: line 1 of joblog \"log\" has an unknown status: \"fine\"\n";
     assert_eq!(report(line(0, "fine", 0.0, 1.0)), said(1, "", wrong));
     let wrong = "wrun: line 1 of joblog \"log\" lacks fields that a task's line has; name the right file\n";
@@ -126,4 +129,19 @@ fn a_page_that_cannot_be_written_leaves_the_old_one() {
     assert_eq!(log, said(2, "", "wrun: the page would replace the job log; name another file with -o\n"));
     let none = place.says(&["report", "nolog", "-o", "-"]);
     assert_eq!(none, said(1, "", "wrun: cannot open joblog \"nolog\": No such file or directory (os error 2)\n"));
+}
+
+#[test]
+fn a_link_stays_and_what_it_leads_to_is_replaced() {
+    let place = Place::new();
+    place.file("log", line(0, "ok", 0.0, 1.0));
+    place.file("page", "old");
+    // As /dev/stdout with `> page`.
+    std::os::unix::fs::symlink("page", place.path().join("link")).expect("a link");
+    for args in [&["report", "log", "-o", "link"][..], &["compile", "sqrt.wat", "-o", "link"]] {
+        let before = fs::read(place.path().join("page")).expect("a file");
+        assert_eq!(place.says(args), said(0, "", ""));
+        assert!(place.path().join("link").is_symlink(), "{args:?}");
+        assert_ne!(fs::read(place.path().join("page")).expect("a file"), before);
+    }
 }

@@ -1,9 +1,10 @@
 //! `--joblog`, `--resume` and `--resume-failed`: finished tasks are logged, and not run again.
 
 use std::fs;
+use std::path::Path;
 
-use crate::cli::kit::{Place, keys, objects, ok, said};
-use crate::support::{self, wait_for};
+use crate::cli::kit::{Place, keys, objects, ok, output, said, texts};
+use crate::support::{self, Flag, wait_for, worker_that_maps};
 
 /// The contents of the log of this name.
 fn log(place: &Place, name: &str) -> String {
@@ -76,8 +77,12 @@ fn failed_tasks_are_run_again_only_if_asked_for() {
     let place = Place::new();
     let failed = "task 0 (2) failed: 2\nwrun: 1 of 1 tasks failed\n";
     let without_rerun = |said: crate::cli::kit::Said| {
-        let lines: String =
-            said.stderr.lines().filter(|line| !line.starts_with("rerun: ")).map(|l| format!("{l}\n")).collect();
+        let lines: String = said
+            .stderr
+            .lines()
+            .filter(|line| !line.starts_with("rerun, in a fresh instance: "))
+            .map(|l| format!("{l}\n"))
+            .collect();
         (said.code, said.stdout, lines)
     };
     let first = (Some(100), String::new(), failed.to_owned());
@@ -263,4 +268,67 @@ fn a_log_that_cannot_be_used_is_refused() {
     assert_eq!(log(&place, "text") + &log(&place, "words"), "my precious notes\nprecious");
     let why = "wrun: --resume and --resume-failed continue a job log; name it with --joblog FILE\n";
     assert_eq!(place.map("echo", &["--resume", "a"]), said(2, "", why));
+}
+
+#[test]
+fn an_end_that_is_no_job_log_is_passed_over() {
+    let place = Place::new();
+    assert_eq!(place.map("echo", &["-j1", "--joblog", "whole", "a", "b"]), ok("a\nb\n"));
+    let whole = fs::read(place.path().join("whole")).expect("a log");
+    let line = whole.iter().position(|byte| *byte == b'\n').expect("a line") + 1;
+    let zeros = vec![0; 100_000];
+    for (end, bytes) in [
+        (&b"\0\0\0"[..], 3),
+        (&zeros, 100_000),
+        (b"\xff\x00\n\n}{\n[]", 9),
+        (b"text\nmore text\n", 15),
+        // A line that was cut off, and then zeros.
+        (b"{\"key\":\"00\n\0\0\0\0", 15),
+        (b"{\"key\":\"00\0\0\0\0", 0),
+    ] {
+        place.file("log", [&whole[..line], end].concat());
+        let warning = |fate: &str| match bytes {
+            0 => String::new(),
+            _ => format!(
+                "wrun: warning: joblog \"log\" ends in {bytes} bytes that are not from a joblog, from line 2 on; they are {fate}\n"
+            ),
+        };
+        let resume = ["--joblog", "log", "--resume", "a", "b"];
+        let before = fs::read(place.path().join("log")).expect("a log");
+        let dry = place.map("echo", &[&["--dry-run"], &resume[..]].concat());
+        assert_eq!(dry, said(0, "wrun run kit.wat --call echo --index 1 b\n", &warning("passed over")), "{end:?}");
+        assert_eq!(fs::read(place.path().join("log")).expect("a log"), before, "a dry run changes nothing");
+        assert_eq!(place.map("echo", &resume), said(0, "a\nb\n", &warning("removed")), "{end:?}");
+        // Both tasks are in the log, and nothing else but a line that was cut off.
+        let text = fs::read(place.path().join("log")).expect("a log");
+        assert_eq!(text.split(|byte| *byte == b'\n').filter(|line| line.ends_with(b"}")).count(), 2, "{end:?}");
+        assert_eq!(text.contains(&0), bytes == 0, "{end:?}");
+        assert_eq!(place.map("echo", &resume), ok("a\nb\n"));
+    }
+    // Something else in the middle is not what a crash leaves.
+    place.file("log", [&whole[..line], b"\0\0\n", &whole[line..]].concat());
+    let why = "wrun: line 2 of joblog \"log\" is not from a joblog; name the right file, or remove it\n";
+    assert_eq!(place.map("echo", &["--joblog", "log", "--resume", "a", "b"]), said(1, "", why));
+    // Nor is a file of zeros a log.
+    place.file("zeros", [0; 10]);
+    assert_eq!(place.map("echo", &["--joblog", "zeros", "--resume", "a"]).code, Some(1));
+}
+
+#[test]
+fn a_log_that_is_truncated_or_removed_during_the_run_is_an_error() {
+    let truncate = |path: &Path| fs::write(path, "").expect("an empty file");
+    let remove = |path: &Path| fs::remove_file(path).expect("a file");
+    for (how, lose) in [("truncated", &truncate as &dyn Fn(&Path)), ("removed", &remove)] {
+        let (place, flag) = (Place::new(), Flag::new());
+        let input = format!("flag={}", flag.path().display());
+        let args = ["map", "kit.wat", "--call", "wait-w", "-j1", "-i", &input, "--joblog", "log", "a", "w"];
+        let child = place.wrun(&args).spawn().expect("wrun starts");
+        let path = place.path().join("log");
+        worker_that_maps(flag.path());
+        wait_for(|| fs::read(&path).is_ok_and(|log| log.ends_with(b"\n")).then_some(()));
+        lose(&path);
+        flag.raise();
+        let problem = format!("wrun: joblog \"log\" was {how} during the run, and lines of it are lost\n");
+        assert_eq!(texts(output(child)), said(1, "a\nw\n", &problem));
+    }
 }

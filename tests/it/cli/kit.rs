@@ -206,6 +206,11 @@ pub fn objects(lines: &str) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }
 
+/// Why the task of a JSON object failed, with the hint; empty if it passed.
+pub fn why(object: &Value) -> String {
+    [&object["error"], &object["hint"]].into_iter().filter_map(Value::as_str).collect::<Vec<_>>().join("; ")
+}
+
 /// The keys of a JSON object, sorted.
 pub fn keys(object: &Value) -> Vec<&str> {
     let mut keys: Vec<&str> = object.as_object().expect("an object").keys().map(String::as_str).collect();

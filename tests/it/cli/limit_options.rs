@@ -1,6 +1,6 @@
 //! Every limit has an option, a default that ordinary tasks stay below, and a message that names the option.
 
-use crate::cli::kit::Place;
+use crate::cli::kit::{Place, why};
 use crate::support::guest;
 
 /// What `wrun map --json` prints for one task: status, and output or error.
@@ -8,8 +8,8 @@ use crate::support::guest;
 fn ended(place: &Place, args: &[&str]) -> (String, String) {
     let said = place.says(&[&["map", "--json", "--progress", "none"], args].concat());
     let object: serde_json::Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{said:?}"));
-    let text = object["output"].as_str().or(object["error"].as_str()).unwrap_or_default();
-    (object["status"].as_str().unwrap().to_owned(), text.to_owned())
+    let text = object["output"].as_str().map_or_else(|| why(&object), str::to_owned);
+    (object["status"].as_str().unwrap().to_owned(), text)
 }
 
 fn limit(message: &str) -> (String, String) {
@@ -140,8 +140,61 @@ fn the_bytes_that_one_call_of_wasi_takes_over() {
     assert_eq!(status, "limit", "{error}");
     assert!(
         error.ends_with(
-            "(os error 48); one call of WASI takes over at most 1048576 bytes; raise it with --max-host-call"
+            "(os error 48) (exit code 1); one call of WASI takes over at most 1048576 bytes; raise it with --max-host-call"
         ),
         "{error}"
     );
+}
+
+#[test]
+fn random_bytes_of_one_call_are_limited_as_what_it_takes_over() {
+    let place = Place::new();
+    place.file(
+        "random.wat",
+        r#"(module (import "wasi_snapshot_preview1" "random_get" (func $get (param i32 i32) (result i32)))
+            (memory (export "memory") 1200)
+            (func (export "f") (param i32) (result i32) (call $get (i32.const 0) (local.get 0))))"#,
+    );
+    let get = |options: &[&str]| ended(&place, &[&["random.wat", "70000000"], options].concat());
+    assert_eq!(get(&[]), ("ok".to_owned(), "0".to_owned()));
+    let message = "it wants more random bytes at once than the limit of 1048576 bytes for one call of WASI; raise it with --max-host-call";
+    assert_eq!(get(&["--max-host-call", "1M"]), ("limit".to_owned(), message.to_owned()));
+}
+
+#[test]
+fn as_many_events_as_the_limit_says_can_be_polled_at_once() {
+    let place = Place::new();
+    // Zeros are events of a clock that come at once.
+    place.file(
+        "poll.wat",
+        r#"(module (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 4)
+            (func (export "f") (param i32) (result i32) (local i32)
+                (local.set 1 (call $poll (i32.const 0) (i32.const 131072) (local.get 0) (i32.const 262000)))
+                (if (result i32) (local.get 1) (then (i32.sub (i32.const 0) (local.get 1))) (else (i32.load (i32.const 262000))))))"#,
+    );
+    let poll = |events: &str, options: &[&str]| ended(&place, &[&["poll.wat", events], options].concat());
+    assert_eq!(poll("1024", &[]), ("ok".to_owned(), "1024".to_owned()));
+    let message =
+        "it has more files, directories and events of WASI than the limit of 1024; raise it with --max-open-files";
+    assert_eq!(poll("1025", &[]), ("limit".to_owned(), message.to_owned()));
+    assert_eq!(poll("1025", &["--max-open-files", "1025"]), ("ok".to_owned(), "1025".to_owned()));
+}
+
+#[test]
+fn objects_say_that_memory_was_refused() {
+    let place = Place::new();
+    place.file(
+        "grow.wat",
+        "(module (memory 1) (func (export \"f\") (param i32) (result i32) (memory.grow (local.get 0))))",
+    );
+    let grow = |pages: &str, options: &[&str]| {
+        let said = place.says(&[&["map", "grow.wat", "--json", pages], options].concat());
+        let object: serde_json::Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{said:?}"));
+        ["output", "memory_refused", "memory_wanted_bytes"].map(|key| object[key].to_string())
+    };
+    assert_eq!(grow("15", &["--memory", "1M"]), [r#""1""#, "null", "null"]);
+    assert_eq!(grow("16", &["--memory", "1M", "--joblog", "log"]), [r#""-1""#, "true", "1114112"]);
+    let log = std::fs::read_to_string(place.path().join("log")).expect("a log");
+    assert!(log.contains(r#""memory_refused":true,"memory_wanted_bytes":1114112"#), "{log}");
 }

@@ -237,7 +237,11 @@ fn command_that_fails_is_an_error_with_its_standard_error_as_the_message() {
     assert_eq!(place.says(&["map", "zero.wat", "x"]), said(0, "out\n", "task 0 (x): err\n"));
     assert_eq!(
         place.says(&["map", "seven.wat", "x"]),
-        said(100, "", "task 0 (x) failed: err\nrerun: wrun run seven.wat --index 0 x\nwrun: 1 of 1 tasks failed\n")
+        said(
+            100,
+            "",
+            "task 0 (x) failed: err (exit code 7)\nit had printed:\n    out\nrerun: wrun run seven.wat --index 0 x\nwrun: 1 of 1 tasks failed\n"
+        )
     );
 }
 

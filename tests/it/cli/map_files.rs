@@ -1,6 +1,8 @@
 //! `wrun map` over files: whole, in pieces, and as inputs shared by all tasks.
 
-use crate::cli::kit::{Place, hello, ok, said};
+use serde_json::json;
+
+use crate::cli::kit::{Place, hello, objects, ok, said};
 use crate::support::guest;
 
 #[test]
@@ -192,5 +194,43 @@ fn failed_tasks_are_not_merged() {
     let said = place.map("fail-f", &["--reduce", "cat", "a", "fx", "b"]);
     assert_eq!((said.code, said.stdout.as_str()), (Some(100), ""));
     assert!(said.stderr.starts_with("task 1 (fx) failed: fx\n"), "{}", said.stderr);
-    assert!(said.stderr.ends_with("wrun: 1 of 3 tasks failed\n"), "{}", said.stderr);
+    let end = "wrun: not merged: 1 of 3 tasks failed; merge the others with --reduce-failed skip\nwrun: 1 of 3 tasks failed\n";
+    assert!(said.stderr.ends_with(end), "{}", said.stderr);
+}
+
+#[test]
+fn what_succeeded_is_merged_if_asked_for() {
+    let place = Place::new();
+    let merged =
+        |items: &[&str]| place.map("fail-f", &[&["--reduce", "join", "--reduce-failed", "skip"], items].concat());
+    let said = merged(&["a", "fx", "b", "fy"]);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(100), "[a][b]\n"));
+    let end = "wrun: warning: the merged result lacks 2 of 4 tasks, which failed: 1, 3\nwrun: 2 of 4 tasks failed\n";
+    assert!(said.stderr.ends_with(end), "{}", said.stderr);
+    assert_eq!(merged(&["a", "b"]), ok("[a][b]\n"));
+    let one = merged(&["fx", "a"]);
+    assert_eq!((one.code, one.stdout.as_str()), (Some(100), "[a]\n"), "a merge runs at least once");
+    let none = merged(&["fx", "fy"]);
+    assert_eq!((none.code, none.stdout.as_str()), (Some(100), ""));
+    assert!(none.stderr.contains("wrun: not merged: 2 of 2 tasks failed\n"), "{}", none.stderr);
+    let json = place.map("fail-f", &["--json", "--reduce", "join", "--reduce-failed", "skip", "a", "fx"]);
+    let objects = objects(&json.stdout);
+    assert_eq!((objects.len(), &objects[1]["output"], &objects[1]["missing"]), (2, &json!("[a]"), &json!(1)));
+    let said = place.map("echo", &["--reduce-failed", "skip", "a"]);
+    assert_eq!(said.code, Some(2), "{said:?}");
+}
+
+#[test]
+fn tasks_that_are_merged_show_what_they_log() {
+    let place = Place::new();
+    let options = ["--reduce", "cat", "-j1"];
+    let lines = "task 0 (a): a\ntask 1 (b): b\n";
+    assert_eq!(place.map("log", &[&options[..], &["a", "b"]].concat()), said(0, "", lines));
+    let json = place.map("log", &[&options[..], &["--json", "a", "b"]].concat());
+    assert_eq!((json.code, json.stderr.as_str()), (Some(0), lines));
+    let events = objects(&place.map("log", &[&options[..], &["--progress", "json", "a"]].concat()).stderr);
+    assert!(events.iter().any(|event| event["event"] == "log" && event["message"] == "a"), "{events:?}");
+    // A merge logs as well. A failed task shows its lines once.
+    let merges = place.map("echo", &["--reduce", "log", "a"]);
+    assert_eq!(merges, said(0, "", "task 0: \n"));
 }

@@ -1,12 +1,14 @@
 //! The command: each test runs the real binary and checks its exact output and exit code.
 
 mod arrays;
+mod attached;
 mod cached;
 mod core_dumps;
 mod determinism;
 mod dry_run;
 mod errors;
 mod failure;
+mod file_roles;
 mod fuel;
 mod html_report;
 mod inherited;
@@ -19,11 +21,15 @@ mod map;
 mod map_files;
 mod map_report;
 mod modules;
+mod odd_files;
+mod programs;
 mod regions;
 mod rerun;
 mod results_dir;
 mod run;
 pub mod signals;
+mod surroundings;
 mod terminal;
 mod trace;
 pub mod unread;
+mod virtual_time;

@@ -62,6 +62,53 @@ fn broken_precompiled_files_are_refused() {
     assert_eq!(place.says(&["map", "--allow-precompiled", "whole.cwasm", "4"]), ok("2\n"));
 }
 
+/// Flips one bit of a file.
+fn damage(path: &std::path::Path, at: usize) {
+    let mut bytes = std::fs::read(path).expect("a file");
+    bytes[at] ^= 1;
+    std::fs::write(path, bytes).expect("a damaged file");
+}
+
+#[test]
+fn damaged_code_in_the_cache_is_compiled_again() {
+    let place = Place::new();
+    let cache = place.path().join("cache");
+    let map = |says: &str| {
+        let mut command = place.wrun(&["map", "sqrt.wat", "4"]);
+        command.env("WRUN_CACHE_DIR", &cache);
+        assert_eq!(finish(command), said(0, "2\n", says));
+    };
+    map("");
+    let entries = || std::fs::read_dir(&cache).expect("a cache").flatten().map(|entry| entry.path());
+    let entry = entries().find(|path| path.extension().is_some_and(|end| end == "cwasm")).expect("an entry");
+    let len = std::fs::read(&entry).expect("code").len();
+    // Bits of code and debug part, of the metadata and of the footer.
+    for at in (0..8).map(|part| part * len / 8).chain([len - 200, len - 90, len - 1]) {
+        damage(&entry, at);
+        map("wrun: warning: the cached code of sqrt.wat was damaged: it was removed, and the module compiled again\n");
+        map("");
+    }
+}
+
+#[test]
+fn damaged_precompiled_code_is_refused() {
+    let place = Place::new();
+    assert_eq!(place.says(&["compile", "sqrt.wat", "-o", "s.cwasm"]), ok(""));
+    let path = place.path().join("s.cwasm");
+    let len = std::fs::read(&path).expect("code").len();
+    for at in [100, len / 3, len / 2] {
+        damage(&path, at);
+        let reason = "s.cwasm is damaged: its checksum does not match; compile it again";
+        for command in
+            [&["map", "s.cwasm", "--allow-precompiled", "4"][..], &["inspect", "--allow-precompiled", "s.cwasm"]]
+        {
+            assert_eq!(place.says(command), refused(reason));
+        }
+        damage(&path, at);
+        assert_eq!(place.says(&["map", "--allow-precompiled", "s.cwasm", "4"]), ok("2\n"));
+    }
+}
+
 #[test]
 fn what_is_no_module_is_refused_with_the_reason() {
     let place = Place::new();

@@ -1,8 +1,11 @@
 //! `--out`, `--slice`, `--failed-slice`, `--shared` and `--input-mode` on the command line.
 
 use std::fs;
+use std::path::Path;
+use std::process::Child;
 
-use crate::cli::kit::{Place, objects, ok, said};
+use crate::cli::kit::{Place, objects, ok, output, said, texts};
+use crate::support::{Flag, worker_that_maps};
 
 /// A directory with a module: `write` fills its output slice with its argument's first byte, and fails if that is `f`; `add` adds 1
 /// to the shared memory `n`; `scribble` writes to its input.
@@ -12,6 +15,7 @@ fn place() -> Place {
         "write.wat",
         r#"(module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
+  (import "wrun_v1" "input_len" (func $input_len (param i32) (result i64)))
   (import "wrun_v1" "input_map" (func $input_map (param i32 i64 i32) (result i32)))
   (import "wrun_v1" "output_write" (func $output_write (param i32 i32)))
   (import "wrun_v1" "region_find" (func $region_find (param i32 i32) (result i32)))
@@ -28,6 +32,11 @@ fn place() -> Place {
   (func (export "wrun:task/add") (result i32)
     (drop (i64.atomic.rmw.add
       (call $region_map (call $region_find (i32.const 8) (i32.const 1)) (i64.const 0) (i32.const 8)) (i64.const 1)))
+    (i32.const 0))
+  (func (export "wrun:task/wait") (result i32) (local $at i32)
+    (i32.store8 (call $region_map (i32.const 0) (i64.const 0) (i32.const 1)) (i32.const 119))
+    (local.set $at (call $input_map (i32.const 0) (i64.const 0) (i32.wrap_i64 (call $input_len (i32.const 0)))))
+    (loop (br_if 0 (i32.eqz (i32.atomic.load (local.get $at)))))
     (i32.const 0))
   (func (export "wrun:task/scribble") (result i32)
     (i32.store8 (call $input_map (i32.const 0) (i64.const 0) (i32.const 1)) (i32.const 88))
@@ -151,17 +160,10 @@ fn what_cannot_work_is_refused_in_one_line() {
     refused(&["--out", "directory", "--slice", "3"], 1, &["--out", "it is a directory"]);
     refused(&["--out", "/dev/null", "--slice", "3"], 1, &["--out", "it is a device"]);
     refused(&["--out", "none/out", "--slice", "3"], 1, &["--out", "no such directory"]);
-    refused(&["--out", "data", "--slice", "3", "-i", "x=data"], 2, &[r#"input "x" is the output file"#]);
-    refused(&["--shared", "x=data:8", "-i", "y=data"], 2, &[r#"input "y" is the file of shared memory "x""#]);
-    refused(
-        &["--out", "data", "--slice", "3", "--shared", "x=./data:8"],
-        2,
-        &[r#"shared memory "x" is the output file"#],
-    );
-    refused(&["--shared", "x=data:2"], 2, &["ends inside a page", "which has 8 bytes"]);
+    refused(&["--shared", "x=data:2"], 2, &["ends inside a page", "which has 3 bytes"]);
     refused(&["--shared", "x"], 2, &["NAME=PATH:SIZE"]);
     refused(&["--shared", "x=directory:8"], 1, &["--shared x", "it is a directory"]);
-    assert_eq!(fs::read(place.path().join("data")).unwrap(), b"abc\0\0\0\0\0");
+    assert_eq!(fs::read(place.path().join("data")).unwrap(), b"abc");
     // A module that cannot use it.
     let sqrt = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/guests/wat/sqrt.wat");
     for options in [&["--out", "out", "--slice", "8"][..], &["--shared", "x=area:8"]] {
@@ -169,6 +171,53 @@ fn what_cannot_work_is_refused_in_one_line() {
         let said = "wrun: module sqrt.wat writes to no output file and no shared memory (it does not import wrun_v1::region_map): give it none\n";
         assert_eq!((answer.code, answer.stderr.as_str()), (Some(2), said));
     }
-    let own = place.says(&["map", "write.wat", "--call=write", "-odata", "--slice=3", "--files", "data"]);
-    assert!(own.code == Some(100) && own.stderr.contains(r#"its input "data" is the output file"#), "{own:?}");
+}
+
+/// Starts a run with a slice of the file `out`, which ends when the flag is raised.
+fn waiting(place: &Place, flag: &Flag) -> Child {
+    let input = format!("flag={}", flag.path().display());
+    let args = ["map", "write.wat", "--call", "wait", "-i", &input, "-o", "out", "--slice", "3", "-j1", "a"];
+    let child = place.wrun(&args).spawn().expect("wrun starts");
+    worker_that_maps(flag.path());
+    child
+}
+
+#[test]
+fn a_second_run_does_not_write_the_file_of_the_first() {
+    let (place, flag) = (place(), Flag::new());
+    let first = waiting(&place, &flag);
+    let in_use = "cannot use output file \"out\": another run is writing it; give each run its own\n";
+    assert_eq!(place.says(&[WRITE, &["x"]].concat()), said(1, "", &format!("wrun: {in_use}")));
+    let run = ["run", "write.wat", "--call", "write", "-o", "out", "--slice", "3", "--index", "1", "x"];
+    assert_eq!(place.says(&run), said(1, "", &format!("wrun: {in_use}")));
+    flag.raise();
+    assert_eq!(texts(output(first)).code, Some(0));
+    // Commands that run one task each can do so at the same time.
+    let indexes = ["0", "1", "2", "3", "4", "5"];
+    let command = |index: &&str| {
+        let args = ["run", "write.wat", "--call=write", "-o", "out", "--slice=1000", "--index", *index, *index];
+        place.wrun(&args).spawn().expect("wrun starts")
+    };
+    let children: Vec<Child> = indexes.iter().map(command).collect();
+    assert!(children.into_iter().all(|child| texts(output(child)).code == Some(0)));
+    let expected: String = indexes.iter().map(|index| index.repeat(1000)).collect();
+    assert_eq!(out(&place), expected);
+}
+
+#[test]
+fn a_file_that_is_truncated_or_removed_during_a_run_is_an_error() {
+    let truncate = |path: &Path| fs::OpenOptions::new().write(true).open(path).unwrap().set_len(0).unwrap();
+    let remove = |path: &Path| fs::remove_file(path).unwrap();
+    for (how, lose) in [("truncated to 0 bytes", &truncate as &dyn Fn(&Path)), ("removed", &remove)] {
+        let (place, flag) = (place(), Flag::new());
+        let run = waiting(&place, &flag);
+        lose(&place.path().join("out"));
+        flag.raise();
+        let answer = texts(output(run));
+        assert_eq!(answer.code, Some(1), "{answer:?}");
+        let end = format!(
+            "wrun: cannot finish output file \"out\": it was {how} while tasks wrote it, and results are lost\n"
+        );
+        assert!(answer.stderr.ends_with(&end), "{answer:?}");
+    }
 }

@@ -1,7 +1,7 @@
 //! `--trace`: what each worker did, and when.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -166,4 +166,58 @@ fn a_run_whose_results_nobody_wants_any_more_leaves_a_whole_trace() {
     let child = command.stdout(writer).spawn().expect("wrun starts");
     assert_eq!(texts(output(child)).code, Some(0));
     assert!(!of(&events(&place), "X").is_empty());
+}
+
+/// Runs 20,000 tasks in a shell that first limits the size of files to 2 MiB (the rings of workers need more than 1), and then prints `trace`.
+fn with_small_files(place: &Place, setup: &str, trace: &str) -> Said {
+    // The module is compiled and cached before.
+    assert_eq!(place.map("echo", &["a"]).code, Some(0));
+    let script = format!(
+        r#"{setup} ulimit -f 4096; seq 20000 | "$0" map kit.wat --call echo --progress none --trace {trace} > results; echo $? $(wc -l < results); cat {trace}"#
+    );
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &script, crate::support::WRUN]).current_dir(place.path());
+    command.env("WRUN_CACHE_DIR", crate::support::cache_dir());
+    texts(command.output().expect("a shell"))
+}
+
+#[test]
+fn a_trace_for_which_there_is_no_room_is_whole_up_to_there() {
+    for (setup, trace) in [
+        ("", "trace"),
+        // A file that cannot be replaced, because it has no name any more.
+        ("exec 3<>nameless; rm nameless;", "/dev/fd/3"),
+    ] {
+        let place = Place::new();
+        let said = with_small_files(&place, setup, trace);
+        let problem = format!(
+            "wrun: trace {trace:?} cannot be written, and is incomplete: File too large (os error 27): raise the limit of \
+             file sizes (ulimit -f)\n"
+        );
+        assert_eq!(said.stderr, problem);
+        let (results, text) = said.stdout.split_once('\n').expect("a line");
+        assert_eq!(results, "1 20000", "all results are there");
+        let events = check(serde_json::from_str(text).expect("JSON"));
+        assert_eq!(events[0]["name"], "process_name");
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_at_any_time_leaves_a_whole_trace() {
+    for round in 0..10u32 {
+        let place = Place::new();
+        let mut command = place.wrun(&["map", "kit.wat", "--call", "echo", "--trace", "trace"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("wrun starts");
+        let mut items = child.stdin.take().expect("a pipe");
+        let results = child.stdout.take().expect("a pipe");
+        std::thread::scope(|scope| {
+            scope.spawn(move || while items.write_all(b"item\n").is_ok() {});
+            // Each round ends after more results, and so at another place of the trace.
+            let count = 500 * round as usize + 1;
+            assert_eq!(BufReader::new(results).lines().take(count).count(), count);
+            child.kill().expect("a process");
+            child.wait().expect("its end");
+        });
+        assert_eq!(events(&place)[0]["name"], "process_name");
+    }
 }

@@ -7,7 +7,7 @@ use wrun::{Argument, Event, Input, Job, Limits, Module, Outcome, Retries, Status
 use crate::cli::kit::{Place, objects, ok};
 use crate::library::dispatch::{assert_usable, echo_job};
 use crate::support::{
-    Flag, bytes, each, failed, file, input, kill, open_files, outcomes, patient, pattern, pool, result_words,
+    Flag, bytes, each, failed, failure, file, input, kill, open_files, outcomes, patient, pattern, pool, result_words,
     rust_guest, task_module, wait_for, worker_that_maps, workers_that_hold,
 };
 
@@ -226,6 +226,27 @@ fn a_command_gets_long_words_as_far_as_its_memory_could_hold_them() {
     let message =
         "its words have 41943040 bytes, and its memory may have 33554432 (they can also be passed as an input)";
     assert_eq!(failed(&each(&job, [long.as_str()])[0]), (Status::Limit, message));
+}
+
+#[test]
+fn words_with_many_places_for_a_short_item_are_not_made() {
+    let item = "x".repeat(60_000);
+    let job = |memory_bytes: u64, places: usize| {
+        let limits = Limits { memory_bytes, ..patient() };
+        let argv = Some(vec!["{}".repeat(places); 1]);
+        Job { argv, ..Job::new(&rust_guest("hello-wasi")).limits(limits) }
+    };
+    let short = failed(&each(&job(16 << 20, 20_000), [item.as_str()])[0]).1.to_owned();
+    assert_eq!(
+        short,
+        "its words have 1200000000 bytes, and its memory may have 16777216 (they can also be passed as an input)"
+    );
+    let outcomes = each(&job(4 << 30, 20_000), [item.as_str()]);
+    let message = "its words have 1200000000 bytes, and they may have 2097152 (they can also be passed as an input)";
+    assert_eq!(failed(&outcomes[0]), (Status::Limit, message));
+    assert_eq!(failure(&outcomes[0]).setting, Some(wrun::result::Setting::ArgumentSize));
+    let expected = format!("hello, {}\n", item.repeat(30));
+    assert_eq!(bytes(&each(&job(64 << 20, 30), [item.as_str()])[0]), expected.as_bytes());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use wrun::{Access, Directory, Grants, Job, Status};
 
-use crate::cli::kit::Place;
+use crate::cli::kit::{Place, why};
 use crate::support::{guest, rust_guest};
 
 /// A temporary directory with a directory `d` to grant, and files outside it that must stay out of reach.
@@ -29,7 +29,7 @@ fn acts(place: &Place, options: &[&str], words: &[&str]) -> (String, String) {
     let options = [&["map", &module, "--json"], options, &["x", "--"], words].concat();
     let said = place.says(&options);
     let object: serde_json::Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{said:?}"));
-    let text = object["output"].as_str().or(object["error"].as_str()).unwrap_or_default();
+    let text = object["output"].as_str().map_or_else(|| why(&object), str::to_owned);
     (object["status"].as_str().unwrap().to_owned(), text.trim_end().to_owned())
 }
 

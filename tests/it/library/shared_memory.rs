@@ -71,3 +71,20 @@ fn impossible_shared_memory_is_refused() {
     let error = pool(1).map(&job, 0..1).map(drop).unwrap_err();
     assert_eq!(error.to_string(), r#"there are two shared memories named "a""#);
 }
+
+#[test]
+fn shared_memory_that_somebody_else_truncates_is_an_error_at_the_end() {
+    let module = task_module(
+        "1",
+        r#"(func (export "wrun:task/one") (result i32)
+            (i32.store8 (call $region_map (i32.const 0) (i64.const 0) (i32.const 1)) (i32.const 1)) (i32.const 0))"#,
+    );
+    let memory = file(&[]);
+    let job = Job::new(&module).shared("m", SharedMemory::create(memory.path(), 4096).unwrap()).limits(patient());
+    let mut pool = pool(1);
+    let mut run = pool.map(&job, 0..1).unwrap();
+    assert!(run.next().unwrap().result.is_ok());
+    memory.as_file().set_len(0).unwrap();
+    let error = format!("{:?}", run.finish().unwrap_err());
+    assert!(error.ends_with("it was truncated to 0 bytes while tasks used it, and what they wrote is lost"), "{error}");
+}

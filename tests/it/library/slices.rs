@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileExt;
 
 use wrun::job::FailedSlice;
-use wrun::{Input, Job, Limits, Module, OutputFile, Retries, Status, Task};
+use wrun::{Input, Job, Limits, Module, Outcome, OutputFile, Retries, Status, Task};
 
 use crate::support::{
     Flag, each, failed, file, kill, patient, pool, result_words, task_module, text, worker_that_maps, workers_that_hold,
@@ -332,4 +332,76 @@ fn a_task_that_times_out_leaves_zeros_and_another_attempt_begins_with_them() {
         let written = opened.read(0..9000).unwrap();
         assert_eq!(written[5000], u8::from(choice == FailedSlice::Leave));
     }
+}
+
+#[test]
+fn one_run_at_a_time_writes_a_file() {
+    let out = file(&[]);
+    let opened = || OutputFile::create(out.path(), 100).unwrap();
+    let shared = opened();
+    let mut first = pool(1);
+    let run = first.map(&job("fill", &shared), 0..1).unwrap();
+    for other in [shared.clone(), opened(), opened().concurrent()] {
+        let error = format!("{:?}", pool(1).map(&job("fill", &other), 0..1).map(drop).unwrap_err());
+        assert!(error.ends_with("another run is writing it; give each run its own"), "{error}");
+    }
+    drop(run);
+    assert_eq!(each(&job("fill", &opened()), 0..1).len(), 1);
+    assert_eq!(each(&job("fill", &shared), 0..1).len(), 1);
+}
+
+#[test]
+fn runs_of_different_tasks_can_write_a_file_at_the_same_time() {
+    let out = file(&[]);
+    let opened = || OutputFile::create(out.path(), 100).unwrap().concurrent();
+    let (mut one, mut two) = (pool(1), pool(1));
+    let (early, late) = (job("fill", &opened()), job("fill", &opened()));
+    let mut first = one.map(&early, 0..3).unwrap();
+    let mut second = two.map(&late, 0..3).unwrap().first_index(3);
+    assert!(first.by_ref().all(|outcome| outcome.result.is_ok()));
+    assert!(second.by_ref().all(|outcome| outcome.result.is_ok()));
+    first.finish().unwrap();
+    second.finish().unwrap();
+    assert_eq!(std::fs::read(out.path()).unwrap(), filled(6, 100));
+    // Space for further slices is not allocated ahead, and nobody else can reserve the file meanwhile.
+    let run = one.map(&early, 0..1).unwrap();
+    let alone = OutputFile::create(out.path(), 100).unwrap();
+    assert!(two.map(&job("fill", &alone), 0..1).is_err());
+    drop(run);
+}
+
+/// Empties the file after the first of `count` tasks; returns the outcomes and the error at the end.
+fn emptied(slice: u64, count: u64, empty: impl Fn(&std::fs::File)) -> (Vec<Outcome>, String) {
+    let out = file(&[]);
+    let opened = OutputFile::create(out.path(), slice).unwrap();
+    let job = job("fill", &opened);
+    let mut pool = pool(1);
+    let mut run = pool.map(&job, 0..count).unwrap().ahead(1);
+    let mut outcomes = vec![run.next().unwrap()];
+    empty(out.as_file());
+    outcomes.extend(run.by_ref());
+    (outcomes, format!("{:?}", run.finish().unwrap_err()))
+}
+
+#[test]
+fn a_file_that_somebody_else_empties_is_an_error_and_does_not_grow_again() {
+    // Each slice needs more than is allocated ahead.
+    let (outcomes, error) = emptied(2 << 20, 5, |file| file.set_len(0).unwrap());
+    assert!(error.ends_with("it was truncated to 0 bytes while tasks wrote it, and results are lost"), "{error}");
+    assert!(outcomes[0].result.is_ok());
+    let (_, message) = failed(outcomes.last().unwrap());
+    assert!(message.ends_with("was truncated to 0 bytes while tasks wrote it"), "{message}");
+}
+
+#[test]
+fn a_file_that_is_removed_meanwhile_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("out");
+    let opened = OutputFile::create(&path, 100).unwrap();
+    let (job, mut pool) = (job("fill", &opened), pool(1));
+    let mut run = pool.map(&job, 0..3).unwrap();
+    assert!(run.next().unwrap().result.is_ok());
+    std::fs::remove_file(&path).unwrap();
+    let error = format!("{:?}", run.finish().unwrap_err());
+    assert!(error.ends_with("it was removed while tasks wrote it, and results are lost"), "{error}");
 }

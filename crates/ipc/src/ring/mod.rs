@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
+pub use self::task_memory::{MemoryNotes, TaskMemory};
 use crate::layout::*;
 pub use crate::layout::{INLINE_MAX_BYTES, MAX_TASK_PAYLOAD_BYTES, RING_BYTES, SLOTS};
 use crate::stack_trace::{StackTraceReader, StackTraceWriter};
@@ -308,6 +309,11 @@ impl WorkerRing {
         TaskClock(self.memory.clone())
     }
 
+    /// For noting the running task's memory.
+    pub fn memory_notes(&self) -> MemoryNotes {
+        MemoryNotes(self.memory.clone())
+    }
+
     /// Announces that this worker has set itself up.
     pub fn say_ready(&self) {
         // Pairs with the load in `PoolRing::worker_is_ready`.
@@ -347,6 +353,7 @@ impl WorkerRing {
         // Pairs with the loads in `TaskClock::current`.
         self.memory.word(CURRENT).store(0, Ordering::Release);
         self.memory.word(CURRENT_START).store(start_ns, Ordering::Release);
+        MemoryNotes::reset(&self.memory);
         self.memory.word(CURRENT).store(ticket + 1, Ordering::Release);
     }
 
@@ -443,5 +450,6 @@ impl WorkerRing {
 pub mod forge;
 #[cfg(any(test, feature = "test-support"))]
 pub mod fuzz;
+mod task_memory;
 #[cfg(test)]
 mod tests;

@@ -27,10 +27,27 @@ pub fn limit(limits: &[Limit]) -> io::Result<()> {
     Ok(())
 }
 
+/// The limit that this process has, in bytes, processes or descriptors; `None` if it has none.
+pub fn current(resource: Resource) -> Option<u64> {
+    getrlimit(resource).current
+}
+
+/// How many bytes of address space this process may have, as of the first call; `None` if there is no limit.
+pub fn address_space() -> Option<u64> {
+    static ADDRESS_SPACE: OnceLock<Option<u64>> = OnceLock::new();
+    *ADDRESS_SPACE.get_or_init(|| current(Resource::As))
+}
+
 /// Whether this descriptor's number is in the upper half of those that this process may use. New descriptors get the lowest free
 /// number, so about that many are then open.
 pub fn is_high(fd: impl AsFd) -> bool {
     u64::try_from(fd.as_fd().as_raw_fd()).is_ok_and(|number| number >= descriptors() / 2)
+}
+
+/// How many descriptors with a higher number than this one this process may have. Most of these are then free.
+pub fn above(fd: impl AsFd) -> u64 {
+    let number = u64::try_from(fd.as_fd().as_raw_fd()).unwrap_or(0);
+    descriptors().saturating_sub(number + 1)
 }
 
 /// The most descriptors that this process may have, as of the first call.

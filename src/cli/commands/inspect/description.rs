@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use indicatif::HumanBytes;
 use wrun::module::{Description, Entry, Extern, Grant, Memory, Scalar};
@@ -9,7 +11,7 @@ use wrun::module::{Description, Entry, Extern, Grant, Memory, Scalar};
 use crate::report::{name, shell_quote};
 
 /// The whole text, in paragraphs; `path` is the module as the user named it.
-pub fn describe(module: &str, description: &Description, path: &str) -> Result<String, fmt::Error> {
+pub fn describe(module: &str, description: &Description, path: impl AsRef<Path>) -> Result<String, fmt::Error> {
     let mut text = String::new();
     let out = &mut text;
     writeln!(out, "{}", name(module))?;
@@ -23,7 +25,7 @@ pub fn describe(module: &str, description: &Description, path: &str) -> Result<S
         (_, Err(problem)) if description.tasks.is_empty() && description.scalars.is_empty() => {
             writeln!(out, "\nCannot be run: {}", name(&problem.to_string()))?;
         }
-        (_, entry) => write_how_to_run(out, description, entry.ok(), path)?,
+        (_, entry) => write_how_to_run(out, description, entry.ok(), path.as_ref())?,
     }
     Ok(text)
 }
@@ -121,7 +123,7 @@ fn write_exports(out: &mut String, exports: &[Extern]) -> fmt::Result {
 }
 
 /// A command line for the function that is called by default, or if there is none, for each function.
-fn write_how_to_run(out: &mut String, description: &Description, entry: Option<Entry>, path: &str) -> fmt::Result {
+fn write_how_to_run(out: &mut String, description: &Description, entry: Option<Entry>, path: &Path) -> fmt::Result {
     writeln!(out, "\nRun it with:")?;
     // A task that maps inputs usually gets files.
     let maps = description.wrun_imports.iter().any(|import| import == wrun_abi::import::INPUT_MAP);
@@ -129,7 +131,7 @@ fn write_how_to_run(out: &mut String, description: &Description, entry: Option<E
     // A name that no command line can hold is shown with escapes.
     let word =
         |text: &str| shell_quote(text.as_bytes()).or_else(|| shell_quote(name(text).as_bytes())).unwrap_or_default();
-    let path = word(path);
+    let path = shell_quote(path.as_os_str().as_bytes()).unwrap_or_default();
     match entry {
         Some(Entry::Task(_)) => writeln!(out, "  wrun map {path} {items}"),
         Some(Entry::Scalar(scalar)) => writeln!(out, "  wrun map {path} {}...", item_of(&scalar)),

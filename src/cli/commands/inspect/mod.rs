@@ -62,7 +62,7 @@ impl InspectArgs {
             let inspected = Inspected { name: module.name(), description: module.description() };
             to_json(&inspected)? + "\n"
         } else {
-            describe(module.name(), module.description(), &path.display().to_string())?
+            describe(module.name(), module.description(), &path)?
         };
         stdout::print(&text)?;
         Ok(ExitCode::SUCCESS)

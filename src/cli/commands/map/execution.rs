@@ -8,6 +8,7 @@ use std::rc::Rc;
 use anyhow::{Context as _, ensure};
 use wrun::{EarlyWorker, Event, Run, RunStats, TaskError};
 
+use super::ReduceFailed;
 use super::plan::MapPlan;
 use crate::cli::interrupt::Interrupted;
 use crate::cli::items::resume::LoggedItems;
@@ -46,6 +47,10 @@ impl MapPlan {
         let run = match self.workers.ahead {
             Some(ahead) => run.ahead(ahead),
             None => run,
+        };
+        let run = match self.reduce_failed {
+            ReduceFailed::Skip => run.leave_out_failed(),
+            ReduceFailed::Fail => run,
         };
         let report = Rc::new(RefCell::new(report));
         let run = run.observe(observer(Rc::clone(&report), self.core_dumps, self.job.module.name()));
@@ -118,6 +123,9 @@ fn reduce(run: Run<'_, LoggedItems>, function: &str, report: &RefCell<Report>) -
 
 /// Ends the report; gives the exit code.
 fn finish(delivery: Delivery, report: &mut Report, interrupted: &Interrupted) -> anyhow::Result<u8> {
+    if interrupted.get() {
+        report.interrupted();
+    }
     let finished = match delivery {
         Delivery::Complete => report.finish(),
         Delivery::Stopped(error) => Err(error),

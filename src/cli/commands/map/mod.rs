@@ -9,11 +9,13 @@ mod execution;
 mod plan;
 
 use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use wrun::EarlyWorker;
 
+use crate::cli::file_roles::FileRoles;
 use crate::cli::options::compiler::CompilerArgs;
 use crate::cli::options::core_dumps::CoreDumpArgs;
 use crate::cli::options::failure::FailureArgs;
@@ -93,7 +95,7 @@ struct ResultArgs {
     raw: bool,
 
     /// Write each result to its own file in DIR instead of printing it: INDEX.out, or INDEX-NAME.out if items are files; INDEX.err says
-    /// why a task failed, and INDEX.log has what it logged. DIR is created if needed, and must be empty unless a run is resumed.
+    /// why a task failed, INDEX.partial has what a WASI command printed before, and INDEX.log what a task logged. DIR is created if needed, and must be empty unless a run is resumed.
     /// Objects of --json and the merged result are still printed
     #[arg(long, value_name = "DIR", conflicts_with_all = ["tag", "unordered"])]
     results: Option<PathBuf>,
@@ -101,9 +103,34 @@ struct ResultArgs {
     /// Merge all results into one with the task NAME, which gets earlier results as its inputs, in item order
     #[arg(long, value_name = "NAME", conflicts_with_all = ["tag", "unordered"])]
     reduce: Option<String>,
+
+    /// Merge nothing if a task failed (fail), or merge the results of the others (skip); the exit code is 100 either way
+    #[arg(
+        long,
+        value_name = "fail|skip",
+        default_value = "fail",
+        hide_default_value = true,
+        hide_possible_values = true,
+        requires = "reduce"
+    )]
+    reduce_failed: ReduceFailed,
+}
+
+/// What becomes of the merged result if tasks fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ReduceFailed {
+    /// There is none.
+    Fail,
+    /// It lacks them.
+    Skip,
 }
 
 impl ResultArgs {
+    /// Whether something goes to standard output.
+    fn are_printed(&self) -> bool {
+        self.results.is_none() || self.json || self.reduce.is_some()
+    }
+
     /// The options that make `run` print a result in the same form.
     fn options_of_run(&self) -> Vec<OsString> {
         let options = [(self.json, "--json"), (self.raw, "--raw")];
@@ -119,6 +146,29 @@ impl ResultArgs {
 }
 
 impl MapArgs {
+    /// Finds the files that are written, and checks that none of them has another role.
+    ///
+    /// # Errors
+    ///
+    /// If one has.
+    fn file_roles(&self) -> anyhow::Result<FileRoles> {
+        let mut roles = FileRoles::default();
+        if let Some(directory) = &self.results.results {
+            roles.results_in(directory);
+        }
+        self.in_place.note_roles(&mut roles)?;
+        self.failure.note_roles(&mut roles)?;
+        self.watching.note_roles(&mut roles)?;
+        if self.results.are_printed() {
+            roles.write_stream("standard output", io::stdout())?;
+        }
+        roles.write_stream("standard error", io::stderr())?;
+        roles.read("the module", &self.module)?;
+        self.task.check_roles(&roles)?;
+        self.items.check_roles(&roles)?;
+        Ok(roles)
+    }
+
     /// Runs the tasks; gives the documented exit code. `run_options` are those that a `run` of one task needs as well.
     ///
     /// # Errors

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use wrun::cache::TaskKeys;
+use wrun::job::Instances;
 use wrun::module::Entry;
 use wrun::{Input, Job, Module, Sandbox};
 
-use super::MapArgs;
+use super::{MapArgs, ReduceFailed};
 use crate::cli::commands::check_numbers::check_numbers;
 use crate::cli::errors::usage;
 use crate::cli::items::Items;
@@ -21,7 +22,7 @@ use crate::cli::options::in_place::InPlaceFiles;
 use crate::cli::options::result_cache::ResultCacheArgs;
 use crate::cli::options::watching::WatchArgs;
 use crate::cli::options::workers::WorkerArgs;
-use crate::report::{ItemKind, JobLog, RerunCommand, ResultsDir, RunFiles, RunStart, Settings, line_to_stderr};
+use crate::report::{ItemKind, JobLog, RerunCommand, ResultsDir, RunFiles, RunStart, Settings, copied, line_to_stderr};
 
 /// A `map` that is ready to start: its files are open, its module is compiled, its job is complete.
 pub struct MapPlan {
@@ -33,6 +34,7 @@ pub struct MapPlan {
     pub item_failure: Rc<RefCell<Option<anyhow::Error>>>,
     /// The task that merges results.
     pub reduce: Option<String>,
+    pub reduce_failed: ReduceFailed,
     pub is_unordered: bool,
     pub workers: WorkerArgs,
     pub sandbox: Sandbox,
@@ -63,10 +65,11 @@ struct QuickFiles {
 impl QuickFiles {
     fn open(args: &MapArgs) -> anyhow::Result<QuickFiles> {
         let is_dry_run = args.watching.dry_run;
+        let roles = args.file_roles()?;
         Ok(QuickFiles {
             inputs: args.task.open_inputs()?,
             in_place: if is_dry_run { args.in_place.open_for_dry_run()? } else { args.in_place.open()? },
-            items: args.items.open(args.limits.longest_argument()?)?,
+            items: args.items.open(args.limits.longest_argument()?, roles)?,
             log: if is_dry_run { args.failure.open_log_for_dry_run()? } else { args.failure.open_log()? },
         })
     }
@@ -80,6 +83,10 @@ impl MapPlan {
     /// If something cannot be opened or compiled, or options do not fit each other or the module.
     pub fn new(args: MapArgs, run_options: Vec<OsString>) -> anyhow::Result<MapPlan> {
         let QuickFiles { inputs, in_place, items, log } = QuickFiles::open(&args)?;
+        if args.watching.verbose > 0 {
+            let notices = inputs.iter().filter_map(|(_, input)| copied(input));
+            notices.for_each(|notice| line_to_stderr(&format!("wrun: {notice}")));
+        }
         let sandbox = args.sandbox.sandbox();
         let module = args.compiler.load_to_run(&args.module, &args.limits, sandbox, args.watching.progress)?;
         let entry = find_entry(&module, &args, &items)?;
@@ -98,6 +105,7 @@ impl MapPlan {
             total,
             item_failure,
             reduce: args.results.reduce,
+            reduce_failed: args.results.reduce_failed,
             is_unordered: args.results.unordered,
             workers: args.workers,
             sandbox,
@@ -147,7 +155,7 @@ fn find_entry(module: &Module, args: &MapArgs, items: &Items) -> anyhow::Result<
     }
     if let Entry::Scalar(function) = &entry {
         for argument in items.known_arguments() {
-            check_numbers(function, &argument.to_string_lossy())?;
+            check_numbers(function, argument)?;
         }
     }
     Ok(entry)
@@ -157,6 +165,7 @@ fn find_entry(module: &Module, args: &MapArgs, items: &Items) -> anyhow::Result<
 fn new_job(module: &Module, entry: &Entry, args: &MapArgs) -> wrun::Result<Job> {
     let mut job = Job::new(module).call(entry.name()).limits(args.limits.limits());
     job.argv.clone_from(&args.argv);
+    args.task.apply(&mut job);
     job.instances = args.workers.instances();
     args.grants.grant(&mut job)?;
     args.failure.apply(&mut job);
@@ -173,6 +182,8 @@ fn new_settings(args: &MapArgs, rerun: RerunCommand) -> Settings {
         summary: args.watching.summary,
         most_attempts: args.failure.most_attempts(),
         rerun,
+        is_merged: args.results.reduce.is_some(),
+        reuses_instances: args.workers.instances() == Instances::Reused,
     }
 }
 
