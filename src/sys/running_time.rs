@@ -25,6 +25,9 @@ pub struct RunningTime {
 }
 
 impl RunningTime {
+    /// The longest time between two ticks.
+    pub const TICK: Duration = Duration::from_nanos(TICK_NS);
+
     /// Begins to count now.
     pub fn start() -> RunningTime {
         RunningTime { last_ns: monotonic_ns(), due_ns: None, was_late: false }

@@ -60,11 +60,6 @@ impl WorkerTime {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// The time since it was `then_ns`.
-    pub fn since(&self, then_ns: u64) -> Duration {
-        Duration::from_nanos(self.now_ns().saturating_sub(then_ns))
-    }
-
     fn add(&self, ns: u64) {
         // Only the keeper's thread adds.
         self.0.fetch_add(ns, Ordering::Relaxed);
@@ -213,3 +208,92 @@ impl Guarded {
 
 /// How often to look at a worker that is not ready: often enough to count its time.
 const LOOK_FOR_READY_NS: u64 = 100_000_000;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::process::Command;
+
+    use super::*;
+    use crate::ipc::ring::{PoolRing, WorkerRing};
+    use crate::sys::process::{Process, monotonic_ns};
+    use crate::sys::socket::Socket;
+
+    const SECOND_NS: u64 = 1_000_000_000;
+
+    /// A process that does nothing, guarded as a worker that runs the task 7, and what its pool sees of it.
+    struct Sleeping {
+        process: Process,
+        guarded: Guarded,
+        killed_for: KilledFor,
+        time: WorkerTime,
+    }
+
+    impl Sleeping {
+        fn start() -> Sleeping {
+            let (memory, ring) = PoolRing::new().expect("memory");
+            WorkerRing::map(&memory).expect("memory").begin(7, monotonic_ns());
+            let (_, theirs) = Socket::pair().expect("a pair");
+            let process = Process::start(Path::new("/bin/sleep"), &["1000"], theirs).expect("a process");
+            let (killed_for, time) = (KilledFor::default(), WorkerTime::default());
+            let (clock, stack_trace) = (ring.clock(), ring.stack_trace());
+            let watched = Watched { clock, stack_trace, killed_for: killed_for.clone(), time: time.clone() };
+            let guarded = Guarded::new(process.killer(), watched);
+            Sleeping { process, guarded, killed_for, time }
+        }
+
+        /// Lets this many seconds count, with a limit of 3 s. Returns whether the task's time is over.
+        fn pass(&mut self, seconds: u64) -> bool {
+            let (now_ns, counted_ns) = (monotonic_ns(), seconds * SECOND_NS);
+            self.guarded.look(Tick { now_ns, counted_ns, timeout_ns: Some(3 * SECOND_NS) });
+            self.killed_for.ticket() == Some(7)
+        }
+
+        fn send(&self, signal: &str, stopped: bool) {
+            let sent = Command::new("kill").args([signal, &self.process.pid().to_string()]).status().expect("kill");
+            assert!(sent.success(), "it runs");
+            while self.process.killer().is_stopped() != stopped {
+                std::thread::yield_now();
+            }
+        }
+
+        fn end(self) {
+            self.process.kill().expect("it runs");
+            self.process.wait();
+        }
+    }
+
+    #[test]
+    fn a_task_has_the_time_that_counts_and_no_more() {
+        let mut sleeping = Sleeping::start();
+        assert!(!sleeping.pass(0) && !sleeping.pass(2));
+        assert_eq!(sleeping.time.now_ns(), 2 * SECOND_NS);
+        // However much time has gone by.
+        assert!(!sleeping.pass(0) && sleeping.pass(2));
+        assert_eq!(sleeping.killed_for.limit(), Duration::from_secs(3));
+        sleeping.end();
+    }
+
+    #[test]
+    fn a_worker_that_alone_is_stopped_gets_its_time_limit_again_and_no_more() {
+        let mut sleeping = Sleeping::start();
+        assert!(!sleeping.pass(0) && !sleeping.pass(1));
+        sleeping.send("-STOP", true);
+        assert!(!sleeping.pass(2) && !sleeping.pass(2), "excused");
+        assert_eq!(sleeping.time.now_ns(), SECOND_NS);
+        assert!(!sleeping.pass(1) && sleeping.pass(1), "not excused any more");
+        sleeping.end();
+    }
+
+    #[test]
+    fn a_worker_that_was_continued_goes_on_with_the_time_that_it_had_left() {
+        let mut sleeping = Sleeping::start();
+        assert!(!sleeping.pass(0) && !sleeping.pass(1));
+        sleeping.send("-STOP", true);
+        assert!(!sleeping.pass(2));
+        sleeping.send("-CONT", false);
+        // It may have been continued at any moment before this.
+        assert!(!sleeping.pass(2) && !sleeping.pass(1) && sleeping.pass(1));
+        sleeping.end();
+    }
+}

@@ -25,8 +25,9 @@ impl CrewRun<'_> {
         // If the limit has just become shorter, the keeper deals with it.
         let Some(timeout) = self.times.timeout().filter(|_| self.times.is_settled(SILENCE)) else { return };
         for index in 0..self.crew.workers.len() {
-            let silent =
-                |worker: &Worker| !worker.held.is_empty() && worker.front_time() > timeout.saturating_add(SILENCE);
+            let silent = |worker: &Worker| {
+                !worker.held.is_empty() && worker.own_time.since_front() > timeout.saturating_add(SILENCE)
+            };
             if self.crew.workers[index].as_ref().is_some_and(silent) {
                 let late = Fault::Late("neither ended its task in time nor reported that it runs it");
                 self.condemn(index, Some(late), Ending::Killed);

@@ -81,8 +81,8 @@ pub(super) struct Started {
 #[derive(Clone, Copy, Default)]
 struct Times {
     timeout_ns: Option<u64>,
-    /// Whether there is a limit, or may be one later.
-    are_limited: bool,
+    /// Whether the time of tasks has to be counted.
+    matter: bool,
 }
 
 enum Request {
@@ -129,9 +129,9 @@ impl Keeper {
         self.request(Request::Start { id, socket, watched });
     }
 
-    /// Sets how long tasks may run from now on. `are_limited`: there is or may be a limit, so that the time of workers has to be counted.
-    pub fn set_times(&self, timeout: Option<Duration>, are_limited: bool) {
-        self.request(Request::Times(Times { timeout_ns: timeout.map(nanoseconds), are_limited }));
+    /// Sets how long tasks may run from now on. `matter`: something depends on their time, so that it has to be counted.
+    pub fn set_times(&self, timeout: Option<Duration>, matter: bool) {
+        self.request(Request::Times(Times { timeout_ns: timeout.map(nanoseconds), matter }));
     }
 
     /// Forgets a worker that has ended.
@@ -172,7 +172,7 @@ fn keep(exe: &std::path::Path, requests: &Receiver<Request>, started: &Sender<St
     let (mut look_in_ns, mut expire_at) = (u64::MAX, u64::MAX);
     let mut expire_after_ns = u64::MAX;
     loop {
-        let request = if times.are_limited || look_in_ns != u64::MAX {
+        let request = if times.matter || look_in_ns != u64::MAX {
             requests.recv_timeout(time.until_tick(look_in_ns))
         } else if expire_at != u64::MAX {
             // Idle workers may be ended after a pause: that harms nobody.

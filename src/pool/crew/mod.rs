@@ -22,6 +22,7 @@ pub(crate) mod liar;
 #[cfg(test)]
 mod liar_tests;
 mod message;
+mod own_time;
 mod receive;
 mod run;
 mod sleep;
@@ -157,10 +158,10 @@ impl Crew {
         }
     }
 
-    /// Sets how long tasks may run from now on. `are_limited`: there is or may be a limit.
-    pub fn set_times(&self, timeout: Option<Duration>, are_limited: bool) {
+    /// Sets how long tasks may run from now on. `matter`: something depends on their time, or may do so later.
+    pub fn set_times(&self, timeout: Option<Duration>, matter: bool) {
         if let Some(keeper) = &self.keeper {
-            keeper.set_times(timeout, are_limited);
+            keeper.set_times(timeout, matter);
         }
     }
 

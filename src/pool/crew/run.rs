@@ -66,7 +66,7 @@ impl<'pool> CrewRun<'pool> {
         crew.begin_run();
         crew.job += 1;
         let times = TaskTimes::new(job.limits.timeout, job.slow);
-        crew.set_times(times.timeout(), times.are_limited());
+        crew.set_times(times.timeout(), times.matter());
         CrewRun {
             crew,
             job: Arc::new(job),

@@ -37,7 +37,7 @@ impl CrewRun<'_> {
             if worker.held.len() > MIN_DEPTH {
                 wait = wait.shortened(MAX_WAIT);
             }
-            if let Some(left) = worker.time_until_ready() {
+            if let Some(left) = worker.own_time.until_ready() {
                 wait = wait.shortened(left.max(READY_CHECK_INTERVAL));
             }
             if worker.has_unsent() || tasks_wait {

@@ -23,7 +23,9 @@ impl Worker {
         let (ticket, start_ns) = self.running().filter(|_| is_item)?;
         let reported = self.reported_slow.filter(|reported| reported.ticket == ticket);
         let slow_after = reported.map_or(slow, |reported| reported.again_after).max(Duration::from_nanos(1));
-        Some(RunningTask { ticket, elapsed: Duration::from_nanos(now_ns.saturating_sub(start_ns)), slow_after })
+        let elapsed = Duration::from_nanos(now_ns.saturating_sub(start_ns));
+        let elapsed = if self.process().is_some() { self.own_time.without_pauses(elapsed) } else { elapsed };
+        Some(RunningTask { ticket, elapsed, slow_after })
     }
 }
 

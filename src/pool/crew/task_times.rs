@@ -69,9 +69,9 @@ impl TaskTimes {
         self.timeout?.with_median(self.median())
     }
 
-    /// Whether there is a time limit, or may be one later.
-    pub fn are_limited(&self) -> bool {
-        self.timeout.is_some()
+    /// Whether something depends on the time that tasks take, or may do so later.
+    pub fn matter(&self) -> bool {
+        self.timeout.is_some() || self.slow.is_some()
     }
 
     /// Whether the limits have been the same for longer than `time`.

@@ -11,6 +11,7 @@ use super::file_numbers::FileNumbers;
 use super::guarded::{KilledFor, Watched, WorkerTime};
 use super::keeper::Keeper;
 use super::message::Message;
+use super::own_time::OwnTime;
 use super::spare;
 use super::thread::WorkerThread;
 use crate::ipc::channel::ToWorker;
@@ -36,8 +37,8 @@ pub(super) struct Worker {
     memory: Option<File>,
     pub process: Start,
     pub killed_for: KilledFor,
-    /// The time that it has had. Always 0 if it is a thread.
-    time: WorkerTime,
+    /// Its own clock.
+    pub own_time: OwnTime,
     /// The tasks that it holds, in the order in which it will run them.
     pub held: VecDeque<HeldTask>,
     /// The ticket of the last task that it ended.
@@ -66,10 +67,6 @@ pub(super) struct Worker {
     pub unconfined: Vec<MissingLayer>,
     /// When the task that is now the first in `held` became the first.
     pub front_since: Instant,
-    /// The same in its own time.
-    front_time_ns: u64,
-    /// The deadline for it to get ready, in its own time; `None` before it runs, and once it is ready.
-    ready_until_ns: Option<u64>,
     /// Whether it has ended a task.
     pub proven: bool,
     /// The task that was last reported as slow.
@@ -140,7 +137,7 @@ impl Worker {
             memory: Some(memory),
             process,
             killed_for,
-            time,
+            own_time: OwnTime::new(time),
             held: VecDeque::new(),
             last_done: None,
             messages: 0,
@@ -156,8 +153,6 @@ impl Worker {
             refused: None,
             unconfined: Vec::new(),
             front_since: Instant::now(),
-            front_time_ns: 0,
-            ready_until_ns: None,
             proven: false,
             reported_slow: None,
             unpublished: 0,
@@ -191,8 +186,7 @@ impl Worker {
 
     fn expect_ready(&mut self, timeout: Duration) {
         if self.memory.is_none() && matches!(self.process, Start::Running(_) | Start::Thread(_)) {
-            let timeout_ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
-            self.ready_until_ns = self.time.now_ns().checked_add(timeout_ns);
+            self.own_time.expect_ready(timeout);
         }
     }
 
@@ -238,23 +232,16 @@ impl Worker {
 
     /// The time that it has left to get ready, unless it is ready.
     pub fn time_to_get_ready(&mut self) -> Option<Duration> {
-        self.ready_until_ns.take_if(|_| self.ring.worker_is_ready());
-        self.time_until_ready()
-    }
-
-    /// The time that it has left to get ready, unless it was seen to be ready.
-    pub fn time_until_ready(&self) -> Option<Duration> {
-        self.ready_until_ns.map(|until_ns| Duration::from_nanos(until_ns.saturating_sub(self.time.now_ns())))
+        if self.own_time.until_ready().is_some() && self.is_ready() {
+            self.own_time.note_ready();
+        }
+        self.own_time.until_ready()
     }
 
     /// Notes that the first task that it holds is another one now.
     pub fn note_front(&mut self) {
-        (self.front_since, self.front_time_ns) = (Instant::now(), self.time.now_ns());
-    }
-
-    /// The time that it has had since then.
-    pub fn front_time(&self) -> Duration {
-        self.time.since(self.front_time_ns)
+        self.front_since = Instant::now();
+        self.own_time.note_front();
     }
 
     /// Whether it can run tasks of this job: it has no other code, the same directories, and no writable file of another job.
