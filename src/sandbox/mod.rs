@@ -55,12 +55,15 @@ pub(crate) fn close_code(directories: &[(File, Access)]) -> Result<(), MissingLa
     seccomp::apply(filter).map_err(|error| MissingLayer::new(Layer::NoNewCode, error.to_string()))
 }
 
+/// How many descriptors a worker may have, unless the system allows it fewer.
+pub(crate) const DESCRIPTORS: u64 = 16 << 10;
+
 /// Resource limits of a worker's process.
 const LIMITS: [rlimit::Limit; 4] = [
     // A core file would hold the user's data.
     rlimit::Limit { resource: rlimit::Resource::Core, most: 0 },
     // Enough for the job's shared inputs and those of 256 tasks under way.
-    rlimit::Limit { resource: rlimit::Resource::Nofile, most: 16 << 10 },
+    rlimit::Limit { resource: rlimit::Resource::Nofile, most: DESCRIPTORS },
     // Results are memory files, and can be no longer than what 32-bit addresses reach.
     rlimit::Limit { resource: rlimit::Resource::Fsize, most: 5 << 30 },
     // Threads count as processes, and so do all other processes of the user, so this cannot be small.

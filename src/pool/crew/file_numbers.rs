@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::Input;
 use crate::sys::rlimit;
+use crate::{Input, sandbox};
 
 /// The numbers of one worker. The job's shared files have the lowest ones for as long as the job lasts. The others go to files of
 /// single tasks and are reused for other files once no task under way refers to them.
@@ -18,6 +18,8 @@ pub(super) struct FileNumbers {
     pinned: u32,
     /// How many files may stay open beyond those in use.
     max_idle: usize,
+    /// How many files of single tasks the worker may have open.
+    most: u64,
 }
 
 #[derive(Debug)]
@@ -33,6 +35,9 @@ struct FileSlot {
 /// Stands for no file.
 const NO_FILE: u64 = u64::MAX;
 
+/// A worker's other descriptors: its standard streams, its socket, its module, those of granted directories, and some to spare.
+const OTHERS: u64 = 32;
+
 /// How many files of single tasks a worker may keep open beyond those of tasks under way.
 const MAX_IDLE: usize = 64;
 
@@ -41,7 +46,14 @@ impl FileNumbers {
     pub fn begin_job(&mut self, pinned: u32) {
         // The worker may have as many descriptors as this process.
         let max_idle = usize::try_from(rlimit::descriptors() / 8).unwrap_or(MAX_IDLE).min(MAX_IDLE);
-        *self = FileNumbers { pinned, max_idle, ..FileNumbers::default() };
+        let most = rlimit::descriptors().min(sandbox::DESCRIPTORS).saturating_sub(u64::from(pinned) + OTHERS);
+        *self = FileNumbers { pinned, max_idle, most, ..FileNumbers::default() };
+    }
+
+    /// Whether the worker has room for this many more files.
+    pub fn has_room(&self, more: usize) -> bool {
+        let open = self.slots.len() - self.closed.len();
+        (open + more) as u64 <= self.most
     }
 
     /// The number for an input of a task that is about to be sent, and whether the file has to be sent to the worker first.
@@ -134,6 +146,21 @@ mod tests {
             numbers.give_back(input);
         }
         assert!(highest <= 3 + 2 + MAX_IDLE as u32, "{highest}");
+    }
+
+    #[test]
+    fn a_worker_has_room_for_no_more_files_than_it_may_open() {
+        let mut numbers = FileNumbers::default();
+        numbers.begin_job(3);
+        let most = numbers.most as usize;
+        assert!(most < sandbox::DESCRIPTORS as usize && numbers.has_room(most) && !numbers.has_room(most + 1));
+        let inputs: Vec<Input> = (0..2).map(|n| Input::from_bytes(&n.to_string(), b"x").expect("memory")).collect();
+        inputs.iter().for_each(|input| assert!(numbers.take(input).1));
+        assert!(numbers.has_room(most - 2) && !numbers.has_room(most - 1));
+        numbers.close(&inputs[0]);
+        assert!(numbers.has_room(most - 1), "one is closed");
+        numbers.begin_job(most as u32 + 100);
+        assert!(!numbers.has_room(1));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::file_numbers::FileNumbers;
 use super::guarded::{KilledFor, Watched, WorkerTime};
 use super::keeper::Keeper;
 use super::message::Message;
+use super::spare;
 use super::thread::WorkerThread;
 use crate::ipc::channel::ToWorker;
 use crate::ipc::ring::{INLINE_MAX_BYTES, MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, TaskMemory, Violation};
@@ -21,7 +22,6 @@ use crate::pool::prepared_job::{LoadedCode, PreparedJob};
 use crate::pool::record::Pending;
 use crate::sandbox::{MissingLayer, Sandbox};
 use crate::sys::process::Process;
-use crate::sys::rlimit;
 use crate::sys::socket::{Socket, SocketWait};
 use crate::{Directory, Input, Task};
 
@@ -98,10 +98,6 @@ const PUBLISHED_TOGETHER: u32 = 256;
 /// How many bytes of arguments in files a worker may hold; a single argument may have more.
 const MAX_HELD_ARGUMENT_BYTES: u64 = 64 << 20;
 
-/// A worker is not started beside others if fewer descriptors than this would be left: its process takes three, and a job's
-/// description, the arguments and results of tasks need some.
-const OTHER_DESCRIPTORS: u64 = 6;
-
 /// A task that was reported as slow.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReportedSlow {
@@ -170,7 +166,7 @@ impl Worker {
 
     /// Whether this process may open enough other files besides what the worker needs.
     pub fn leaves_descriptors(&self) -> bool {
-        rlimit::above(&self.socket) >= OTHER_DESCRIPTORS
+        spare::are_left(&self.socket)
     }
 
     /// Sends the greeting, upon which the worker sets itself up. It may take up to `timeout` for that, once its process runs.
@@ -312,6 +308,10 @@ impl Worker {
     pub fn has_room(&mut self, task: &Task) -> Result<bool, Violation> {
         // A slot is not reused while the task that it held is under way: a slot's state must be that of a single task.
         if self.held.front().is_some_and(|held| self.ring.next_position() - held.position >= SLOTS as u64) {
+            return Ok(false);
+        }
+        // A task that is alone is tried in any case.
+        if !task.inputs.is_empty() && !self.held.is_empty() && !self.files.has_room(task.inputs.len() + 1) {
             return Ok(false);
         }
         let argument = match task.argument.file() {

@@ -1,7 +1,7 @@
 //! `wrun run`: what a program finds out about its standard streams, and how it ends when nobody reads its output.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
@@ -89,28 +89,20 @@ fn one_long_write_to_a_stream_that_does_not_block_is_written_as_a_whole() {
     assert!(reader.join().expect("a reader").expect("a stream") == vec![b'x'; 1 << 20]);
 }
 
-/// Runs a program that reads once, with this standard input.
-fn read_from(stdin: impl Into<Stdio>, meanwhile: impl FnOnce()) -> Said {
-    let place = Place::new();
-    place.file("p.wat", program("fd_read", 0, 100, 1, EXIT_WITH_ERROR));
-    let mut command = place.wrun(&["run", "p.wat"]);
-    let child = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("wrun");
-    drop(command);
-    meanwhile();
-    texts(output(child))
-}
-
 #[test]
 fn a_program_gets_the_number_of_the_error_of_its_input() {
     let place = Place::new();
+    place.file("p.wat", program("fd_read", 0, 100, 1, EXIT_WITH_ERROR));
     let directory = File::open(place.path()).expect("a directory");
-    let said = read_from(directory, || {});
-    assert_eq!((said.code, said.stderr.as_str()), (Some(ISDIR), ""));
-    assert_eq!(read_from(Stdio::null(), || {}).code, Some(0), "the end is no error");
-    // A program cannot wait for its input but by reading it.
-    let (stdin, mut other) = stream();
-    let said = read_from(stdin, || other.write_all(b"at last").expect("a stream"));
-    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
+    // A stream that does not block is waited for; its other end is closed.
+    let (closed, _) = stream();
+    let nothing: OwnedFd = File::open("/dev/null").expect("/dev/null").into();
+    for (stdin, number) in [(directory.into(), ISDIR), (closed, 0), (nothing, 0)] {
+        let mut command = place.wrun(&["run", "p.wat"]);
+        let child = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("wrun");
+        let said = texts(output(child));
+        assert_eq!((said.code, said.stderr.as_str()), (Some(number), ""));
+    }
 }
 
 #[test]

@@ -8,8 +8,8 @@ use wrun::{Event, Input, Job, Limits, Pool, Status, Task};
 
 use crate::library::dispatch::{assert_usable, echo_job};
 use crate::support::{
-    Flag, PATIENCE, each, failed, file, input, kill, pattern, pool, result_words, task_module, text, wait_for, words,
-    worker_that_maps, workers_that_hold,
+    Flag, PATIENCE, WRUN, each, failed, file, input, kill, pattern, pool, result_words, task_module, text, wait_for,
+    words, worker_that_maps, workers_that_hold,
 };
 
 #[test]
@@ -212,7 +212,7 @@ fn stopping_now_kills_running_tasks() {
     let mut pool = pool(2);
     let tasks =
         [Task::new("early")].into_iter().chain(std::iter::repeat_with(|| Task::new("hang").input(input(&mark))));
-    let run = pool.map(&echo_job(), tasks).expect("a run");
+    let run = pool.map(&echo_job(), tasks.into_iter()).expect("a run");
     let stop = run.stop_handle();
     let lost = Cell::new(false);
     let (first_end, first_ended) = mpsc::channel();
@@ -261,40 +261,74 @@ fn an_executable_that_is_no_worker_ends_the_run_with_an_error() {
     }
 }
 
-#[test]
-fn workers_that_are_killed_when_they_start_are_replaced() {
+/// A directory with an executable `worker`: this script, in which `$starts` says how often it was started, and then `wrun`.
+fn worker_script(before: &str) -> (tempfile::TempDir, std::path::PathBuf) {
     let directory = tempfile::tempdir().expect("a directory");
-    let (exe, starts) = (directory.path().join("worker"), directory.path().join("starts"));
-    let starts = starts.display();
-    let script = format!(
-        "#!/bin/sh\necho >> {starts}\n[ $(/usr/bin/wc -l < {starts}) -gt 10 ] || kill -9 $$\nexec {} \"$@\"\n",
-        crate::support::WRUN
-    );
-    // A shell writes it: see below.
+    let exe = directory.path().join("worker");
+    let count = "echo >> $0.starts\nstarts=$(/usr/bin/wc -l < $0.starts)";
+    let script = format!("#!/bin/sh\n{count}\n{before}\nexec {WRUN} \"$@\"\n");
+    // A shell writes it: a file that this process, or a child that another test starts at that moment, has open for writing
+    // cannot be executed.
     let write = ["-c", r#"printf %s "$1" > "$0" && chmod 700 "$0""#];
     let written = std::process::Command::new("sh").args(write).arg(&exe).arg(script).status().expect("a shell");
     assert!(written.success(), "a script");
-    for workers in [1, 3] {
-        let workers = std::num::NonZeroUsize::new(workers).expect("workers");
-        let mut pool = Pool::builder().workers(workers).worker_exe(&exe).build().expect("a pool");
+    (directory, exe)
+}
+
+/// How often the script was started.
+fn starts(directory: &tempfile::TempDir) -> usize {
+    let lines = std::fs::read_to_string(directory.path().join("worker.starts")).expect("it was started");
+    lines.lines().count()
+}
+
+fn workers(count: usize) -> std::num::NonZeroUsize {
+    std::num::NonZeroUsize::new(count).expect("workers")
+}
+
+#[test]
+fn workers_that_are_killed_when_they_start_are_replaced() {
+    for count in [1, 3] {
+        let (directory, exe) = worker_script("[ $starts -gt 10 ] || kill -9 $$");
+        let mut pool = Pool::builder().workers(workers(count)).worker_exe(&exe).build().expect("a pool");
         let mut run = pool.map(&echo_job(), 0..20).expect("a run");
         assert!(run.by_ref().all(|outcome| outcome.result.is_ok()));
         run.finish().expect("workers start in the end");
-        std::fs::remove_file(directory.path().join("starts")).expect("the control: they were started");
+        assert!(starts(&directory) > 10, "the control");
+    }
+}
+
+#[test]
+fn workers_that_have_no_room_to_start_are_done_without() {
+    let fail = "{ echo 'cannot start a thread: no room (os error 11)' >&2; exit 1; }";
+    // The first start succeeds, and no other; then the other way round: the first two fail.
+    for (condition, count) in [("[ $starts = 1 ]", 4), ("[ $starts -gt 2 ]", 2)] {
+        let (directory, exe) = worker_script(&format!("{condition} || {fail}"));
+        let mut pool = Pool::builder().workers(workers(count)).worker_exe(&exe).build().expect("a pool");
+        let (flag, reasons) = (Flag::new(), RefCell::new(Vec::new()));
+        let tasks: Vec<Task> = (0..8).map(|_| Task::new("wait").input(flag.input())).collect();
+        let mut run = pool.map(&echo_job(), tasks.into_iter()).expect("a run").observe(|event, _| {
+            if let Event::FewerWorkers { reason } = event {
+                reasons.borrow_mut().push((*reason).to_owned());
+                flag.raise();
+            }
+        });
+        assert!(run.by_ref().all(|outcome| outcome.result.is_ok() && outcome.stats.attempts == 1));
+        run.finish().expect("there is a worker");
+        drop(pool);
+        assert_eq!(
+            *reasons.borrow(),
+            ["exited with code 1: cannot start a thread: no room (os error 11)"],
+            "{condition}"
+        );
+        assert!((2..=4).contains(&starts(&directory)), "{condition}: {}", starts(&directory));
     }
 }
 
 #[test]
 fn a_worker_that_says_nothing_does_not_hold_a_run_with_a_time_limit_up() {
     // It neither reads its socket nor reports that it runs a task, so only the pool's own clock can tell.
-    let directory = tempfile::tempdir().expect("a directory");
-    let exe = directory.path().join("silent");
-    // A shell writes it: a file that this process, or a child that another test starts at that moment, has open for writing
-    // cannot be executed.
-    let write = r#"printf '#!/bin/sh\nexec /bin/sleep 1000\n' > "$0" && chmod 700 "$0""#;
-    let written = std::process::Command::new("sh").args(["-c", write]).arg(&exe).status().expect("a shell");
-    assert!(written.success(), "a script");
-    let mut pool = Pool::builder().workers(std::num::NonZeroUsize::MIN).worker_exe(&exe).build().expect("a pool");
+    let (_directory, exe) = worker_script("exec /bin/sleep 1000");
+    let mut pool = Pool::builder().workers(workers(1)).worker_exe(&exe).build().expect("a pool");
     let limits = Limits { timeout: Some(Duration::from_millis(50).into()), ..Limits::default() };
     let mut run = pool.map(&echo_job().limits(limits), 0..3).expect("a run");
     assert!(run.by_ref().all(|outcome| outcome.status() == Status::Cancelled));
