@@ -86,7 +86,8 @@ fn run(
         sandbox: compiler.sandbox,
         parent: std::process::id(),
         memory_bytes: compiler.memory_bytes,
-        output_bytes: MAX_CODE_BYTES,
+        // An honest compiler holds its code in memory before it writes it.
+        output_bytes: MAX_CODE_BYTES.min(compiler.memory_bytes.max(artifact::MAX_META_BYTES)),
         work,
     };
     let system = |error| Error::system("cannot start the compiler process", error);
