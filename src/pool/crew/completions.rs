@@ -2,8 +2,8 @@
 
 use super::Ending;
 use super::deaths::Fault;
+use super::receive::SocketState;
 use super::run::{CrewRun, MIN_DEPTH};
-use super::worker::SocketState;
 use crate::backend::Call;
 use crate::ipc::ring::{SLOTS, Violation};
 use crate::ipc::wire::DoneSlot;

@@ -22,6 +22,7 @@ pub(crate) mod liar;
 #[cfg(test)]
 mod liar_tests;
 mod message;
+mod receive;
 mod run;
 mod sleep;
 mod slow;

@@ -11,13 +11,12 @@ use super::file_numbers::FileNumbers;
 use super::guarded::{KilledFor, Watched, WorkerTime};
 use super::keeper::Keeper;
 use super::message::Message;
-use super::spare::{self, SpareDescriptor};
+use super::spare;
 use super::thread::WorkerThread;
-use crate::ipc::channel::{ToPool, ToWorker};
+use crate::ipc::channel::ToWorker;
 use crate::ipc::ring::{INLINE_MAX_BYTES, MAX_TASK_PAYLOAD_BYTES, PoolRing, SLOTS, TaskMemory, Violation};
 use crate::ipc::stack_trace::StackTrace;
-use crate::ipc::wire::{DoneSlot, InputRange, Payload, TaskSlot};
-use crate::module::explain::one_line;
+use crate::ipc::wire::{InputRange, TaskSlot};
 use crate::pool::completion::SentResult;
 use crate::pool::prepared_job::{LoadedCode, PreparedJob};
 use crate::pool::record::Pending;
@@ -31,8 +30,8 @@ use crate::{Directory, Input, Task};
 pub(super) struct Worker {
     /// Unique in the pool, unlike its number, which may go to a successor.
     pub id: u64,
-    ring: PoolRing,
-    socket: Socket,
+    pub ring: PoolRing,
+    pub socket: Socket,
     /// The ring's memory, until it is sent to the worker with the greeting.
     memory: Option<File>,
     pub process: Start,
@@ -42,7 +41,7 @@ pub(super) struct Worker {
     /// The tasks that it holds, in the order in which it will run them.
     pub held: VecDeque<HeldTask>,
     /// The ticket of the last task that it ended.
-    last_done: Option<u64>,
+    pub last_done: Option<u64>,
     /// Control messages sent or waiting to be sent, not counting wake-ups.
     messages: u32,
     unsent: VecDeque<Message>,
@@ -50,9 +49,9 @@ pub(super) struct Worker {
     /// Bytes of the arguments in files, of all tasks that it holds.
     argument_bytes: u64,
     /// Payloads that came through the socket and wait for their completions.
-    payloads: VecDeque<SentResult>,
+    pub payloads: VecDeque<SentResult>,
     /// The most bytes that such a payload has.
-    most_payload_bytes: u64,
+    pub most_payload_bytes: u64,
     /// The number of the last job that it was given.
     pub job: u64,
     /// The code that it has loaded: it cannot load any other.
@@ -96,9 +95,6 @@ const _: () = assert!(
 /// New tasks are published once there are this many, even if more are to come.
 const PUBLISHED_TOGETHER: u32 = 256;
 
-/// How many results may have come through the socket without having been announced yet.
-const MAX_PAYLOADS: usize = 2;
-
 /// How many bytes of arguments in files a worker may hold; a single argument may have more.
 const MAX_HELD_ARGUMENT_BYTES: u64 = 64 << 20;
 
@@ -120,14 +116,6 @@ pub(super) enum Start {
     Thread(WorkerThread),
     /// It could not be started, and why.
     Failed(String),
-}
-
-/// The state in which a worker's socket was found.
-pub(super) enum SocketState {
-    /// There is nothing more for now.
-    Open,
-    /// The process is gone, or sent what no honest worker sends.
-    Gone(Option<Violation>),
 }
 
 impl Worker {
@@ -424,40 +412,6 @@ impl Worker {
         held.pending
     }
 
-    /// The next completion, with the task that it ends. If its payload came through the ring, it replaces the contents of `payload`.
-    pub fn next_done(
-        &mut self,
-        payload: &mut Vec<u8>,
-        spare: &mut SpareDescriptor,
-    ) -> Result<Option<(DoneSlot, Pending, Option<SentResult>)>, Violation> {
-        payload.clear();
-        let Some(done) = self.ring.pop(payload)? else {
-            // A worker announces each result before it sends the next.
-            return match self.payloads.len() {
-                MAX_PAYLOADS.. => Err(Violation("it sent more results than it ended tasks")),
-                _ => Ok(None),
-            };
-        };
-        // Tasks run in the order in which they were given. A task that the worker lies about stays with it, and ends with it.
-        if self.held.front().is_none_or(|held| held.ticket != done.ticket) {
-            return Err(Violation("it finished a task that it did not have"));
-        }
-        let sent = match done.payload {
-            Payload::Ring(_) => None,
-            Payload::File => {
-                if self.payloads.is_empty()
-                    && let SocketState::Gone(Some(violation)) = self.read_socket(spare)
-                {
-                    return Err(violation);
-                }
-                Some(self.payloads.pop_front().ok_or(Violation("it did not send a result that it announced"))?)
-            }
-        };
-        self.last_done = Some(done.ticket);
-        let held = self.held.pop_front().map(|held| self.release(held));
-        Ok(held.map(|pending| (done, pending, sent)))
-    }
-
     /// Whether it holds this task or may have ended it: tickets only increase.
     pub fn had(&self, ticket: u64) -> bool {
         self.held.iter().any(|held| held.ticket == ticket) || self.last_done.is_some_and(|last| ticket <= last)
@@ -476,53 +430,6 @@ impl Worker {
     /// Withdraws that request.
     pub fn awake(&self) {
         self.ring.awake();
-    }
-
-    /// Reads the messages that are there. Where this process may open no more files, results are copied, one after the other, by means
-    /// of the `spare` descriptor.
-    pub fn read_socket(&mut self, spare: &mut SpareDescriptor) -> SocketState {
-        // The rest is read the next time, so that a worker that floods its pool holds nobody else up.
-        for _ in 0..2 * SLOTS {
-            // Further results can wait in the socket: here, each costs a descriptor.
-            if self.payloads.len() >= MAX_PAYLOADS {
-                return SocketState::Open;
-            }
-            match ToPool::receive(&self.socket) {
-                Ok(Some(ToPool::Wake)) => {}
-                Ok(Some(ToPool::Payload { file })) => match SentResult::new(file) {
-                    Ok(sent) => self.payloads.push_back(sent),
-                    Err(violation) => return SocketState::Gone(Some(violation)),
-                },
-                Err(error) if ToPool::is_left(&error) => match spare.lend(|| self.copy_sent()) {
-                    Ok(sent) => self.payloads.push_back(sent),
-                    Err(violation) => return SocketState::Gone(Some(violation)),
-                },
-                Ok(Some(ToPool::JobRefused { job, reason })) => self.refused = Some((job, one_line(&reason))),
-                Ok(Some(ToPool::Unconfined { mut missing })) => {
-                    missing.iter_mut().for_each(|missing| missing.why = one_line(&missing.why));
-                    self.unconfined = missing;
-                }
-                Ok(None) => return SocketState::Gone(None),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return SocketState::Open,
-                // Returned once if the worker died with messages unread; what it sent comes after that.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
-                Err(_) => return SocketState::Gone(Some(Violation("it sent a message that makes no sense"))),
-            }
-        }
-        SocketState::Open
-    }
-
-    /// Receives a result that could not be received before for want of a descriptor, and copies it.
-    fn copy_sent(&self) -> Result<SentResult, Violation> {
-        match ToPool::receive(&self.socket) {
-            Ok(Some(ToPool::Payload { file })) => SentResult::new(file)?.copied(self.most_payload_bytes),
-            // Another thread of this process took the descriptor.
-            Err(error) if ToPool::is_left(&error) => {
-                ToPool::discard(&self.socket);
-                Ok(SentResult::Lost(error))
-            }
-            _ => Err(Violation("it sent a message that makes no sense")),
-        }
     }
 }
 

@@ -190,8 +190,10 @@ fn a_trace_for_which_there_is_no_room_is_whole_up_to_there() {
     ] {
         let place = Place::new();
         let said = with_small_files(&place, setup, trace);
-        let problem =
-            format!("wrun: trace {trace:?} cannot be written, and is incomplete: File too large (os error 27)\n");
+        let problem = format!(
+            "wrun: trace {trace:?} cannot be written, and is incomplete: File too large (os error 27): raise the limit of \
+             file sizes (ulimit -f)\n"
+        );
         assert_eq!(said.stderr, problem);
         let (results, text) = said.stdout.split_once('\n').expect("a line");
         assert_eq!(results, "1 20000", "all results are there");
