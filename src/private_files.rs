@@ -3,8 +3,9 @@
 //! A file is written under another name in the same directory, and then renamed. A reader sees all of it or nothing, no matter who
 //! else writes the same file or when a process dies.
 
-use std::fs::{File, FileTimes, Metadata, OpenOptions};
+use std::fs::{File, FileTimes, Metadata, OpenOptions, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -97,6 +98,8 @@ impl PrivateFiles {
         let builder = &mut tempfile::Builder::new();
         let file = builder.prefix(TEMPORARY_PREFIX).tempfile_in(self.0.through_descriptor());
         let mut file = file.map_err(without_path)?;
+        // Whatever the umask is: other processes of this user read it.
+        file.as_file().set_permissions(Permissions::from_mode(0o600))?;
         fill(file.as_file_mut())?;
         file.persist(self.0.join(name)).map_err(|error| without_path(error.error))?;
         Ok(())

@@ -1,13 +1,13 @@
 //! Signals to the command: SIGINT and SIGTERM end a run, SIGTSTP and SIGCONT stop and continue it with its workers.
 //!
 //! The first Ctrl-C ends the run once the running tasks have finished; the second stops them. SIGTERM, which service managers and
-//! timeout(1) send, stops them at once. A signal that was ignored when the command started stays ignored, as `nohup` and shells want it.
+//! timeout(1) send, stops them at once. One more signal ends the command itself, whatever holds it up. A signal that was ignored when the command started stays ignored, as `nohup` and shells want it.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGCONT, SIGINT, SIGTERM, SIGTSTP, SIGXFSZ};
 use signal_hook::iterator::{Handle, Signals};
@@ -15,6 +15,9 @@ use wrun::StopHandle;
 
 use super::{exit_codes, threads};
 use crate::report::{Screen, outlet};
+
+/// A SIGTERM that follows another within this time repeats it: timeout(1) sends it to the command, and then to its process group.
+const SAME_REQUEST: Duration = Duration::from_secs(1);
 
 /// How long a message may hold up what it announces: standard error may be blocked.
 const LONGEST_MESSAGE: Duration = Duration::from_secs(1);
@@ -28,7 +31,8 @@ pub struct Interrupted(Arc<AtomicBool>);
 enum Stopping {
     No,
     Soon,
-    Now,
+    /// Since this time.
+    Now(Instant),
 }
 
 /// A run that signals stop.
@@ -147,8 +151,9 @@ impl Watched {
             (Stopping::No | Stopping::Soon, _) if !self.is_inline => {
                 self.tell("stopping the running tasks");
                 self.stop.stop_now();
-                Stopping::Now
+                Stopping::Now(Instant::now())
             }
+            (Stopping::Now(since), SIGTERM) if since.elapsed() < SAME_REQUEST => self.stopping,
             // Whatever holds up the end of the run: workers die with this process.
             _ => std::process::exit(exit_codes::INTERRUPTED.into()),
         };

@@ -65,7 +65,7 @@ impl OutputFile {
     ///
     /// # Errors
     ///
-    /// Returns an error if it is not a regular file, if it is not writable, or if `slice_bytes` is 0.
+    /// Returns an error if it is not a regular file that can be written and mapped, or if `slice_bytes` is 0.
     pub fn create(path: impl AsRef<Path>, slice_bytes: u64) -> Result<OutputFile> {
         OutputFile::new(WritableFile::create("cannot use output file", path.as_ref())?, slice_bytes)
     }

@@ -35,7 +35,7 @@ impl SharedMemory {
     ///
     /// # Errors
     ///
-    /// Returns an error if it is not a regular file, if it is not writable, if `len` is 0, or if the file is longer than `len`
+    /// Returns an error if it is not a regular file that can be written and mapped, if `len` is 0, or if the file is longer than `len`
     /// and `len` is not a multiple of the page size (4096 bytes on most machines): tasks could write what follows in that page.
     pub fn create(path: impl AsRef<Path>, len: u64) -> Result<SharedMemory> {
         SharedMemory::new(WritableFile::create("cannot use shared memory", path.as_ref())?, len)

@@ -3,7 +3,8 @@
 //!
 //! It knows nothing of workers: whatever runs the attempts is an [`AttemptExecutor`].
 
-use std::cmp::Reverse;
+mod barrier;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,8 @@ pub(super) struct Dispatcher<'pool> {
     retries: RetryQueue,
     halt: HaltRule,
     gate: Gate,
+    /// Only tasks up to this one (its tag) may start for now: too many results of later ones wait for it already.
+    barrier: Option<u64>,
     /// The file that holds the tasks' output slices.
     slices: Option<OutputSlices>,
     /// Memory that tasks share, until the end of the run.
@@ -111,6 +114,7 @@ impl<'pool> Dispatcher<'pool> {
     pub fn new(policy: Policy, executor: AttemptExecutor<'pool>, waker: Waker) -> Self {
         Dispatcher {
             executor,
+            barrier: None,
             waiting: VecDeque::new(),
             ended: VecDeque::new(),
             finished_bytes: 0,
@@ -160,6 +164,7 @@ impl<'pool> Dispatcher<'pool> {
     pub fn has_room(&self) -> bool {
         !self.is_stopped()
             && self.gate.is_open()
+            && self.barrier.is_none()
             && self.waiting.is_empty()
             && self.ended.len() < MAX_ENDED
             && (self.finished_bytes < MAX_FINISHED_BYTES || self.ended.is_empty())
@@ -234,7 +239,8 @@ impl<'pool> Dispatcher<'pool> {
 
     /// Gives a task to the executor, or returns it if there is no room or nothing may start.
     fn place(&mut self, pending: Pending) -> Option<Pending> {
-        if self.gate.is_open() { self.executor.submit(pending) } else { Some(pending) }
+        let may_start = self.gate.is_open() && self.barrier.is_none_or(|last| pending.tag() <= last);
+        if may_start { self.executor.submit(pending) } else { Some(pending) }
     }
 
     /// Makes the tasks that workers were given visible to them.
@@ -260,7 +266,7 @@ impl<'pool> Dispatcher<'pool> {
         if self.ended.is_empty() && self.notices.is_empty() && !is_over {
             let due = self.retries.next_due().into_iter().chain(self.gate.next_measurement());
             let wait = due.fold(wait, Wait::shortened);
-            self.executor.wait(wait, !self.waiting.is_empty());
+            self.executor.wait(wait, !self.waiting.is_empty() && self.barrier.is_none());
         }
         self.executor.handle_workers();
         self.take_reports();
@@ -375,7 +381,7 @@ impl<'pool> Dispatcher<'pool> {
             let waiting = std::mem::take(&mut self.waiting);
             return waiting.into_iter().for_each(|pending| self.cancel(pending));
         }
-        while let Some(pending) = self.waiting.pop_front() {
+        while let Some(pending) = self.next_waiting() {
             if let Some(pending) = self.place(pending) {
                 return self.waiting.push_front(pending);
             }
@@ -395,10 +401,7 @@ impl<'pool> Dispatcher<'pool> {
         if self.stopped != StopLevel::Running {
             return;
         }
-        let mut taken_back = self.executor.take_back();
-        // The last one first, because each goes to the front.
-        taken_back.sort_unstable_by_key(|pending| Reverse(pending.tag()));
-        taken_back.into_iter().for_each(|pending| self.waiting.push_front(pending));
+        self.take_back();
         if self.gate.wants_memory_back() {
             for Evicted { worker, pending } in self.executor.evict_youngest() {
                 self.notices.push_back(Notice::Requeued { worker, index: pending.index() });

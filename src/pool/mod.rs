@@ -100,7 +100,7 @@ impl Pool {
     /// # Errors
     ///
     /// Returns an error if the job cannot run: if its module has no such function, for example, or needs what the job does not
-    /// provide.
+    /// provide, or if another run writes its output file.
     pub fn map<S: Source>(&mut self, job: &Job, tasks: S) -> Result<Run<'_, S>> {
         let cache = self.cache.clone();
         let prepared = PreparedJob::new(job, Stdio::Captured)?;

@@ -181,6 +181,7 @@ impl<S: Source> Iterator for Run<'_, S> {
             if self.feed.is_over() {
                 return None;
             }
+            self.feed.dispatcher.hold_after(self.delivery.barrier());
             self.feed.turn();
             if self.feed.dispatcher.ended_len() >= MANY_ENDED {
                 self.feed.take_some(|feed| self.delivery.has_room(feed.stats.taken));
@@ -226,9 +227,19 @@ impl Delivery {
     fn has_room(&self, taken: u64) -> bool {
         match self {
             Delivery::AsTheyEnd => true,
-            Delivery::ByItem { next, bytes, descriptors, .. } => {
-                taken - next < MAX_WAITING && *bytes < MAX_WAITING_BYTES && *descriptors < MAX_WAITING_DESCRIPTORS
+            Delivery::ByItem { next, .. } => taken - next < MAX_WAITING && self.barrier().is_none(),
+        }
+    }
+
+    /// The item that must end before any later one starts, because what waits for it takes too much memory or too many descriptors.
+    fn barrier(&self) -> Option<u64> {
+        match self {
+            Delivery::ByItem { next, bytes, descriptors, .. }
+                if *bytes >= MAX_WAITING_BYTES || *descriptors >= MAX_WAITING_DESCRIPTORS =>
+            {
+                Some(*next)
             }
+            _ => None,
         }
     }
 }

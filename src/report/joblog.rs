@@ -14,7 +14,7 @@ use wrun::Outcome;
 use wrun::cache::TaskKey;
 
 use super::RunStart;
-use super::outlet;
+use super::outlet::Outlet;
 use super::results::task_object::TaskObject;
 use super::results::write_json;
 
@@ -65,7 +65,7 @@ const KEPT_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub struct JobLog {
     path: PathBuf,
-    file: File,
+    file: Outlet,
     pending: PendingTasks,
     most_attempts: u32,
     line: Vec<u8>,
@@ -100,12 +100,12 @@ impl JobLog {
         }
         let len = metadata.is_file().then_some(metadata.len());
         let (path, pending, line) = (path.to_owned(), PendingTasks::default(), Vec::new());
-        Ok(JobLog { path, file, pending, most_attempts, line, len })
+        Ok(JobLog { path, file: Outlet::new(file), pending, most_attempts, line, len })
     }
 
     /// The file, and its name for messages.
     pub fn file(&self) -> (&File, String) {
-        (&self.file, quoted(&self.path))
+        (self.file.file(), quoted(&self.path))
     }
 
     /// The tasks that have no line yet, to be added to by whoever takes them.
@@ -119,7 +119,7 @@ impl JobLog {
     ///
     /// As [`write`](Self::write).
     pub fn truncate(&mut self, len: u64) -> anyhow::Result<()> {
-        self.file.set_len(len).with_context(|| self.problem())?;
+        self.file.file().set_len(len).with_context(|| self.problem())?;
         self.len = Some(len);
         Ok(())
     }
@@ -152,7 +152,7 @@ impl JobLog {
         self.line.clear();
         let written = write_json(&mut self.line, &line).map_err(io::Error::from).and_then(|()| {
             self.line.push(b'\n');
-            outlet::write_all(&mut self.file, &self.line)
+            self.file.write_all(&self.line)
         });
         self.len = self.len.map(|len| len + self.line.len() as u64);
         self.line.shrink_to(KEPT_BYTES);
@@ -166,7 +166,7 @@ impl JobLog {
     /// If somebody has truncated or removed the file.
     pub fn finish(&self) -> anyhow::Result<()> {
         let Some(len) = self.len else { return Ok(()) };
-        let metadata = self.file.metadata().with_context(|| self.problem())?;
+        let metadata = self.file.file().metadata().with_context(|| self.problem())?;
         let how = match metadata.nlink() {
             0 => "removed",
             _ if metadata.len() < len => "truncated",

@@ -102,6 +102,10 @@ impl Outlet {
         let has_reader = !file.metadata().is_ok_and(|metadata| metadata.is_file());
         Outlet { file, has_reader }
     }
+
+    pub fn file(&self) -> &File {
+        &self.file
+    }
 }
 
 impl Write for Outlet {

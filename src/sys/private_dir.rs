@@ -2,10 +2,10 @@
 //!
 //! Sources: open(2), proc(5) `/proc/self/fd`.
 
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::open_path;
@@ -65,7 +65,7 @@ impl PrivateDir {
             Err(Unusable::Missing) => {}
             done => return done,
         }
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(Unusable::System)?;
+        create(path).map_err(Unusable::System)?;
         Self::open(path)
     }
 
@@ -82,6 +82,19 @@ impl PrivateDir {
     /// A path to this directory by its descriptor.
     pub fn through_descriptor(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.dir.as_raw_fd()))
+    }
+}
+
+/// Creates a directory and its parents, as far as they are missing, with mode 0700 whatever the umask is.
+fn create(path: &Path) -> io::Result<()> {
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.exists()) {
+        create(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => std::fs::set_permissions(path, Permissions::from_mode(0o700)),
+        // Another process was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

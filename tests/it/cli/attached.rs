@@ -94,9 +94,10 @@ fn a_program_gets_the_number_of_the_error_of_its_input() {
     let place = Place::new();
     place.file("p.wat", program("fd_read", 0, 100, 1, EXIT_WITH_ERROR));
     let directory = File::open(place.path()).expect("a directory");
-    let (nothing_yet, _other) = stream();
+    // A stream that does not block is waited for; its other end is closed.
+    let (closed, _) = stream();
     let nothing: OwnedFd = File::open("/dev/null").expect("/dev/null").into();
-    for (stdin, number) in [(directory.into(), ISDIR), (nothing_yet, AGAIN), (nothing, 0)] {
+    for (stdin, number) in [(directory.into(), ISDIR), (closed, 0), (nothing, 0)] {
         let mut command = place.wrun(&["run", "p.wat"]);
         let child = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("wrun");
         let said = texts(output(child));

@@ -18,6 +18,13 @@ fn state(process: u32) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
+/// Whether a process is in the foreground process group of its terminal (proc(5), `stat`: `pgrp` and `tpgid`).
+fn is_in_foreground(process: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit_once(") ").map_or("", |(_, fields)| fields).split(' ').collect();
+    fields.len() > 5 && fields[2] == fields[5]
+}
+
 fn wait_until_stopped(processes: &[u32], stopped: bool) {
     for process in processes {
         wait_for(|| (state(*process)? == 'T').eq(&stopped).then_some(()));
@@ -210,6 +217,7 @@ fn a_shell_stops_continues_and_interrupts_programs_and_maps() {
             }
             press("fg\n");
             wait_until_stopped(&processes, false);
+            wait_for(|| processes.iter().all(|process| is_in_foreground(*process)).then_some(()));
             screen.read_until(shown);
         }
         let interrupts = if words.starts_with("map") { 2 } else { 1 };

@@ -66,6 +66,11 @@ fn what_can_be_neither_mapped_nor_copied_is_named_in_one_line() {
         let late = place.says_to(&["map", "kit.wat", "--call", "cat", "--files"], path);
         assert!(late.code == Some(100) && late.stderr.contains(why), "{late:?}");
     }
+    for args in [["-o", "/proc/self/comm", "--slice", "1"], ["--shared", "x=/proc/self/comm:8", "--call", "cat"]] {
+        let said = place.says(&[&["map", "kit.wat"], &args[..], &["item"]].concat());
+        assert!(said.code == Some(1) && said.stderr.contains("it cannot be mapped; name a file on a disk"), "{said:?}");
+        assert_eq!(said.stderr.lines().count(), 1, "{said:?}");
+    }
     let stdin = place.says_to(&["map", "kit.wat", "--call", "cat", "--files", "/dev/stdin"], "x");
     assert!(stdin.code == Some(1) && stdin.stderr.contains("it is a pipe"), "{stdin:?}");
 }

@@ -151,6 +151,19 @@ fn termination_stops_running_tasks_at_once() {
 }
 
 #[test]
+fn a_termination_that_is_sent_twice_at_once_is_one() {
+    let place = Place::new();
+    let run = Waiting::start(&place, &["a", "w1", "w2"]);
+    let workers = workers(run.child.id());
+    let mut run = run;
+    run.first_result("a\n");
+    // As timeout(1) does.
+    run.signal(Signal::TERM);
+    run.signal(Signal::TERM);
+    assert_stopped_at_once(run, &workers);
+}
+
+#[test]
 fn second_interrupt_stops_running_tasks() {
     let place = Place::new();
     let mut run = Waiting::start(&place, &["a", "w1", "w2"]);

@@ -1,9 +1,9 @@
 //! Memory: all workers share the inputs, and a worker's own memory is small.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use wrun::{Input, Job, Limits, Outcome, SplitAt, SplitSize, Status, Task};
+use wrun::{Event, Input, Job, Limits, Outcome, SplitAt, SplitSize, Status, Task};
 
 use crate::support::{Flag, each, kill, module, patient, pool, task_module, worker_that_maps, workers_that_hold};
 
@@ -69,6 +69,37 @@ fn a_task_that_was_refused_memory_says_so_however_it_ends() {
     assert!(each(&job, ["", ""]).iter().all(|outcome| memory(outcome, Status::Ok) == (2, None)));
     let limits = Limits { memory_bytes: 4 << 30, ..patient() };
     assert_eq!(memory(&each(&Job::new(&grows).limits(limits), [""])[0], Status::Ok), (60_018, None));
+}
+
+/// The first task waits for its input; the next 4,000 end at once, and later ones have a result of 1 MiB.
+const LONG_RESULTS: &str = r#"(func (export "wrun:task/long") (result i32)
+    (if (call $input_count) (then (call $wait (call $map (i32.const 0)))))
+    (if (i64.gt_u (call $task_index) (i64.const 4000)) (then
+        (memory.fill (call $output_map (i32.const 0x100000)) (i32.const 1) (i32.const 0x100000))))
+    (i32.const 0))"#;
+
+#[test]
+fn few_long_results_wait_for_an_earlier_one_however_many_tasks_workers_hold() {
+    const TASKS: u64 = 8000;
+    let flag = Flag::new();
+    let job = Job::new(&task_module("2", LONG_RESULTS)).limits(patient());
+    let mut tasks = vec![Task::default(); TASKS as usize];
+    tasks[0] = Task::default().input(flag.input());
+    let mut pool = pool(2);
+    let (mut long, mut last, mut is_raised) = (0, Instant::now(), false);
+    let run = pool.map(&job, tasks.into_iter()).expect("a run").observe(|event, _| match event {
+        Event::TaskFinished(outcome) if outcome.index > 4000 && !is_raised => (long, last) = (long + 1, Instant::now()),
+        // None has ended for a while.
+        Event::Tick if long > 0 && last.elapsed() > Duration::from_millis(500) && !is_raised => {
+            is_raised = true;
+            flag.raise();
+        }
+        _ => {}
+    });
+    let indices: Vec<u64> = run.map(|outcome| outcome.result.map(|_| outcome.index).expect("a result")).collect();
+    assert_eq!(indices, (0..TASKS).collect::<Vec<_>>());
+    // 32 MiB of results, and those that end within the milliseconds until the pool looks. Workers hold several hundred tasks.
+    assert!((32..64).contains(&long), "{long} long results");
 }
 
 #[test]
