@@ -4,6 +4,7 @@ mod contract;
 mod grow;
 mod map;
 mod poll;
+mod readdir;
 mod refusals;
 mod wasi;
 

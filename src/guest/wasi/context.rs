@@ -12,6 +12,7 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _};
 
 use super::clock::TaskClock;
+use super::listings::Listings;
 use super::streams::{Attached, AttachedCalls, Capture, InputReader, OnFull};
 use crate::Access;
 use crate::guest::open_files::GuestInput;
@@ -25,6 +26,7 @@ pub(in crate::guest) struct Wasi {
     pub attached: Arc<AttachedCalls>,
     /// The task's own clock, unless it is granted the real one.
     pub clock: Option<TaskClock>,
+    pub listings: Listings,
     /// How many entries of the context's table are not the task's: the standard streams, the directories, and temporary ones.
     own_entries: usize,
     /// How many more entries the task may have.
@@ -124,7 +126,7 @@ pub(in crate::guest) fn context(settings: &WasiSettings<'_>, argv: &[String]) ->
     }
     let ctx = builder.build_p1();
     let (own_entries, open_files) = (64 + preopens.len(), spec.open_files as usize);
-    Ok(Wasi { ctx, stdout, stderr, attached, clock, own_entries, open_files })
+    Ok(Wasi { ctx, stdout, stderr, attached, clock, listings: Listings::default(), own_entries, open_files })
 }
 
 /// The seed of a task's random numbers. It differs between tasks with the same job seed, and between job seeds for the same task,

@@ -61,8 +61,8 @@ fn a_pause_of_pool_and_workers_is_not_the_tasks_time() {
     wait_until_stopped(&all, true);
     // More than a worker may be silent beyond the limit.
     pass(Duration::from_secs(9));
-    flag.raise();
     all.iter().for_each(|process| signal(*process, Signal::CONT));
+    flag.raise();
     assert_eq!(texts(output(child)), ok("w\n"));
 }
 

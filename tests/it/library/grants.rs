@@ -251,3 +251,34 @@ fn a_grant_ends_with_its_job() {
         assert_eq!(outcome.status(), Status::Denied);
     }
 }
+
+/// Lists directory 3 an entry at a time, until there is none: prints how many there were, as four bytes.
+const LISTER: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_readdir" (func $list (param i32 i32 i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start") (local $cookie i64)
+    (block $end (loop $next
+      (if (call $list (i32.const 3) (i32.const 1024) (i32.const 64) (local.get $cookie) (i32.const 512)) (then (unreachable)))
+      (br_if $end (i32.eqz (i32.load (i32.const 512))))
+      (local.set $cookie (i64.load (i32.const 1024)))
+      (i32.store (i32.const 16) (i32.add (i32.load (i32.const 16)) (i32.const 1)))
+      (br $next)))
+    (i32.store (i32.const 0) (i32.const 16)) (i32.store (i32.const 4) (i32.const 4))
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+
+#[test]
+fn a_large_directory_is_read_once_however_small_the_buffer_is() {
+    let place = Place::new();
+    place.file("lister.wat", LISTER);
+    std::fs::create_dir(place.path().join("many")).unwrap();
+    for number in 0..10_000 {
+        std::fs::write(place.path().join("many").join(number.to_string()), "").unwrap();
+    }
+    // Reading it 10,000 times would take minutes.
+    let mut command = place.wrun(&["map", "lister.wat", "--raw", "--timeout", "60s", "--dir", "many", "x"]);
+    let output = command.output().expect("wrun runs");
+    // `.` and `..` are listed too.
+    let count = output.stdout.try_into().map(u32::from_le_bytes);
+    assert_eq!(count, Ok(10_002), "{}", String::from_utf8_lossy(&output.stderr));
+}
