@@ -22,6 +22,7 @@ use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, TaskSlot, WindowBytes, 
 use crate::job::Limits;
 use crate::module::WASI_MODULE;
 use crate::module::engine::{self, Fuel};
+use crate::result::Status;
 
 /// Runs the tasks of a worker.
 pub(crate) struct Guest {
@@ -211,6 +212,10 @@ impl Live {
 
     /// Makes the error's core dump, if it has one, the result.
     fn dump(&mut self, error: &wasmtime::Error, result: &mut TaskResult) {
+        // A program that nobody reads any more ends by a trap, and has an exit code.
+        if result.status == Status::Ok {
+            return;
+        }
         let Some(dump) = error.downcast_ref::<WasmCoreDump>().filter(|_| !error.is::<I32Exit>()) else { return };
         // Mapped files are the user's data and not the guest's, and parts of them may be unreadable.
         self.store.data_mut().windows.restore();

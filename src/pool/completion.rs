@@ -135,11 +135,14 @@ pub(super) fn complete(
         _ => match failure(job, &pending, done, message, &mut stderr) {
             Ok((mut error, stdout_len)) => {
                 let dump_len = done.output_len - stdout_len;
-                error.core_dump = optional(output.part(0..dump_len));
-                error.stdout = optional(match dump_len {
-                    0 => output.whole(done.output_len),
-                    _ => output.part(dump_len..done.output_len),
-                });
+                if stdout_len == 0 {
+                    error.core_dump = optional(output.whole(dump_len));
+                } else if dump_len == 0 {
+                    error.stdout = optional(output.whole(stdout_len));
+                } else {
+                    error.core_dump = optional(output.part(0..dump_len));
+                    error.stdout = optional(output.part(dump_len..done.output_len));
+                }
                 Err(error.backtrace(text(backtrace)))
             }
             Err(what) => return Err(Lie::about(pending, what)),
@@ -265,9 +268,7 @@ impl SentResult {
         if len > most {
             return Err(Violation("it sent more than its limits allow"));
         }
-        let mut bytes = vec![0; len as usize];
-        let read = file.read_exact_at(&mut bytes, 0);
-        Ok(read.map_or_else(SentResult::Lost, |()| SentResult::Copied(bytes)))
+        Ok(read_range(&file, 0..len).map_or_else(SentResult::Lost, SentResult::Copied))
     }
 }
 
@@ -286,9 +287,17 @@ fn read_file(file: &File, output_len: u64, rest_len: u64) -> Result<Vec<u8>, Vio
 
 /// A range of a file's bytes, which must be there.
 fn copy(file: &File, range: Range<u64>) -> io::Result<Output> {
-    let mut bytes = vec![0; usize::try_from(range.end - range.start).map_err(io::Error::other)?];
+    read_range(file, range).map(Output::from)
+}
+
+/// Reads a range of a file. A worker's file costs it nothing if it is sparse, so there may be no memory for its bytes.
+fn read_range(file: &File, range: Range<u64>) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    bytes.resize(len, 0);
     file.read_exact_at(&mut bytes, range.start)?;
-    Ok(Output::from(bytes))
+    Ok(bytes)
 }
 
 fn text(bytes: &[u8]) -> Option<String> {

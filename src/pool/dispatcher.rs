@@ -255,7 +255,7 @@ impl<'pool> Dispatcher<'pool> {
         self.apply_stop();
         self.check_machine();
         self.retry_due();
-        self.place_waiting();
+        let found_no_room = self.place_waiting();
         if self.gate.is_open() && !self.is_stopped() {
             self.executor.rebalance();
         }
@@ -266,7 +266,8 @@ impl<'pool> Dispatcher<'pool> {
         if self.ended.is_empty() && self.notices.is_empty() && !is_over {
             let due = self.retries.next_due().into_iter().chain(self.gate.next_measurement());
             let wait = due.fold(wait, Wait::shortened);
-            self.executor.wait(wait, !self.waiting.is_empty() && self.barrier.is_none());
+            let tasks_wait = found_no_room || (!self.waiting.is_empty() && self.barrier.is_none());
+            self.executor.wait(wait, tasks_wait);
         }
         self.executor.handle_workers();
         self.take_reports();
@@ -375,17 +376,21 @@ impl<'pool> Dispatcher<'pool> {
         }
     }
 
-    /// Gives waiting tasks to the executor while it has room; if the run has been stopped, ends them.
-    fn place_waiting(&mut self) {
+    /// Gives waiting tasks to the executor while it has room; if the run has been stopped, ends them. Returns whether one may start
+    /// that found no room.
+    fn place_waiting(&mut self) -> bool {
         if self.is_stopped() {
             let waiting = std::mem::take(&mut self.waiting);
-            return waiting.into_iter().for_each(|pending| self.cancel(pending));
+            waiting.into_iter().for_each(|pending| self.cancel(pending));
+            return false;
         }
         while let Some(pending) = self.next_waiting() {
             if let Some(pending) = self.place(pending) {
-                return self.waiting.push_front(pending);
+                self.waiting.push_front(pending);
+                return true;
             }
         }
+        false
     }
 
     /// Checks the machine's load, and makes room if it has too little memory or processor time to spare.

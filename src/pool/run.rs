@@ -177,11 +177,12 @@ impl<S: Source> Iterator for Run<'_, S> {
                 }
                 continue;
             }
+            // Before tasks are taken: none is taken while others are held back.
+            self.feed.dispatcher.hold_after(self.delivery.barrier());
             self.feed.take_some(|feed| self.delivery.has_room(feed.stats.taken));
             if self.feed.is_over() {
                 return None;
             }
-            self.feed.dispatcher.hold_after(self.delivery.barrier());
             self.feed.turn();
             if self.feed.dispatcher.ended_len() >= MANY_ENDED {
                 self.feed.take_some(|feed| self.delivery.has_room(feed.stats.taken));

@@ -72,16 +72,13 @@ pub fn fewer_workers(reason: &str) -> String {
 pub fn hint(error: &TaskError) -> Option<Cow<'_, str>> {
     // Other messages may be the guest's.
     let is_ours = matches!(error.status, Status::Limit | Status::WorkerLost);
-    let advice = error.setting.map(advice).or_else(|| limit_advice(&error.message).filter(|_| is_ours));
+    // The hint of an earlier run has this advice already.
+    let is_new = is_ours && error.hint.is_none();
+    let advice = error.setting.map(advice).or_else(|| limit_advice(&error.message).filter(|_| is_new));
     match (&error.hint, advice) {
         (Some(hint), Some(advice)) => Some(format!("{hint}; {advice}").into()),
         (Some(hint), None) => Some(hint.into()),
-        (None, Some(advice)) => Some(advice.into()),
-        // Messages of another status may be the guest's own.
-        (None, None) if matches!(error.status, Status::Limit | Status::WorkerLost) => {
-            limit_advice(&error.message).map(Cow::from)
-        }
-        (None, None) => None,
+        (None, advice) => advice.map(Cow::from),
     }
 }
 

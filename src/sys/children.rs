@@ -52,8 +52,10 @@ pub fn resume() {
     children.send(Signal::CONT);
 }
 
-/// The signals that a child gets: those that report a fault, those of exceeded limits, and those that stop and continue it.
-const KEPT: [c_int; 13] = [
+/// The signals that a child gets from its first instruction on: those that report a fault, those of exceeded limits, and the one that
+/// continues it. Those that stop it are blocked until [`let_terminal_stop`]: a child that was stopped before it executes its program
+/// would leave its parent waiting in `posix_spawn`.
+const KEPT: [c_int; 10] = [
     libc::SIGSEGV,
     libc::SIGBUS,
     libc::SIGILL,
@@ -63,9 +65,6 @@ const KEPT: [c_int; 13] = [
     libc::SIGABRT,
     libc::SIGXFSZ,
     libc::SIGXCPU,
-    libc::SIGTSTP,
-    libc::SIGTTIN,
-    libc::SIGTTOU,
     libc::SIGCONT,
 ];
 
@@ -111,6 +110,11 @@ fn spawn_with_signals_blocked(command: &mut Command) -> io::Result<Child> {
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
     }
     child
+}
+
+/// Lets the terminal stop this process, a child of another one that runs this code, from now on.
+pub fn let_terminal_stop() -> io::Result<()> {
+    [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU].into_iter().try_for_each(unblock)
 }
 
 /// Unblocks a signal for the calling thread.

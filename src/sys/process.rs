@@ -166,6 +166,7 @@ pub fn cut_off(parent: u32) -> io::Result<()> {
     if rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get()) != i32::try_from(parent).ok() {
         return Err(io::Error::other("its parent process is gone"));
     }
+    children::let_terminal_stop()?;
     // Without `/proc`, nothing is lost but this preference.
     let _ = super::oom::go_first();
     // SAFETY: this is the start of the process: no object of ours owns a descriptor above 2 yet.

@@ -45,13 +45,15 @@ impl RunningTime {
     pub fn tick(&mut self, now_ns: u64) -> u64 {
         let last_ns = std::mem::replace(&mut self.last_ns, now_ns);
         let Some(due_ns) = self.due_ns.take() else { return 0 };
-        let is_late = now_ns > due_ns.saturating_add(LATE_NS);
+        let passed_ns = now_ns.saturating_sub(last_ns);
+        // A pause may also have been before the tick was asked for.
+        let is_late = now_ns > due_ns.saturating_add(LATE_NS) || passed_ns > TICK_NS + LATE_NS;
         match (is_late, std::mem::replace(&mut self.was_late, is_late)) {
-            (false, _) => now_ns.saturating_sub(last_ns),
+            (false, _) => passed_ns,
             // The pause may have begun at any moment of this interval.
             (true, false) => 0,
             // Time passes even on a machine on which every tick comes late.
-            (true, true) => due_ns.saturating_sub(last_ns),
+            (true, true) => due_ns.saturating_sub(last_ns).min(TICK_NS),
         }
     }
 }

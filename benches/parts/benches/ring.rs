@@ -48,6 +48,7 @@ fn wire(criterion: &mut Criterion) {
         ticket: 7,
         status: Status::Ok,
         setting: None,
+        exit_code: 0,
         payload: Payload::Ring(77),
         output_len: 16,
         message_len: 0,
@@ -58,6 +59,7 @@ fn wire(criterion: &mut Criterion) {
         fuel: 0,
         windows: WindowBytes::default(),
         peak_memory_bytes: 0,
+        refused_memory_bytes: 0,
     };
     group.bench_function("completion slot", |bencher| bencher.iter(|| DoneSlot::decode(&black_box(&done).encode())));
     let range = InputRange { file: 5, offset: 1 << 30, len: 1 << 20 };

@@ -56,6 +56,7 @@ impl Journey {
                 ticket: task.ticket,
                 status: Status::Ok,
                 setting: None,
+                exit_code: 0,
                 payload: Payload::File,
                 output_len: self.result.len() as u64,
                 message_len: 0,
@@ -66,6 +67,7 @@ impl Journey {
                 fuel: 0,
                 windows: WindowBytes::default(),
                 peak_memory_bytes: 0,
+                refused_memory_bytes: 0,
             };
             assert!(self.worker.has_room(self.result.len()), "too many results at a time");
             let _ = self.worker.finish(done, &[&self.result]);

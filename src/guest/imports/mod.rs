@@ -6,6 +6,7 @@ mod map;
 mod poll;
 mod readdir;
 mod refusals;
+mod set_times;
 mod wasi;
 
 pub(super) use contract::add_to_linker as add_contract;

@@ -11,6 +11,7 @@ use wasmtime::{Linker, Result};
 
 use super::poll::poll_oneoff;
 use super::readdir::{fd_close, fd_readdir, fd_renumber};
+use super::set_times::path_filestat_set_times;
 use crate::guest::state::State;
 use crate::guest::wasi::{Wasi, context};
 use crate::module::WASI_MODULE;
@@ -20,6 +21,7 @@ pub(in crate::guest) fn add_to_linker(linker: &mut Linker<Box<State>>) -> Result
     wasmtime_wasi::p1::add_to_linker_sync(linker, |state| wasi(state).begin_call())?;
     linker.allow_shadowing(true);
     linker.func_wrap(WASI_MODULE, "poll_oneoff", poll_oneoff)?;
+    linker.func_wrap(WASI_MODULE, "path_filestat_set_times", path_filestat_set_times)?;
     linker.func_wrap(WASI_MODULE, "fd_readdir", fd_readdir)?;
     linker.func_wrap(WASI_MODULE, "fd_close", fd_close)?;
     linker.func_wrap(WASI_MODULE, "fd_renumber", fd_renumber)?;

@@ -97,8 +97,8 @@ pub(in crate::guest) fn context(settings: &WasiSettings<'_>, argv: &[String]) ->
     let attached = Arc::new(AttachedCalls::default());
     match stdio {
         Some([stdin, out, err]) => {
-            let stream = |file| Attached::new(file, &attached);
-            builder.stdin(stream(stdin)).stdout(stream(out)).stderr(Attached::new(err, &Arc::default()));
+            builder.stdin(Attached::new(stdin, &attached));
+            builder.stdout(Attached::output(out, &attached)).stderr(Attached::new(err, &attached));
         }
         None => {
             builder.stdout(stdout.clone()).stderr(stderr.clone());

@@ -77,6 +77,7 @@ const WRITE_BYTES: usize = 64 << 10;
 pub(super) struct Attached {
     file: Arc<File>,
     calls: Arc<AttachedCalls>,
+    is_output: bool,
 }
 
 /// What the attached streams of a program know of its calls.
@@ -108,7 +109,12 @@ impl AttachedCalls {
 
 impl Attached {
     pub(super) fn new(file: &Arc<File>, calls: &Arc<AttachedCalls>) -> Attached {
-        Attached { file: file.clone(), calls: calls.clone() }
+        Attached { file: file.clone(), calls: calls.clone(), is_output: false }
+    }
+
+    /// The stream whose reader may be gone.
+    pub(super) fn output(file: &Arc<File>, calls: &Arc<AttachedCalls>) -> Attached {
+        Attached { is_output: true, ..Attached::new(file, calls) }
     }
 }
 
@@ -143,7 +149,7 @@ impl OutputStream for Attached {
                     wait(self.file.as_ref(), Until::Writable, None, None).map_err(|error| failed(&error))?;
                 }
                 Err(error) => {
-                    if error.kind() == io::ErrorKind::BrokenPipe {
+                    if self.is_output && error.kind() == io::ErrorKind::BrokenPipe {
                         self.calls.reader_is_gone.store(true, Ordering::Relaxed);
                     }
                     return Err(failed(&error));

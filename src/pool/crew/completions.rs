@@ -5,9 +5,9 @@ use super::deaths::Fault;
 use super::receive::SocketState;
 use super::run::{CrewRun, MIN_DEPTH};
 use crate::backend::Call;
-use crate::ipc::ring::{SLOTS, Violation};
+use crate::ipc::ring::{SLOTS, TaskMemory, Violation};
 use crate::ipc::wire::DoneSlot;
-use crate::pool::completion::{complete, timed_out};
+use crate::pool::completion::{complete, timed_out, usage_of_killed};
 use crate::pool::record::{Ended, Pending};
 use crate::result::Status;
 
@@ -62,7 +62,10 @@ impl CrewRun<'_> {
                     if worker.killed_for.ticket() == Some(done.ticket) {
                         // Its time limit expired before it ended.
                         let (limit, trace) = (worker.killed_for.limit(), worker.stack_trace(done.ticket));
-                        let ended = timed_out(&self.job, pending, limit, trace, index as u32);
+                        let DoneSlot { peak_memory_bytes: peak_bytes, refused_memory_bytes: refused_bytes, .. } = done;
+                        let memory = TaskMemory { peak_bytes, refused_bytes };
+                        let usage = usage_of_killed(memory, self.job.limits.memory_bytes);
+                        let ended = timed_out(&self.job, pending, limit, trace, index as u32).usage(usage);
                         self.report_end(ended);
                         continue;
                     }

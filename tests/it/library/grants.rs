@@ -282,3 +282,75 @@ fn a_large_directory_is_read_once_however_small_the_buffer_is() {
     let count = output.stdout.try_into().map(u32::from_le_bytes);
     assert_eq!(count, Ok(10_002), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+/// Calls WASI functions with these bodies, which give error numbers, and prints these numbers, a byte each.
+fn errnos(imports: &str, calls: &[&str]) -> String {
+    let stores: String =
+        calls.iter().enumerate().map(|(at, call)| format!("(i32.store8 (i32.const {}) {call})", 256 + at)).collect();
+    format!(
+        r#"(module {imports}
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 1024) "file") (data (i32.const 1032) "link")
+  (func (export "_start") {stores}
+    (i32.store (i32.const 0) (i32.const 256)) (i32.store (i32.const 4) (i32.const {}))
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#,
+        calls.len()
+    )
+}
+
+fn bytes_of(place: &Place, options: &[&str]) -> Vec<u8> {
+    let output = place.wrun(&[&["map", "p.wat", "--raw"], options, &["x"]].concat()).output().expect("wrun runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+#[test]
+fn times_can_be_set_without_following_links() {
+    const IMPORT: &str = r#"(import "wasi_snapshot_preview1" "path_filestat_set_times"
+        (func $set (param i32 i32 i32 i32 i64 i64 i32) (result i32)))"#;
+    // A modification time of 7 s after 1970; both MTIM and MTIM_NOW; a path that is not there; a link itself; what it leads to.
+    let set = |lookup: u32, path: u32, len: u32, seconds: u32, flags: u32| {
+        format!(
+            "(call $set (i32.const 3) (i32.const {lookup}) (i32.const {path}) (i32.const {len}) (i64.const 0) \
+             (i64.const {seconds}000000000) (i32.const {flags}))"
+        )
+    };
+    let calls = [
+        set(0, 1024, 4, 7, 4),
+        set(0, 1024, 4, 9, 12),
+        set(0, 1024, 3, 9, 4),
+        set(0, 1032, 4, 9, 4),
+        set(1, 1032, 4, 8, 4),
+    ];
+    let place = Place::new();
+    let program = errnos(IMPORT, &calls.iter().map(String::as_str).collect::<Vec<_>>());
+    place.file("p.wat", program);
+    std::fs::create_dir(place.path().join("d")).unwrap();
+    place.file("d/file", "x");
+    symlink("file", place.path().join("d/link")).unwrap();
+    const INVAL: u8 = 28;
+    const NOENT: u8 = 44;
+    const NOTSUP: u8 = 58;
+    assert_eq!(bytes_of(&place, &["--dir", "d:rw"]), [0, INVAL, NOENT, NOTSUP, 0]);
+    let modified = place.path().join("d/file").metadata().unwrap().modified().unwrap();
+    assert_eq!(modified, std::time::UNIX_EPOCH + std::time::Duration::from_secs(8));
+    const PERM: u8 = 63;
+    assert_eq!(bytes_of(&place, &["--dir", "d"])[0], PERM, "it may only be read");
+}
+
+#[test]
+fn what_is_no_socket_is_told_from_what_is_nothing() {
+    const IMPORT: &str = r#"(import "wasi_snapshot_preview1" "sock_shutdown" (func $shut (param i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "sock_accept" (func $accept (param i32 i32 i32) (result i32)))"#;
+    let place = Place::new();
+    let calls = [
+        "(call $shut (i32.const 1) (i32.const 1))",
+        "(call $accept (i32.const 0) (i32.const 0) (i32.const 512))",
+        "(call $shut (i32.const 77) (i32.const 1))",
+    ];
+    place.file("p.wat", errnos(IMPORT, &calls));
+    const NOTSOCK: u8 = 57;
+    const BADF: u8 = 8;
+    assert_eq!(bytes_of(&place, &[]), [NOTSOCK, NOTSOCK, BADF]);
+}

@@ -1,11 +1,14 @@
 //! Memory: all workers share the inputs, and a worker's own memory is small.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use wrun::{Event, Input, Job, Limits, Outcome, SplitAt, SplitSize, Status, Task};
 
-use crate::support::{Flag, each, kill, module, patient, pool, task_module, worker_that_maps, workers_that_hold};
+use crate::support::{
+    Flag, each, kill, module, patient, pool, task_module, within_patience, worker_that_maps, workers_that_hold,
+};
 
 /// Sums the 64-bit words of its piece, which it maps as a whole.
 const SUM: &str = include_str!("sum.wat");
@@ -100,6 +103,41 @@ fn few_long_results_wait_for_an_earlier_one_however_many_tasks_workers_hold() {
     assert_eq!(indices, (0..TASKS).collect::<Vec<_>>());
     // 32 MiB of results, and those that end within the milliseconds until the pool looks. Workers hold several hundred tasks.
     assert!((32..64).contains(&long), "{long} long results");
+}
+
+#[test]
+fn a_run_that_nobody_watches_goes_on_after_the_task_that_all_wait_for() {
+    const TASKS: u64 = 100;
+    let indices = within_patience(|| {
+        let flag = Flag::new();
+        let job = Job::new(&task_module("2", LONG_RESULTS)).limits(patient());
+        let taken = AtomicU64::new(0);
+        let task = |number| match number {
+            0 => Task::default().input(flag.input()),
+            _ => Task::default(),
+        };
+        let tasks = (0..TASKS).map(task).inspect(|_| {
+            taken.fetch_add(1, Ordering::Relaxed);
+        });
+        let mut pool = pool(2);
+        let run = pool.map(&job, tasks).expect("a run").first_index(4000).ahead(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // All have been taken that can be: 32 MiB of results wait.
+                let (mut last, mut since) = (0, Instant::now());
+                while last < 32 || since.elapsed() < Duration::from_millis(300) {
+                    let now = taken.load(Ordering::Relaxed);
+                    if now != last {
+                        (last, since) = (now, Instant::now());
+                    }
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                flag.raise();
+            });
+            run.map(|outcome| outcome.result.map(|_| outcome.index).expect("a result")).collect::<Vec<_>>()
+        })
+    });
+    assert_eq!(indices, (4000..4000 + TASKS).collect::<Vec<_>>());
 }
 
 #[test]
