@@ -154,7 +154,7 @@ fn own_lack_of_descriptors_is_never_a_workers_fault() {
     let long: String = (100..300).map(|n| n.to_string().repeat(30_000) + "\n").collect();
     place.file("long", &long);
     let mut passed = 0;
-    for few in 13..22 {
+    for few in 13..26 {
         // The shell passes none of its own on.
         let before = format!("ulimit -n {few}; exec 9<&- 8<&- 7<&- 6<&- 5<&- 4<&- 3<&-");
         let said = says(&place, &before, "map kit.wat --call echo -j 2 --max-argument 1M", "< long");
