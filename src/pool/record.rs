@@ -62,18 +62,7 @@ impl SpareRecords {
 }
 
 fn no_outcome(index: u64, task: Task) -> Outcome {
-    let (result, stats) = (Ok(Output::default()), TaskStats::default());
-    Outcome {
-        index,
-        task,
-        result,
-        log: Vec::new(),
-        stderr: Vec::new(),
-        exit_code: None,
-        stats,
-        ran_earlier: false,
-        earlier: Vec::new(),
-    }
+    Outcome::new(index, task, Ok(Output::default()), TaskStats::default())
 }
 
 impl Pending {

@@ -3,7 +3,7 @@
 //! Source: `fd_readdir` of WASI preview 1 (wasi_snapshot_preview1.witx).
 
 use wasmtime::{AsContextMut, Result, bail};
-use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPreview1};
+use wasmtime_wasi::p1::wasi_snapshot_preview1 as preview1;
 use wasmtime_wasi::runtime::in_tokio;
 use wiggle::GuestMemory;
 
@@ -42,8 +42,7 @@ pub(super) fn fd_readdir(
     }
     let part = wasi.listings.get(descriptor).and_then(|listing| listing.part(cookie, len as usize));
     let Some(part) = part.map(<[u8]>::to_vec) else {
-        let context = wasi.begin_call();
-        context.set_hostcall_fuel(fuel);
+        let context = wasi.begin_own_call(fuel);
         let mut memory = GuestMemory::Unshared(bytes);
         let [descriptor, buffer, len, used] = [descriptor, buffer, len, used].map(u32::cast_signed);
         return in_tokio(preview1::fd_readdir(
@@ -72,8 +71,7 @@ fn list(wasi: &mut Wasi, descriptor: u32, fuel: usize) -> Result<Result<Listing,
     const ENTRIES_AT: usize = 8;
     let mut size = FIRST_BYTES;
     loop {
-        let context = wasi.begin_call();
-        context.set_hostcall_fuel(fuel);
+        let context = wasi.begin_own_call(fuel);
         let mut host = vec![0; ENTRIES_AT + size];
         let (descriptor, len) = (descriptor.cast_signed(), size as i32);
         let mut memory = GuestMemory::Unshared(&mut host);

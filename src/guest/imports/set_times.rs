@@ -4,7 +4,7 @@
 //! Source: `path_filestat_set_times` of WASI preview 1 (wasi_snapshot_preview1.witx).
 
 use wasmtime::{AsContextMut, Result, bail};
-use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPreview1};
+use wasmtime_wasi::p1::wasi_snapshot_preview1 as preview1;
 use wasmtime_wasi::runtime::in_tokio;
 use wiggle::GuestMemory;
 
@@ -41,8 +41,7 @@ pub(super) fn path_filestat_set_times(
     let (accessed, modified) = (accessed.cast_signed(), modified.cast_signed());
     let [directory, lookup_flags, at, len, flags] = [directory, lookup, path, path_len, flags].map(u32::cast_signed);
     if lookup & SYMLINK_FOLLOW != 0 || path_len > MAX_PATH_BYTES {
-        let context = wasi(state).begin_call();
-        context.set_hostcall_fuel(fuel);
+        let context = wasi(state).begin_own_call(fuel);
         let mut memory = GuestMemory::Unshared(bytes);
         let set = preview1::path_filestat_set_times(
             context,
@@ -67,8 +66,7 @@ pub(super) fn path_filestat_set_times(
     let path = state.windows.host_reads(range.clone(), || bytes[range].to_vec());
     let mut host = [&[0; PATH_AT as usize][..], &path].concat();
     let wasi = wasi(state);
-    let context = wasi.begin_call();
-    context.set_hostcall_fuel(fuel);
+    let context = wasi.begin_own_call(fuel);
     let mut memory = GuestMemory::Unshared(&mut host);
     let opened = preview1::path_open(context, &mut memory, directory, lookup_flags, PATH_AT, len, 0, RIGHTS, 0, 0, 0);
     match in_tokio(opened)? {

@@ -9,6 +9,7 @@ use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 use wasmtime::Result;
 use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _};
 
 use super::clock::TaskClock;
@@ -39,6 +40,13 @@ impl Wasi {
         self.attached.begin();
         self.ctx.ctx().table.set_max_capacity(self.own_entries + self.open_files);
         &mut self.ctx
+    }
+
+    /// The context for a call of this crate's own, which may take `fuel` bytes over from the guest.
+    pub fn begin_own_call(&mut self, fuel: usize) -> &mut WasiP1Ctx {
+        let context = self.begin_call();
+        context.set_hostcall_fuel(fuel);
+        context
     }
 
     /// The context for a call that polls. Each event takes two entries during the call. (Later, files may take their places as well: a

@@ -364,7 +364,15 @@ fn the_command_ends_when_it_is_told_to_although_its_tasks_cannot_be_stopped() {
             let input = format!("flag={}", flag.path().display());
             let args = ["map", "kit.wat", "--call", "wait-w", "-i", &input, "--backend", backend, "w"];
             let mut child = place.wrun(&args).spawn().expect("wrun");
-            let maps = || std::fs::read_to_string(format!("/proc/{}/maps", child.id())).unwrap_or_default();
+            let read = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", child.id())).unwrap_or_default();
+            // The input is mapped for a moment when it is opened, before signals are handled.
+            let caught = || {
+                read("status")
+                    .lines()
+                    .find_map(|line| u64::from_str_radix(line.strip_prefix("SigCgt:")?.trim(), 16).ok())
+            };
+            wait_for(|| caught().filter(|signals| signals >> (Signal::TERM.as_raw() - 1) & 1 == 1));
+            let maps = || read("maps");
             wait_for(|| maps().contains(flag.path().to_str().expect("UTF-8")).then_some(()));
             let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
             for (nth, signal) in signals.iter().enumerate() {
