@@ -63,14 +63,7 @@ fn thread() -> io::Result<&'static Handle> {
         Ok(mut signals) => {
             // The receiver waits.
             let _ = started.send(Ok(signals.handle()));
-            loop {
-                let mut arrived: Vec<i32> = signals.wait().collect();
-                // They come by number, and not in their order. Whoever sends both wants this process to go on.
-                if arrived.contains(&SIGCONT) {
-                    arrived.retain(|signal| *signal != SIGTSTP);
-                }
-                arrived.into_iter().for_each(handle_signal);
-            }
+            signals.forever().for_each(handle_signal);
         }
     })?;
     let handle = handle.recv().map_err(io::Error::other)??;
