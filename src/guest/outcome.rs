@@ -149,8 +149,7 @@ fn streams(program: Program, state: &mut State, result: &mut TaskResult) -> Vec<
     };
     match program {
         Program::Command if result.output_file.is_none() => result.output = stdout,
-        Program::Command => log(&stdout),
-        Program::Task => log(&stdout),
+        Program::Command | Program::Task => log(&stdout),
     }
     stderr
 }

@@ -10,14 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 use wrun::Status;
 
 use crate::cli::errors::usage;
 use crate::cli::file_roles::{FileRoles, is_same_file};
-use crate::cli::items::earlier_run::{EarlierRun, JobLogLine, read_lines};
+use crate::cli::items::earlier_run::{EarlierRun, JobLogLine, bytes, read_lines};
 use crate::cli::stdout;
 use crate::report::{Details, TaskRecord, TaskTexts, line_to_stderr, page};
 
@@ -181,11 +179,7 @@ fn texts(logged: &LoggedTask, file: &File) -> io::Result<TaskTexts> {
     let mut line = vec![0; usize::try_from(logged.len).map_err(io::Error::other)?];
     file.read_exact_at(&mut line, logged.offset)?;
     let texts: LoggedTexts = serde_json::from_slice(&line)?;
-    let item = match (texts.item, texts.item_base64) {
-        (Some(item), _) => item.into_bytes(),
-        (None, Some(base64)) => BASE64.decode(base64).map_err(io::Error::other)?,
-        (None, None) => Vec::new(),
-    };
+    let item = bytes(texts.item, texts.item_base64).map_err(io::Error::other)?;
     let message = [texts.error, texts.hint].into_iter().flatten().collect::<Vec<_>>().join("; ");
     Ok(TaskTexts { item, message, backtrace: texts.backtrace, rerun: texts.rerun })
 }

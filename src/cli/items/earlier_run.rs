@@ -7,8 +7,8 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, anyhow};
-use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::{DecodeError, Engine as _};
 use serde::Deserialize;
 use wrun::cache::TaskKey;
 use wrun::result::Finished;
@@ -254,16 +254,16 @@ impl LogEntry {
         let logged: LoggedOutcome = serde_json::from_slice(&line).ok()?;
         let status = logged.status.parse().ok()?;
         let result = match status {
-            Status::Ok => Ok(Output::from(bytes(logged.output, logged.output_base64)?)),
+            Status::Ok => Ok(Output::from(bytes(logged.output, logged.output_base64).ok()?)),
             _ => {
-                let stdout = Output::from(bytes(logged.stdout, logged.stdout_base64)?);
+                let stdout = Output::from(bytes(logged.stdout, logged.stdout_base64).ok()?);
                 Err(TaskError::new(status, logged.error.unwrap_or_default())
                     .hint(logged.hint)
                     .stdout(Some(stdout).filter(|stdout| !stdout.is_empty()))
                     .backtrace(logged.backtrace))
             }
         };
-        let stderr = bytes(logged.stderr, logged.stderr_base64)?;
+        let stderr = bytes(logged.stderr, logged.stderr_base64).ok()?;
         let start = Duration::try_from_secs_f64(logged.start).ok().and_then(|since| UNIX_EPOCH.checked_add(since));
         let duration = Duration::try_from_secs_f64(logged.seconds).unwrap_or_default();
         let stats = TaskStats::new(start.unwrap_or(UNIX_EPOCH), duration);
@@ -274,10 +274,14 @@ impl LogEntry {
 }
 
 /// What a line has as text, or in base64 if it is not UTF-8; empty if it has neither.
-fn bytes(text: Option<String>, base64: Option<String>) -> Option<Vec<u8>> {
+///
+/// # Errors
+///
+/// If it is not base64.
+pub fn bytes(text: Option<String>, base64: Option<String>) -> Result<Vec<u8>, DecodeError> {
     match (text, base64) {
-        (Some(text), _) => Some(text.into_bytes()),
-        (None, Some(base64)) => BASE64.decode(base64).ok(),
-        (None, None) => Some(Vec::new()),
+        (Some(text), _) => Ok(text.into_bytes()),
+        (None, Some(base64)) => BASE64.decode(base64),
+        (None, None) => Ok(Vec::new()),
     }
 }

@@ -12,16 +12,12 @@ use wiggle::GuestMemory;
 
 use super::grow::Guest;
 use super::map::{memory, range};
-use super::wasi::wasi;
+use super::wasi::{errno, wasi};
 use crate::guest::wasi::TaskClock;
 
 /// The length of a subscription and of an event, in bytes.
 const SUBSCRIPTION_BYTES: usize = 48;
 const EVENT_BYTES: usize = 32;
-
-/// `errno` of WASI preview 1.
-const SUCCESS: i32 = 0;
-const INVAL: i32 = 28;
 
 /// Waits for `count` subscriptions at `subscriptions`, and writes what happened to `events` and its number to `happened`.
 pub(super) fn poll_oneoff(
@@ -117,7 +113,7 @@ fn alarms(guest: &mut Guest<'_>, address: u32, count: u32) -> Result<Option<Vec<
 /// Sets the clock forward to the first alarm, and reports all alarms that are due then.
 fn sleep(guest: &mut Guest<'_>, clock: &TaskClock, alarms: &[Alarm], events: u32, happened: u32) -> Result<i32> {
     let due: Option<Vec<u64>> = alarms.iter().map(|alarm| alarm.due_ns(clock)).collect();
-    let Some(due) = due else { return Ok(INVAL) };
+    let Some(due) = due else { return Ok(errno::INVAL) };
     let first = due.iter().copied().min().unwrap_or(0);
     let reported: Vec<u8> =
         alarms.iter().zip(&due).filter(|(_, due)| **due <= first).flat_map(|(alarm, _)| alarm.event()).collect();
@@ -131,7 +127,7 @@ fn sleep(guest: &mut Guest<'_>, clock: &TaskClock, alarms: &[Alarm], events: u32
         state.windows.host_writes(range.clone(), || bytes[range].copy_from_slice(values));
     }
     clock.sleep(first);
-    Ok(SUCCESS)
+    Ok(errno::SUCCESS)
 }
 
 /// The range of `len` bytes at `address`, if it lies in memory; WASI's pointers must be aligned.

@@ -9,10 +9,8 @@ use wiggle::GuestMemory;
 
 use super::grow::Guest;
 use super::map::{memory, range};
-use super::wasi::wasi;
+use super::wasi::{errno, wasi};
 use crate::guest::wasi::{Listing, MAX_LISTING_BYTES, Wasi};
-
-const SUCCESS: i32 = 0;
 
 /// How many bytes of a directory are read at first; most fit.
 const FIRST_BYTES: usize = 64 << 10;
@@ -62,7 +60,7 @@ pub(super) fn fd_readdir(
         };
         state.windows.host_writes(range.clone(), || bytes[range].copy_from_slice(values));
     }
-    Ok(SUCCESS)
+    Ok(errno::SUCCESS)
 }
 
 /// Reads a directory from the start, as much of it as may be kept. The inner error is an error number of WASI.
@@ -76,7 +74,7 @@ fn list(wasi: &mut Wasi, descriptor: u32, fuel: usize) -> Result<Result<Listing,
         let (descriptor, len) = (descriptor.cast_signed(), size as i32);
         let mut memory = GuestMemory::Unshared(&mut host);
         let listed = in_tokio(preview1::fd_readdir(context, &mut memory, descriptor, ENTRIES_AT as i32, len, 0, 0))?;
-        if listed != SUCCESS {
+        if listed != errno::SUCCESS {
             return Ok(Err(listed));
         }
         let used = u32::from_le_bytes(host[..4].try_into().expect("four bytes")) as usize;

@@ -4,7 +4,7 @@ use wasmtime::{ExternType, Linker, Module, Result, Val};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::sock_shutdown;
 use wiggle::GuestMemory;
 
-use super::wasi::wasi;
+use super::wasi::{errno, wasi};
 use crate::guest::state::State;
 use crate::guest::wasi::Refused;
 use crate::module::WASI_MODULE;
@@ -28,7 +28,7 @@ pub(in crate::guest) fn add_to_linker(
             guest.data_mut().refused.get_or_insert(refused);
             let errno = match refused {
                 Refused::Network => not_a_socket(guest.data_mut(), params)?,
-                _ => ERRNO_BADF,
+                _ => errno::BADF,
             };
             if let Some(result) = results.first_mut() {
                 *result = Val::I32(errno);
@@ -47,6 +47,3 @@ fn not_a_socket(state: &mut State, params: &[Val]) -> Result<i32> {
     let descriptor = params.first().and_then(Val::i32).unwrap_or(-1);
     sock_shutdown(wasi(state).begin_call(), &mut GuestMemory::Unshared(&mut []), descriptor, READS)
 }
-
-/// The error number `badf` of WASI preview 1: there is no such descriptor.
-const ERRNO_BADF: i32 = 8;

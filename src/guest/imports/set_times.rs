@@ -10,12 +10,7 @@ use wiggle::GuestMemory;
 
 use super::grow::Guest;
 use super::map::{memory, range};
-use super::wasi::wasi;
-
-/// `errno` of WASI preview 1.
-const SUCCESS: i32 = 0;
-const LOOP: i32 = 32;
-const NOTSUP: i32 = 58;
+use super::wasi::{errno, wasi};
 
 /// `lookupflags`, and `rights` to read a file and to set its times.
 const SYMLINK_FOLLOW: u32 = 1;
@@ -70,9 +65,9 @@ pub(super) fn path_filestat_set_times(
     let mut memory = GuestMemory::Unshared(&mut host);
     let opened = preview1::path_open(context, &mut memory, directory, lookup_flags, PATH_AT, len, 0, RIGHTS, 0, 0, 0);
     match in_tokio(opened)? {
-        SUCCESS => {}
+        errno::SUCCESS => {}
         // It is a symbolic link, which cannot be opened.
-        LOOP => return Ok(NOTSUP),
+        errno::LOOP => return Ok(errno::NOTSUP),
         errno => return Ok(errno),
     }
     let file = i32::from_le_bytes(host[..4].try_into().expect("four bytes"));

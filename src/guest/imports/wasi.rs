@@ -16,6 +16,16 @@ use crate::guest::state::State;
 use crate::guest::wasi::{Wasi, context};
 use crate::module::WASI_MODULE;
 
+/// The error numbers of WASI preview 1 (`errno`) that functions of this crate's own give.
+pub(super) mod errno {
+    pub const SUCCESS: i32 = 0;
+    /// There is no such descriptor.
+    pub const BADF: i32 = 8;
+    pub const INVAL: i32 = 28;
+    pub const LOOP: i32 = 32;
+    pub const NOTSUP: i32 = 58;
+}
+
 /// Defines the imports of WASI preview 1.
 pub(in crate::guest) fn add_to_linker(linker: &mut Linker<Box<State>>) -> Result<()> {
     wasmtime_wasi::p1::add_to_linker_sync(linker, |state| wasi(state).begin_call())?;
