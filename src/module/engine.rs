@@ -56,6 +56,8 @@ pub(crate) fn worker_config(stack_bytes: usize, fuel: Fuel) -> Config {
     pool.total_core_instances(4)
         .total_memories(memories)
         .total_tables(2 * MAX_TABLES)
+        // A garbage collector's heap is one of the memories, so there is one more of them per instance.
+        .total_gc_heaps(2)
         // Stacks of asynchronous calls, which wrun does not make; the default of 1000 counts as 2 GiB of data (RLIMIT_DATA).
         .total_stacks(1)
         .max_memories_per_module(per_module)
