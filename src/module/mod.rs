@@ -19,6 +19,7 @@ pub(crate) mod explain;
 mod fingerprint;
 mod helper;
 mod imports;
+mod known_files;
 mod load;
 mod source;
 #[cfg(test)]
