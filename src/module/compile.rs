@@ -117,6 +117,8 @@ fn run(
         Ok(Answer::Refused(reason) | Answer::Unable(reason)) if is_out_of_memory(&reason) => {
             Err(out_of_memory(compiler, source))
         }
+        // Words of wasmtime's engine; in a refusal they could be the module's.
+        Ok(Answer::Unable(reason)) if reason.ends_with("out of memory") => Err(out_of_memory(compiler, source)),
         Ok(Answer::Refused(reason)) => Err(Error::module(format!("{} {}", source.label, one_line(&reason)))),
         Ok(Answer::Unable(reason)) => {
             let text = format!("the compiler process ({}) failed: {}", exe.display(), one_line(&reason));

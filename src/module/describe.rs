@@ -6,8 +6,8 @@ use super::description::{Description, Extern, Memory, func_type};
 use super::wasi_imports::WASI_MODULE;
 use wrun_ipc::entry::{COMMAND_EXPORT, Number, Scalar};
 
-/// Describes `module`.
-pub(crate) fn describe(module: &Module) -> Description {
+/// Describes `module`, whose code says whether it has 64-bit memories.
+pub(crate) fn describe(module: &Module, large_memories: bool) -> Description {
     let needs = module.resources_required();
     let mut description = Description {
         tasks: Vec::new(),
@@ -21,6 +21,8 @@ pub(crate) fn describe(module: &Module) -> Description {
         memory: None,
         memories: needs.num_memories,
         tables: needs.num_tables,
+        table_elements: needs.max_initial_table_size.unwrap_or(0),
+        large_memories,
     };
     for import in module.imports() {
         match import.module() {

@@ -32,6 +32,10 @@ pub struct Description {
     pub memories: u32,
     /// How many tables it has.
     pub tables: u32,
+    /// The elements of its largest table at start.
+    pub table_elements: u64,
+    /// Whether one of its memories has 64-bit addresses.
+    pub large_memories: bool,
 }
 
 /// One import or export.

@@ -12,11 +12,13 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
 use super::description::Description;
-use super::engine::{self, Fuel};
+use super::engine::{self, CodeSettings, Fuel, WorkerSettings};
+use super::needs::Needs;
 use super::{debug, describe, explain, fingerprint};
 use crate::sandbox::{self, MissingLayer, Sandbox};
 use crate::sys::{compiler_process, rlimit, self_exe};
@@ -25,7 +27,7 @@ use crate::sys::{compiler_process, rlimit, self_exe};
 pub(crate) const ROLE: &str = "compile";
 
 /// Any size will do, because no code of a module runs.
-const STACK_BYTES: usize = 512 << 10;
+const STACK_BYTES: u64 = 512 << 10;
 
 /// What the process must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,55 +143,87 @@ fn obey(order: &CompilerRequest) -> io::Result<Answer> {
     if fingerprint::fingerprint(order.fuel).map_err(io::Error::other)? != order.fingerprint {
         return Ok(Answer::Unable("it is another version of wrun than this one: use the same for both".into()));
     }
-    // A worker's settings, pool included, so that a module that would not fit there is refused here. The stack's size does not
-    // matter for that.
-    let mut config = engine::worker_config(STACK_BYTES, order.fuel);
-    // wasmtime would start these threads itself, and panic if there is no room for them.
-    config.parallel_compilation(rayon::ThreadPoolBuilder::new().build_global().is_ok());
-    let engine = match engine::engine(&config) {
-        Ok(engine) => engine,
-        Err(error) => return Ok(Answer::Unable(explain::one_line(&format!("{error:#}")))),
-    };
     match order.work {
-        Work::Compile => compile(&engine),
-        Work::Describe => Ok(load(&engine, io::stdin().as_fd().try_clone_to_owned()?.into())),
+        Work::Compile => compile(order.fuel),
+        Work::Describe => load(order.fuel, io::stdin().as_fd().try_clone_to_owned()?.into()),
     }
 }
 
-fn compile(engine: &wasmtime::Engine) -> io::Result<Answer> {
+/// Makes an engine with a worker's settings, pool included, so that a module that would not fit there is refused here. The size of
+/// the stack does not matter for that.
+fn engine(code: CodeSettings, table_elements: u64) -> Result<wasmtime::Engine, String> {
+    let most = u64::from(engine::MAX_TABLE_ELEMENTS);
+    let table_elements = table_elements.clamp(u64::from(engine::USUAL_TABLE_ELEMENTS), most) as u32;
+    let settings = WorkerSettings { code, stack_bytes: STACK_BYTES, table_elements, core_dumps: false };
+    let mut config = engine::worker_config(&settings);
+    // wasmtime would start these threads itself, and panic if there is no room for them.
+    static HAS_THREADS: LazyLock<bool> = LazyLock::new(|| rayon::ThreadPoolBuilder::new().build_global().is_ok());
+    config.parallel_compilation(*HAS_THREADS);
+    engine::engine(&config).map_err(|error| explain::one_line(&format!("{error:#}")))
+}
+
+fn compile(fuel: Fuel) -> io::Result<Answer> {
     let mut bytes = Vec::new();
     io::stdin().lock().read_to_end(&mut bytes)?;
-    let module = match wasmtime::Module::new(engine, &bytes) {
+    let binary = match wat::parse_bytes(&bytes) {
+        Ok(binary) => binary,
+        Err(error) => return Ok(Answer::Refused(explain::compile_error(&error.to_string()))),
+    };
+    let needs = Needs::of(&binary);
+    let settings = CodeSettings { fuel, large_memories: needs.large_memories };
+    let engine = match engine(settings, needs.table_elements) {
+        Ok(engine) => engine,
+        Err(error) => return Ok(Answer::Unable(error)),
+    };
+    let module = match wasmtime::Module::from_binary(&engine, &binary) {
         Ok(module) => module,
         Err(error) => {
             let text = format!("{error:#}");
-            return Ok(match engine::lack_of_room(&text) {
+            return Ok(match engine::lack_of_room(settings, &text) {
                 Some(lack) => Answer::Unable(lack),
                 None => Answer::Refused(explain::compile_error(&text)),
             });
         }
     };
     let code = module.serialize().map_err(|error| io::Error::other(format!("{error:#}")))?;
-    // Text was parsed above without an error, so this succeeds as well.
-    let debug = debug::collect(&wat::parse_bytes(&bytes).map_err(io::Error::other)?);
+    let debug = debug::collect(&binary);
     // Not through `stdout()`, which searches what it writes for line ends.
     let mut file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     file.write_all(&code)?;
     file.write_all(&debug)?;
-    Ok(Answer::Done { description: describe::describe(&module), debug_bytes: debug.len() as u64 })
+    let description = describe::describe(&module, needs.large_memories);
+    Ok(Answer::Done { description, debug_bytes: debug.len() as u64 })
+}
+
+/// Loads precompiled code as that of a module without 64-bit memories, or else as that of one with them.
+fn load(fuel: Fuel, code: File) -> io::Result<Answer> {
+    let mut refused = None;
+    for large_memories in [false, true] {
+        let engine = match engine(CodeSettings { fuel, large_memories }, u64::MAX) {
+            Ok(engine) => engine,
+            Err(error) => return Ok(refused.unwrap_or(Answer::Unable(error))),
+        };
+        match load_with(&engine, code.try_clone()?) {
+            Ok(module) => {
+                let description = describe::describe(&module, large_memories);
+                return Ok(Answer::Done { description, debug_bytes: 0 });
+            }
+            Err(error) => {
+                let error = explain::one_line(&format!("{error:#}"));
+                refused.get_or_insert(Answer::Refused(format!(
+                    "was precompiled for another wrun, wasmtime or CPU; compile it again ({error})"
+                )));
+            }
+        }
+    }
+    Ok(refused.expect("it was refused twice"))
 }
 
 #[expect(unsafe_code, reason = "precompiled code is loaded on the user's word")]
-fn load(engine: &wasmtime::Engine, code: File) -> Answer {
+fn load_with(engine: &wasmtime::Engine, code: File) -> wasmtime::Result<wasmtime::Module> {
     // SAFETY: the code must be wasmtime's own and stay unchanged while it is loaded. The user asserts the first by
     // `Compiler::allow_precompiled`. wasmtime checks its version and settings, and no instruction of it runs here.
-    match unsafe { wasmtime::Module::deserialize_open_file(engine, code) } {
-        Ok(module) => Answer::Done { description: describe::describe(&module), debug_bytes: 0 },
-        Err(error) => Answer::Refused(format!(
-            "was precompiled for another wrun, wasmtime or CPU; compile it again ({})",
-            explain::one_line(&format!("{error:#}"))
-        )),
-    }
+    unsafe { wasmtime::Module::deserialize_open_file(engine, code) }
 }
 
 #[cfg(test)]

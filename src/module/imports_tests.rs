@@ -4,7 +4,7 @@ use super::*;
 use crate::module::describe::describe;
 
 fn module(text: &str) -> Description {
-    describe(&wasmtime::Module::new(&wasmtime::Engine::default(), text).unwrap())
+    describe(&wasmtime::Module::new(&wasmtime::Engine::default(), text).unwrap(), false)
 }
 
 fn problem(text: &str) -> String {

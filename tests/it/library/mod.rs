@@ -20,6 +20,7 @@ mod lost_workers;
 mod memory;
 mod nested;
 mod outputs;
+mod proposals;
 mod reduce;
 mod sdk;
 mod shared_memory;
