@@ -65,7 +65,7 @@ pub(crate) fn worker_config(stack_bytes: usize, fuel: Fuel) -> Config {
         .table_elements(MAX_TABLE_ELEMENTS)
         .max_core_instance_size(4 << 20)
         // The whole 32-bit address space: windows count as memory here, and the store enforces limits.
-        .max_memory_size(1 << 32)
+        .max_memory_size(MAX_MEMORY_BYTES as usize)
         // If the kernel cannot report which pages were written, memset clears this much faster than a system call does.
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .table_keep_resident(64 << 10)
@@ -84,6 +84,9 @@ pub(crate) const MAX_FRAMES: usize = 64;
 
 /// The most elements of one table. A worker reserves private memory for all tables when it starts: 2 MiB each.
 pub(crate) const MAX_TABLE_ELEMENTS: usize = 1 << 18;
+
+/// The most bytes of a linear memory: what 32-bit addresses reach.
+pub(crate) const MAX_MEMORY_BYTES: u64 = 4 << 30;
 
 /// Bytes of a linear memory that stay resident between two instances.
 const KEEP_RESIDENT_BYTES: usize = 64 << 10;
