@@ -38,6 +38,16 @@ pub struct Description {
     pub large_memories: bool,
 }
 
+/// What a module offers and needs, with its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Described {
+    /// The module's name for messages: the file's name.
+    pub name: String,
+    /// What it offers and needs.
+    pub description: Description,
+}
+
 /// One import or export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -7,6 +7,7 @@ mod backends;
 mod cached;
 mod changed_inputs;
 mod cow;
+mod descriptions;
 mod dispatch;
 mod early;
 mod failure;
