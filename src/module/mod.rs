@@ -21,6 +21,7 @@ pub(crate) mod explain;
 mod fingerprint;
 mod helper;
 mod imports;
+mod known_files;
 mod load;
 mod proposals;
 #[cfg(test)]
