@@ -1,7 +1,7 @@
 //! Decides a task's outcome, from how its call ended and from what the host noticed meanwhile.
 
 use wasmtime::component::ResourceTableError;
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{ThrownException, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::host_error::{HostError, LimitReached};
@@ -225,7 +225,10 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
         let message = format!("it needs more stack than the limit of {limit} bytes");
         return result.fail_at(LimitReached::of(Setting::Stack, message));
     }
-    let cause = error.root_cause().to_string();
+    let cause = match error.is::<ThrownException>() {
+        true => "it threw an exception that nothing caught".to_owned(),
+        false => error.root_cause().to_string(),
+    };
     if wants_too_much_random(&cause) {
         let limit = state.job.spec.host_call_bytes;
         let message =

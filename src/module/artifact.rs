@@ -219,6 +219,7 @@ pub(super) mod tests {
         let description = serde_json::json!({
             "tasks": [], "scalars": [], "command": false, "initialize": false, "wasi": false,
             "wrun_imports": [], "imports": [], "exports": [], "memory": null, "memories": 0, "tables": 0,
+            "table_elements": 0, "large_memories": false,
         });
         Meta { name: name.into(), compiler: "c".into(), description: serde_json::from_value(description).unwrap() }
     }

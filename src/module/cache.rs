@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::artifact::{self, Body, Meta, Trailer};
+use super::description::Description;
 use super::engine::Fuel;
 use super::fingerprint::fingerprint;
 use super::known_files::CONTENT_SUFFIX;
@@ -175,6 +176,14 @@ impl Cache {
                 Found::Damaged
             }
         }
+    }
+
+    /// The description in the entry with this key, which the compiler with this fingerprint made. Changes nothing: neither is the code
+    /// checked, nor the use noted.
+    pub(super) fn description(&self, key: &str, compiler: &str) -> Option<Description> {
+        let (file, _) = self.0.file(&entry_name(key))?;
+        let trailer = artifact::read_trailer(&file).ok().flatten()?;
+        (trailer.meta.compiler == compiler).then_some(trailer.meta.description)
     }
 
     /// Whether the entry's code is what was written, and notes its use.

@@ -32,6 +32,20 @@ pub struct Description {
     pub memories: u32,
     /// How many tables it has.
     pub tables: u32,
+    /// The elements of its largest table at start.
+    pub table_elements: u64,
+    /// Whether one of its memories has 64-bit addresses.
+    pub large_memories: bool,
+}
+
+/// What a module offers and needs, with its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Described {
+    /// The module's name for messages: the file's name.
+    pub name: String,
+    /// What it offers and needs.
+    pub description: Description,
 }
 
 /// One import or export.

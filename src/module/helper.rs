@@ -9,15 +9,19 @@
 //! The arguments are those of [`CompilerRequest::to_args`]. Everything that reads the module, text or binary, runs here, so that
 //! a module that exploits a parser or a compiler takes over a process that has access to nothing.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 
 use serde::{Deserialize, Serialize};
 
+use super::binary::{self, BinaryModule, Threads};
+use super::describe::Declarations;
 use super::description::Description;
-use super::engine::{self, Fuel};
-use super::{debug, describe, explain, fingerprint};
+use super::engine::{self, CodeSettings, Fuel, WorkerSettings};
+use super::source::{COMPONENT, is_component};
+use super::{debug, explain, fingerprint, proposals, resources};
 use crate::sandbox::{self, MissingLayer, Sandbox};
 use crate::sys::{compiler_process, rlimit, self_exe};
 
@@ -25,7 +29,7 @@ use crate::sys::{compiler_process, rlimit, self_exe};
 pub(crate) const ROLE: &str = "compile";
 
 /// Any size will do, because no code of a module runs.
-const STACK_BYTES: usize = 512 << 10;
+const STACK_BYTES: u64 = 512 << 10;
 
 /// What the process must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,15 +55,27 @@ pub(super) struct CompilerRequest {
 pub(super) enum Work {
     /// Compile and describe a `.wasm` or `.wat`.
     Compile,
+    /// Check and describe a `.wasm` or `.wat`, without compiling it.
+    Inspect,
     /// Check and describe precompiled code. It is loaded, so it must be trusted.
-    Describe,
+    Load,
+}
+
+impl Work {
+    /// What takes time and memory.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Work::Compile => "compile",
+            Work::Inspect | Work::Load => "read",
+        }
+    }
 }
 
 /// The result.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Answer {
-    /// The code was written, followed by `debug_bytes` for backtraces, or the precompiled code is usable.
+    /// The code was written, followed by `debug_bytes` for backtraces, or the module needed no code.
     Done {
         /// What it offers and needs.
         description: Description,
@@ -76,7 +92,8 @@ impl CompilerRequest {
     pub fn to_args(&self) -> [String; 9] {
         let work = match self.work {
             Work::Compile => "code",
-            Work::Describe => "description",
+            Work::Inspect => "description",
+            Work::Load => "precompiled",
         };
         [
             self_exe::HIDDEN_ARGUMENT.to_owned(),
@@ -108,7 +125,8 @@ impl CompilerRequest {
             output_bytes: output_bytes.parse().ok()?,
             work: match &*work {
                 "code" => Work::Compile,
-                "description" => Work::Describe,
+                "description" => Work::Inspect,
+                "precompiled" => Work::Load,
                 _ => return None,
             },
         })
@@ -141,55 +159,139 @@ fn obey(order: &CompilerRequest) -> io::Result<Answer> {
     if fingerprint::fingerprint(order.fuel).map_err(io::Error::other)? != order.fingerprint {
         return Ok(Answer::Unable("it is another version of wrun than this one: use the same for both".into()));
     }
-    // A worker's settings, pool included, so that a module that would not fit there is refused here. The stack's size does not
-    // matter for that.
-    let mut config = engine::worker_config(STACK_BYTES, order.fuel);
-    // wasmtime would start these threads itself, and panic if there is no room for them.
-    config.parallel_compilation(rayon::ThreadPoolBuilder::new().build_global().is_ok());
-    let engine = match engine::engine(&config) {
-        Ok(engine) => engine,
-        Err(error) => return Ok(Answer::Unable(explain::one_line(&format!("{error:#}")))),
+    // rayon would start its threads when they are first needed, and panic if there is no room for them.
+    let threads = match rayon::ThreadPoolBuilder::new().build_global() {
+        Ok(()) => Threads::Many,
+        Err(_) => Threads::One,
     };
     match order.work {
-        Work::Compile => compile(&engine),
-        Work::Describe => Ok(load(&engine, io::stdin().as_fd().try_clone_to_owned()?.into())),
+        Work::Compile => compile(order.fuel, threads),
+        Work::Inspect => inspect(threads),
+        Work::Load => load(order.fuel, io::stdin().as_fd().try_clone_to_owned()?.into()),
     }
 }
 
-fn compile(engine: &wasmtime::Engine) -> io::Result<Answer> {
+/// Reads the module into `bytes`, and makes it binary.
+fn binary_module(bytes: &mut Vec<u8>) -> io::Result<Result<Cow<'_, [u8]>, String>> {
+    io::stdin().lock().read_to_end(bytes)?;
+    Ok(match wat::parse_bytes(bytes) {
+        Ok(binary) if is_component(&binary) => Err(COMPONENT.into()),
+        Ok(binary) => Ok(binary),
+        Err(error) => Err(explain::text_error(&error.to_string())),
+    })
+}
+
+/// Checks a module's declarations, and that a worker has room for what it declares.
+fn declared(binary: &[u8], threads: Threads) -> Result<(BinaryModule<'_>, Declarations), String> {
+    let module = binary::read(binary, threads)?;
+    let declarations = module.declarations();
+    declarations.resources.problem().map_or(Ok((module, declarations)), Err)
+}
+
+fn inspect(threads: Threads) -> io::Result<Answer> {
     let mut bytes = Vec::new();
-    io::stdin().lock().read_to_end(&mut bytes)?;
-    let module = match wasmtime::Module::new(engine, &bytes) {
+    let binary = match binary_module(&mut bytes)? {
+        Ok(binary) => binary,
+        Err(refusal) => return Ok(Answer::Refused(refusal)),
+    };
+    Ok(match declared(&binary, threads) {
+        Ok((module, declarations)) => match module.check_bodies(threads) {
+            Ok(()) => Answer::Done { description: declarations.describe(), debug_bytes: 0 },
+            Err(error) => Answer::Refused(proposals::explain(&binary, &error, threads)),
+        },
+        Err(refusal) => Answer::Refused(refusal),
+    })
+}
+
+fn compile(fuel: Fuel, threads: Threads) -> io::Result<Answer> {
+    let mut bytes = Vec::new();
+    let binary = match binary_module(&mut bytes)? {
+        Ok(binary) => binary,
+        Err(refusal) => return Ok(Answer::Refused(refusal)),
+    };
+    let declarations = match declared(&binary, threads) {
+        Ok((_, declarations)) => declarations,
+        Err(refusal) => return Ok(Answer::Refused(refusal)),
+    };
+    let resources = declarations.resources;
+    let settings = CodeSettings { fuel, large_memories: resources.large_memories };
+    let engine = match engine_with_pool(settings, resources.table_elements, threads) {
+        Ok(engine) => engine,
+        Err(error) => return Ok(Answer::Unable(error)),
+    };
+    let module = match wasmtime::Module::from_binary(&engine, &binary) {
         Ok(module) => module,
-        Err(error) => {
-            let text = format!("{error:#}");
-            return Ok(match engine::lack_of_room(&text) {
-                Some(lack) => Answer::Unable(lack),
-                None => Answer::Refused(explain::compile_error(&text)),
-            });
-        }
+        Err(error) => return Ok(not_compiled(&binary, settings, &format!("{error:#}"), threads)),
     };
     let code = module.serialize().map_err(|error| io::Error::other(format!("{error:#}")))?;
-    // Text was parsed above without an error, so this succeeds as well.
-    let debug = debug::collect(&wat::parse_bytes(&bytes).map_err(io::Error::other)?);
+    let debug = debug::collect(&binary);
     // Not through `stdout()`, which searches what it writes for line ends.
     let mut file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     file.write_all(&code)?;
     file.write_all(&debug)?;
-    Ok(Answer::Done { description: describe::describe(&module), debug_bytes: debug.len() as u64 })
+    Ok(Answer::Done { description: declarations.describe(), debug_bytes: debug.len() as u64 })
+}
+
+/// Makes an engine with a worker's settings, pool included, so that a module that would not fit there is refused here. The size of
+/// the stack does not matter for that.
+fn engine_with_pool(code: CodeSettings, table_elements: u64, threads: Threads) -> Result<wasmtime::Engine, String> {
+    let most = u64::from(engine::MAX_TABLE_ELEMENTS);
+    let table_elements = table_elements.clamp(u64::from(engine::USUAL_TABLE_ELEMENTS), most) as u32;
+    let settings = WorkerSettings { code, stack_bytes: STACK_BYTES, table_elements, core_dumps: false };
+    let mut config = engine::worker_config(&settings);
+    config.parallel_compilation(threads == Threads::Many);
+    engine::engine(&config).map_err(|error| explain::one_line(&format!("{error:#}")))
+}
+
+/// Why wasmtime, which says `message`, does not compile a module whose declarations are valid.
+fn not_compiled(binary: &[u8], settings: CodeSettings, message: &str, threads: Threads) -> Answer {
+    if let Some(lack) = engine::lack_of_room(settings, message) {
+        return Answer::Unable(lack);
+    }
+    // wasmtime has checked the bodies of functions while it compiled them.
+    Answer::Refused(match binary::check(binary, proposals::SUPPORTED, threads) {
+        Err(error) => proposals::explain(binary, &error, threads),
+        Ok(()) => resources::instance_too_large(message)
+            .unwrap_or_else(|| format!("cannot be compiled: {}", explain::one_line(message))),
+    })
+}
+
+/// Loads precompiled code as that of a module without 64-bit memories, or else as that of one with them.
+fn load(fuel: Fuel, code: File) -> io::Result<Answer> {
+    let mut refused = None;
+    for large_memories in [false, true] {
+        // Without a pool, which would refuse a module that is too large in words of its own.
+        let engine = match engine::engine(&engine::config(CodeSettings { fuel, large_memories })) {
+            Ok(engine) => engine,
+            Err(error) => {
+                let unable = Answer::Unable(explain::one_line(&format!("{error:#}")));
+                return Ok(refused.unwrap_or(unable));
+            }
+        };
+        match load_with(&engine, code.try_clone()?) {
+            Ok(module) => {
+                let declarations = Declarations::of_module(&module, large_memories);
+                return Ok(match declarations.resources.problem() {
+                    None => Answer::Done { description: declarations.describe(), debug_bytes: 0 },
+                    Some(problem) => Answer::Refused(problem),
+                });
+            }
+            Err(error) => {
+                let error = explain::one_line(&format!("{error:#}"));
+                refused.get_or_insert(Answer::Refused(format!(
+                    "was precompiled for another wrun, wasmtime or CPU; compile it again ({error})"
+                )));
+            }
+        }
+    }
+    Ok(refused.expect("it was refused twice"))
 }
 
 #[expect(unsafe_code, reason = "precompiled code is loaded on the user's word")]
-fn load(engine: &wasmtime::Engine, code: File) -> Answer {
+fn load_with(engine: &wasmtime::Engine, code: File) -> wasmtime::Result<wasmtime::Module> {
     // SAFETY: the code must be wasmtime's own and stay unchanged while it is loaded. The user asserts the first by
     // `Compiler::allow_precompiled`. wasmtime checks its version and settings, and no instruction of it runs here.
-    match unsafe { wasmtime::Module::deserialize_open_file(engine, code) } {
-        Ok(module) => Answer::Done { description: describe::describe(&module), debug_bytes: 0 },
-        Err(error) => Answer::Refused(format!(
-            "was precompiled for another wrun, wasmtime or CPU; compile it again ({})",
-            explain::one_line(&format!("{error:#}"))
-        )),
-    }
+    unsafe { wasmtime::Module::deserialize_open_file(engine, code) }
 }
 
 #[cfg(test)]
@@ -198,7 +300,7 @@ mod tests {
 
     #[test]
     fn orders_survive_the_command_line() {
-        for work in [Work::Compile, Work::Describe] {
+        for work in [Work::Compile, Work::Inspect, Work::Load] {
             for fuel in [Fuel::Counted, Fuel::NotCounted] {
                 let fingerprint = "f".to_owned();
                 let sandbox = Sandbox::Strict;

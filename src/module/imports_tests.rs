@@ -1,10 +1,10 @@
 //! Tests of which imports are accepted, and of the messages about others.
 
 use super::*;
-use crate::module::describe::describe;
+use crate::module::describe::Declarations;
 
 fn module(text: &str) -> Description {
-    describe(&wasmtime::Module::new(&wasmtime::Engine::default(), text).unwrap())
+    Declarations::of_module(&wasmtime::Module::new(&wasmtime::Engine::default(), text).unwrap(), false).describe()
 }
 
 fn problem(text: &str) -> String {

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::cache::{Cache, Found};
 use super::compiled::{Compiled, Module, Origin};
 use super::compiler::Compiler;
+use super::description::Described;
 use super::engine::Fuel;
 use super::fingerprint::{self, Target};
 use super::source::{Format, ModuleSource};
@@ -32,6 +33,28 @@ impl Compiler {
     /// Like [`Compiler::load`].
     pub fn load_bytes(&self, name: &str, bytes: &[u8]) -> Result<Module> {
         self.load_source(ModuleSource::from_bytes(name, bytes.to_vec(), None)?)
+    }
+
+    /// Describes the module in a file as [`Compiler::load`] does, but compiles nothing and changes no cache. What is in the cache is used.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be read, is not a valid module or one that wrun does not run, or if there is no program to
+    /// read it with.
+    pub fn describe(&self, path: impl AsRef<Path>) -> Result<Described> {
+        let source = ModuleSource::read(path.as_ref())?;
+        if source.format == Format::Precompiled {
+            let module = self.load_precompiled(source)?;
+            return Ok(Described { name: module.name().to_owned(), description: module.description().clone() });
+        }
+        let target = Target::new(Fuel::new(self.count_fuel))?;
+        let key = fingerprint::cache_key(target.fingerprint, blake3::hash(source.bytes()?).as_bytes());
+        let (cache, _) = self.open_cache();
+        let description = match cache.and_then(|cache| cache.description(&key, target.fingerprint)) {
+            Some(description) => description,
+            None => compile::inspect(self, &source, target)?,
+        };
+        Ok(Described { name: source.name, description })
     }
 
     fn load_source(&self, source: ModuleSource) -> Result<Module> {
@@ -129,7 +152,7 @@ impl Compiler {
             Some(meta) if meta.compiler == Target::new(Fuel::Counted)?.fingerprint => (meta.description, Fuel::Counted),
             _ => {
                 let target = Target::new(Fuel::new(self.count_fuel))?;
-                (compile::describe(self, &source, target, &code)?, target.fuel)
+                (compile::load(self, &source, target, &code)?, target.fuel)
             }
         };
         let (name, origin) = (source.name, Origin::Precompiled);

@@ -149,8 +149,7 @@ fn judge(bytes: &[u8], extension: Option<&str>) -> Result<Format, String> {
     }
     match bytes {
         _ if bytes.starts_with(HEADER) => Ok(Format::Binary),
-        // Any version of the component layer.
-        [0, b'a', b's', b'm', _, _, 1, 0, ..] => Err(COMPONENT.into()),
+        _ if is_component(bytes) => Err(COMPONENT.into()),
         [0, b'a', b's', b'm', version @ ..] if version.len() >= 4 => {
             let version = u32::from_le_bytes(version[..4].try_into().expect("four bytes"));
             Err(format!("has version {version} of the WebAssembly format, which is unknown: compile it to version 1"))
@@ -172,6 +171,11 @@ fn too_large() -> String {
 /// The message about a component, whichever part recognises it.
 pub(super) const COMPONENT: &str =
     "is a component, which wrun does not support yet: build a core module, such as for the target wasm32-wasip1";
+
+/// Whether these are the bytes of a component, of any version.
+pub(super) fn is_component(bytes: &[u8]) -> bool {
+    matches!(bytes, [0, b'a', b's', b'm', _, _, 1, 0, ..])
+}
 
 /// Whether the first thing after white space and line comments is an opening parenthesis.
 fn is_text_module(bytes: &[u8]) -> bool {

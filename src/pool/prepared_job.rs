@@ -43,6 +43,7 @@ pub(super) struct PreparedJob {
 pub(super) struct LoadedCode {
     module: u64,
     stack_bytes: u64,
+    table_elements: u32,
     core_dumps: bool,
 }
 
@@ -102,6 +103,8 @@ impl PreparedJob {
             argument_bytes: limits.argument_bytes,
             memory_bytes: limits.memory_bytes,
             output_bytes: limits.output_bytes,
+            large_memories: job.module.description().large_memories,
+            table_elements: limits.table_elements,
             stack_bytes: limits.stack_bytes,
             log_bytes: limits.log_bytes,
             counts_fuel: job.module.counts_fuel(),
@@ -135,7 +138,8 @@ impl PreparedJob {
 
     /// What the job's workers load.
     pub fn code(&self) -> LoadedCode {
-        LoadedCode { module: self.module.id(), stack_bytes: self.limits.stack_bytes, core_dumps: self.core_dumps }
+        let Limits { stack_bytes, table_elements, .. } = self.limits;
+        LoadedCode { module: self.module.id(), stack_bytes, table_elements, core_dumps: self.core_dumps }
     }
 
     /// The most bytes of a failed task's core dump.
@@ -258,7 +262,7 @@ fn regions(job: &Job, first: u32) -> Result<Regions> {
 }
 
 fn check_limits(job: &Job) -> Result<()> {
-    let Limits { stack_bytes, argument_bytes, open_files, memories, tables, .. } = job.limits;
+    let Limits { stack_bytes, argument_bytes, open_files, memories, tables, table_elements, .. } = job.limits;
     let stack = (stack_bytes, 1, Limits::MAX_STACK_BYTES, "stack");
     let argument = (argument_bytes, 0, Task::MAX_ARGUMENT_BYTES as u64, "argument");
     for (bytes, least, most, what) in [stack, argument] {
@@ -274,6 +278,12 @@ fn check_limits(job: &Job) -> Result<()> {
             "a limit of {open_files} open files per task is not possible: give at most {most}"
         )));
     }
+    if table_elements > Limits::MAX_TABLE_ELEMENTS {
+        let most = Limits::MAX_TABLE_ELEMENTS;
+        return Err(Error::request(format!(
+            "a limit of {table_elements} elements of a table is not possible: give at most {most}"
+        )));
+    }
     let (module, description) = (job.module.name(), job.module.description());
     for (count, limit, what, setting) in [
         (description.memories, memories, "memories", Setting::Memories),
@@ -283,6 +293,11 @@ fn check_limits(job: &Job) -> Result<()> {
             let message = format!("module {module} has {count} {what}, and the limit is {limit}");
             return Err(Error::module(message).because_of(setting));
         }
+    }
+    if description.table_elements > u64::from(table_elements) {
+        let count = description.table_elements;
+        let message = format!("module {module} has a table of {count} elements, and the limit is {table_elements}");
+        return Err(Error::module(message).because_of(Setting::TableElements));
     }
     if job.limits.fuel.is_some() && !job.module.counts_fuel() {
         return Err(

@@ -58,6 +58,10 @@ pub struct JobSpec {
     pub memory_bytes: u64,
     /// The limit of a result, in bytes.
     pub output_bytes: u64,
+    /// Whether the module has a 64-bit memory.
+    pub large_memories: bool,
+    /// The most elements of a table.
+    pub table_elements: u32,
     /// The stack for wasm frames, in bytes.
     pub stack_bytes: u64,
     /// The limit of log lines, in bytes.

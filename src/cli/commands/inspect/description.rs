@@ -166,6 +166,7 @@ mod tests {
         let mut all = serde_json::json!({
             "tasks": [], "scalars": [], "command": false, "initialize": false, "wasi": false,
             "wrun_imports": [], "imports": [], "exports": [], "memory": null, "memories": 0, "tables": 0,
+            "table_elements": 0, "large_memories": false,
         });
         for (key, value) in changes.as_object().unwrap() {
             all[key] = value.clone();
