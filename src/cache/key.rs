@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use crate::cache::content_hash::ContentHashes;
 use crate::error::Repr;
-use crate::job::{InputMode, Instances};
+use crate::job::{InputMode, Instances, UnknownImports};
 use crate::module::Entry;
 use crate::{Access, Grants, Job, Limits, Result, Task};
 
@@ -162,6 +162,7 @@ impl Fields {
             admission: _,
             slow: _,
             input_mode,
+            unknown_imports,
             // These are not part of a task's result.
             out: _,
             shared: _,
@@ -208,6 +209,7 @@ impl Fields {
         }
         fields.add(ok_exit_codes);
         fields.number(u64::from(*input_mode == InputMode::CopyOnWrite));
+        fields.number(u64::from(*unknown_imports == UnknownImports::Trap));
         fields.number(inputs.len() as u64);
         fields
     }

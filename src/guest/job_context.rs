@@ -92,6 +92,7 @@ pub(super) mod for_tests {
             clock_start_ns: 0,
             real_random: false,
             seed: 0,
+            traps_unknown_imports: false,
         };
         let symbols = Arc::new(Symbols::new(module, None));
         JobContext::new(spec, false, symbols, &FileTable::default(), None, &[])

@@ -43,6 +43,9 @@ impl LinkedJob {
                 .and_then(|()| imports::refuse_wasi(&mut linker, module, !context.preopens.is_empty()))
                 .map_err(|error| format!("cannot link: {error:#}"))?;
         }
+        if context.spec.traps_unknown_imports {
+            linker.define_unknown_imports_as_traps(module).map_err(|error| format!("cannot link: {error:#}"))?;
+        }
         let export = |name: &str| {
             module.get_export_index(name).ok_or_else(|| format!("the module has no export `{name}` (any more)"))
         };

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Admission, Grants, Halt, InputMode, Instances, Limits, OutputFile, Retries, SharedMemory, TaskTime};
+use super::{
+    Admission, Grants, Halt, InputMode, Instances, Limits, OutputFile, Retries, SharedMemory, TaskTime, UnknownImports,
+};
 use crate::{Input, Module};
 
 /// A module's function, and everything that its tasks share.
@@ -59,6 +61,8 @@ pub struct Job {
     /// The time after which a running task is reported as slow ([`Event::Slow`](crate::Event::Slow)), and again each time it has
     /// doubled.
     pub slow: Option<TaskTime>,
+    /// What becomes of functions that the module imports and wrun does not know.
+    pub unknown_imports: UnknownImports,
 }
 
 /// When the clock of tasks starts: 2000-01-01T00:00:00Z, which formats can name that cannot name the time before 1980, such as ZIP.
@@ -86,6 +90,7 @@ impl Job {
             halt: Halt::Never,
             admission: Admission::default(),
             slow: None,
+            unknown_imports: UnknownImports::Refuse,
         }
     }
 
@@ -156,6 +161,13 @@ impl Job {
     #[must_use]
     pub fn admission(mut self, admission: Admission) -> Self {
         self.admission = admission;
+        self
+    }
+
+    /// Sets what becomes of functions that the module imports and wrun does not know.
+    #[must_use]
+    pub fn unknown_imports(mut self, unknown: UnknownImports) -> Self {
+        self.unknown_imports = unknown;
         self
     }
 

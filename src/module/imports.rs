@@ -3,6 +3,7 @@
 use super::description::{Description, Extern, Memory, func_type};
 use super::explain::one_line;
 use super::wasi_imports::{self, WASI_MODULE};
+use crate::ipc::Setting;
 use crate::{Error, Result};
 
 /// The contract's imports that map a window into the guest's memory.
@@ -55,7 +56,33 @@ impl Description {
     ///
     /// Returns an error that names the first import that is not provided, or what is wrong with the memory, and says what to do.
     pub fn check_imports(&self) -> Result<()> {
-        self.find_import_problem().map_or(Ok(()), |problem| Err(Error::module(format!("the module {problem}"))))
+        self.check_imports_of("the module")
+    }
+
+    /// Does the same, but accepts functions that wrun does not know, for
+    /// [`UnknownImports::Trap`](crate::job::UnknownImports::Trap).
+    ///
+    /// # Errors
+    ///
+    /// Like [`Description::check_imports`].
+    pub fn check_known_imports(&self) -> Result<()> {
+        self.check_known_imports_of("the module")
+    }
+
+    /// As [`Description::check_imports`], in words about `module`.
+    pub(super) fn check_imports_of(&self, module: &str) -> Result<()> {
+        let Some(problem) = self.find_import_problem() else { return Ok(()) };
+        let error = Error::module(format!("{module} {problem}"));
+        Err(match self.find_known_import_problem() {
+            None => error.because_of(Setting::UnknownImports),
+            Some(_) => error,
+        })
+    }
+
+    /// As [`Description::check_known_imports`], in words about `module`.
+    pub(super) fn check_known_imports_of(&self, module: &str) -> Result<()> {
+        let problem = self.find_known_import_problem();
+        problem.map_or(Ok(()), |problem| Err(Error::module(format!("{module} {problem}"))))
     }
 
     /// What the module's WASI imports could use if it were granted.
@@ -70,6 +97,12 @@ impl Description {
     /// The first problem. The text continues a sentence that begins with the module.
     pub(super) fn find_import_problem(&self) -> Option<String> {
         self.imports.iter().find_map(Extern::import_problem).or_else(|| self.memory_problem())
+    }
+
+    /// The first problem that remains if unknown functions trap when they are called.
+    fn find_known_import_problem(&self) -> Option<String> {
+        let mut known = self.imports.iter().filter(|import| !import.is_unknown_function());
+        known.find_map(Extern::import_problem).or_else(|| self.memory_problem())
     }
 
     fn memory_problem(&self) -> Option<String> {
@@ -111,18 +144,27 @@ impl Extern {
     /// Why wrun does not provide this import, or `None` if it does. The text continues a sentence that begins with the module.
     pub fn import_problem(&self) -> Option<String> {
         let shown = format!("{}::{}", one_line(&self.module), one_line(&self.name));
-        let expected = match self.module.as_str() {
-            wrun_abi::MODULE => contract_type(&self.name),
-            WASI_MODULE => wasi_imports::func_type(&self.name),
-            _ => None,
-        };
-        match expected {
+        match self.expected_type() {
             Some(expected) if expected == self.ty => None,
             Some(expected) => Some(format!(
                 "imports {shown} as {}, but it is {expected}: correct the declaration, or build it with the current SDK",
                 self.ty
             )),
             None => Some(format!("imports {shown}, which wrun does not provide: {}", advice(&self.module, &self.name))),
+        }
+    }
+
+    /// Whether this import is a function that wrun does not know.
+    fn is_unknown_function(&self) -> bool {
+        self.ty.starts_with("func ") && self.expected_type().is_none()
+    }
+
+    /// The type of the import that wrun provides under this name.
+    fn expected_type(&self) -> Option<String> {
+        match self.module.as_str() {
+            wrun_abi::MODULE => contract_type(&self.name),
+            WASI_MODULE => wasi_imports::func_type(&self.name),
+            _ => None,
         }
     }
 }

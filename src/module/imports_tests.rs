@@ -54,6 +54,33 @@ fn unknown_imports_are_named_with_advice() {
 }
 
 #[test]
+fn only_functions_that_are_not_known_can_be_let_trap() {
+    let checked = |imports: &str| {
+        let module = module(&format!("(module {imports} (func (export \"f\")))"));
+        (module.check_imports().err().map(|error| error.setting()), module.check_known_imports().is_ok())
+    };
+    let trap = Some(Some(Setting::UnknownImports));
+    assert_eq!(checked(""), (None, true));
+    assert_eq!(checked(r#"(import "env" "puts" (func (param i32)))"#), (trap, true));
+    assert_eq!(checked(r#"(import "wrun_v1" "input_steal" (func (param externref)))"#), (trap, true));
+    assert_eq!(
+        checked(r#"(import "wasi_snapshot_preview1" "fork" (func)) (memory (export "memory") 1)"#),
+        (trap, true)
+    );
+    let puts = r#"(import "env" "puts" (func))"#;
+    for other in [
+        r#"(import "env" "memory" (memory 1))"#,
+        r#"(import "env" "table" (table 1 funcref))"#,
+        r#"(import "env" "global" (global i32))"#,
+        r#"(import "env" "tag" (tag))"#,
+        r#"(import "wrun_v1" "arg_len" (func))"#,
+        r#"(import "wrun_v1" "arg_read" (func (param i32)))"#,
+    ] {
+        assert_eq!(checked(&format!("{puts} {other}")), (Some(None), false), "{other}");
+    }
+}
+
+#[test]
 fn wrong_types_are_named_with_the_right_ones() {
     assert_eq!(
         problem(r#"(module (import "wrun_v1" "arg_len" (func (result i64))))"#),

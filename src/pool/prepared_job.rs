@@ -14,6 +14,7 @@ use crate::ipc::wire::{
 use crate::job::InputMode;
 use crate::job::Instances;
 use crate::job::TaskTime;
+use crate::job::UnknownImports;
 use crate::module::Entry;
 use crate::{Access, Directory, Error, Grants, Input, Job, Limits, Module, OutputFile, Result, Task};
 
@@ -60,7 +61,10 @@ impl PreparedJob {
     /// Checks everything about the job that does not depend on its tasks.
     pub fn new(job: &Job, stdio: Stdio) -> Result<PreparedJob> {
         let entry = job.module.entry(job.call.as_deref(), None)?;
-        job.module.check_imports()?;
+        match job.unknown_imports {
+            UnknownImports::Refuse => job.module.check_imports()?,
+            UnknownImports::Trap => job.module.check_known_imports()?,
+        }
         if job.argv.is_some() && entry != Entry::Command {
             return Err(Error::request(format!("argv is for WASI commands, which {} is not", job.module.name())));
         }
@@ -118,6 +122,7 @@ impl PreparedJob {
             clock_start_ns: clock_start_ns(job.clock_start)?,
             real_random: job.grants.random,
             seed: job.seed,
+            traps_unknown_imports: job.unknown_imports == UnknownImports::Trap,
         };
         let directories = job.grants.directories.clone();
         let slow = job.slow;

@@ -29,6 +29,7 @@ pub fn advice(setting: Setting) -> &'static str {
         Setting::Timeout => "limit its --fuel instead of --timeout, or run it in processes",
         Setting::ItemSeparator => "use --null if a NUL byte ends each item",
         Setting::FreshInstances => "leave --reuse out",
+        Setting::UnknownImports => "use --unknown-imports trap to let it trap only when it is called",
         Setting::Slow => "leave --slow out, or run it in processes or threads",
         // A later version of the library may know more.
         other => other.advice(),

@@ -88,4 +88,6 @@ pub struct JobSpec {
     pub real_random: bool,
     /// The seed of random numbers that are not real.
     pub seed: u64,
+    /// Whether imported functions that the worker does not know trap when they are called.
+    pub traps_unknown_imports: bool,
 }

@@ -47,6 +47,8 @@ pub enum Setting {
     ItemSeparator,
     /// Whether each task gets a fresh instance.
     FreshInstances,
+    /// What becomes of imports that are not known.
+    UnknownImports,
 }
 
 impl Setting {
@@ -75,6 +77,7 @@ impl Setting {
             Slow,
             ItemSeparator,
             FreshInstances,
+            UnknownImports,
         ]
     };
 
@@ -101,6 +104,7 @@ impl Setting {
             Setting::Timeout => "set no Limits::timeout but Limits::fuel, or run it in processes",
             Setting::ItemSeparator => "split items at NUL bytes, if that is what separates them",
             Setting::FreshInstances => "leave Job::instances fresh",
+            Setting::UnknownImports => "set Job::unknown_imports to let it trap only when it is called",
             Setting::Slow => "set no Job::slow, or run it in processes or threads",
         }
     }

@@ -171,7 +171,8 @@ impl RunArgs {
         let inputs = self.task.open_inputs()?;
         let in_place = self.in_place.open_for_one_task()?;
         let sandbox = self.sandbox.sandbox();
-        let module = self.compiler.load_to_run(&self.module, &self.limits, sandbox, ProgressMode::Auto)?;
+        let unknown = self.task.unknown_imports();
+        let module = self.compiler.load_to_run(&self.module, &self.limits, sandbox, ProgressMode::Auto, unknown)?;
         let entry = module.entry(self.task.call.as_deref(), None)?;
         if let (Entry::Scalar(function), false) = (&entry, self.map_task.is_given()) {
             check_numbers(function, &join(&self.words))?;

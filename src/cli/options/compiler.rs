@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use wrun::job::UnknownImports;
 use wrun::{Compiler, Module, Sandbox};
 
 use super::limits::LimitArgs;
@@ -48,10 +49,14 @@ impl CompilerArgs {
         limits: &LimitArgs,
         sandbox: Sandbox,
         progress: ProgressMode,
+        unknown_imports: UnknownImports,
     ) -> wrun::Result<Module> {
         let compiler = Compiler { count_fuel: limits.count_fuel(), sandbox, ..self.compiler() };
         let module = load_module(path, compiler, progress)?;
-        module.check_imports()?;
+        match unknown_imports {
+            UnknownImports::Refuse => module.check_imports()?,
+            UnknownImports::Trap => module.check_known_imports()?,
+        }
         Ok(module)
     }
 }

@@ -31,5 +31,6 @@ pub mod signals;
 mod surroundings;
 mod terminal;
 mod trace;
+mod unknown_imports;
 pub mod unread;
 mod virtual_time;

@@ -8,7 +8,7 @@ use std::path::Path;
 use indicatif::HumanBytes;
 use wrun::module::{Description, Entry, Extern, Grant, Memory, Scalar};
 
-use crate::report::{name, shell_quote};
+use crate::report::{advice, name, shell_quote};
 
 /// The whole text, in paragraphs; `path` is the module as the user named it.
 pub fn describe(module: &str, description: &Description, path: impl AsRef<Path>) -> Result<String, fmt::Error> {
@@ -21,7 +21,10 @@ pub fn describe(module: &str, description: &Description, path: impl AsRef<Path>)
     write_memory(out, description)?;
     write_exports(out, &description.exports)?;
     match (description.check_imports(), description.entry(None, None)) {
-        (Err(problem), _) => writeln!(out, "\nCannot be run: {}", name(&problem.to_string()))?,
+        (Err(problem), _) => {
+            let advice = problem.setting().map(|setting| format!("; {}", advice(setting))).unwrap_or_default();
+            writeln!(out, "\nCannot be run: {}{advice}", name(&problem.to_string()))?;
+        }
         (_, Err(problem)) if description.tasks.is_empty() && description.scalars.is_empty() => {
             writeln!(out, "\nCannot be run: {}", name(&problem.to_string()))?;
         }

@@ -88,7 +88,8 @@ impl MapPlan {
             notices.for_each(|notice| line_to_stderr(&format!("wrun: {notice}")));
         }
         let sandbox = args.sandbox.sandbox();
-        let module = args.compiler.load_to_run(&args.module, &args.limits, sandbox, args.watching.progress)?;
+        let (progress, unknown) = (args.watching.progress, args.task.unknown_imports());
+        let module = args.compiler.load_to_run(&args.module, &args.limits, sandbox, progress, unknown)?;
         let entry = find_entry(&module, &args, &items)?;
         let mut job = new_job(&module, &entry, &args)?;
         job.inputs = inputs;
