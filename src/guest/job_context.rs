@@ -90,6 +90,7 @@ pub(super) mod for_tests {
             clock_start_ns: 0,
             real_random: false,
             seed: 0,
+            initial_data: 0..0,
         };
         let symbols = Arc::new(Symbols::new(module, None));
         JobContext::new(spec, false, symbols, &FileTable::default(), None, &[])

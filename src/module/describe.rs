@@ -21,6 +21,8 @@ pub(crate) fn describe(module: &Module) -> Description {
         memory: None,
         memories: needs.num_memories,
         tables: needs.num_tables,
+        owns_memory: None,
+        data_segments: None,
     };
     for import in module.imports() {
         match import.module() {

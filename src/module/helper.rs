@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::description::Description;
 use super::engine::{self, Fuel};
-use super::{debug, describe, explain, fingerprint};
+use super::{debug, describe, explain, fingerprint, memory_use};
 use crate::sandbox::{self, MissingLayer, Sandbox};
 use crate::sys::{compiler_process, rlimit, self_exe};
 
@@ -171,12 +171,14 @@ fn compile(engine: &wasmtime::Engine) -> io::Result<Answer> {
     };
     let code = module.serialize().map_err(|error| io::Error::other(format!("{error:#}")))?;
     // Text was parsed above without an error, so this succeeds as well.
-    let debug = debug::collect(&wat::parse_bytes(&bytes).map_err(io::Error::other)?);
+    let binary = wat::parse_bytes(&bytes).map_err(io::Error::other)?;
+    let debug = debug::collect(&binary);
+    let description = memory_use::examine(&binary, describe::describe(&module));
     // Not through `stdout()`, which searches what it writes for line ends.
     let mut file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     file.write_all(&code)?;
     file.write_all(&debug)?;
-    Ok(Answer::Done { description: describe::describe(&module), debug_bytes: debug.len() as u64 })
+    Ok(Answer::Done { description, debug_bytes: debug.len() as u64 })
 }
 
 #[expect(unsafe_code, reason = "precompiled code is loaded on the user's word")]

@@ -20,6 +20,7 @@ mod fingerprint;
 mod helper;
 mod imports;
 mod load;
+mod memory_use;
 mod source;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! A job, as its workers get it.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::entry::Entry;
@@ -84,4 +86,7 @@ pub struct JobSpec {
     pub real_random: bool,
     /// The seed of random numbers that are not real.
     pub seed: u64,
+    /// The part of the exported memory that the module's data segments fill, in bytes from its start. Windows over memory of the
+    /// guest's own must not lie there.
+    pub initial_data: Range<u64>,
 }
