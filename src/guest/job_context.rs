@@ -93,6 +93,7 @@ pub(super) mod for_tests {
             real_random: false,
             seed: 0,
             traps_unknown_imports: false,
+            initial_data: 0..0,
         };
         let symbols = Arc::new(Symbols::new(module, None));
         JobContext::new(spec, false, symbols, &FileTable::default(), None, &[])

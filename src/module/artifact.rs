@@ -7,7 +7,7 @@
 //!                                                                                          | JSON length: u64 little-endian
 //!                                                                                          | blake3 of code and debug part: 32 bytes
 //!                                                                                          | blake3 of the JSON and all of the above: 32 bytes
-//!                                                                                          | "wrunmod3": 8 bytes
+//!                                                                                          | "wrunmod4": 8 bytes
 //! ```
 //!
 //! wasmtime ignores whatever follows the sections of its ELF file, so a worker loads the whole file as it is. Cache entries and
@@ -26,7 +26,7 @@ use super::description::Description;
 use crate::private_files::without_path;
 use crate::sys::memory_file;
 
-const MAGIC: &[u8; 8] = b"wrunmod3";
+const MAGIC: &[u8; 8] = b"wrunmod4";
 const FOOTER_BYTES: u64 = 96;
 /// How many bytes are read at a time.
 const READ_BYTES: u64 = 256 << 10;

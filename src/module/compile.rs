@@ -136,7 +136,7 @@ fn run(
     };
     let text = read_answer(&answer).map_err(|error| Error::system("cannot read the compiler's answer", error))?;
     match serde_json::from_slice(&text) {
-        Ok(Answer::Done { description, debug_bytes }) if status.success() => Ok((description, debug_bytes)),
+        Ok(Answer::Done { description, debug_bytes }) if status.success() => Ok((*description, debug_bytes)),
         Ok(Answer::Refused(reason) | Answer::Unable(reason)) if is_out_of_memory(&reason) => {
             Err(out_of_memory(compiler, source, work))
         }

@@ -92,6 +92,8 @@ impl Declarations {
             tables: resources.tables,
             table_elements: resources.table_elements,
             large_memories: resources.large_memories,
+            owns_memory: None,
+            data_segments: None,
         };
         for Import { module, name, ty } in imports {
             match module.as_str() {

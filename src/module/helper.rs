@@ -21,7 +21,7 @@ use super::describe::Declarations;
 use super::description::Description;
 use super::engine::{self, CodeSettings, Fuel, WorkerSettings};
 use super::source::{COMPONENT, is_component};
-use super::{debug, explain, fingerprint, proposals, resources};
+use super::{debug, explain, fingerprint, memory_use, proposals, resources};
 use crate::sandbox::{self, MissingLayer, Sandbox};
 use crate::sys::{compiler_process, rlimit, self_exe};
 
@@ -78,7 +78,7 @@ pub(super) enum Answer {
     /// The code was written, followed by `debug_bytes` for backtraces, or the module needed no code.
     Done {
         /// What it offers and needs.
-        description: Description,
+        description: Box<Description>,
         debug_bytes: u64,
     },
     /// The module is at fault. The text continues a sentence that begins with its name, such as `is not valid: ...`.
@@ -196,7 +196,10 @@ fn inspect(threads: Threads) -> io::Result<Answer> {
     };
     Ok(match declared(&binary, threads) {
         Ok((module, declarations)) => match module.check_bodies(threads) {
-            Ok(()) => Answer::Done { description: declarations.describe(), debug_bytes: 0 },
+            Ok(()) => Answer::Done {
+                description: memory_use::examine(&binary, declarations.describe()).into(),
+                debug_bytes: 0,
+            },
             Err(error) => Answer::Refused(proposals::explain(&binary, &error, threads)),
         },
         Err(refusal) => Answer::Refused(refusal),
@@ -229,7 +232,10 @@ fn compile(fuel: Fuel, threads: Threads) -> io::Result<Answer> {
     let mut file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     file.write_all(&code)?;
     file.write_all(&debug)?;
-    Ok(Answer::Done { description: declarations.describe(), debug_bytes: debug.len() as u64 })
+    Ok(Answer::Done {
+        description: memory_use::examine(&binary, declarations.describe()).into(),
+        debug_bytes: debug.len() as u64,
+    })
 }
 
 /// Makes an engine with a worker's settings, pool included, so that a module that would not fit there is refused here. The size of
@@ -272,7 +278,7 @@ fn load(fuel: Fuel, code: File) -> io::Result<Answer> {
             Ok(module) => {
                 let declarations = Declarations::of_module(&module, large_memories);
                 return Ok(match declarations.resources.problem() {
-                    None => Answer::Done { description: declarations.describe(), debug_bytes: 0 },
+                    None => Answer::Done { description: declarations.describe().into(), debug_bytes: 0 },
                     Some(problem) => Answer::Refused(problem),
                 });
             }

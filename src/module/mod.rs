@@ -23,6 +23,7 @@ mod helper;
 mod imports;
 mod known_files;
 mod load;
+mod memory_use;
 mod proposals;
 #[cfg(test)]
 mod refusal_tests;

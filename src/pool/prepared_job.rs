@@ -123,6 +123,7 @@ impl PreparedJob {
             real_random: job.grants.random,
             seed: job.seed,
             traps_unknown_imports: job.unknown_imports == UnknownImports::Trap,
+            initial_data: job.module.description().initial_data(),
         };
         let directories = job.grants.directories.clone();
         let slow = job.slow;
@@ -225,12 +226,13 @@ type Regions = (Vec<Arc<File>>, Option<Slices>, NamedRanges);
 
 /// Checks a job's regions; numbers their files from `first` on.
 fn regions(job: &Job, first: u32) -> Result<Regions> {
-    let writes = job.module.description().wrun_imports.iter().any(|import| import == wrun_abi::import::REGION_MAP);
-    if !writes && (job.out.is_some() || !job.shared.is_empty()) {
+    if !job.module.description().maps_regions() && (job.out.is_some() || !job.shared.is_empty()) {
         return Err(Error::request(format!(
-            "module {} writes to no output file and no shared memory (it does not import wrun_v1::{}): give it none",
+            "module {} writes to no output file and no shared memory (it imports neither wrun_v1::{} nor wrun_v1::{}): give \
+             it none",
             job.module.name(),
-            wrun_abi::import::REGION_MAP
+            wrun_abi::import::REGION_MAP,
+            wrun_abi::import::REGION_MAP_AT
         )));
     }
     let (mut files, mut shared_memories) = (Vec::new(), NamedRanges::new());

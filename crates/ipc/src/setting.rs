@@ -53,7 +53,7 @@ pub enum Setting {
 
 impl Setting {
     /// All of them, in the order of this definition.
-    pub const ALL: [Setting; 21] = {
+    pub const ALL: [Setting; 22] = {
         use Setting::*;
         [
             Memory,

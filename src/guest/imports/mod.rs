@@ -1,9 +1,11 @@
 //! The functions that guests import.
 
+mod address;
 mod contract;
 mod grow;
 mod map;
 mod poll;
+mod read;
 mod readdir;
 mod refusals;
 mod set_times;
