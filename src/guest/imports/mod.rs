@@ -1,5 +1,6 @@
 //! The functions that guests import.
 
+mod args;
 mod contract;
 mod grow;
 mod map;
