@@ -172,6 +172,7 @@ impl Fields {
             memory_bytes,
             output_bytes,
             stack_bytes,
+            table_elements,
             log_bytes,
             fuel,
             open_files,
@@ -189,7 +190,12 @@ impl Fields {
             fields.add(module.name().as_bytes());
         }
         fields.number(*memory_bytes).number(*output_bytes).number(*stack_bytes).number(*log_bytes);
-        fields.number(fuel.unwrap_or(u64::MAX)).number(u64::from(*open_files)).number(*host_call_bytes).number(*seed);
+        fields
+            .number(fuel.unwrap_or(u64::MAX))
+            .number(u64::from(*open_files))
+            .number(u64::from(*table_elements))
+            .number(*host_call_bytes)
+            .number(*seed);
         fields.number(environment.len() as u64);
         for (name, value) in environment {
             fields.add(name.as_bytes()).add(value.as_bytes());

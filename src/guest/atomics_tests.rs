@@ -38,7 +38,7 @@ const ADDER: &str = r#"(module
       (br_if $again (local.get $n)))))"#;
 
 fn add(file: File) {
-    let engine = Engine::new(&engine::worker_config(1 << 20, engine::Fuel::NotCounted)).unwrap();
+    let engine = Engine::new(&engine::worker_config(&engine::for_tests::worker(engine::Fuel::NotCounted))).unwrap();
     let module = Module::new(&engine, ADDER).unwrap();
     let mut linker = Linker::<Box<State>>::new(&engine);
     let map = move |mut guest: Caller<'_, Box<State>>| -> wasmtime::Result<u32> {

@@ -21,13 +21,13 @@ use crate::ipc::ring::MemoryNotes;
 use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, TaskSlot, WindowBytes, max_core_dump_bytes};
 use crate::job::Limits;
 use crate::module::WASI_MODULE;
-use crate::module::engine::{self, Fuel};
+use crate::module::engine::{self, CodeSettings, Fuel, WorkerSettings};
 use crate::result::Status;
 
 /// Runs the tasks of a worker.
 pub(crate) struct Guest {
     engine: Engine,
-    settings: EngineSettings,
+    settings: WorkerSettings,
     module: Option<LoadedModule>,
     job: Option<LinkedJob>,
     /// The data of the last instance, kept for its buffers.
@@ -45,14 +45,6 @@ struct LoadedModule {
     number: u64,
     module: Module,
     symbols: Arc<Symbols>,
-}
-
-/// The settings that require an engine of their own.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct EngineSettings {
-    stack_bytes: u64,
-    fuel: Fuel,
-    core_dumps: bool,
 }
 
 /// An instance and its store. Dropping it unmaps its windows first (see `window`).
@@ -73,18 +65,14 @@ struct CalledTask {
 impl Guest {
     /// Makes an engine with the usual settings, before any job is known.
     pub fn new() -> wasmtime::Result<Guest> {
-        Guest::with(EngineSettings {
-            stack_bytes: Limits::default().stack_bytes,
-            fuel: Fuel::NotCounted,
-            core_dumps: false,
-        })
+        let Limits { stack_bytes, table_elements, .. } = Limits::default();
+        let code = CodeSettings::usual(Fuel::NotCounted);
+        Guest::with(WorkerSettings { code, stack_bytes, table_elements, core_dumps: false })
     }
 
-    fn with(settings: EngineSettings) -> wasmtime::Result<Guest> {
-        let mut config = engine::worker_config(settings.stack_bytes as usize, settings.fuel);
-        config.coredump_on_trap(settings.core_dumps);
+    fn with(settings: WorkerSettings) -> wasmtime::Result<Guest> {
         signals::ask_about_faults();
-        let engine = engine::engine(&config)?;
+        let engine = engine::engine(&engine::worker_config(&settings))?;
         Ok(Guest { engine, settings, module: None, job: None, spare: None, kept: None, memory_notes: None })
     }
 
@@ -107,13 +95,18 @@ impl Guest {
         directories: &[(File, Access)],
     ) -> Result<(), String> {
         (self.kept, self.spare, self.job) = (None, None, None);
-        let fuel = Fuel::new(spec.counts_fuel);
-        let settings = EngineSettings { stack_bytes: spec.stack_bytes, fuel, core_dumps: spec.core_dumps };
+        let code_settings = CodeSettings { fuel: Fuel::new(spec.counts_fuel), large_memories: spec.large_memories };
+        let settings = WorkerSettings {
+            code: code_settings,
+            stack_bytes: spec.stack_bytes,
+            table_elements: spec.table_elements,
+            core_dumps: spec.core_dumps,
+        };
         if settings != self.settings {
             if engine::is_cramped() {
                 // There may be no room for two pools of memories at a time.
                 self.module = None;
-                self.engine = engine::engine(&engine::config(fuel)).map_err(|error| error.to_string())?;
+                self.engine = engine::engine(&engine::config(code_settings)).map_err(|error| error.to_string())?;
             }
             let guest = Guest::with(settings).map_err(|error| format!("cannot set up wasmtime: {error:#}"))?;
             *self = Guest { memory_notes: self.memory_notes.take(), ..guest };
@@ -126,7 +119,7 @@ impl Guest {
                 let loaded = code_file::load(&self.engine, code);
                 let module = loaded.map_err(|error| {
                     let message = format!("cannot load the compiled module: {error:#}");
-                    engine::lack_of_room(&message).unwrap_or(message)
+                    engine::lack_of_room(code_settings, &message).unwrap_or(message)
                 })?;
                 let symbols = Arc::new(Symbols::new(module.clone(), file));
                 signals::set_loaded(symbols.clone());

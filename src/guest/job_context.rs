@@ -77,6 +77,8 @@ pub(super) mod for_tests {
             argument_bytes: 64 << 10,
             memory_bytes: 1 << 30,
             output_bytes: 1 << 20,
+            large_memories: false,
+            table_elements: 1 << 18,
             stack_bytes: 1 << 20,
             log_bytes: 1 << 10,
             counts_fuel: false,
@@ -91,6 +93,7 @@ pub(super) mod for_tests {
             real_random: false,
             seed: 0,
             traps_unknown_imports: false,
+            initial_data: 0..0,
         };
         let symbols = Arc::new(Symbols::new(module, None));
         JobContext::new(spec, false, symbols, &FileTable::default(), None, &[])

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use wasmtime::{InstancePre, Linker, Module, ModuleExport};
+use wasmtime::{InstancePre, Linker, MemoryType, Module, ModuleExport};
 
 use super::imports;
 use super::job_context::JobContext;
@@ -36,7 +36,9 @@ impl LinkedJob {
     /// Returns a text for the user if an import or a function is missing.
     pub fn link(module: &Module, context: JobContext) -> Result<LinkedJob, String> {
         let mut linker = Linker::new(module.engine());
-        imports::add_contract(&mut linker).map_err(|error| format!("cannot link: {error:#}"))?;
+        let memory_is_64 =
+            module.get_export(wrun_abi::MEMORY_EXPORT).is_some_and(|it| it.memory().is_some_and(MemoryType::is_64));
+        imports::add_contract(&mut linker, memory_is_64).map_err(|error| format!("cannot link: {error:#}"))?;
         if context.uses_wasi {
             imports::enter_runtime().map_err(|error| format!("cannot start the runtime of WASI: {error}"))?;
             imports::add_wasi(&mut linker)

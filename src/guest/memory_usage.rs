@@ -8,14 +8,15 @@ use super::host_error::LimitReached;
 use super::window::{DirtyPages, WASM_PAGE};
 use crate::ipc::Setting;
 use crate::ipc::ring::MemoryNotes;
-use crate::module::engine::MAX_TABLE_ELEMENTS;
 
-/// Counts the bytes of all memories and tables of a task. Mapped pages of windows are not the task's own memory and do not count,
+/// Counts the bytes of all memories, tables and heaps of the garbage collector of a task. Mapped pages of windows are not the task's own memory and do not count,
 /// except pages that became copies when they were written. The few bytes of a window that are copied do count.
 #[derive(Debug)]
 pub(super) struct MemoryUsage {
     limit_bytes: u64,
-    /// Memories and tables. If wasmtime fails to allocate what was allowed, that stays counted, to be safe.
+    /// The most elements of a table.
+    limit_elements: usize,
+    /// Memories, heaps of the garbage collector, and tables. If wasmtime fails to allocate what was allowed, that stays counted, to be safe.
     used_bytes: u64,
     /// Private pages that windows have from the start.
     window_bytes: u64,
@@ -37,11 +38,12 @@ pub(super) struct MemoryUsage {
 const TABLE_ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
 
 impl MemoryUsage {
-    pub fn new(limit_bytes: u64, dirty: Arc<DirtyPages>, notes: Option<MemoryNotes>) -> Self {
+    pub fn new(limit_bytes: u64, limit_elements: u32, dirty: Arc<DirtyPages>, notes: Option<MemoryNotes>) -> Self {
         dirty.reset();
         dirty.allow(limit_bytes);
         MemoryUsage {
             limit_bytes,
+            limit_elements: limit_elements as usize,
             used_bytes: 0,
             window_bytes: 0,
             dirty,
@@ -86,15 +88,16 @@ impl MemoryUsage {
 
     /// Resets all counts, for a fresh instance.
     pub fn reset(&mut self) {
-        *self = MemoryUsage::new(self.limit_bytes, self.dirty.clone(), self.notes.take());
+        let elements = self.limit_elements as u32;
+        *self = MemoryUsage::new(self.limit_bytes, elements, self.dirty.clone(), self.notes.take());
     }
 
     /// The limit that a task was refused memory for; `None` if it was not.
     pub fn limit_reached(&self) -> Option<LimitReached> {
         if let Some(elements) = self.refused_elements {
-            let message =
-                format!("it needs a table of {elements} elements, and a table has {MAX_TABLE_ELEMENTS} at most");
-            return Some(LimitReached::fixed(message));
+            let limit = self.limit_elements;
+            let message = format!("it needs a table of {elements} elements, and the limit is {limit}");
+            return Some(LimitReached::of(Setting::TableElements, message));
         }
         let (wanted, limit) = (self.refused_bytes?, self.limit_bytes);
         let message = format!("it needs {wanted} bytes of memory, and the limit is {limit} bytes");
@@ -171,7 +174,7 @@ impl ResourceLimiter for MemoryUsage {
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         // `maximum` is the module's own or, if that is larger or not declared, that of wasmtime's pool.
-        if desired > MAX_TABLE_ELEMENTS && maximum.is_none_or(|maximum| maximum >= MAX_TABLE_ELEMENTS) {
+        if desired > self.limit_elements && maximum.is_none_or(|maximum| maximum >= self.limit_elements) {
             self.refused_elements = Some(desired);
             return Ok(false);
         }

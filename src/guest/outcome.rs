@@ -1,7 +1,7 @@
 //! Decides a task's outcome, from how its call ended and from what the host noticed meanwhile.
 
 use wasmtime::component::ResourceTableError;
-use wasmtime::{Trap, UnknownImportError, WasmBacktrace};
+use wasmtime::{ThrownException, Trap, UnknownImportError, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::host_error::{HostError, LimitReached};
@@ -232,6 +232,7 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
         Some(import) => {
             format!("it called {}::{}, which wrun does not provide", one_line(import.module()), one_line(import.name()))
         }
+        None if error.is::<ThrownException>() => "it threw an exception that nothing caught".to_owned(),
         None => error.root_cause().to_string(),
     };
     if wants_too_much_random(&cause) {

@@ -60,7 +60,12 @@ impl State {
             output_file: None,
             failure: None,
             log: LogBuffer::default(),
-            usage: MemoryUsage::new(job.spec.memory_bytes, dirty.clone(), job.memory_notes.clone()),
+            usage: MemoryUsage::new(
+                job.spec.memory_bytes,
+                job.spec.table_elements,
+                dirty.clone(),
+                job.memory_notes.clone(),
+            ),
             windows: Windows::new(dirty),
             window_bytes: WindowBytes::default(),
             memory: None,

@@ -75,6 +75,8 @@ pub struct Limits {
     pub memories: u32,
     /// Tables of a module (8 unless set).
     pub tables: u32,
+    /// Elements of one table (262,144 unless set; at most [`Limits::MAX_TABLE_ELEMENTS`]). An element counts as 8 bytes of memory.
+    pub table_elements: u32,
     /// Files and directories that a task may have open at a time by WASI, and events that it may wait for (1,024 unless set).
     pub open_files: u32,
     /// Bytes that one call of WASI may take from a task, and random bytes that one may give (128 MiB unless set).
@@ -90,6 +92,9 @@ impl Limits {
 
     /// The largest value of [`Limits::tables`].
     pub const MAX_TABLES: u32 = engine::MAX_TABLES;
+
+    /// The largest value of [`Limits::table_elements`].
+    pub const MAX_TABLE_ELEMENTS: u32 = engine::MAX_TABLE_ELEMENTS;
 
     /// The largest value of [`Limits::open_files`].
     pub const MAX_OPEN_FILES: u32 = 8192;
@@ -107,6 +112,7 @@ impl Default for Limits {
             argument_bytes: 64 << 10,
             memories: 4,
             tables: 8,
+            table_elements: engine::USUAL_TABLE_ELEMENTS,
             open_files: 1024,
             host_call_bytes: 128 << 20,
         }

@@ -110,6 +110,7 @@ impl<'a> BinaryModule<'a> {
             tables: tables.len() as u32,
             memory_pages: memories.map(|index| types.memory_at(index).initial).max().unwrap_or(0),
             table_elements: tables.map(|index| types.table_at(index).initial).max().unwrap_or(0),
+            large_memories: (0..types.memory_count()).any(|index| types.memory_at(index).memory64),
         }
     }
 
@@ -209,6 +210,7 @@ fn abstract_type(ty: AbstractHeapType) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::module::engine::{self, CodeSettings, Fuel};
 
     /// All kinds of imports and exports, and all kinds of types.
     const MODULE: &str = r#"(module
@@ -239,11 +241,11 @@ mod tests {
 
     #[test]
     fn a_module_is_described_as_wasmtime_describes_it() {
-        let engine = wasmtime::Engine::new(&crate::module::engine::config(crate::module::engine::Fuel::NotCounted));
+        let engine = wasmtime::Engine::new(&engine::config(CodeSettings::usual(Fuel::NotCounted)));
         let wasmtime = wasmtime::Module::new(&engine.unwrap(), MODULE).unwrap();
         let bytes = wat::parse_str(MODULE).unwrap();
         let ours = read(&bytes, Threads::One).unwrap().declarations();
-        let theirs = Declarations::of_module(&wasmtime);
+        let theirs = Declarations::of_module(&wasmtime, true);
         assert_eq!(ours.resources, theirs.resources);
         let ours = ours.describe();
         assert_eq!(ours, theirs.describe());

@@ -155,7 +155,7 @@ mod tests {
         let functions: String =
             functions.iter().map(|(name, ty)| format!("(func (export {name:?}) {ty} unreachable)")).collect();
         let module = wasmtime::Module::new(&wasmtime::Engine::default(), format!("(module {functions})"));
-        Declarations::of_module(&module.unwrap()).describe()
+        Declarations::of_module(&module.unwrap(), false).describe()
     }
 
     const TASK: &str = "(result i32)";

@@ -29,7 +29,7 @@ const MAX_CODE_BYTES: u64 = 2 << 30;
 /// Compiles a module. Returns code and trailer in sealed memory, and the trailer's metadata.
 pub(super) fn compile(compiler: &Compiler, source: &ModuleSource, target: Target) -> Result<(File, Meta)> {
     let hold = |error| Error::system("cannot hold a module in memory", error);
-    let mut module = memory_file::sealed(&source.bytes).map_err(hold)?;
+    let mut module = memory_file::sealed(source.bytes()?).map_err(hold)?;
     module.rewind().map_err(hold)?;
     let mut code = memory_file::growing("wrun-code").map_err(hold)?;
     let (description, debug_len) = run(compiler, source, target, Work::Compile, &module, &code)?;
@@ -52,7 +52,7 @@ pub(super) fn compile(compiler: &Compiler, source: &ModuleSource, target: Target
 /// Checks and describes a module without compiling it.
 pub(super) fn inspect(compiler: &Compiler, source: &ModuleSource, target: Target) -> Result<Description> {
     let hold = |error| Error::system("cannot hold a module in memory", error);
-    let mut module = memory_file::sealed(&source.bytes).map_err(hold)?;
+    let mut module = memory_file::sealed(source.bytes()?).map_err(hold)?;
     module.rewind().map_err(hold)?;
     describe(compiler, source, target, Work::Inspect, &module)
 }
@@ -136,10 +136,12 @@ fn run(
     };
     let text = read_answer(&answer).map_err(|error| Error::system("cannot read the compiler's answer", error))?;
     match serde_json::from_slice(&text) {
-        Ok(Answer::Done { description, debug_bytes }) if status.success() => Ok((description, debug_bytes)),
+        Ok(Answer::Done { description, debug_bytes }) if status.success() => Ok((*description, debug_bytes)),
         Ok(Answer::Refused(reason) | Answer::Unable(reason)) if is_out_of_memory(&reason) => {
             Err(out_of_memory(compiler, source, work))
         }
+        // Words of wasmtime's engine; in a refusal they could be the module's.
+        Ok(Answer::Unable(reason)) if reason.ends_with("out of memory") => Err(out_of_memory(compiler, source, work)),
         Ok(Answer::Refused(reason)) => Err(Error::module(format!("{} {}", source.label, one_line(&reason)))),
         Ok(Answer::Unable(reason)) => {
             let text = format!("the compiler process ({}) failed: {}", exe.display(), one_line(&reason));

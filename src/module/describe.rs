@@ -52,8 +52,8 @@ pub(super) struct ReferenceType {
 }
 
 impl Declarations {
-    /// What wasmtime knows of a module.
-    pub fn of_module(module: &Module) -> Declarations {
+    /// What wasmtime knows of a module, whose code says whether it has 64-bit memories.
+    pub fn of_module(module: &Module, large_memories: bool) -> Declarations {
         let needs = module.resources_required();
         Declarations {
             imports: module
@@ -70,6 +70,7 @@ impl Declarations {
                 tables: needs.num_tables,
                 memory_pages: needs.max_initial_memory_size.unwrap_or(0),
                 table_elements: needs.max_initial_table_size.unwrap_or(0),
+                large_memories,
             },
         }
     }
@@ -89,6 +90,10 @@ impl Declarations {
             memory: None,
             memories: resources.memories,
             tables: resources.tables,
+            table_elements: resources.table_elements,
+            large_memories: resources.large_memories,
+            owns_memory: None,
+            data_segments: None,
         };
         for Import { module, name, ty } in imports {
             match module.as_str() {

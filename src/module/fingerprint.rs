@@ -3,11 +3,11 @@
 use std::hash::{Hash, Hasher};
 use std::sync::OnceLock;
 
-use super::engine::{self, Fuel};
+use super::engine::{self, CodeSettings, Fuel};
 use crate::{Error, Result};
 
 /// The version of the artifact format; see `artifact`.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// The kind of code to compile.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,9 @@ impl Target {
 /// The fingerprint of code, in hexadecimal. It covers wasmtime's version and settings, whether code counts fuel, the features of this
 /// machine's CPU, this crate's version and the artifact format.
 ///
+/// Code of a module with 64-bit memories is made with other settings, which follow from the module and this crate's version. It has the
+/// fingerprint of the usual code.
+///
 /// It needs an `Engine`, which is made once per process, without a pool of instances. The hash that wasmtime's own cache uses is the only
 /// complete account of which settings affect code.
 pub(super) fn fingerprint(fuel: Fuel) -> Result<&'static str> {
@@ -36,7 +39,7 @@ pub(super) fn fingerprint(fuel: Fuel) -> Result<&'static str> {
     if let Some(fingerprint) = kept.get() {
         return Ok(fingerprint);
     }
-    let engine = engine::engine(&engine::config(fuel))
+    let engine = engine::engine(&engine::config(CodeSettings::usual(fuel)))
         .map_err(|error| Error::module(format!("this machine cannot run compiled modules: {error:#}")))?;
     Ok(kept.get_or_init(|| of_engine(&engine)))
 }
@@ -78,7 +81,7 @@ mod tests {
     #[test]
     fn a_worker_has_the_same_fingerprint() {
         for fuel in [Fuel::Counted, Fuel::NotCounted] {
-            let pooled = wasmtime::Engine::new(&engine::worker_config(1 << 20, fuel)).unwrap();
+            let pooled = wasmtime::Engine::new(&engine::worker_config(&engine::for_tests::worker(fuel))).unwrap();
             assert_eq!(fingerprint(fuel).unwrap(), of_engine(&pooled));
         }
         assert_ne!(fingerprint(Fuel::Counted).unwrap(), fingerprint(Fuel::NotCounted).unwrap());
@@ -86,7 +89,7 @@ mod tests {
 
     #[test]
     fn compiler_settings_change_the_fingerprint() {
-        let mut config = engine::config(Fuel::NotCounted);
+        let mut config = engine::config(CodeSettings::usual(Fuel::NotCounted));
         config.cranelift_opt_level(wasmtime::OptLevel::None);
         assert_ne!(fingerprint(Fuel::NotCounted).unwrap(), of_engine(&wasmtime::Engine::new(&config).unwrap()));
     }

@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 use super::binary::{self, BinaryModule, Threads};
 use super::describe::Declarations;
 use super::description::Description;
-use super::engine::{self, Fuel};
+use super::engine::{self, CodeSettings, Fuel, WorkerSettings};
 use super::source::{COMPONENT, is_component};
-use super::{debug, explain, fingerprint, proposals, resources};
+use super::{debug, explain, fingerprint, memory_use, proposals, resources};
 use crate::sandbox::{self, MissingLayer, Sandbox};
 use crate::sys::{compiler_process, rlimit, self_exe};
 
@@ -29,7 +29,7 @@ use crate::sys::{compiler_process, rlimit, self_exe};
 pub(crate) const ROLE: &str = "compile";
 
 /// Any size will do, because no code of a module runs.
-const STACK_BYTES: usize = 512 << 10;
+const STACK_BYTES: u64 = 512 << 10;
 
 /// What the process must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ pub(super) enum Answer {
     /// The code was written, followed by `debug_bytes` for backtraces, or the module needed no code.
     Done {
         /// What it offers and needs.
-        description: Description,
+        description: Box<Description>,
         debug_bytes: u64,
     },
     /// The module is at fault. The text continues a sentence that begins with its name, such as `is not valid: ...`.
@@ -196,7 +196,10 @@ fn inspect(threads: Threads) -> io::Result<Answer> {
     };
     Ok(match declared(&binary, threads) {
         Ok((module, declarations)) => match module.check_bodies(threads) {
-            Ok(()) => Answer::Done { description: declarations.describe(), debug_bytes: 0 },
+            Ok(()) => Answer::Done {
+                description: memory_use::examine(&binary, declarations.describe()).into(),
+                debug_bytes: 0,
+            },
             Err(error) => Answer::Refused(proposals::explain(&binary, &error, threads)),
         },
         Err(refusal) => Answer::Refused(refusal),
@@ -213,17 +216,15 @@ fn compile(fuel: Fuel, threads: Threads) -> io::Result<Answer> {
         Ok((_, declarations)) => declarations,
         Err(refusal) => return Ok(Answer::Refused(refusal)),
     };
-    // A worker's settings, pool included, so that a module that would not fit there is refused here. The stack's size does not
-    // matter for that.
-    let mut config = engine::worker_config(STACK_BYTES, fuel);
-    config.parallel_compilation(threads == Threads::Many);
-    let engine = match engine::engine(&config) {
+    let resources = declarations.resources;
+    let settings = CodeSettings { fuel, large_memories: resources.large_memories };
+    let engine = match engine_with_pool(settings, resources.table_elements, threads) {
         Ok(engine) => engine,
-        Err(error) => return Ok(Answer::Unable(explain::one_line(&format!("{error:#}")))),
+        Err(error) => return Ok(Answer::Unable(error)),
     };
     let module = match wasmtime::Module::from_binary(&engine, &binary) {
         Ok(module) => module,
-        Err(error) => return Ok(not_compiled(&binary, &format!("{error:#}"), threads)),
+        Err(error) => return Ok(not_compiled(&binary, settings, &format!("{error:#}"), threads)),
     };
     let code = module.serialize().map_err(|error| io::Error::other(format!("{error:#}")))?;
     let debug = debug::collect(&binary);
@@ -231,12 +232,26 @@ fn compile(fuel: Fuel, threads: Threads) -> io::Result<Answer> {
     let mut file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     file.write_all(&code)?;
     file.write_all(&debug)?;
-    Ok(Answer::Done { description: declarations.describe(), debug_bytes: debug.len() as u64 })
+    Ok(Answer::Done {
+        description: memory_use::examine(&binary, declarations.describe()).into(),
+        debug_bytes: debug.len() as u64,
+    })
+}
+
+/// Makes an engine with a worker's settings, pool included, so that a module that would not fit there is refused here. The size of
+/// the stack does not matter for that.
+fn engine_with_pool(code: CodeSettings, table_elements: u64, threads: Threads) -> Result<wasmtime::Engine, String> {
+    let most = u64::from(engine::MAX_TABLE_ELEMENTS);
+    let table_elements = table_elements.clamp(u64::from(engine::USUAL_TABLE_ELEMENTS), most) as u32;
+    let settings = WorkerSettings { code, stack_bytes: STACK_BYTES, table_elements, core_dumps: false };
+    let mut config = engine::worker_config(&settings);
+    config.parallel_compilation(threads == Threads::Many);
+    engine::engine(&config).map_err(|error| explain::one_line(&format!("{error:#}")))
 }
 
 /// Why wasmtime, which says `message`, does not compile a module whose declarations are valid.
-fn not_compiled(binary: &[u8], message: &str, threads: Threads) -> Answer {
-    if let Some(lack) = engine::lack_of_room(message) {
+fn not_compiled(binary: &[u8], settings: CodeSettings, message: &str, threads: Threads) -> Answer {
+    if let Some(lack) = engine::lack_of_room(settings, message) {
         return Answer::Unable(lack);
     }
     // wasmtime has checked the bodies of functions while it compiled them.
@@ -247,28 +262,42 @@ fn not_compiled(binary: &[u8], message: &str, threads: Threads) -> Answer {
     })
 }
 
-#[expect(unsafe_code, reason = "precompiled code is loaded on the user's word")]
+/// Loads precompiled code as that of a module without 64-bit memories, or else as that of one with them.
 fn load(fuel: Fuel, code: File) -> io::Result<Answer> {
-    // Without a pool, which would refuse a module that is too large in words of its own.
-    let engine = match engine::engine(&engine::config(fuel)) {
-        Ok(engine) => engine,
-        Err(error) => return Ok(Answer::Unable(explain::one_line(&format!("{error:#}")))),
-    };
-    // SAFETY: the code must be wasmtime's own and stay unchanged while it is loaded. The user asserts the first by
-    // `Compiler::allow_precompiled`. wasmtime checks its version and settings, and no instruction of it runs here.
-    Ok(match unsafe { wasmtime::Module::deserialize_open_file(&engine, code) } {
-        Ok(module) => {
-            let declarations = Declarations::of_module(&module);
-            match declarations.resources.problem() {
-                None => Answer::Done { description: declarations.describe(), debug_bytes: 0 },
-                Some(problem) => Answer::Refused(problem),
+    let mut refused = None;
+    for large_memories in [false, true] {
+        // Without a pool, which would refuse a module that is too large in words of its own.
+        let engine = match engine::engine(&engine::config(CodeSettings { fuel, large_memories })) {
+            Ok(engine) => engine,
+            Err(error) => {
+                let unable = Answer::Unable(explain::one_line(&format!("{error:#}")));
+                return Ok(refused.unwrap_or(unable));
+            }
+        };
+        match load_with(&engine, code.try_clone()?) {
+            Ok(module) => {
+                let declarations = Declarations::of_module(&module, large_memories);
+                return Ok(match declarations.resources.problem() {
+                    None => Answer::Done { description: declarations.describe().into(), debug_bytes: 0 },
+                    Some(problem) => Answer::Refused(problem),
+                });
+            }
+            Err(error) => {
+                let error = explain::one_line(&format!("{error:#}"));
+                refused.get_or_insert(Answer::Refused(format!(
+                    "was precompiled for another wrun, wasmtime or CPU; compile it again ({error})"
+                )));
             }
         }
-        Err(error) => Answer::Refused(format!(
-            "was precompiled for another wrun, wasmtime or CPU; compile it again ({})",
-            explain::one_line(&format!("{error:#}"))
-        )),
-    })
+    }
+    Ok(refused.expect("it was refused twice"))
+}
+
+#[expect(unsafe_code, reason = "precompiled code is loaded on the user's word")]
+fn load_with(engine: &wasmtime::Engine, code: File) -> wasmtime::Result<wasmtime::Module> {
+    // SAFETY: the code must be wasmtime's own and stay unchanged while it is loaded. The user asserts the first by
+    // `Compiler::allow_precompiled`. wasmtime checks its version and settings, and no instruction of it runs here.
+    unsafe { wasmtime::Module::deserialize_open_file(engine, code) }
 }
 
 #[cfg(test)]

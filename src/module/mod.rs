@@ -21,7 +21,9 @@ pub(crate) mod explain;
 mod fingerprint;
 mod helper;
 mod imports;
+mod known_files;
 mod load;
+mod memory_use;
 mod proposals;
 #[cfg(test)]
 mod refusal_tests;

@@ -76,7 +76,7 @@ fn all_proposals_that_a_module_needs_are_named_and_no_others() {
 
 #[test]
 fn wasmtime_runs_none_of_them_either() {
-    let wasmtime = wasmtime::Engine::new(&engine::worker_config(1 << 20, Fuel::NotCounted)).unwrap();
+    let wasmtime = wasmtime::Engine::new(&engine::worker_config(&engine::for_tests::worker(Fuel::NotCounted))).unwrap();
     for (name, module) in OTHERS {
         assert!(wasmtime::Module::new(&wasmtime, module).is_err(), "{name}");
     }
@@ -103,8 +103,11 @@ fn modules_that_no_worker_has_room_for_are_refused_in_words_of_wrun() {
             format!("(module {})", "(table 0 funcref)".repeat(20)),
             "has 20 tables, and wrun runs modules with at most 16",
         ),
-        ("(module (memory i64 65537))".into(), "has a memory that starts with 4295032832 bytes, and wrun gives"),
-        ("(module (table 1000000 funcref))".into(), "has a table that starts with 1000000 elements, and wrun gives"),
+        ("(module (memory i64 4194305))".into(), "has a memory that starts with 274877972480 bytes, and wrun gives"),
+        (
+            format!("(module {})", "(memory i64 0)".repeat(5)),
+            "has 5 memories, and wrun runs modules with 64-bit memories with at most 4",
+        ),
         (globals, "is too large: an instance needs "),
     ] {
         let error = compiler().load_bytes("m.wat", module.as_bytes()).unwrap_err().to_string();
@@ -119,10 +122,10 @@ fn modules_that_no_worker_has_room_for_are_refused_in_words_of_wrun() {
 #[test]
 fn precompiled_modules_that_no_worker_has_room_for_are_refused_in_words_of_wrun() {
     let trusting = crate::Compiler { allow_precompiled: true, ..compiler() };
-    let wasmtime = wasmtime::Engine::new(&engine::config(Fuel::NotCounted)).unwrap();
-    let code = wasmtime.precompile_module(b"(module (table 1000000 funcref))").unwrap();
+    let wasmtime = wasmtime::Engine::new(&engine::config(engine::CodeSettings::usual(Fuel::NotCounted))).unwrap();
+    let code = wasmtime.precompile_module(format!("(module {})", "(memory 0)".repeat(17)).as_bytes()).unwrap();
     let error = trusting.load_bytes("m.cwasm", &code).unwrap_err().to_string();
-    assert!(error.starts_with("m.cwasm has a table that starts with 1000000 elements"), "{error}");
+    assert!(error.starts_with("m.cwasm has 17 memories"), "{error}");
 }
 
 #[test]

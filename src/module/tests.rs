@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::engine::{self, Fuel};
+use super::engine::{self, CodeSettings, Fuel};
 use super::fingerprint::Target;
 use super::source::ModuleSource;
 use super::*;
@@ -31,7 +31,7 @@ fn script(dir: &tempfile::TempDir, text: &str) -> Compiler {
 
 /// Loads a module's code as a worker does.
 fn deserialize(module: &Module) -> wasmtime::Result<wasmtime::Module> {
-    let engine = wasmtime::Engine::new(&engine::worker_config(1 << 20, Fuel::NotCounted)).unwrap();
+    let engine = wasmtime::Engine::new(&engine::worker_config(&engine::for_tests::worker(Fuel::NotCounted))).unwrap();
     let code = module.code().try_clone().unwrap();
     // SAFETY: the code comes from this crate's compiler and does not change.
     #[expect(unsafe_code, reason = "precompiled code")]
@@ -55,6 +55,57 @@ fn module_is_compiled_once_and_then_found_in_the_cache() {
     assert_eq!(other.origin(), Origin::Compiled);
     let list = Cache::open(dir.path().join("cache")).unwrap().unwrap().list().unwrap();
     assert_eq!(list.iter().filter(|entry| entry.current).count(), 2);
+}
+
+/// A module of 1 MiB in the binary format that exports a function of this name.
+fn large_binary(name: char) -> Vec<u8> {
+    let function = format!(r#"(func (export "{name}") (result i32) (i32.const 7))"#);
+    let data = format!(r#"(memory 17) (data (i32.const 0) "{}")"#, "x".repeat(1 << 20));
+    wat::parse_str(format!("(module {function} {data})")).unwrap()
+}
+
+#[test]
+fn large_file_that_has_not_changed_is_not_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let compiler = Compiler { cache_dir: Some(dir.path().join("cache")), allow_precompiled: true, ..compiler() };
+    let [first, second, code] = ["first.wasm", "second.wasm", "first.cwasm"].map(|name| dir.path().join(name));
+    std::fs::write(&first, large_binary('a')).unwrap();
+    std::fs::write(&second, large_binary('b')).unwrap();
+    let load = |path: &Path| {
+        let module = compiler.load(path).unwrap();
+        (module.description().scalars[0].to_string(), module.origin(), *module.content())
+    };
+    let (_, _, content) = load(&second);
+    assert_eq!(load(&first).0, "a() -> i32");
+    compiler.load(&first).unwrap().save(&code).unwrap();
+    let cache = Cache::open(dir.path().join("cache")).unwrap().unwrap();
+    let known = |path: &Path| {
+        let mut file = ModuleSource::read(path).unwrap().file.unwrap();
+        // As if it had not changed just now.
+        file.opened += Duration::from_secs(10);
+        file
+    };
+    // If the file were read, it would be found to be another one.
+    cache.remember(&known(&first), &content);
+    assert_eq!(load(&first), ("b() -> i32".into(), Origin::Cache, content));
+    // Without code, it is read.
+    assert_eq!(cache.clear().unwrap().entries, 2);
+    cache.remember(&known(&first), &content);
+    let (function, origin, own) = load(&first);
+    assert_eq!((&*function, origin, own == content), ("a() -> i32", Origin::Compiled, false));
+    // A file that has changed is read.
+    cache.remember(&known(&second), &content);
+    std::fs::write(&second, large_binary('c')).unwrap();
+    assert_eq!(load(&second).0, "c() -> i32");
+
+    // Precompiled code is checked once for each state of its file.
+    assert_eq!(load(&code).0, "a() -> i32");
+    let bytes = std::fs::read(&code).unwrap();
+    let at = bytes.windows(4).position(|bytes| bytes == b"xxxx").unwrap();
+    std::fs::write(&code, [&bytes[..at], b"y", &bytes[at + 1..]].concat()).unwrap();
+    assert!(problem(compiler.load(&code)).contains("is damaged: its checksum does not match"));
+    cache.remember(&known(&code), &content);
+    assert_eq!(load(&code), ("a() -> i32".into(), Origin::Precompiled, content));
 }
 
 #[test]
@@ -210,9 +261,11 @@ fn precompiled_code_of_wasmtime_itself_is_described_and_checked() {
     let trusting = Compiler { allow_precompiled: true, ..compiler() };
     let precompile =
         |config: &wasmtime::Config| wasmtime::Engine::new(config).unwrap().precompile_module(SQRT.as_bytes());
-    let fitting = trusting.load_bytes("fits", &precompile(&engine::config(Fuel::NotCounted)).unwrap()).unwrap();
+    let fitting = trusting
+        .load_bytes("fits", &precompile(&engine::config(CodeSettings::usual(Fuel::NotCounted))).unwrap())
+        .unwrap();
     assert_eq!(fitting.description().scalars.len(), 1);
-    let mut config = engine::config(Fuel::NotCounted);
+    let mut config = engine::config(CodeSettings::usual(Fuel::NotCounted));
     config.epoch_interruption(true);
     let error = problem(trusting.load_bytes("other", &precompile(&config).unwrap()));
     assert!(error.starts_with("other was precompiled for another wrun, wasmtime or CPU; compile it again"), "{error}");

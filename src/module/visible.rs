@@ -9,9 +9,6 @@ use crate::{Error, Result};
 /// How the names of the contract's functions about inputs begin.
 const INPUTS: &str = "input_";
 
-/// How the names of the contract's functions that map output slices and shared memory begin.
-const REGIONS: &str = "region_map";
-
 /// WASI's functions that read a task's own input: as a file, or as standard input.
 const OWN_INPUTS: [&str; 3] = ["path_open", "fd_read", "fd_pread"];
 
@@ -33,11 +30,6 @@ impl Description {
     /// Whether tasks can merge results, which are inputs that only the contract gives.
     pub(crate) fn reads_results(&self) -> bool {
         self.imports_contract(INPUTS)
-    }
-
-    /// Whether tasks can write to output slices and shared memory.
-    pub fn writes_in_place(&self) -> bool {
-        self.imports_contract(REGIONS)
     }
 
     /// Whether tasks can ask for the arguments of a WASI program ([`Job::argv`](crate::Job::argv)).
@@ -98,26 +90,25 @@ mod tests {
     use super::super::binary::{self, Threads};
     use super::*;
 
-    /// Whether a module with this import sees own inputs, shared inputs and regions.
-    fn sees(module: &str, name: &str) -> (bool, bool, bool) {
+    /// Whether a module with this import sees own inputs, and shared inputs.
+    fn sees(module: &str, name: &str) -> (bool, bool) {
         let text = format!("(module (import {module:?} {name:?} (func)))");
         let bytes = wat::parse_str(text).unwrap();
         let description = binary::read(&bytes, Threads::One).unwrap().declarations().describe();
-        (description.reads_own_inputs(), description.reads_shared_inputs(), description.writes_in_place())
+        (description.reads_own_inputs(), description.reads_shared_inputs())
     }
 
     #[test]
     fn what_is_seen_follows_from_what_is_imported() {
-        for import in ["input_count", "input_len", "input_find", "input_map"] {
-            assert_eq!(sees("wrun_v1", import), (true, true, false), "{import}");
+        for import in ["input_count", "input_len", "input_find", "input_map", "input_map_at", "input_read"] {
+            assert_eq!(sees("wrun_v1", import), (true, true), "{import}");
         }
-        assert_eq!(sees("wrun_v1", "region_map"), (false, false, true));
-        for import in ["arg_read", "region_len", "output_write", "path_open"] {
-            assert_eq!(sees("wrun_v1", import), (false, false, false), "{import}");
+        for import in ["arg_read", "region_map", "output_write", "path_open"] {
+            assert_eq!(sees("wrun_v1", import), (false, false), "{import}");
         }
-        assert_eq!(sees(WASI_MODULE, "path_open"), (true, true, false));
-        assert_eq!(sees(WASI_MODULE, "fd_read"), (true, false, false));
-        assert_eq!(sees(WASI_MODULE, "fd_write"), (false, false, false));
-        assert_eq!(sees("env", "input_map"), (false, false, false));
+        assert_eq!(sees(WASI_MODULE, "path_open"), (true, true));
+        assert_eq!(sees(WASI_MODULE, "fd_read"), (true, false));
+        assert_eq!(sees(WASI_MODULE, "fd_write"), (false, false));
+        assert_eq!(sees("env", "input_map"), (false, false));
     }
 }

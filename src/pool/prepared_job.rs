@@ -44,6 +44,7 @@ pub(super) struct PreparedJob {
 pub(super) struct LoadedCode {
     module: u64,
     stack_bytes: u64,
+    table_elements: u32,
     core_dumps: bool,
 }
 
@@ -98,6 +99,8 @@ impl PreparedJob {
             argument_bytes: limits.argument_bytes,
             memory_bytes: limits.memory_bytes,
             output_bytes: limits.output_bytes,
+            large_memories: job.module.description().large_memories,
+            table_elements: limits.table_elements,
             stack_bytes: limits.stack_bytes,
             log_bytes: limits.log_bytes,
             counts_fuel: job.module.counts_fuel(),
@@ -112,6 +115,7 @@ impl PreparedJob {
             real_random: job.grants.random,
             seed: job.seed,
             traps_unknown_imports: job.unknown_imports == UnknownImports::Trap,
+            initial_data: job.module.description().initial_data(),
         };
         let directories = job.grants.directories.clone();
         let slow = job.slow;
@@ -132,7 +136,8 @@ impl PreparedJob {
 
     /// What the job's workers load.
     pub fn code(&self) -> LoadedCode {
-        LoadedCode { module: self.module.id(), stack_bytes: self.limits.stack_bytes, core_dumps: self.core_dumps }
+        let Limits { stack_bytes, table_elements, .. } = self.limits;
+        LoadedCode { module: self.module.id(), stack_bytes, table_elements, core_dumps: self.core_dumps }
     }
 
     /// The most bytes of a failed task's core dump.
@@ -217,11 +222,13 @@ type Regions = (Vec<Arc<File>>, Option<Slices>, NamedRanges);
 
 /// Checks a job's regions; numbers their files from `first` on.
 fn regions(job: &Job, first: u32) -> Result<Regions> {
-    if !job.module.description().writes_in_place() && (job.out.is_some() || !job.shared.is_empty()) {
+    if !job.module.description().maps_regions() && (job.out.is_some() || !job.shared.is_empty()) {
         return Err(Error::request(format!(
-            "module {} writes to no output file and no shared memory (it does not import wrun_v1::{}): give it none",
+            "module {} writes to no output file and no shared memory (it imports neither wrun_v1::{} nor wrun_v1::{}): give \
+             it none",
             job.module.name(),
-            wrun_abi::import::REGION_MAP
+            wrun_abi::import::REGION_MAP,
+            wrun_abi::import::REGION_MAP_AT
         )));
     }
     let (mut files, mut shared_memories) = (Vec::new(), NamedRanges::new());
@@ -258,7 +265,7 @@ fn regions(job: &Job, first: u32) -> Result<Regions> {
 }
 
 fn check_limits(job: &Job) -> Result<()> {
-    let Limits { stack_bytes, argument_bytes, open_files, memories, tables, .. } = job.limits;
+    let Limits { stack_bytes, argument_bytes, open_files, memories, tables, table_elements, .. } = job.limits;
     let stack = (stack_bytes, 1, Limits::MAX_STACK_BYTES, "stack");
     let argument = (argument_bytes, 0, Task::MAX_ARGUMENT_BYTES as u64, "argument");
     for (bytes, least, most, what) in [stack, argument] {
@@ -274,6 +281,12 @@ fn check_limits(job: &Job) -> Result<()> {
             "a limit of {open_files} open files per task is not possible: give at most {most}"
         )));
     }
+    if table_elements > Limits::MAX_TABLE_ELEMENTS {
+        let most = Limits::MAX_TABLE_ELEMENTS;
+        return Err(Error::request(format!(
+            "a limit of {table_elements} elements of a table is not possible: give at most {most}"
+        )));
+    }
     let (module, description) = (job.module.name(), job.module.description());
     for (count, limit, what, setting) in [
         (description.memories, memories, "memories", Setting::Memories),
@@ -283,6 +296,11 @@ fn check_limits(job: &Job) -> Result<()> {
             let message = format!("module {module} has {count} {what}, and the limit is {limit}");
             return Err(Error::module(message).because_of(setting));
         }
+    }
+    if description.table_elements > u64::from(table_elements) {
+        let count = description.table_elements;
+        let message = format!("module {module} has a table of {count} elements, and the limit is {table_elements}");
+        return Err(Error::module(message).because_of(Setting::TableElements));
     }
     if job.limits.fuel.is_some() && !job.module.counts_fuel() {
         return Err(

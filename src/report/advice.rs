@@ -18,6 +18,7 @@ pub fn advice(setting: Setting) -> &'static str {
         Setting::ArgumentSize => "raise it with --max-argument, or pass it as an input",
         Setting::Memories => "raise it with --max-memories",
         Setting::Tables => "raise it with --max-tables",
+        Setting::TableElements => "raise it with --max-table-elements",
         Setting::Directories => "grant one with --dir HOST[::GUEST][:rw]",
         Setting::InPlaceFiles => "provide one with --out or --shared",
         Setting::CompileTime => "raise it with --compile-timeout (WRUN_COMPILE_TIMEOUT)",

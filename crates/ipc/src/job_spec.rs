@@ -1,5 +1,7 @@
 //! A job, as its workers get it.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::entry::Entry;
@@ -58,6 +60,10 @@ pub struct JobSpec {
     pub memory_bytes: u64,
     /// The limit of a result, in bytes.
     pub output_bytes: u64,
+    /// Whether the module has a 64-bit memory.
+    pub large_memories: bool,
+    /// The most elements of a table.
+    pub table_elements: u32,
     /// The stack for wasm frames, in bytes.
     pub stack_bytes: u64,
     /// The limit of log lines, in bytes.
@@ -86,4 +92,7 @@ pub struct JobSpec {
     pub seed: u64,
     /// Whether imported functions that the worker does not know trap when they are called.
     pub traps_unknown_imports: bool,
+    /// The part of the exported memory that the module's data segments fill, in bytes from its start. Windows over memory of the
+    /// guest's own must not lie there.
+    pub initial_data: Range<u64>,
 }

@@ -23,6 +23,8 @@ pub enum Setting {
     Memories,
     /// Tables of a module.
     Tables,
+    /// Elements of a table.
+    TableElements,
     /// Granted directories.
     Directories,
     /// The output file and shared memory.
@@ -55,7 +57,7 @@ pub enum Setting {
 
 impl Setting {
     /// All of them, in the order of this definition.
-    pub const ALL: [Setting; 23] = {
+    pub const ALL: [Setting; 24] = {
         use Setting::*;
         [
             Memory,
@@ -67,6 +69,7 @@ impl Setting {
             ArgumentSize,
             Memories,
             Tables,
+            TableElements,
             Directories,
             InPlaceFiles,
             CompileTime,
@@ -96,6 +99,7 @@ impl Setting {
             Setting::ArgumentSize => "raise Limits::argument_bytes, or pass it as an input",
             Setting::Memories => "raise Limits::memories",
             Setting::Tables => "raise Limits::tables",
+            Setting::TableElements => "raise Limits::table_elements",
             Setting::Directories => "grant one with Grants::directories",
             Setting::InPlaceFiles => "provide one with Job::out or Job::shared",
             Setting::CompileTime => "raise Compiler::timeout",

@@ -47,6 +47,15 @@ pub struct LimitArgs {
     #[arg(long, value_name = "N", default_value_t = Limits::default().tables, value_parser = up_to(Limits::MAX_TABLES))]
     max_tables: u32,
 
+    /// Limit a table to N elements (at most 10 million)
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = Limits::default().table_elements,
+        value_parser = up_to(Limits::MAX_TABLE_ELEMENTS)
+    )]
+    max_table_elements: u32,
+
     /// Limit a task to N open WASI files, directories and events at a time (at most 8192)
     #[arg(long, value_name = "N", default_value_t = Limits::default().open_files, value_parser = up_to(Limits::MAX_OPEN_FILES))]
     max_open_files: u32,
@@ -91,6 +100,7 @@ impl LimitArgs {
             argument_bytes: self.max_argument,
             memories: self.max_memories,
             tables: self.max_tables,
+            table_elements: self.max_table_elements,
             open_files: self.max_open_files,
             host_call_bytes: self.max_host_call,
         }

@@ -110,6 +110,8 @@ const CONTRACT: &str = r#"
     (import "wrun_v1" "input_find" (func $input_find (param i32 i32) (result i32)))
     (import "wrun_v1" "input_len" (func $input_len (param i32) (result i64)))
     (import "wrun_v1" "input_map" (func $input_map (param i32 i64 i32) (result i32)))
+    (import "wrun_v1" "input_read" (func $input_read (param i32 i64 i32 i32)))
+    (import "wrun_v1" "input_map_at" (func $input_map_at (param i32 i64 i32 i32) (result i32)))
     (import "wrun_v1" "input_unmap" (func $input_unmap (param i32)))
     (import "wrun_v1" "output_write" (func $output_write (param i32 i32)))
     (import "wrun_v1" "output_map" (func $output_map (param i32) (result i32)))
@@ -117,6 +119,7 @@ const CONTRACT: &str = r#"
     (import "wrun_v1" "region_find" (func $region_find (param i32 i32) (result i32)))
     (import "wrun_v1" "region_len" (func $region_len (param i32) (result i64)))
     (import "wrun_v1" "region_map" (func $region_map (param i32 i64 i32) (result i32)))
+    (import "wrun_v1" "region_map_at" (func $region_map_at (param i32 i64 i32 i32) (result i32)))
     (import "wrun_v1" "fail" (func $fail (param i32 i32)))
     (import "wrun_v1" "log" (func $log (param i32 i32 i32)))
 "#;

@@ -16,7 +16,7 @@ pub fn describe(module: &str, description: &Description, path: impl AsRef<Path>)
     let out = &mut text;
     writeln!(out, "{}", name(module))?;
     write_calls(out, description)?;
-    write_imports(out, &description.imports)?;
+    write_imports(out, description)?;
     write_grants(out, &description.grants())?;
     write_memory(out, description)?;
     write_exports(out, &description.exports)?;
@@ -51,7 +51,8 @@ fn write_calls(out: &mut String, description: &Description) -> fmt::Result {
 }
 
 /// One line for each module that is imported from, in order of appearance; imports that wrun does not provide are marked.
-fn write_imports(out: &mut String, imports: &[Extern]) -> fmt::Result {
+fn write_imports(out: &mut String, description: &Description) -> fmt::Result {
+    let imports = &description.imports;
     if imports.is_empty() {
         return writeln!(out, "\nImports nothing.");
     }
@@ -68,13 +69,13 @@ fn write_imports(out: &mut String, imports: &[Extern]) -> fmt::Result {
     for (module, imports) in modules {
         let provided: Vec<String> = imports
             .iter()
-            .filter(|import| import.import_problem().is_none())
+            .filter(|import| description.problem_of_import(import).is_none())
             .map(|import| name(&import.name))
             .collect();
         if !provided.is_empty() {
             writeln!(out, "  {}: {}", name(module), provided.join(", "))?;
         }
-        for import in imports.iter().filter(|import| import.import_problem().is_some()) {
+        for import in imports.iter().filter(|import| description.problem_of_import(import).is_some()) {
             writeln!(out, "  {}: {} ({}) is NOT provided by wrun", name(module), name(&import.name), import.ty)?;
         }
     }
@@ -103,8 +104,8 @@ fn write_memory(out: &mut String, description: &Description) -> fmt::Result {
         Some(maximum) => write!(out, "at most {}", size(maximum))?,
         None => write!(out, "no maximum")?,
     }
-    if memory.is_64 {
-        writeln!(out, "; with 64-bit addresses, inputs cannot be mapped")
+    if let Some(language) = &description.owns_memory {
+        writeln!(out, "; {language}'s allocator takes all of it: inputs can be read, or mapped over its buffers")
     } else if memory.room_pages() == 0 {
         writeln!(out, "; no room for mapped inputs: raise its maximum (wasm-ld --max-memory=BYTES)")
     } else if memory.room_pages() < SCARCE_PAGES && memory.maximum.is_some_and(|maximum| maximum < Memory::MAX_PAGES) {
@@ -128,9 +129,8 @@ fn write_exports(out: &mut String, exports: &[Extern]) -> fmt::Result {
 /// A command line for the function that is called by default, or if there is none, for each function.
 fn write_how_to_run(out: &mut String, description: &Description, entry: Option<Entry>, path: &Path) -> fmt::Result {
     writeln!(out, "\nRun it with:")?;
-    // A task that maps inputs usually gets files.
-    let maps = description.wrun_imports.iter().any(|import| import == wrun_abi::import::INPUT_MAP);
-    let items = if maps { "--files FILE..." } else { "ITEM..." };
+    // A task that reads inputs usually gets files.
+    let items = if description.reads_inputs() { "--files FILE..." } else { "ITEM..." };
     // A name that no command line can hold is shown with escapes.
     let word =
         |text: &str| shell_quote(text.as_bytes()).or_else(|| shell_quote(name(text).as_bytes())).unwrap_or_default();
@@ -169,6 +169,7 @@ mod tests {
         let mut all = serde_json::json!({
             "tasks": [], "scalars": [], "command": false, "initialize": false, "wasi": false,
             "wrun_imports": [], "imports": [], "exports": [], "memory": null, "memories": 0, "tables": 0,
+            "table_elements": 0, "large_memories": false,
         });
         for (key, value) in changes.as_object().unwrap() {
             all[key] = value.clone();
