@@ -44,7 +44,7 @@ impl FromStr for TaskKey {
 /// Makes the keys of a job's tasks.
 ///
 /// A key covers the contents of the module and of all inputs, the names of shared inputs, the function, the argument, the arguments
-/// of a WASI command (and its name), `reduce`, whether instances are reused, the limits that a task can notice (not time), the seed,
+/// of a WASI program (and its name), `reduce`, whether instances are reused, the limits that a task can notice (not time), the seed,
 /// and the grants. Of a directory, the output file and shared memory it covers which one it is, not what is in it.
 ///
 /// A key does not cover the task's position, so items may be moved and added, unless the job has an output file, where the position

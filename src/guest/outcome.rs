@@ -183,8 +183,10 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
         result.backtrace.clear();
         match program {
             _ if state.job.spec.attached => exit_attached(result, code),
-            // A function's result is incomplete until it returns.
-            Program::Task if code == 0 => result.fail(Status::Error, "exited with code 0 before it returned"),
+            // A function's result is incomplete until it returns, unless the job says otherwise.
+            Program::Task if code == 0 && state.job.spec.ok_exit_codes == [0] => {
+                result.fail(Status::Error, "exited with code 0 before it returned")
+            }
             Program::Command | Program::Task => exited(code, stderr, state, result),
         }
         return;

@@ -21,6 +21,10 @@ pub(super) struct State {
     pub argument: GuestArgument,
     /// The task's own inputs, which precede those of the job.
     pub own_inputs: Vec<GuestInput>,
+    /// The number of the function that it calls, in the job.
+    pub function: u32,
+    /// The arguments of its program, once they have been made.
+    pub argv: Option<Vec<String>>,
     /// Whether the task merges results. Its input count then excludes shared inputs, which it finds only by name.
     pub merges: bool,
     /// The task's output slice; a merge has none.
@@ -48,6 +52,8 @@ impl State {
             index: 0,
             argument: GuestArgument::default(),
             own_inputs: Vec::new(),
+            function: 0,
+            argv: None,
             merges: false,
             slice: None,
             output: Vec::new(),

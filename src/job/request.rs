@@ -26,9 +26,11 @@ pub struct Job {
     pub module: Module,
     /// The name of the task function; `None` for the only one.
     pub call: Option<String>,
-    /// The arguments of a WASI command (argv without argv\[0\]), in which `{}` stands for the item; `None` for the item alone.
+    /// The arguments of a WASI program (argv without argv\[0\]), in which `{}` stands for the item; `None` for the item alone, or, if the
+    /// function takes numbers, for these. A command sees them, and every other function that asks WASI for them.
     pub argv: Option<Vec<String>>,
-    /// The exit codes with which a WASI command passes: 0 unless set, 10 and 20 for a SAT solver, for example.
+    /// The exit codes with which a WASI program passes: 0 unless set, 10 and 20 for a SAT solver, for example. A task that is no command
+    /// passes with the result that it has written before it exits, and only if codes are set.
     pub ok_exit_codes: Vec<u8>,
     /// Inputs that all tasks share, by name, in order.
     pub inputs: Vec<(String, Input)>,
@@ -101,7 +103,7 @@ impl Job {
         self
     }
 
-    /// Sets the exit codes with which a WASI command passes, from 0 to 125.
+    /// Sets the exit codes with which a WASI program passes, from 0 to 125.
     #[must_use]
     pub fn ok_exit_codes(mut self, codes: impl Into<Vec<u8>>) -> Self {
         self.ok_exit_codes = codes.into();

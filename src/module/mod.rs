@@ -31,6 +31,7 @@ mod resources;
 mod source;
 #[cfg(test)]
 mod tests;
+mod visible;
 mod wasi_imports;
 
 pub use cache::{Cache, CacheEntry, Cleared};

@@ -65,15 +65,7 @@ impl PreparedJob {
             UnknownImports::Refuse => job.module.check_imports()?,
             UnknownImports::Trap => job.module.check_known_imports()?,
         }
-        if job.argv.is_some() && entry != Entry::Command {
-            return Err(Error::request(format!("argv is for WASI commands, which {} is not", job.module.name())));
-        }
-        if job.ok_exit_codes != [0] && entry != Entry::Command {
-            let name = job.module.name();
-            return Err(Error::request(format!(
-                "exit codes are for WASI commands, and {name} is not run as a command"
-            )));
-        }
+        check_program(job, &entry)?;
         if entry == Entry::Command && job.instances == Instances::Reused {
             let message = format!("{} is a WASI command, whose instance cannot be entered twice", job.module.name());
             return Err(Error::request(message).because_of(Setting::FreshInstances));
@@ -214,6 +206,10 @@ impl PreparedJob {
 /// If the module has no such task.
 pub(super) fn merge_entry(module: &Module, name: &str) -> Result<Entry> {
     match module.entry(Some(name), None)? {
+        Entry::Task(_) if !module.description().reads_results() => Err(Error::request(format!(
+            "{name:?} cannot merge: results are its inputs, and module {} imports no wrun_v1::input_*",
+            module.name()
+        ))),
         entry @ Entry::Task(_) => Ok(entry),
         _ => Err(Error::request(format!(
             "{name:?} cannot merge: only a task (an export `wrun:task/NAME`) can read the results as its inputs"
@@ -314,6 +310,28 @@ fn check_limits(job: &Job) -> Result<()> {
     Ok(())
 }
 
+/// Checks that what the job says of a WASI program has a meaning for the function that it calls.
+fn check_program(job: &Job, entry: &Entry) -> Result<()> {
+    let (module, description) = (job.module.name(), job.module.description());
+    if job.argv.is_some() && *entry != Entry::Command && !description.reads_argv() {
+        let message = format!("arguments are for WASI programs, and module {module} imports no args_get of WASI");
+        return Err(Error::request(message));
+    }
+    let can_exit = match entry {
+        Entry::Command => true,
+        // What a function of numbers returns is its result, and by exiting it returns nothing.
+        Entry::Scalar(_) => false,
+        _ => description.can_exit(),
+    };
+    if job.ok_exit_codes != [0] && !can_exit {
+        let name = entry.name();
+        return Err(Error::request(format!(
+            "exit codes are for WASI programs, and {name:?} of module {module} is no command, nor a task that can exit"
+        )));
+    }
+    Ok(())
+}
+
 /// The most directories that tasks may be granted.
 const MAX_DIRECTORIES: usize = 256;
 
@@ -365,6 +383,11 @@ fn check_grants(grants: &Grants) -> Result<()> {
 type NamedRanges = Vec<(String, InputRange)>;
 
 fn shared_inputs(job: &Job) -> Result<(Vec<Input>, NamedRanges)> {
+    if !job.inputs.is_empty()
+        && let Some(message) = job.module.unseen_shared_inputs()
+    {
+        return Err(Error::request(message).because_of(Setting::SharedInputs));
+    }
     let mut files: Vec<Input> = Vec::new();
     let mut inputs: Vec<(String, InputRange)> = Vec::new();
     for (name, input) in &job.inputs {

@@ -49,11 +49,15 @@ pub enum Setting {
     FreshInstances,
     /// What becomes of imports that are not known.
     UnknownImports,
+    /// The inputs that each task has of its own.
+    OwnInputs,
+    /// The inputs that tasks share.
+    SharedInputs,
 }
 
 impl Setting {
     /// All of them, in the order of this definition.
-    pub const ALL: [Setting; 22] = {
+    pub const ALL: [Setting; 24] = {
         use Setting::*;
         [
             Memory,
@@ -78,6 +82,8 @@ impl Setting {
             ItemSeparator,
             FreshInstances,
             UnknownImports,
+            OwnInputs,
+            SharedInputs,
         ]
     };
 
@@ -105,6 +111,8 @@ impl Setting {
             Setting::ItemSeparator => "split items at NUL bytes, if that is what separates them",
             Setting::FreshInstances => "leave Job::instances fresh",
             Setting::UnknownImports => "set Job::unknown_imports to let it trap only when it is called",
+            Setting::OwnInputs => "give tasks no Task::inputs",
+            Setting::SharedInputs => "leave Job::inputs empty",
             Setting::Slow => "set no Job::slow, or run it in processes or threads",
         }
     }

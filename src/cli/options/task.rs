@@ -28,7 +28,7 @@ pub struct TaskArgs {
     )]
     inputs: Vec<NamedInput>,
 
-    /// Let a WASI command pass with these exit codes, from 0 to 125 (10,20) [default: 0]
+    /// Let a WASI program pass with these exit codes, from 0 to 125 (10,20) [default: 0]
     #[arg(long, value_name = "N[,N]...", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(0..=125))]
     ok_exit_codes: Option<Vec<u8>>,
 

@@ -1,6 +1,7 @@
 //! The functions that guests import.
 
 mod address;
+mod args;
 mod contract;
 mod grow;
 mod map;

@@ -92,12 +92,12 @@ pub(in crate::guest) struct WasiSettings<'a> {
     pub index: u64,
 }
 
-/// Makes the context of a task. A command's arguments are `argv`.
+/// Makes the context of a task. It has no arguments: see `imports::args`.
 ///
 /// # Errors
 ///
 /// Returns an error if a directory cannot be opened, for example because too many files are open.
-pub(in crate::guest) fn context(settings: &WasiSettings<'_>, argv: &[String]) -> Result<Wasi> {
+pub(in crate::guest) fn context(settings: &WasiSettings<'_>) -> Result<Wasi> {
     let mut builder = WasiCtxBuilder::new();
     let &WasiSettings { spec, stdio, preopens, stdin, index } = settings;
     let stdout = Capture::new(spec.output_bytes, OnFull::Stop);
@@ -115,7 +115,7 @@ pub(in crate::guest) fn context(settings: &WasiSettings<'_>, argv: &[String]) ->
             }
         }
     }
-    builder.args(argv).envs(&spec.environment).allow_blocking_current_thread(true);
+    builder.envs(&spec.environment).allow_blocking_current_thread(true);
     builder.max_random_size(spec.host_call_bytes);
     if !spec.real_random {
         // A task whose result must be the same in every run cannot have secret numbers.

@@ -245,6 +245,7 @@ fn the_embedding_example_counts_words_and_reports_failures() {
     let failing = support::file(
         br#"(module
         (import "wrun_v1" "fail" (func $fail (param i32 i32)))
+        (import "wrun_v1" "input_count" (func (result i32)))
         (memory (export "memory") 1) (data (i32.const 0) "no words today")
         (func (export "wrun:task/count") (result i32) (call $fail (i32.const 0) (i32.const 14)) (i32.const 1)))"#,
     );
@@ -297,9 +298,7 @@ pub fn replay(blocks: &[&str], dir: &Path) -> Vec<String> {
     let mut bash = Command::new("bash");
     bash.env_clear().env("PATH", path).env("WRUN_CACHE_DIR", support::cache_dir()).stdin(Stdio::null());
     let output = bash.args(["-c", &script]).current_dir(dir).output().expect("bash");
-    // Whether a compilation is mentioned depends on the machine.
-    let is_shown = |line: &&str| !(line.starts_with("wrun: compiling ") && line.contains(" so far"));
-    let output: String = stdout(&output).split_inclusive('\n').filter(is_shown).collect();
+    let output = support::without_compiling(&stdout(&output));
     let mut results = output.split(MARK);
     let shown = |block: &&str| {
         let commands = block.lines().filter(|line| line.starts_with("$ "));
