@@ -91,6 +91,7 @@ pub(super) mod for_tests {
             real_random: false,
             seed: 0,
             initial_data: 0..0,
+            guards: true,
         };
         let symbols = Arc::new(Symbols::new(module, None));
         JobContext::new(spec, false, symbols, &FileTable::default(), None, &[])

@@ -22,6 +22,7 @@ pub(crate) fn describe(module: &Module) -> Description {
         memories: needs.num_memories,
         tables: needs.num_tables,
         owns_memory: None,
+        grows_safely: false,
         data_segments: None,
     };
     for import in module.imports() {

@@ -116,6 +116,7 @@ impl PreparedJob {
             real_random: job.grants.random,
             seed: job.seed,
             initial_data: job.module.description().initial_data(),
+            guards: !job.module.description().grows_safely,
         };
         let directories = job.grants.directories.clone();
         let slow = job.slow;

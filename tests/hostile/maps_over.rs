@@ -41,7 +41,7 @@ fn windows_lie_over_whole_pages_of_the_guests_own() {
             "pages that were given back",
             "input_map_at(0, 0, 1, 0xc0000): something that the host has mapped lies there",
         ),
-        trap("the result", "input_map_at(0, 0, 1, 0xc0000): something that the host has mapped lies there"),
+        trap("the result", "input_map_at(0, 0, 1, 0xd0000): something that the host has mapped lies there"),
         trap("unmap inside", "input_unmap(0x30000): no window begins there"),
         trap("unmap twice", "input_unmap(0x20000): no window begins there"),
     ]);

@@ -22,6 +22,8 @@ pub(in crate::guest) enum Recorded {
     MemoryLimit,
     /// An access to memory of a window that was given back.
     Unmapped,
+    /// An access to the inaccessible pages around a window.
+    Guard,
 }
 
 /// How many scratch pages there are at a time: a copy needs only a few (both ends of its source and of its target).
