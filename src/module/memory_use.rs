@@ -45,7 +45,7 @@ const LANGUAGES: &[Language] = &[
         ],
     },
     // Its heap ends where memory does.
-    Language { name: "TinyGo", signs: &[Sign::Producer("processed-by", "TinyGo")] },
+    Language { name: "TinyGo", signs: &[Sign::FunctionPrefix("tinygo_")] },
     // The section is from this project's library. Of itself it shows something with --exportRuntime and with --debug.
     Language {
         name: "AssemblyScript",
@@ -61,6 +61,7 @@ const LANGUAGES: &[Language] = &[
         name: "Emscripten",
         signs: &[
             Sign::Exports(&["emscripten_stack_get_current"]),
+            Sign::FunctionPrefix("emscripten_"),
             Sign::Import("env", "emscripten_notify_memory_growth", "func (i32) -> ()"),
             Sign::Import("env", "emscripten_resize_heap", "func (i32) -> (i32)"),
         ],
@@ -217,7 +218,7 @@ mod tests {
         // A program that says so much about Go is not written in it for that reason.
         assert_eq!(owner(r#"(data "runtime.gopanic\00runtime.mallocgc\00")"#), None);
 
-        assert_eq!(owner(r#"(@producers (language "C11" "") (processed-by "TinyGo" "0.39"))"#), Some("TinyGo".into()));
+        assert_eq!(owner(r#"(func $tinygo_getCurrentStackPointer)"#), Some("TinyGo".into()));
 
         let script = Some("AssemblyScript".to_owned());
         assert_eq!(owner(r#"(@producers (language "AssemblyScript" ""))"#), script);
@@ -229,6 +230,7 @@ mod tests {
 
         let emscripten = r#"(func (export "emscripten_stack_get_current") (result i32) (i32.const 0))"#;
         assert_eq!(owner(emscripten), Some("Emscripten".into()));
+        assert_eq!(owner("(func $emscripten_get_sbrk_ptr)"), Some("Emscripten".into()));
     }
 
     #[test]

@@ -71,6 +71,11 @@ impl FaultRecord {
         is_first
     }
 
+    /// Forgets scratch pages in memory that becomes the guest's again: it must not be unmapped later.
+    pub fn forget_scratch(&self, memory: &Range<usize>) {
+        self.scratch.iter().filter(|page| memory.contains(&page.get())).for_each(|page| page.set(0));
+    }
+
     /// Adds a scratch page and unmaps the oldest one, so that a `memory.fill` of 4 GiB needs only a few.
     pub fn rotate(&self, page: usize) {
         let next = self.next.get();

@@ -307,6 +307,7 @@ impl Windows {
         self.settle();
         let Area { start, len, is_guests, .. } = self.areas[index];
         if is_guests {
+            self.faults.forget_scratch(&(self.base + start..self.base + start + len));
             // SAFETY: a whole area of ours, which the guest gets back.
             unsafe { memory::map_zeros(self.host(start), len) }.unwrap_or_else(|error| give_up(&error));
             self.areas.remove(index);
