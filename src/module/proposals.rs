@@ -40,7 +40,7 @@ const OTHERS: &[Proposal] = &[
     Proposal {
         feature: WasmFeatures::CUSTOM_PAGE_SIZES,
         name: "custom page sizes",
-        advice: "build it with pages of 64 KiB (wasm-ld --page-size=65536)",
+        advice: "build it with pages of 64 KiB",
     },
     Proposal {
         feature: WasmFeatures::WIDE_ARITHMETIC,

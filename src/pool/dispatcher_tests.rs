@@ -191,6 +191,21 @@ fn what_cannot_run_is_given_to_nobody() {
 }
 
 #[test]
+fn a_task_with_inputs_that_its_module_cannot_read_is_given_to_nobody() {
+    let unseen_inputs = Some("module m reads no inputs".to_owned());
+    let (mut dispatcher, seen) = dispatcher(Policy { unseen_inputs, ..policy() }, 2);
+    let with_input = Task { inputs: vec![crate::Input::from_bytes("i", b"x").unwrap()], ..Task::new("ok") };
+    dispatcher.submit(Pending::new(0, 0, Call::Map, with_input));
+    submit(&mut dispatcher, &["ok"]);
+    dispatcher.turn(Wait::NO);
+    let refused = dispatcher.next_ended().expect("an outcome").into_outcome().result.unwrap_err();
+    assert_eq!((refused.status, refused.message.as_str()), (Status::Error, "module m reads no inputs"));
+    assert_eq!(refused.setting, Some(crate::ipc::Setting::OwnInputs));
+    assert_eq!(outcomes(&mut dispatcher), [(Status::Ok, 1)]);
+    assert_eq!(seen.all(), ["0 ok"]);
+}
+
+#[test]
 fn nothing_starts_while_the_machine_is_short_of_memory() {
     let free = Arc::new(std::sync::atomic::AtomicU64::new(1));
     let measured = free.clone();

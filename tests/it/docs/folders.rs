@@ -85,11 +85,10 @@ fn without_comments(text: &str) -> String {
 fn names_an_option(text: &str) -> bool {
     let is_option = |rest: &str| rest.starts_with(|char: char| char.is_ascii_lowercase());
     // Options of other programs.
-    const OTHERS: [&str; 7] = [
+    const OTHERS: [&str; 6] = [
         "--disable-compact-imports",
         "--import-memory",
         "--max-memory",
-        "--page-size",
         "--shared-memory",
         "--translate-to-exnref",
         "--use abort=",
