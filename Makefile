@@ -16,9 +16,10 @@
 # make install  installs the command, completions and manual pages under DESTDIR and PREFIX (/usr/local)
 # make reference  renews docs/src/reference/options.md from the command line's definition
 # make guests  the example guests, into examples/guests/target/wasm
+# make languages  the guests in Go, AssemblyScript and Zig, and their tests; skips languages whose tools are missing (GO, ZIG, npm)
 # make book    the book in docs/, into target/book; installs mdBook if there is none
 
-.PHONY: demo test check check-aarch64 doc deny package fuzz programs soak bench bench-peers bench-programs bench-results callgrind guests book toolchain build install reference
+.PHONY: demo languages test check check-aarch64 doc deny package fuzz programs soak bench bench-peers bench-programs bench-results callgrind guests book toolchain build install reference
 
 demo: build guests
 	@examples/demo.sh
@@ -106,6 +107,10 @@ install: build
 
 reference: toolchain
 	WRUN_BLESS=1 cargo test --release --bin wrun reference
+
+languages: guests
+	examples/guests/languages
+	cargo test --release -p wrun --test it languages::
 
 guests: toolchain
 	$(MAKE) --no-print-directory -C examples/guests

@@ -44,7 +44,7 @@ fn add(file: File) {
     let map = move |mut guest: Caller<'_, Box<State>>| -> wasmtime::Result<u32> {
         let memory = guest.get_export("memory").unwrap().into_memory().unwrap();
         let area = imports::grow(&mut guest, memory, WASM_PAGE).unwrap();
-        Ok(guest.data_mut().windows.map_output(area, &file, WASM_PAGE)? as u32)
+        Ok(guest.data_mut().windows.map_output(area, 0, &file, WASM_PAGE)? as u32)
     };
     linker.func_wrap("test", "map", map).unwrap();
     let mut store = Store::new(&engine, Box::new(State::new(Arc::new(job_context::for_tests::empty(&engine)))));

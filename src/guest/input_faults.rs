@@ -8,7 +8,7 @@ use crate::sys::memory_file;
 /// The input fault that a recorded fault means; `None` if it is the guest's own mistake or a limit.
 pub(super) fn input_fault(state: &State, recorded: Recorded) -> Option<InputFault> {
     let (of, kind) = match recorded {
-        Recorded::Unmapped | Recorded::NoMemory | Recorded::MemoryLimit => return None,
+        Recorded::Unmapped | Recorded::Guard | Recorded::NoMemory | Recorded::MemoryLimit => return None,
         Recorded::Write { of, offset } => (of, InputFaultKind::Write { offset }),
         Recorded::NoPage { of, offset } => {
             let truncated = state.mapped(of).and_then(|range| {

@@ -94,6 +94,7 @@ pub(super) mod for_tests {
             seed: 0,
             traps_unknown_imports: false,
             initial_data: 0..0,
+            guards: true,
         };
         let symbols = Arc::new(Symbols::new(module, None));
         JobContext::new(spec, false, symbols, &FileTable::default(), None, &[])

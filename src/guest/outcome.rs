@@ -80,6 +80,7 @@ fn decide_status(
                     result.fail_at(reached);
                 }
             }
+            None if recorded == Recorded::Guard => result.fail(Status::Trap, TOOK_WINDOW),
             None => result.fail(Status::Trap, "it used memory outside of its windows, or a window that it gave back"),
         }
         return;
@@ -100,6 +101,10 @@ fn decide_status(
         Err(error) => stopped(error, program, stderr, state, result),
     }
 }
+
+/// Why a task failed that touched the pages around a window.
+const TOOK_WINDOW: &str = "it used memory next to a window that the host has mapped: an allocator that takes all memory for its own needs \
+                           input_read, input_map_at, region_map_at and output_write";
 
 /// If a failed task was refused something, adds that: it is the reason that helps the user.
 fn name_refusal(state: &State, result: &mut TaskResult) {

@@ -93,6 +93,7 @@ impl Declarations {
             table_elements: resources.table_elements,
             large_memories: resources.large_memories,
             owns_memory: None,
+            grows_safely: false,
             data_segments: None,
         };
         for Import { module, name, ty } in imports {

@@ -42,6 +42,9 @@ pub struct Description {
     /// which the host grows the memory.
     #[serde(default)]
     pub owns_memory: Option<String>,
+    /// Whether it is from a compiler whose allocator is known to use only what `memory.grow` returns to it.
+    #[serde(default)]
+    pub grows_safely: bool,
     /// The part of the memory exported as `memory` that its data segments fill, in bytes; `None` if that is not known.
     #[serde(default)]
     pub data_segments: Option<Range<u64>>,

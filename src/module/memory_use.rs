@@ -20,8 +20,8 @@ struct Language {
 
 /// How a language is recognized.
 enum Sign {
-    /// A tool in the field `processed-by` of the section `producers`.
-    ProcessedBy(&'static str),
+    /// A field of the section `producers`, and a value in it.
+    Producer(&'static str, &'static str),
     /// A custom section.
     Section(&'static str),
     /// All of these bytes in data segments.
@@ -38,18 +38,19 @@ const LANGUAGES: &[Language] = &[
     Language {
         name: "Go",
         signs: &[
-            Sign::ProcessedBy("Go cmd/compile"),
+            Sign::Producer("processed-by", "Go cmd/compile"),
             Sign::Section("go:buildid"),
             // Its runtime's table of functions: the table's header (Go 1.20 and later), and a name that no program lacks.
             Sign::Data(&[b"\xf1\xff\xff\xff\0\0\x01\x08", b"runtime.mallocgc"]),
         ],
     },
     // Its heap ends where memory does.
-    Language { name: "TinyGo", signs: &[Sign::ProcessedBy("TinyGo")] },
-    // It writes no section `producers`. These are there with --exportRuntime and with --debug.
+    Language { name: "TinyGo", signs: &[Sign::FunctionPrefix("tinygo_")] },
+    // The section is from this project's library. Of itself it shows something with --exportRuntime and with --debug.
     Language {
         name: "AssemblyScript",
         signs: &[
+            Sign::Producer("language", "AssemblyScript"),
             Sign::Exports(&["__new", "__pin", "__unpin", "__collect"]),
             Sign::FunctionPrefix("~lib/rt/"),
             Sign::Import("env", "abort", "func (i32 i32 i32 i32) -> ()"),
@@ -60,11 +61,16 @@ const LANGUAGES: &[Language] = &[
         name: "Emscripten",
         signs: &[
             Sign::Exports(&["emscripten_stack_get_current"]),
+            Sign::FunctionPrefix("emscripten_"),
             Sign::Import("env", "emscripten_notify_memory_growth", "func (i32) -> ()"),
             Sign::Import("env", "emscripten_resize_heap", "func (i32) -> (i32)"),
         ],
     },
 ];
+
+/// A tool whose programs have an allocator that uses only what `memory.grow` returns to it. Of C compilers that
+/// depends on the C library.
+const SAFE_TOOL: &str = "rustc";
 
 /// Adds what the bytes of a valid binary module say to its description.
 pub(super) fn examine(module: &[u8], description: Description) -> Description {
@@ -72,6 +78,7 @@ pub(super) fn examine(module: &[u8], description: Description) -> Description {
     let owner = LANGUAGES.iter().find(|language| language.signs.iter().any(|sign| contents.show(sign, &description)));
     Description {
         owns_memory: owner.map(|language| language.name.to_owned()),
+        grows_safely: owner.is_none() && contents.producers.contains(&("processed-by", SAFE_TOOL)),
         data_segments: contents.data_range(),
         ..description
     }
@@ -80,7 +87,8 @@ pub(super) fn examine(module: &[u8], description: Description) -> Description {
 /// The parts of a module in which there can be signs.
 #[derive(Default)]
 struct Contents<'a> {
-    processed_by: Vec<&'a str>,
+    /// Fields of the section `producers`, each with one value.
+    producers: Vec<(&'a str, &'a str)>,
     sections: Vec<&'a str>,
     names: Vec<NameSectionReader<'a>>,
     data: Vec<Data<'a>>,
@@ -113,10 +121,10 @@ impl<'a> Contents<'a> {
                     contents.sections.push(section.name());
                     match section.as_known() {
                         KnownCustom::Producers(fields) => {
-                            let fields = fields.into_iter().map_while(Result::ok);
-                            let tools = fields.filter(|field| field.name == "processed-by");
-                            let tools = tools.flat_map(|field| field.values.into_iter().map_while(Result::ok));
-                            contents.processed_by.extend(tools.map(|tool| tool.name));
+                            for field in fields.into_iter().map_while(Result::ok) {
+                                let values = field.values.into_iter().map_while(Result::ok);
+                                contents.producers.extend(values.map(|value| (field.name, value.name)));
+                            }
                         }
                         KnownCustom::Name(names) => contents.names.push(names),
                         _ => {}
@@ -134,7 +142,7 @@ impl<'a> Contents<'a> {
 
     fn show(&self, sign: &Sign, description: &Description) -> bool {
         match sign {
-            Sign::ProcessedBy(tool) => self.processed_by.contains(tool),
+            Sign::Producer(field, value) => self.producers.contains(&(*field, *value)),
             Sign::Section(name) => self.sections.contains(name),
             Sign::Data(all) => {
                 let is_there = |bytes: &&[u8]| self.data.iter().any(|data| memmem::find(data.data, bytes).is_some());
@@ -211,9 +219,10 @@ mod tests {
         // A program that says so much about Go is not written in it for that reason.
         assert_eq!(owner(r#"(data "runtime.gopanic\00runtime.mallocgc\00")"#), None);
 
-        assert_eq!(owner(r#"(@producers (language "C11" "") (processed-by "TinyGo" "0.39"))"#), Some("TinyGo".into()));
+        assert_eq!(owner(r#"(func $tinygo_getCurrentStackPointer)"#), Some("TinyGo".into()));
 
         let script = Some("AssemblyScript".to_owned());
+        assert_eq!(owner(r#"(@producers (language "AssemblyScript" ""))"#), script);
         let exports = ["__new", "__pin", "__unpin", "__collect"].map(|name| format!(r#"(func (export "{name}"))"#));
         assert_eq!(owner(&exports.concat()), script);
         assert_eq!(owner(r#"(func $"~lib/rt/tlsf/growMemory")"#), script);
@@ -222,10 +231,13 @@ mod tests {
 
         let emscripten = r#"(func (export "emscripten_stack_get_current") (result i32) (i32.const 0))"#;
         assert_eq!(owner(emscripten), Some("Emscripten".into()));
+        assert_eq!(owner("(func $emscripten_get_sbrk_ptr)"), Some("Emscripten".into()));
     }
 
     #[test]
     fn languages_that_use_what_grow_returns_are_not() {
+        assert!(examined(r#"(module (@producers (processed-by "rustc" "1.95.0")))"#).grows_safely);
+        assert!(!examined(r#"(module (@producers (processed-by "clang" "21")))"#).grows_safely);
         for tools in ["(language \"Rust\" \"\") (processed-by \"rustc\" \"1.95\")", "(processed-by \"clang\" \"21\")"] {
             assert_eq!(owner(&format!("(@producers {tools})")), None);
         }

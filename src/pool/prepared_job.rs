@@ -116,6 +116,7 @@ impl PreparedJob {
             seed: job.seed,
             traps_unknown_imports: job.unknown_imports == UnknownImports::Trap,
             initial_data: job.module.description().initial_data(),
+            guards: !job.module.description().grows_safely,
         };
         let directories = job.grants.directories.clone();
         let slow = job.slow;

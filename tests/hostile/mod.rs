@@ -9,6 +9,7 @@ mod abi;
 mod backtraces;
 mod ends;
 mod floods;
+mod greedy;
 mod huge;
 mod inputs;
 mod kit;

@@ -27,7 +27,7 @@ fn a_mapped_result_is_its_own_pages_and_no_more() {
     check(&[
         act("result_tricks", "written behind its last page", "trap", AROUND),
         act("result_tricks", "filled to the end of the area", "trap", AROUND),
-        act("result_tricks", "given back", "trap", Says::Exactly("input_unmap(0x10000): no window begins there")),
+        act("result_tricks", "given back", "trap", Says::Exactly("input_unmap(0x20000): no window begins there")),
         act("result_tricks", "mapped twice", "trap", Says::Exactly("output_map(4097): the task has a result already")),
         act(
             "result_tricks",

@@ -95,4 +95,6 @@ pub struct JobSpec {
     /// The part of the exported memory that the module's data segments fill, in bytes from its start. Windows over memory of the
     /// guest's own must not lie there.
     pub initial_data: Range<u64>,
+    /// Whether windows that can be written have inaccessible pages around them.
+    pub guards: bool,
 }

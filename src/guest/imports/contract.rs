@@ -10,7 +10,7 @@ use wrun_abi::import;
 
 use super::address::Address;
 use super::grow::Guest;
-use super::map::{EMPTY_WINDOW, Place, area, map, memory, range};
+use super::map::{EMPTY_WINDOW, Place, area, guard, map, memory, range};
 use super::read::read;
 use crate::guest::host_error::HostError;
 use crate::guest::input_faults::truncated;
@@ -241,9 +241,10 @@ fn output_map<A: Address>(mut guest: Guest<'_>, len: A) -> Result<A> {
     let address = if len == 0 {
         EMPTY_WINDOW
     } else {
-        let area_len = len.next_multiple_of(WASM_PAGE);
+        let guard = guard(&guest);
+        let area_len = len.next_multiple_of(WASM_PAGE) + 2 * guard;
         let area = area(&mut guest, "output_map", area_len, area_len)?;
-        guest.data_mut().windows.map_output(area, &file, len).map_err(refused)?
+        guest.data_mut().windows.map_output(area, guard, &file, len).map_err(refused)?
     };
     guest.data_mut().output_file = Some(MappedOutput { file, len: len as u64 });
     Ok(A::new(address))

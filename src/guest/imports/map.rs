@@ -66,9 +66,10 @@ pub(super) fn map(
     let mapped = match place {
         Place::NewPages => {
             count_window(guest.data_mut(), range.private_bytes())?;
-            let wanted = range.area_len_at(next_start(guest, memory));
-            let area = area(guest, call, wanted, range.area_len())?;
-            guest.data_mut().windows.map(area, &range)
+            let guard = if access == WindowAccess::ReadOnly { 0 } else { guard(guest) };
+            let wanted = range.area_len_at(next_start(guest, memory) + guard) + 2 * guard;
+            let area = area(guest, call, wanted, range.area_len() + 2 * guard)?;
+            guest.data_mut().windows.map(area, guard, &range)
         }
         Place::At { dst, .. } => {
             let base = memory.data_ptr(&*guest) as usize;
@@ -135,6 +136,12 @@ pub(super) fn truncated(of: Mapped, file: &File) -> wasmtime::Error {
 /// The end of a task whose file could not be read at this offset of the task's view.
 pub(super) fn unreadable(of: Mapped, offset: u64) -> wasmtime::Error {
     HostError::Input(InputFault { of, kind: InputFaultKind::Unreadable { offset } }).into()
+}
+
+/// Bytes of the guards around a window that can be written. A guest that takes its pages for its own, because its allocator believes that
+/// all memory is its own, would otherwise get a wrong result. In a window that cannot be written its stores fault.
+pub(super) fn guard(guest: &Guest<'_>) -> usize {
+    if guest.data().job.spec.guards { WASM_PAGE } else { 0 }
 }
 
 /// Takes `wanted` bytes of linear memory for a window, or `len` if there is no room for that: reuses free areas or grows the memory.

@@ -18,12 +18,20 @@ pub(super) struct Area {
     pub content: Content,
     /// Whether the memory is the guest's own: it had it before, and gets it back, zeroed, with the end of the window.
     pub is_guests: bool,
+    /// Bytes at either end that fault on every access while it has a content: an allocator of the guest that takes the area for its own
+    /// touches them.
+    pub guard: usize,
 }
 
 impl Area {
     /// Pages by which the memory was grown, without a content.
     pub fn free(start: usize, len: usize) -> Area {
-        Area { start, len, content: Content::Free, is_guests: false }
+        Area { start, len, content: Content::Free, is_guests: false, guard: 0 }
+    }
+
+    /// Whether this offset in the linear memory is in the guard pages.
+    pub fn is_guard(&self, offset: usize) -> bool {
+        !(self.start + self.guard..self.range().end - self.guard).contains(&offset)
     }
 
     /// Whether windows that need pages may take it.

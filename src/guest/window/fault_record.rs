@@ -22,6 +22,8 @@ pub(in crate::guest) enum Recorded {
     MemoryLimit,
     /// An access to memory of a window that was given back.
     Unmapped,
+    /// An access to the inaccessible pages around a window.
+    Guard,
 }
 
 /// How many scratch pages there are at a time: a copy needs only a few (both ends of its source and of its target).
@@ -67,6 +69,11 @@ impl FaultRecord {
             self.recorded.set(Some(recorded));
         }
         is_first
+    }
+
+    /// Forgets scratch pages in memory that becomes the guest's again: it must not be unmapped later.
+    pub fn forget_scratch(&self, memory: &Range<usize>) {
+        self.scratch.iter().filter(|page| memory.contains(&page.get())).for_each(|page| page.set(0));
     }
 
     /// Adds a scratch page and unmaps the oldest one, so that a `memory.fill` of 4 GiB needs only a few.

@@ -180,6 +180,9 @@ fn piece(offset: usize) -> usize {
 
 /// What a fault at this offset of the linear memory, in `area`, means.
 fn meaning(area: &Area, offset: usize, kind: FaultKind) -> Recorded {
+    if area.is_guard(offset) {
+        return Recorded::Guard;
+    }
     match &area.content {
         Content::Window(window) if window.uses > 0 => {
             let in_view = window.offset + offset.saturating_sub(window.address) as u64;

@@ -129,7 +129,7 @@ impl Windows {
         self.base = base;
         let index = self.areas.partition_point(|area| area.start < start);
         self.areas.insert(index, Area { is_guests: true, ..Area::free(start, range.area_len()) });
-        let mapped = self.clear_around(index, range).and_then(|()| self.map(index, range));
+        let mapped = self.clear_around(index, range).and_then(|()| self.map(index, 0, range));
         if mapped.is_err() {
             self.free(index);
         }
@@ -152,9 +152,11 @@ impl Windows {
         Ok(())
     }
 
-    /// Maps a range of a file over the area with this index, which is zeroed memory but for pages that the file's replace. Returns the address of its first byte.
-    pub fn map(&mut self, index: usize, range: &FileRange<'_>) -> Result<usize, MapError> {
-        let Area { start, len: area_len, is_guests, .. } = self.areas[index];
+    /// Maps a range of a file over the area with this index, which is zeroed memory but for pages that the file's replace, between two guards of
+    /// this length. Returns the address of its first byte.
+    pub fn map(&mut self, index: usize, guard: usize, range: &FileRange<'_>) -> Result<usize, MapError> {
+        let Range { start, end } = self.guard(index, guard).map_err(MapError::System)?;
+        let (area_len, is_guests) = (end - start, self.areas[index].is_guests);
         let skew = range.skew_at(start, if is_guests { 0 } else { area_len });
         let end = skew + range.len;
         let (pages, interior) = (range.pages(skew), range.interior(skew));
@@ -221,6 +223,21 @@ impl Windows {
         Ok(start + skew)
     }
 
+    /// Makes both ends of the area with this index inaccessible. Returns the rest, as offsets in the linear memory.
+    fn guard(&mut self, index: usize, guard: usize) -> io::Result<Range<usize>> {
+        let area = &mut self.areas[index];
+        area.guard = guard;
+        let Range { start, end } = area.range();
+        if guard > 0 {
+            // SAFETY: whole pages of this area, which is memory of a guest that is not running now.
+            unsafe {
+                memory::map_nothing(self.host(start), guard)?;
+                memory::map_nothing(self.host(end - guard), guard)?;
+            }
+        }
+        Ok(start + guard..end - guard)
+    }
+
     /// Copies the file's bytes that belong at `edge`, relative to the area's start.
     fn copy_edge(&self, start: usize, skew: usize, edge: Range<usize>, range: &FileRange<'_>) -> Result<(), MapError> {
         let in_range = edge.start.saturating_sub(skew) as u64;
@@ -234,9 +251,11 @@ impl Windows {
         }
     }
 
-    /// Maps a memory file, writable, over the area with this index, as the task's result. Returns its address.
-    pub fn map_output(&mut self, index: usize, file: impl AsFd, len: usize) -> io::Result<usize> {
-        let Area { start, len: area_len, .. } = self.areas[index];
+    /// Maps a memory file, writable, over the area with this index, as the task's result, between two guards
+    /// of this length. Returns its address.
+    pub fn map_output(&mut self, index: usize, guard: usize, file: impl AsFd, len: usize) -> io::Result<usize> {
+        let Range { start, end } = self.guard(index, guard)?;
+        let area_len = end - start;
         let host = self.host(start);
         let mapped = len.next_multiple_of(memory::page_size());
         // SAFETY: whole pages of this area, which is memory of a guest that is not running now.
@@ -288,6 +307,7 @@ impl Windows {
         self.settle();
         let Area { start, len, is_guests, .. } = self.areas[index];
         if is_guests {
+            self.faults.forget_scratch(&(self.base + start..self.base + start + len));
             // SAFETY: a whole area of ours, which the guest gets back.
             unsafe { memory::map_zeros(self.host(start), len) }.unwrap_or_else(|error| give_up(&error));
             self.areas.remove(index);
@@ -295,7 +315,7 @@ impl Windows {
         }
         // SAFETY: a whole area of ours. Neither the file nor uncounted memory may remain there.
         unsafe { memory::map_nothing(self.host(start), len) }.unwrap_or_else(|error| give_up(&error));
-        self.areas[index].content = Content::Free;
+        (self.areas[index].content, self.areas[index].guard) = (Content::Free, 0);
         let followed_by_free = |areas: &[Area], at: usize| areas.get(at).is_some_and(Area::is_free);
         let adjacent = |areas: &[Area], at: usize| areas[at].start + areas[at].len == areas[at + 1].start;
         if followed_by_free(&self.areas, index + 1) && adjacent(&self.areas, index) {

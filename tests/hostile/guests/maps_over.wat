@@ -139,6 +139,17 @@
       (i32.store (local.get $at) (i32.const 0)) (return (i32.const 0))))
     ;; All others leave page 10 as it was.
     (memory.fill (i32.const 0xa0000) (i32.const 0) (i32.const 0x10000))
+    ;; x: writes to windows by host code, so that each of their pages is replaced, and gives them back; more pages than are kept replaced
+    ;; at a time.
+    (if (i32.eq (local.get $way) (i32.const 120)) (then
+      (call $unmap (local.get $at)) (call $unmap (local.get $last))
+      (local.set $last (i32.const 2))
+      (loop $next
+        (local.set $at (call $map_over (local.get $last)))
+        (memory.fill (local.get $at) (i32.const 88) (i32.const 200000))
+        (call $unmap (local.get $at))
+        (local.set $last (i32.add (local.get $last) (i32.const 1)))
+        (br_if $next (i32.lt_u (local.get $last) (i32.const 9))))))
     ;; t: traps.
     (if (i32.eq (local.get $way) (i32.const 116)) (then (unreachable)))
     ;; e: returns an error.

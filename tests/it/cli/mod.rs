@@ -15,6 +15,7 @@ mod inherited;
 mod job_control;
 mod joblog;
 pub mod kit;
+mod languages;
 pub mod life_cycle;
 mod limit_options;
 mod map;

@@ -71,7 +71,7 @@ fn a_task_has_one_result() {
     let mixed = "output_write(0x10, 4): the result is what output_map gave; write it there";
     assert_eq!(failed(&one("map_then_write")), (Status::Trap, mixed));
     assert_eq!(failed(&one("map_then_fail")), (Status::Error, "the task function returned 1"));
-    assert_eq!(failed(&one("unmap")), (Status::Trap, "input_unmap(0x10000): no window begins there"));
+    assert_eq!(failed(&one("unmap")), (Status::Trap, "input_unmap(0x20000): no window begins there"));
     assert_eq!(failed(&one("behind")), (Status::Trap, GONE));
     assert_eq!(one("make").status(), Status::Ok);
 }

@@ -1,0 +1,3 @@
+module wrun
+
+go 1.24
