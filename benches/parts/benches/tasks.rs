@@ -22,6 +22,15 @@ const MAP: &str = r#"(module
         (drop (call $map (i32.const 0) (i64.const 0) (i32.wrap_i64 (call $len (i32.const 0)))))
         (i32.const 0)))"#;
 
+/// Maps its whole first input over memory of its own, which it has from the start.
+const MAP_AT: &str = r#"(module
+    (import "wrun_v1" "input_len" (func $len (param i32) (result i64)))
+    (import "wrun_v1" "input_map_at" (func $map_at (param i32 i64 i32 i32) (result i32)))
+    (memory (export "memory") 17)
+    (func (export "wrun:task/map") (result i32)
+        (drop (call $map_at (i32.const 0) (i64.const 0) (i32.wrap_i64 (call $len (i32.const 0))) (i32.const 65536)))
+        (i32.const 0)))"#;
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Workers are this program, started again.
     wrun::init();
@@ -40,12 +49,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     let map = Module::from_bytes("map.wat", MAP.as_bytes())?;
+    let map_at = Module::from_bytes("map_at.wat", MAP_AT.as_bytes())?;
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sparse");
     for (name, len) in [("4 KiB", 4 << 10), ("1 MiB", 1 << 20), ("1 GiB", 1 << 30)] {
         // A hole will do: nobody reads the file.
         File::create(&path)?.set_len(len)?;
         let task = Task::default().input(Input::open(&path)?);
         bench(&mut criterion, &format!("window of {name}, fresh instance"), &Job::new(&map), &task)?;
+        if len <= 1 << 20 {
+            bench(
+                &mut criterion,
+                &format!("window of {name} over own memory, fresh instance"),
+                &Job::new(&map_at),
+                &task,
+            )?;
+        }
         let shared = Job::new(&map).input("data", Input::open(&path)?).reuse();
         bench(&mut criterion, &format!("shared window of {name}, reused instance"), &shared, &Task::default())?;
         std::fs::remove_file(&path)?;
