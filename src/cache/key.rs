@@ -175,6 +175,7 @@ impl Fields {
             fuel,
             open_files,
             host_call_bytes,
+            scratch_bytes,
             // These decide whether a task runs and ends, not what its result is.
             timeout: _,
             argument_bytes: _,
@@ -189,6 +190,7 @@ impl Fields {
         }
         fields.number(*memory_bytes).number(*output_bytes).number(*stack_bytes).number(*log_bytes);
         fields.number(fuel.unwrap_or(u64::MAX)).number(u64::from(*open_files)).number(*host_call_bytes).number(*seed);
+        fields.number(*scratch_bytes);
         fields.number(environment.len() as u64);
         for (name, value) in environment {
             fields.add(name.as_bytes()).add(value.as_bytes());

@@ -29,6 +29,7 @@ pub fn advice(setting: Setting) -> &'static str {
         Setting::ItemSeparator => "use --null if a NUL byte ends each item",
         Setting::FreshInstances => "leave --reuse out",
         Setting::Slow => "leave --slow out, or run it in processes or threads",
+        Setting::Scratch => "raise it with --scratch",
         // A later version of the library may know more.
         other => other.advice(),
     }

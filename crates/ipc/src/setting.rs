@@ -45,11 +45,13 @@ pub enum Setting {
     ItemSeparator,
     /// Whether each task gets a fresh instance.
     FreshInstances,
+    /// Bytes in a scratch directory.
+    Scratch,
 }
 
 impl Setting {
     /// All of them, in the order of this definition.
-    pub const ALL: [Setting; 20] = {
+    pub const ALL: [Setting; 21] = {
         use Setting::*;
         [
             Memory,
@@ -72,6 +74,7 @@ impl Setting {
             Slow,
             ItemSeparator,
             FreshInstances,
+            Scratch,
         ]
     };
 
@@ -97,6 +100,7 @@ impl Setting {
             Setting::Timeout => "set no Limits::timeout but Limits::fuel, or run it in processes",
             Setting::ItemSeparator => "split items at NUL bytes, if that is what separates them",
             Setting::FreshInstances => "leave Job::instances fresh",
+            Setting::Scratch => "raise Limits::scratch_bytes",
             Setting::Slow => "set no Job::slow, or run it in processes or threads",
         }
     }

@@ -4,9 +4,7 @@ mod contract;
 mod grow;
 mod map;
 mod poll;
-mod readdir;
 mod refusals;
-mod set_times;
 mod wasi;
 
 pub(super) use contract::add_to_linker as add_contract;
