@@ -28,7 +28,7 @@ pub struct Job {
     pub argv: Option<Vec<String>>,
     /// The exit codes with which a WASI command passes: 0 unless set, 10 and 20 for a SAT solver, for example.
     pub ok_exit_codes: Vec<u8>,
-    /// Inputs that all tasks share, by name, in order.
+    /// Inputs that all tasks share, by name, in order. A WASI program finds them as the files `/in/NAME`.
     pub inputs: Vec<(String, Input)>,
     /// What tasks may do with all their inputs.
     pub input_mode: InputMode,

@@ -30,20 +30,23 @@ pub(super) struct OpenFile {
     pub is_nonblocking: bool,
 }
 
+/// The number of standard streams.
+const STREAMS: usize = 3;
+
 /// Descriptors by number. A new one gets the lowest number that is free.
 #[derive(Debug)]
 pub(super) struct Descriptors {
     by_number: Vec<Option<Descriptor>>,
-    /// How many count against the task's limit.
+    /// How many there are, but for directories that are there from the start.
     counted: usize,
 }
 
 impl Descriptors {
     /// Those of a new task: standard streams and `preopens` directories.
     pub fn new(preopens: usize) -> Descriptors {
-        let streams = (0..3).map(Descriptor::Stream);
+        let streams = (0..STREAMS as u32).map(Descriptor::Stream);
         let all = streams.chain((0..preopens).map(Descriptor::Preopen));
-        Descriptors { by_number: all.map(Some).collect(), counted: 0 }
+        Descriptors { by_number: all.map(Some).collect(), counted: STREAMS }
     }
 
     /// # Errors
@@ -107,18 +110,18 @@ impl Descriptors {
         self.by_number.swap(from as usize, to as usize);
     }
 
-    /// How many count against the task's limit of open files.
-    pub fn counted(&self) -> usize {
-        self.counted
+    /// Whether a task that may open this many files may open so many more.
+    pub fn has_room(&self, limit: usize, more: usize) -> bool {
+        self.counted + more <= STREAMS + limit
     }
 }
 
 /// How much a descriptor counts.
 fn cost(descriptor: &Descriptor) -> usize {
     match descriptor {
-        Descriptor::Stream(_) | Descriptor::Preopen(_) => 0,
+        Descriptor::Preopen(_) => 0,
         Descriptor::Directory { granted: Some(_), .. } => 2,
-        Descriptor::Granted(_) | Descriptor::Directory { .. } | Descriptor::File(_) => 1,
+        Descriptor::Stream(_) | Descriptor::Granted(_) | Descriptor::Directory { .. } | Descriptor::File(_) => 1,
     }
 }
 
@@ -131,8 +134,8 @@ mod tests {
         let mut descriptors = Descriptors::new(1);
         assert_eq!([descriptors.add(Descriptor::Granted(9)), descriptors.add(Descriptor::Granted(8))], [4, 5]);
         assert!(descriptors.remove(1).is_ok() && descriptors.remove(4).is_ok());
-        assert_eq!(descriptors.counted(), 1);
         assert_eq!(descriptors.add(Descriptor::Stream(0)), 1);
+        assert!(descriptors.has_room(2, 1) && !descriptors.has_room(2, 2), "streams count as well");
         descriptors.renumber(5, 4);
         assert!(descriptors.get(5).is_err() && descriptors.remove(5).is_err());
         assert!(matches!(descriptors.get(4), Ok(Descriptor::Granted(8))));

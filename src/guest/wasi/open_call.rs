@@ -171,7 +171,7 @@ impl Wasi {
 
     /// Checks that the task may open something.
     fn check_room(&self, count: usize) -> Result<(), Error> {
-        match self.descriptors.counted() + count <= self.open_files {
+        match self.descriptors.has_room(self.open_files, count) {
             true => Ok(()),
             false => Err(Error::trap(ResourceTableError::Full.into())),
         }

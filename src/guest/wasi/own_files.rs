@@ -348,3 +348,29 @@ fn read_input(input: &GuestInput, index: u32, at: u64, buffer: &mut [u8]) -> Res
     }
     Ok(done)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn an_input_is_its_range_and_a_file_that_is_too_short_is_a_fault() {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(b"0123456789").expect("it can be written");
+        let input = GuestInput { file: Arc::new(file), offset: 2, len: 5, immutable: false };
+        let mut buffer = [0; 8];
+        assert_eq!(read_input(&input, 1, 0, &mut buffer), Ok(5));
+        assert_eq!(&buffer[..5], b"23456");
+        assert_eq!(read_input(&input, 1, 4, &mut buffer), Ok(1));
+        assert_eq!(read_input(&input, 1, 5, &mut buffer), Ok(0));
+        assert_eq!(read_input(&input, 1, u64::MAX, &mut buffer), Ok(0));
+        input.file.set_len(4).expect("it can be cut");
+        let kind = InputFaultKind::Truncated { file_len: 4 };
+        let fault = Err(FileError::Input(InputFault { of: Mapped::Input(1), kind }));
+        assert_eq!(read_input(&input, 1, 0, &mut buffer), fault);
+        assert_eq!(read_input(&input, 1, 0, &mut buffer[..2]), Ok(2), "these bytes are there");
+    }
+}

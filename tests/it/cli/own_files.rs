@@ -113,6 +113,16 @@ fn a_full_scratch_directory_is_named() {
 }
 
 #[test]
+fn open_files_of_every_kind_count() {
+    let place = place();
+    let limit =
+        "it has more files, directories and events of WASI than the limit of 100; raise it with --max-open-files";
+    for path in ["/tmp", "/dev/stdin", "/dev/null", "/in/0", "/"] {
+        fails(&place, &["--max-open-files", "100", "--files", "x.txt"], &["hoard", path], "limit", limit);
+    }
+}
+
+#[test]
 fn what_is_not_the_tasks_cannot_be_written() {
     let place = place();
     let denied = "(os error 69) (exit code 1); it was granted no directory; grant one with --dir HOST[::GUEST][:rw]";
