@@ -91,6 +91,14 @@ fn a_program_opens_no_path_without_a_grant() {
 }
 
 #[test]
+fn no_path_leads_out_of_the_own_files() {
+    // A path and a name that are too long (37), a link to itself (32), one that leads out (63), one to an absolute path (63), a path out
+    // of the scratch directory from within (63), a zero byte (28). What is allowed in between gives 0.
+    let errors = "00 37 37 00 32 00 63 63 63 28 00 ";
+    assert_eq!(map_outputs("own_paths", "t", &[], &["x"]), [errors]);
+}
+
+#[test]
 fn files_without_end_are_refused() {
     // Empty files with names of four characters: each takes 516 bytes of a scratch directory. Then links to one of them, directories in
     // each other, and a file that grows; 51 is "no space".
