@@ -74,6 +74,7 @@ soak: toolchain
 FUZZ_SECONDS ?= 60
 fuzz: toolchain
 	fuzz/run -max_total_time=$$(( ($(FUZZ_SECONDS) + 1) / 2 ))
+	WRUN_FUZZ_SEEDS=500 WRUN_FUZZ_CALLS=3000 cargo test -p wrun --lib own_files_fuzz
 
 bench: guests
 	cargo bench -p wrun-parts

@@ -177,6 +177,7 @@ impl Fields {
             fuel,
             open_files,
             host_call_bytes,
+            scratch_bytes,
             // These decide whether a task runs and ends, not what its result is.
             timeout: _,
             argument_bytes: _,
@@ -195,6 +196,7 @@ impl Fields {
             .number(u64::from(*open_files))
             .number(u64::from(*table_elements))
             .number(*host_call_bytes)
+            .number(*scratch_bytes)
             .number(*seed);
         fields.number(environment.len() as u64);
         for (name, value) in environment {

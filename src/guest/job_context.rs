@@ -1,11 +1,13 @@
 //! What all tasks of a job know of it.
 
 use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
+
+use wasmtime_wasi::FsPerms;
 
 use super::open_files::{FileTable, GuestInput};
 use super::stack_trace::Symbols;
-use super::wasi::Preopen;
 use crate::Access;
 use crate::ipc::ring::MemoryNotes;
 use crate::ipc::wire::JobSpec;
@@ -51,6 +53,26 @@ impl JobContext {
     }
 }
 
+/// A directory that tasks may use.
+pub(super) struct Preopen {
+    /// A path to the open directory: a context accepts only paths.
+    pub host_path: String,
+    pub guest_path: String,
+    pub perms: FsPerms,
+}
+
+impl Preopen {
+    /// A directory that the guest sees as `guest_path`. The descriptor must stay open as long as the process lives.
+    pub fn new(guest_path: &str, (directory, access): &(File, Access)) -> Preopen {
+        let perms = match access {
+            Access::ReadOnly => FsPerms::ReadOnly,
+            Access::ReadWrite => FsPerms::ReadWrite,
+        };
+        let host_path = format!("/proc/self/fd/{}", directory.as_raw_fd());
+        Preopen { host_path, guest_path: guest_path.to_owned(), perms }
+    }
+}
+
 #[cfg(test)]
 pub(super) mod for_tests {
     use wasmtime::{Engine, Module};
@@ -86,6 +108,7 @@ pub(super) mod for_tests {
             core_dumps: false,
             open_files: 16,
             host_call_bytes: 1 << 20,
+            scratch_bytes: 1 << 20,
             directories: vec![],
             environment: vec![],
             real_clock: false,

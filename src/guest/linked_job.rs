@@ -42,7 +42,7 @@ impl LinkedJob {
         if context.uses_wasi {
             imports::enter_runtime().map_err(|error| format!("cannot start the runtime of WASI: {error}"))?;
             imports::add_wasi(&mut linker)
-                .and_then(|()| imports::refuse_wasi(&mut linker, module, !context.preopens.is_empty()))
+                .and_then(|()| imports::refuse_wasi(&mut linker, module))
                 .map_err(|error| format!("cannot link: {error:#}"))?;
         }
         if context.spec.traps_unknown_imports {

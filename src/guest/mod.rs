@@ -1,13 +1,14 @@
 //! Runs guests: a worker's jobs, instances, windows and imports.
 //!
 //! From the top down, each file using those below it: [`instance`]; `outcome`, `linked_job`; `imports`, `signals`;
-//! `input_faults`, `state`; `job_context`, `wasi`, `stack_trace`, `window`.
+//! `input_faults`, `state`; `wasi`; `files`; `job_context`, `stack_trace`, `window`.
 
 mod argument;
 mod argv;
 #[cfg(test)]
 mod atomics_tests;
 mod code_file;
+mod files;
 mod host_error;
 mod imports;
 mod input_faults;

@@ -9,7 +9,7 @@ use super::input_faults::{input_fault, truncated};
 use super::linked_job::TaskFunction;
 use super::state::State;
 use super::task_result::TaskResult;
-use super::wasi::{Refused, Said};
+use super::wasi::{Lookups, Refused, Said, Words};
 use super::window::Recorded;
 use crate::ipc::Setting;
 use crate::module::explain::one_line;
@@ -35,6 +35,7 @@ pub(super) fn decide_outcome(
     result.output_file = state.output_file.take();
     let program = if let TaskFunction::Command(_) = function { Program::Command } else { Program::Task };
     let reader_is_gone = state.wasi.as_ref().is_some_and(|wasi| wasi.attached.reader_is_gone());
+    let seen = Seen::take(state);
     let stderr = streams(program, state, result);
     if let Err(error) = ended {
         let trace = error.downcast_ref::<WasmBacktrace>();
@@ -43,8 +44,9 @@ pub(super) fn decide_outcome(
     // A program that fails keeps what it has printed, but not as its result.
     let stdout = if program == Program::Command { std::mem::take(&mut result.output) } else { Vec::new() };
     let words = String::from_utf8_lossy(&stderr).trim_end().to_owned();
+    let is_silent = words.is_empty() && state.failure.is_none();
     decide_status(ended, program, &words, state, result);
-    name_refusal(state, result);
+    name_refusal(state, &seen, is_silent, result);
     result.stderr = stderr;
     match result.status {
         // What the program printed went to the caller's own standard output.
@@ -106,8 +108,23 @@ fn decide_status(
 const TOOK_WINDOW: &str = "it used memory next to a window that the host has mapped: an allocator that takes all memory for its own needs \
                            input_read, input_map_at, region_map_at and output_write";
 
-/// If a failed task was refused something, adds that: it is the reason that helps the user.
-fn name_refusal(state: &State, result: &mut TaskResult) {
+/// What was noticed about the files of a task while it ran.
+#[derive(Default)]
+struct Seen {
+    lookups: Lookups,
+    scratch_is_full: bool,
+}
+
+impl Seen {
+    fn take(state: &mut State) -> Seen {
+        let Some(wasi) = &mut state.wasi else { return Seen::default() };
+        Seen { lookups: std::mem::take(&mut wasi.lookups), scratch_is_full: wasi.scratch_is_full() }
+    }
+}
+
+/// If a failed task was refused something, adds that: it is the reason that helps the user. `is_silent` says that the task has not
+/// said anything itself.
+fn name_refusal(state: &State, seen: &Seen, is_silent: bool, result: &mut TaskResult) {
     if !state.job.uses_wasi || !matches!(result.status, Status::Error | Status::Trap) {
         return;
     }
@@ -118,7 +135,21 @@ fn name_refusal(state: &State, result: &mut TaskResult) {
         (result.status, result.setting) = (Status::Limit, Some(Setting::HostCallSize));
         return;
     }
-    let said = || Refused::said_by(&own_words, !state.job.preopens.is_empty());
+    if seen.scratch_is_full {
+        if is_silent || Refused::no_space(&own_words) {
+            result.status = Status::Limit;
+        }
+        let limit = state.job.spec.scratch_bytes;
+        result.hint = format!("its scratch directory was full, at the limit of {limit} bytes");
+        result.setting = Some(Setting::Scratch);
+        return;
+    }
+    let words = match (is_silent, result.status) {
+        (false, _) => Words::Of(&own_words),
+        (true, Status::Error) => Words::None,
+        (true, _) => return,
+    };
+    let said = || Refused::said_by(words, &seen.lookups, !state.job.preopens.is_empty());
     match state.refused.map(Said::Clearly).or_else(said) {
         Some(Said::Clearly(refused)) => {
             result.hint = refused.reason().into();

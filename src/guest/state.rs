@@ -123,8 +123,8 @@ impl State {
 
     /// What the task's WASI context is made from.
     pub fn wasi_settings(&self) -> WasiSettings<'_> {
-        let JobContext { spec, stdio, preopens, .. } = &*self.job;
-        WasiSettings { spec, stdio: stdio.as_ref(), preopens, stdin: self.own_inputs.first(), index: self.index }
+        let State { job, own_inputs, merges, argument, index, .. } = self;
+        WasiSettings { job, own_inputs, merges: *merges, argument, index: *index }
     }
 
     /// Bytes of output that the task may still write.

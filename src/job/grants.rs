@@ -10,7 +10,8 @@ use crate::sys::path_access;
 pub use crate::sys::path_access::Access;
 use crate::{Error, Result};
 
-/// What the WASI functions of a job's tasks can reach. The default is nothing: no file, an empty environment, a clock
+/// What the WASI functions of a job's tasks can reach. The default is nothing: no file but the task's
+/// own (see [`Limits::scratch_bytes`](crate::Limits::scratch_bytes) and [`Task::inputs`](crate::Task::inputs)), an empty environment, a clock
 /// that starts at [`Job::clock_start`](crate::Job::clock_start) for each task, and random numbers that depend only on [`Job::seed`](crate::Job::seed) and the task's
 /// position.
 ///

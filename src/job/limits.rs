@@ -81,6 +81,9 @@ pub struct Limits {
     pub open_files: u32,
     /// Bytes that one call of WASI may take from a task, and random bytes that one may give (128 MiB unless set).
     pub host_call_bytes: u64,
+    /// Bytes that a task may keep in its scratch directory, which WASI programs see as `/tmp` (64 MiB unless set). With 0, there is no
+    /// such directory.
+    pub scratch_bytes: u64,
 }
 
 impl Limits {
@@ -115,6 +118,7 @@ impl Default for Limits {
             table_elements: engine::USUAL_TABLE_ELEMENTS,
             open_files: 1024,
             host_call_bytes: 128 << 20,
+            scratch_bytes: 64 << 20,
         }
     }
 }

@@ -32,7 +32,7 @@ pub struct Job {
     /// The exit codes with which a WASI program passes: 0 unless set, 10 and 20 for a SAT solver, for example. A task that is no command
     /// passes with the result that it has written before it exits, and only if codes are set.
     pub ok_exit_codes: Vec<u8>,
-    /// Inputs that all tasks share, by name, in order.
+    /// Inputs that all tasks share, by name, in order. A WASI program finds them as the files `/in/NAME`.
     pub inputs: Vec<(String, Input)>,
     /// What tasks may do with all their inputs.
     pub input_mode: InputMode,

@@ -21,6 +21,9 @@ pub struct Task {
     /// The task's private bytes, which are copied to the guest; at most [`Limits::argument_bytes`](crate::Limits::argument_bytes).
     pub argument: Argument,
     /// Inputs that only this task sees, in order, before those of the job.
+    ///
+    /// A WASI program finds the first one as its standard input, and as a file whose path is the argument, if it can be one. It finds all
+    /// of them as `/in/0`, `/in/1` and so on.
     pub inputs: Vec<Input>,
     /// Set if the task cannot run at all (its file does not open, for example): its outcome is an error with this text.
     pub unrunnable: Option<String>,

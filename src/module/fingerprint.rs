@@ -7,7 +7,7 @@ use super::engine::{self, CodeSettings, Fuel};
 use crate::{Error, Result};
 
 /// The version of the artifact format; see `artifact`.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 /// The kind of code to compile.
 #[derive(Clone, Copy, Debug)]

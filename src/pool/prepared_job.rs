@@ -108,6 +108,7 @@ impl PreparedJob {
             core_dumps: job.core_dumps,
             open_files: limits.open_files,
             host_call_bytes: limits.host_call_bytes,
+            scratch_bytes: limits.scratch_bytes,
             directories: job.grants.directories.iter().map(|directory| directory.guest_path().to_owned()).collect(),
             environment: job.grants.environment.clone(),
             real_clock: job.grants.clock,

@@ -33,6 +33,7 @@ pub fn advice(setting: Setting) -> &'static str {
         Setting::OwnInputs => "leave --files, --split or --file out if tasks need only the names of files",
         Setting::SharedInputs => "leave --input out",
         Setting::Slow => "leave --slow out, or run it in processes or threads",
+        Setting::Scratch => "raise it with --scratch",
         // A later version of the library may know more.
         other => other.advice(),
     }

@@ -78,6 +78,8 @@ pub struct JobSpec {
     pub open_files: u32,
     /// How many bytes one WASI call may copy from the guest.
     pub host_call_bytes: u64,
+    /// The limit of what a task keeps in its scratch directory, in bytes; 0 for no such directory.
+    pub scratch_bytes: u64,
     /// The guest's names for the worker's directories, in order.
     pub directories: Vec<String>,
     /// Environment variables.

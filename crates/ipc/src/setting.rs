@@ -53,11 +53,13 @@ pub enum Setting {
     OwnInputs,
     /// The inputs that tasks share.
     SharedInputs,
+    /// Bytes in a scratch directory.
+    Scratch,
 }
 
 impl Setting {
     /// All of them, in the order of this definition.
-    pub const ALL: [Setting; 24] = {
+    pub const ALL: [Setting; 25] = {
         use Setting::*;
         [
             Memory,
@@ -84,6 +86,7 @@ impl Setting {
             UnknownImports,
             OwnInputs,
             SharedInputs,
+            Scratch,
         ]
     };
 
@@ -113,6 +116,7 @@ impl Setting {
             Setting::UnknownImports => "set Job::unknown_imports to let it trap only when it is called",
             Setting::OwnInputs => "give tasks no Task::inputs",
             Setting::SharedInputs => "leave Job::inputs empty",
+            Setting::Scratch => "raise Limits::scratch_bytes",
             Setting::Slow => "set no Job::slow, or run it in processes or threads",
         }
     }

@@ -63,6 +63,10 @@ pub struct LimitArgs {
     /// Limit the data that one WASI call takes from a task, and the random bytes that one gives, to SIZE bytes
     #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = values::size_above_0)]
     max_host_call: u64,
+
+    /// Limit what a WASI program keeps in its scratch directory /tmp, which is in memory and its own, to SIZE bytes (0: no such directory)
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = values::size)]
+    scratch: u64,
 }
 
 fn up_to(most: u32) -> clap::builder::RangedI64ValueParser<u32> {
@@ -103,6 +107,7 @@ impl LimitArgs {
             table_elements: self.max_table_elements,
             open_files: self.max_open_files,
             host_call_bytes: self.max_host_call,
+            scratch_bytes: self.scratch,
         }
     }
 }

@@ -7,9 +7,7 @@ mod grow;
 mod map;
 mod poll;
 mod read;
-mod readdir;
 mod refusals;
-mod set_times;
 mod wasi;
 
 pub(super) use contract::add_to_linker as add_contract;

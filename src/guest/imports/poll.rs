@@ -36,11 +36,11 @@ pub(super) fn poll_oneoff(
     let fuel = guest.as_context_mut().hostcall_fuel();
     let memory = memory(&mut guest, "poll_oneoff")?;
     let (bytes, state) = memory.data_and_store_mut(&mut guest);
-    let context = wasi(state).begin_poll();
-    context.set_hostcall_fuel(fuel);
+    let wasi = wasi(state).begin_call();
+    wasi.set_hostcall_fuel(fuel);
     let mut memory = GuestMemory::Unshared(bytes);
     let [subscriptions, events, count, happened] = [subscriptions, events, count, happened].map(u32::cast_signed);
-    in_tokio(poll_files(context, &mut memory, subscriptions, events, count, happened))
+    in_tokio(poll_files(wasi, &mut memory, subscriptions, events, count, happened))
 }
 
 /// A subscription to a clock.

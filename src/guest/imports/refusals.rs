@@ -4,32 +4,23 @@ use wasmtime::{ExternType, Linker, Module, Result, Val};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::sock_shutdown;
 use wiggle::GuestMemory;
 
-use super::wasi::{errno, wasi};
+use super::wasi::wasi;
 use crate::guest::state::State;
 use crate::guest::wasi::Refused;
 use crate::module::WASI_MODULE;
 
-/// Replaces WASI functions that could do nothing but refuse: those of the network and, if no directory is granted, those that take
-/// paths. So no host code runs for them, and the refusal is recorded.
-pub(in crate::guest) fn add_to_linker(
-    linker: &mut Linker<Box<State>>,
-    module: &Module,
-    grants_directories: bool,
-) -> Result<()> {
+/// Replaces the WASI functions of the network, which could do nothing but refuse. So no host code runs for them, and the refusal is
+/// recorded.
+pub(in crate::guest) fn add_to_linker(linker: &mut Linker<Box<State>>, module: &Module) -> Result<()> {
     linker.allow_shadowing(true);
     for import in module.imports().filter(|import| import.module() == WASI_MODULE) {
-        let refused = match import.name() {
-            name if name.starts_with("sock_") => Refused::Network,
-            name if name.starts_with("path_") && !grants_directories => Refused::Files,
-            _ => continue,
-        };
         let ExternType::Func(ty) = import.ty() else { continue };
+        if !import.name().starts_with("sock_") {
+            continue;
+        }
         linker.func_new(WASI_MODULE, import.name(), ty, move |mut guest, params, results| {
-            guest.data_mut().refused.get_or_insert(refused);
-            let errno = match refused {
-                Refused::Network => not_a_socket(guest.data_mut(), params)?,
-                _ => errno::BADF,
-            };
+            guest.data_mut().refused.get_or_insert(Refused::Network);
+            let errno = not_a_socket(guest.data_mut(), params)?;
             if let Some(result) = results.first_mut() {
                 *result = Val::I32(errno);
             }

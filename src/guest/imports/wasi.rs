@@ -1,18 +1,22 @@
 //! The imports of WASI preview 1.
 
 use std::cell::OnceCell;
+use std::convert::identity;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use tokio::runtime::{Builder, EnterGuard, Handle};
-use wasmtime::{Linker, Result};
+use wasmtime::{AsContextMut, Linker, Result};
+use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPreview1 as _};
+use wasmtime_wasi::runtime::in_tokio;
+use wiggle::GuestMemory;
 
 use super::args::{args_get, args_sizes_get};
+use super::grow::Guest;
+use super::map::memory;
 use super::poll::poll_oneoff;
-use super::readdir::{fd_close, fd_readdir, fd_renumber};
-use super::set_times::path_filestat_set_times;
 use crate::guest::state::State;
 use crate::guest::wasi::{Wasi, context};
 use crate::module::WASI_MODULE;
@@ -20,24 +24,69 @@ use crate::module::WASI_MODULE;
 /// The error numbers of WASI preview 1 (`errno`) that functions of this crate's own give.
 pub(super) mod errno {
     pub const SUCCESS: i32 = 0;
-    /// There is no such descriptor.
-    pub const BADF: i32 = 8;
     pub const INVAL: i32 = 28;
-    pub const LOOP: i32 = 32;
-    pub const NOTSUP: i32 = 58;
+}
+
+/// Defines functions of WASI preview 1 that have to do with descriptors, by their parameters: see `wasi::preview1`.
+macro_rules! link {
+    ($linker:ident, $run:expr; $($name:ident($($parameter:ident: $ty:ty),+);)+) => { $(
+        $linker.func_wrap(
+            WASI_MODULE,
+            stringify!($name),
+            |mut guest: Guest<'_>, $($parameter: $ty),+| -> Result<i32> {
+                let fuel = guest.as_context_mut().hostcall_fuel();
+                let memory = memory(&mut guest, stringify!($name))?;
+                let (bytes, state) = memory.data_and_store_mut(&mut guest);
+                let wasi = wasi(state).begin_call();
+                wasi.set_hostcall_fuel(fuel);
+                $run(preview1::$name(wasi, &mut GuestMemory::Unshared(bytes), $($parameter),+))
+            },
+        )?;
+    )+ };
 }
 
 /// Defines the imports of WASI preview 1.
 pub(in crate::guest) fn add_to_linker(linker: &mut Linker<Box<State>>) -> Result<()> {
-    wasmtime_wasi::p1::add_to_linker_sync(linker, |state| wasi(state).begin_call())?;
+    wasmtime_wasi::p1::add_to_linker_sync(linker, |state| wasi(state).begin_other_call())?;
     linker.allow_shadowing(true);
     linker.func_wrap(WASI_MODULE, "args_get", args_get)?;
     linker.func_wrap(WASI_MODULE, "args_sizes_get", args_sizes_get)?;
     linker.func_wrap(WASI_MODULE, "poll_oneoff", poll_oneoff)?;
-    linker.func_wrap(WASI_MODULE, "path_filestat_set_times", path_filestat_set_times)?;
-    linker.func_wrap(WASI_MODULE, "fd_readdir", fd_readdir)?;
-    linker.func_wrap(WASI_MODULE, "fd_close", fd_close)?;
-    linker.func_wrap(WASI_MODULE, "fd_renumber", fd_renumber)?;
+    link!(linker, in_tokio;
+        fd_advise(fd: i32, offset: i64, len: i64, advice: i32);
+        fd_close(fd: i32);
+        fd_datasync(fd: i32);
+        fd_fdstat_get(fd: i32, result: i32);
+        fd_filestat_get(fd: i32, result: i32);
+        fd_filestat_set_size(fd: i32, size: i64);
+        fd_filestat_set_times(fd: i32, accessed: i64, modified: i64, flags: i32);
+        fd_pread(fd: i32, buffers: i32, count: i32, offset: i64, result: i32);
+        fd_pwrite(fd: i32, buffers: i32, count: i32, offset: i64, result: i32);
+        fd_read(fd: i32, buffers: i32, count: i32, result: i32);
+        fd_readdir(fd: i32, buffer: i32, len: i32, cookie: i64, result: i32);
+        fd_renumber(from: i32, to: i32);
+        fd_seek(fd: i32, offset: i64, whence: i32, result: i32);
+        fd_sync(fd: i32);
+        fd_write(fd: i32, buffers: i32, count: i32, result: i32);
+        path_create_directory(fd: i32, path: i32, path_len: i32);
+        path_filestat_get(fd: i32, lookup: i32, path: i32, path_len: i32, result: i32);
+        path_filestat_set_times(fd: i32, lookup: i32, path: i32, path_len: i32, accessed: i64, modified: i64, flags: i32);
+        path_link(old_fd: i32, lookup: i32, old: i32, old_len: i32, new_fd: i32, new: i32, new_len: i32);
+        path_open(fd: i32, lookup: i32, path: i32, path_len: i32, open: i32, rights: i64, inheriting: i64, flags: i32, result: i32);
+        path_readlink(fd: i32, path: i32, path_len: i32, buffer: i32, len: i32, result: i32);
+        path_remove_directory(fd: i32, path: i32, path_len: i32);
+        path_rename(old_fd: i32, old: i32, old_len: i32, new_fd: i32, new: i32, new_len: i32);
+        path_symlink(target: i32, target_len: i32, fd: i32, path: i32, path_len: i32);
+        path_unlink_file(fd: i32, path: i32, path_len: i32);
+    );
+    link!(linker, identity;
+        fd_allocate(fd: i32, offset: i64, len: i64);
+        fd_fdstat_set_flags(fd: i32, flags: i32);
+        fd_fdstat_set_rights(fd: i32, base: i64, inheriting: i64);
+        fd_prestat_dir_name(fd: i32, path: i32, len: i32);
+        fd_prestat_get(fd: i32, result: i32);
+        fd_tell(fd: i32, result: i32);
+    );
     linker.allow_shadowing(false);
     Ok(())
 }

@@ -1,93 +1,79 @@
 //! A task's WASI context: only granted capabilities, a clock and random numbers that depend on the task alone, and standard
 //! streams that are part of the task (or, for an attached program, the caller's own).
 
-use std::fs::File;
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 use wasmtime::Result;
 use wasmtime_wasi::p1::WasiP1Ctx;
-use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
-use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _};
+use wasmtime_wasi::{WasiCtxBuilder, WasiView as _};
 
 use super::clock::TaskClock;
+use super::descriptors::Descriptors;
 use super::listings::Listings;
+use super::lookups::Lookups;
+use super::own_paths::Files;
 use super::streams::{Attached, AttachedCalls, Capture, InputReader, OnFull};
-use crate::Access;
+use crate::guest::job_context::{JobContext, Preopen};
 use crate::guest::open_files::GuestInput;
-use crate::ipc::wire::JobSpec;
 
 /// A task's WASI context, and what the task wrote to its standard streams.
 pub(in crate::guest) struct Wasi {
-    ctx: WasiP1Ctx,
+    pub(super) ctx: WasiP1Ctx,
     pub stdout: Capture,
     pub stderr: Capture,
     pub attached: Arc<AttachedCalls>,
     /// The task's own clock, unless it is granted the real one.
     pub clock: Option<TaskClock>,
-    pub listings: Listings,
+    pub(super) listings: Listings,
+    pub(super) descriptors: Descriptors,
+    /// The task's own files.
+    pub(super) files: Files,
+    pub lookups: Lookups,
+    /// How many more bytes the current call may take over from the guest.
+    pub(super) fuel: u64,
     /// How many entries of the context's table are not the task's: the standard streams, the directories, and temporary ones.
     own_entries: usize,
     /// How many more entries the task may have.
-    open_files: usize,
+    pub(super) open_files: usize,
 }
 
 impl Wasi {
-    /// The context for any call but one that polls.
-    pub fn begin_call(&mut self) -> &mut WasiP1Ctx {
+    /// Begins any call.
+    pub fn begin_call(&mut self) -> &mut Wasi {
         self.attached.begin();
         self.ctx.ctx().table.set_max_capacity(self.own_entries + self.open_files);
+        self
+    }
+
+    /// The context, for a call that knows nothing of descriptors.
+    pub fn begin_other_call(&mut self) -> &mut WasiP1Ctx {
+        self.attached.begin();
         &mut self.ctx
     }
 
-    /// The context for a call of this crate's own, which may take `fuel` bytes over from the guest.
-    pub fn begin_own_call(&mut self, fuel: usize) -> &mut WasiP1Ctx {
-        let context = self.begin_call();
-        context.set_hostcall_fuel(fuel);
-        context
+    /// Whether the task's scratch directory was too small.
+    pub fn scratch_is_full(&self) -> bool {
+        self.files.is_full()
     }
 
-    /// The context for a call that polls. Each event takes two entries during the call. (Later, files may take their places as well: a
-    /// task that has polled many events at once can have more open files than the limit.)
-    pub fn begin_poll(&mut self) -> &mut WasiP1Ctx {
-        self.attached.begin();
+    /// Makes room in the context for a call that polls. Each event takes two entries during the call.
+    pub(super) fn begin_poll(&mut self) {
         let table = self.ctx.ctx().table;
         let entries = table.iter_mut().count();
         table.set_max_capacity(entries + 2 * self.open_files);
-        &mut self.ctx
-    }
-}
-
-/// A directory that tasks may use.
-pub(in crate::guest) struct Preopen {
-    /// A path to the open directory: a context accepts only paths.
-    host_path: String,
-    guest_path: String,
-    perms: FsPerms,
-}
-
-impl Preopen {
-    /// A directory that the guest sees as `guest_path`. The descriptor must stay open as long as the process lives.
-    pub fn new(guest_path: &str, (directory, access): &(File, Access)) -> Preopen {
-        let perms = match access {
-            Access::ReadOnly => FsPerms::ReadOnly,
-            Access::ReadWrite => FsPerms::ReadWrite,
-        };
-        let host_path = format!("/proc/self/fd/{}", directory.as_raw_fd());
-        Preopen { host_path, guest_path: guest_path.to_owned(), perms }
     }
 }
 
 /// What a task's WASI context is made from.
 pub(in crate::guest) struct WasiSettings<'a> {
-    pub spec: &'a JobSpec,
-    /// The descriptors of an attached program.
-    pub stdio: Option<&'a [Arc<File>; 3]>,
-    pub preopens: &'a [Preopen],
-    /// The task's first own input.
-    pub stdin: Option<&'a GuestInput>,
+    pub job: &'a Arc<JobContext>,
+    /// The task's own inputs. The first one is standard input.
+    pub own_inputs: &'a [GuestInput],
+    /// Whether the task merges results.
+    pub merges: bool,
+    pub argument: &'a [u8],
     /// Position of the item in the job.
     pub index: u64,
 }
@@ -99,7 +85,8 @@ pub(in crate::guest) struct WasiSettings<'a> {
 /// Returns an error if a directory cannot be opened, for example because too many files are open.
 pub(in crate::guest) fn context(settings: &WasiSettings<'_>) -> Result<Wasi> {
     let mut builder = WasiCtxBuilder::new();
-    let &WasiSettings { spec, stdio, preopens, stdin, index } = settings;
+    let &WasiSettings { job, own_inputs, index, .. } = settings;
+    let JobContext { spec, stdio, preopens, .. } = &**job;
     let stdout = Capture::new(spec.output_bytes, OnFull::Stop);
     let stderr = Capture::new(spec.log_bytes, OnFull::Drop);
     let attached = Arc::new(AttachedCalls::default());
@@ -110,7 +97,7 @@ pub(in crate::guest) fn context(settings: &WasiSettings<'_>) -> Result<Wasi> {
         }
         None => {
             builder.stdout(stdout.clone()).stderr(stderr.clone());
-            if let Some(input) = stdin {
+            if let Some(input) = own_inputs.first() {
                 builder.stdin(InputReader::new(input.clone()));
             }
         }
@@ -133,8 +120,21 @@ pub(in crate::guest) fn context(settings: &WasiSettings<'_>) -> Result<Wasi> {
         builder.preopened_dir(host_path, guest_path, *perms)?;
     }
     let ctx = builder.build_p1();
-    let (own_entries, open_files) = (64 + preopens.len(), spec.open_files as usize);
-    Ok(Wasi { ctx, stdout, stderr, attached, clock, listings: Listings::default(), own_entries, open_files })
+    let files = Files::new(settings);
+    Ok(Wasi {
+        ctx,
+        stdout,
+        stderr,
+        attached,
+        clock,
+        listings: Listings::default(),
+        descriptors: Descriptors::new(files.preopens()),
+        files,
+        lookups: Lookups::default(),
+        fuel: 0,
+        own_entries: 64 + preopens.len(),
+        open_files: spec.open_files as usize,
+    })
 }
 
 /// The seed of a task's random numbers. It differs between tasks with the same job seed, and between job seeds for the same task,

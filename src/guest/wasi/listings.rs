@@ -6,18 +6,18 @@
 use std::collections::HashMap;
 
 /// The most bytes that are kept of all listings of a task. Of a larger directory, the end is read anew in each call.
-pub(in crate::guest) const MAX_BYTES: usize = 16 << 20;
+pub(super) const MAX_BYTES: usize = 16 << 20;
 
 /// The length of an entry without its name, in bytes (`dirent` of WASI preview 1).
 const DIRENT_BYTES: usize = 24;
 
 /// Listings by the descriptor of their directory.
 #[derive(Debug, Default)]
-pub(in crate::guest) struct Listings(HashMap<u32, Listing>);
+pub(super) struct Listings(HashMap<u32, Listing>);
 
 /// The entries of a directory, as `fd_readdir` gives them.
 #[derive(Debug)]
-pub(in crate::guest) struct Listing {
+pub(super) struct Listing {
     bytes: Vec<u8>,
     /// Where each entry begins. The cookie of an entry is its number.
     starts: Vec<u32>,
@@ -47,17 +47,12 @@ impl Listings {
 impl Listing {
     /// Takes what `fd_readdir` gave from the first entry on; `is_whole` says whether that is all. An entry that is cut off is dropped.
     pub fn new(mut bytes: Vec<u8>, is_whole: bool) -> Listing {
-        let (mut starts, mut at) = (Vec::new(), 0);
-        while let Some(entry) = bytes.get(at..at + DIRENT_BYTES) {
-            let name_len = u32::from_le_bytes(entry[16..20].try_into().expect("four bytes")) as usize;
-            let end = at + DIRENT_BYTES + name_len;
-            if end > bytes.len() {
-                break;
-            }
-            starts.push(at as u32);
-            at = end;
+        let (mut starts, mut end) = (Vec::new(), 0);
+        for entry in entries(&bytes) {
+            starts.push(end as u32);
+            end += DIRENT_BYTES + entry.name.len();
         }
-        bytes.truncate(at);
+        bytes.truncate(end);
         Listing { bytes, starts, is_whole }
     }
 
@@ -76,6 +71,27 @@ impl Listing {
             None => self.is_whole.then_some(&[]),
         }
     }
+}
+
+/// An entry of a directory, as `fd_readdir` gives it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DirEntry<'a> {
+    pub inode: u64,
+    /// The file type, as a byte.
+    pub kind: u8,
+    pub name: &'a [u8],
+}
+
+/// The entries in what `fd_readdir` gave, but for one that is cut off.
+pub(super) fn entries(mut bytes: &[u8]) -> impl Iterator<Item = DirEntry<'_>> {
+    std::iter::from_fn(move || {
+        let (head, rest) = bytes.split_at_checked(DIRENT_BYTES)?;
+        let number = |at: usize| head[at..at + 8].try_into().map(u64::from_le_bytes).expect("eight bytes");
+        let name_len = number(16) as u32;
+        let (name, rest) = rest.split_at_checked(name_len as usize)?;
+        bytes = rest;
+        Some(DirEntry { inode: number(8), kind: head[20], name })
+    })
 }
 
 #[cfg(test)]

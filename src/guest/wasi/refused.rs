@@ -1,5 +1,6 @@
 //! Things that a task asked for and was not granted.
 
+use super::lookups::Lookups;
 use crate::ipc::Setting;
 
 /// Something that was not granted.
@@ -35,27 +36,53 @@ impl Refused {
         message.contains("(os error 48)")
     }
 
-    /// What the guest was refused, if only its message shows that. Libraries know the granted directories and do not ask WASI for anything
-    /// outside, and writes to a read-only directory fail with ordinary errors of WASI.
+    /// Whether a guest's message is about a lack of space.
+    pub fn no_space(message: &str) -> bool {
+        says(message, &["(os error 51)", "No space left on device", "ENOSPC"])
+    }
+
+    /// What the guest was refused, if its words or its last calls show that. Programs look for many files that need not be there, and
+    /// libraries do not ask WASI for anything outside of the directories that they know. So a path that was missed counts if the words
+    /// say so, and name it or follow the call.
     ///
     /// Sources: the standard library of Rust for wasip1 (`open_parent`), `strerror` of wasi-libc, the error numbers of WASI
-    /// preview 1 as Rust prints them.
-    pub fn said_by(message: &str, grants_directories: bool) -> Option<Said> {
-        let says = |signs: &[&str]| signs.iter().any(|sign| message.contains(sign));
-        // No file is there for a guest without directories; one that has some may have named a wrong one.
+    /// preview 1 as Rust and Python print them.
+    pub fn said_by(words: Words<'_>, lookups: &Lookups, grants_directories: bool) -> Option<Said> {
+        const NOT_PERMITTED: [&str; 3] = ["(os error 63)", "Capabilities insufficient", "Operation not permitted"];
+        const MISSING: [&str; 9] = [
+            "(os error 44)",
+            "(os error 54)",
+            "(os error 69)",
+            "Errno 44",
+            "Errno 69",
+            "ENOENT",
+            "No such file or directory",
+            "Not a directory",
+            "Read-only file system",
+        ];
         let refused = if grants_directories { Refused::OutsideGrant } else { Refused::Files };
-        if says(&["pre-opened file descriptor", "(os error 76)", "(os error 63)"])
-            || !grants_directories && says(&["(os error 44)", "(os error 8)"])
-        {
+        let Words::Of(words) = words else { return lookups.last_failed().then_some(Said::Clearly(refused)) };
+        let (not_permitted, missing) = (says(words, &NOT_PERMITTED), says(words, &MISSING));
+        let is_clear = says(words, &["pre-opened file descriptor", "(os error 76)"])
+            || grants_directories && says(words, &["(os error 63)"])
+            || (not_permitted || missing) && (lookups.last_failed() || lookups.are_named_in(words));
+        if is_clear {
             return Some(Said::Clearly(refused));
         }
-        if says(&["Capabilities insufficient", "Operation not permitted"])
-            || !grants_directories && says(&["No such file or directory", "Bad file descriptor"])
-        {
-            return Some(Said::Perhaps(refused));
-        }
-        None
+        // One that was granted a directory may have named a wrong file in it.
+        (not_permitted || missing && !grants_directories).then_some(Said::Perhaps(refused))
     }
+}
+
+fn says(words: &str, signs: &[&str]) -> bool {
+    signs.iter().any(|sign| words.contains(sign))
+}
+
+/// What a guest said at its end.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::guest) enum Words<'a> {
+    None,
+    Of(&'a str),
 }
 
 /// What a guest's words mean.
@@ -73,17 +100,34 @@ mod tests {
 
     #[test]
     fn libraries_say_what_was_refused() {
-        let said = Refused::said_by;
+        let nothing = Lookups::default();
+        let said = |words, grants| Refused::said_by(Words::Of(words), &nothing, grants);
         let rust = r#"failed to find a pre-opened file descriptor through which "a" could be opened"#;
         assert_eq!(said(rust, false), Some(Said::Clearly(Refused::Files)));
         assert_eq!(said(rust, true), Some(Said::Clearly(Refused::OutsideGrant)));
         let not_permitted = "a: Operation not permitted (os error 63)";
         assert_eq!(said(not_permitted, true), Some(Said::Clearly(Refused::OutsideGrant)));
         assert_eq!(said("a: Operation not permitted", true), Some(Said::Perhaps(Refused::OutsideGrant)));
-        assert_eq!(said("a: No such file or directory (os error 44)", false), Some(Said::Clearly(Refused::Files)));
-        assert_eq!(said("a: No such file or directory (os error 44)", true), None);
-        assert_eq!(said("a: Bad file descriptor", false), Some(Said::Perhaps(Refused::Files)));
-        assert_eq!(said("a: Bad file descriptor", true), None);
-        assert_eq!(said("no such file", true), None);
+        assert_eq!(said("a: No such file or directory", false), Some(Said::Perhaps(Refused::Files)));
+        assert_eq!(said("a: No such file or directory", true), None);
+        assert_eq!(said("no such file", false), None);
+    }
+
+    #[test]
+    fn a_path_that_was_missed_counts_if_the_words_are_about_it() {
+        let mut lookups = Lookups::default();
+        lookups.miss("data/t.csv");
+        lookups.miss("lib/site.py");
+        lookups.pass();
+        let said = |words, lookups: &Lookups| Refused::said_by(Words::Of(words), lookups, false);
+        let python = "FileNotFoundError: [Errno 44] No such file or directory: '/data/t.csv'";
+        assert_eq!(said(python, &lookups), Some(Said::Clearly(Refused::Files)));
+        assert_eq!(said("ValueError: t.csv has no rows", &lookups), None);
+        assert_eq!(said("other: No such file or directory", &lookups), Some(Said::Perhaps(Refused::Files)));
+        assert_eq!(Refused::said_by(Words::None, &lookups, false), None);
+        lookups.miss("other");
+        assert_eq!(said("cannot read it: No such file or directory", &lookups), Some(Said::Clearly(Refused::Files)));
+        assert_eq!(said("it is wrong", &lookups), None);
+        assert_eq!(Refused::said_by(Words::None, &lookups, true), Some(Said::Clearly(Refused::OutsideGrant)));
     }
 }

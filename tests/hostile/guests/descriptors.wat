@@ -1,4 +1,4 @@
-;; Closes its standard streams, renumbers one to another, and renumbers them to huge numbers, to exhaust descriptors or to hit those of others. Descriptors are
+;; Closes its standard streams and its root, renumbers one to another, and renumbers them to huge numbers, to exhaust descriptors or to hit those of others. Descriptors are
 ;; entries of a table that belongs to one task; a number that is not in it is an error, and takes no memory.
 (module
   (import "wrun_v1" "output_write" (func $output_write (param i32 i32)))
@@ -22,6 +22,7 @@
     (call $say (call $fd_renumber (i32.const 1) (i32.const 1000000)))
     (call $say (call $fd_close (i32.const 1)))
     (call $say (call $write (i32.const 1)))
+    (call $say (call $fd_close (i32.const 3)))
     ;; A descriptor that does not exist cannot be closed.
     (loop $next
       (if (i32.eqz (call $fd_close (local.get $n))) (then (unreachable)))

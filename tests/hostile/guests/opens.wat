@@ -1,5 +1,5 @@
-;; Opens the path given as its argument, relative to the first descriptor that a granted directory would have, and prints the contents; its exit code
-;; is the error number of the call that failed. Without a grant there is no such descriptor, whatever the path.
+;; Opens the path given as its argument, relative to the first directory that it has, and prints the contents; its exit code is the error number of the call
+;; that failed. Without a grant that directory is the root of its own files, where nothing of the host is, whatever the path.
 (module
   (import "wasi_snapshot_preview1" "args_sizes_get" (func $args_sizes_get (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))

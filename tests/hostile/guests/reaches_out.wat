@@ -1,6 +1,6 @@
 ;; Tries every WASI call by which a program could reach a file, a directory, a socket or another process: with all descriptors that it might have, and with paths
-;; that lie in its own directory or in its parent, start at the root, are empty, or contain a zero byte. It has only its standard streams, which are in memory;
-;; so each call is refused with its error number, and never reaches the host.
+;; that lie in its own directory or in its parent, start at the root, are empty, or contain a zero byte. It has only its standard streams and the root of its own
+;; files, all in memory; so each call ends with an error number, and never reaches the host.
 (module
   (import "wrun_v1" "output_write" (func $output_write (param i32 i32)))
   (import "wasi_snapshot_preview1" "path_create_directory" (func $path_create_directory (param i32 i32 i32) (result i32)))

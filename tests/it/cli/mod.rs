@@ -23,6 +23,7 @@ mod map_files;
 mod map_report;
 mod modules;
 mod odd_files;
+mod own_files;
 mod programs;
 mod reactors;
 mod regions;

@@ -58,6 +58,7 @@ fn the_page_of_limits_has_the_defaults() {
         ),
         ("--max-open-files", format!("{} (at most {})", limits.open_files, Limits::MAX_OPEN_FILES)),
         ("--max-host-call", size(limits.host_call_bytes)),
+        ("--scratch", size(limits.scratch_bytes)),
         ("PoolBuilder::start_timeout", format!("{} s", PoolBuilder::START_TIMEOUT.as_secs())),
     ];
     assert_eq!(Limits::MAX_MEMORIES, Limits::MAX_TABLES);

@@ -169,6 +169,7 @@ fn every_thing_that_a_task_can_see_is_in_its_key() {
         (limits(|limits| limits.stack_bytes += 65536), task.clone()),
         (limits(|limits| limits.log_bytes += 1), task.clone()),
         (limits(|limits| limits.open_files += 1), task.clone()),
+        (limits(|limits| limits.scratch_bytes += 1), task.clone()),
         (limits(|limits| limits.host_call_bytes += 1), task.clone()),
         (Job { seed: 1, ..base() }, task.clone()),
         (base().unknown_imports(UnknownImports::Trap), task.clone()),

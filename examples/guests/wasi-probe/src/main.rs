@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -66,6 +66,35 @@ fn act(words: &[&str]) -> io::Result<String> {
                     Err(error) => return Err(io::Error::other(format!("{} were open: {error}", files.len()))),
                 }
             }
+        }
+        // The last bytes of a file.
+        ["tail", path, bytes] => {
+            let mut file = File::open(path)?;
+            file.seek(SeekFrom::End(-bytes.parse::<i64>().map_err(io::Error::other)?))?;
+            let mut text = String::new();
+            file.read_to_string(&mut text).map(|_| text)
+        }
+        // Makes a file, which must be the only one in its directory, and reads it again by another name.
+        ["alone", directory, text] => {
+            let (first, second) = (format!("{directory}/first"), format!("{directory}/second"));
+            if fs::read_dir(directory)?.next().is_some() {
+                return Err(io::Error::other("somebody else was here"));
+            }
+            File::create_new(&first)?.write_all(text.as_bytes())?;
+            fs::rename(first, &second)?;
+            fs::read_to_string(second)
+        }
+        // Writes to a file until that fails.
+        ["fill", path] => {
+            let mut file = File::create(path)?;
+            loop {
+                file.write_all(&[b'x'; 64 << 10])?;
+            }
+        }
+        // Looks for a file that may be missing, and fails for another reason.
+        ["miss", path, reason] => {
+            let _ = fs::metadata(path);
+            Err(io::Error::other(reason.to_owned()))
         }
         ["variables"] => {
             let variables = std::env::vars().map(|(name, value)| format!("{name}={value}"));
