@@ -6,7 +6,8 @@
 mod argument;
 #[cfg(test)]
 mod atomics_tests;
-mod code_file;
+mod code;
+mod component;
 mod host_error;
 mod imports;
 mod input_faults;

@@ -12,6 +12,7 @@ pub(crate) fn describe(module: &Module, large_memories: bool) -> Description {
     let mut description = Description {
         tasks: Vec::new(),
         scalars: Vec::new(),
+        component: false,
         command: false,
         initialize: false,
         wasi: false,

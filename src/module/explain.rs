@@ -33,9 +33,6 @@ fn printable(text: &str) -> String {
 /// Shortens wasmtime's message about a module that it cannot compile. The result continues a sentence that begins with the module's
 /// name.
 pub(super) fn compile_error(text: &str) -> String {
-    if text.contains("was given a WebAssembly component") {
-        return super::source::COMPONENT.into();
-    }
     if let Some(message) = text_error(text) {
         return message;
     }
@@ -114,11 +111,6 @@ mod tests {
             "(module (func (result i64 i64) (i64.add128 (i64.const 0) (i64.const 0) (i64.const 0) (i64.const 0))))",
         );
         assert!(said.starts_with("uses a feature of WebAssembly that wrun does not support: "), "{said}");
-    }
-
-    #[test]
-    fn components_are_named() {
-        assert_eq!(said("(component)"), super::super::source::COMPONENT);
     }
 
     #[test]

@@ -12,14 +12,16 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
+use wasmtime::component::Component;
 
 use super::description::Description;
 use super::engine::{self, CodeSettings, Fuel, WorkerSettings};
 use super::needs::Needs;
-use super::{debug, describe, explain, fingerprint};
+use super::{code_file, component, debug, describe, explain, fingerprint, source};
 use crate::sandbox::{self, MissingLayer, Sandbox};
 use crate::sys::{compiler_process, rlimit, self_exe};
 
@@ -151,10 +153,10 @@ fn obey(order: &CompilerRequest) -> io::Result<Answer> {
 
 /// Makes an engine with a worker's settings, pool included, so that a module that would not fit there is refused here. The size of
 /// the stack does not matter for that.
-fn engine(code: CodeSettings, table_elements: u64) -> Result<wasmtime::Engine, String> {
+fn engine(code: CodeSettings, table_elements: u64, components: bool) -> Result<wasmtime::Engine, String> {
     let most = u64::from(engine::MAX_TABLE_ELEMENTS);
     let table_elements = table_elements.clamp(u64::from(engine::USUAL_TABLE_ELEMENTS), most) as u32;
-    let settings = WorkerSettings { code, stack_bytes: STACK_BYTES, table_elements, core_dumps: false };
+    let settings = WorkerSettings { code, stack_bytes: STACK_BYTES, table_elements, core_dumps: false, components };
     let mut config = engine::worker_config(&settings);
     // wasmtime would start these threads itself, and panic if there is no room for them.
     static HAS_THREADS: LazyLock<bool> = LazyLock::new(|| rayon::ThreadPoolBuilder::new().build_global().is_ok());
@@ -171,12 +173,21 @@ fn compile(fuel: Fuel) -> io::Result<Answer> {
     };
     let needs = Needs::of(&binary);
     let settings = CodeSettings { fuel, large_memories: needs.large_memories };
-    let engine = match engine(settings, needs.table_elements) {
+    let is_component = source::is_component(&binary);
+    let engine = match engine(settings, needs.table_elements, is_component) {
         Ok(engine) => engine,
         Err(error) => return Ok(Answer::Unable(error)),
     };
-    let module = match wasmtime::Module::from_binary(&engine, &binary) {
-        Ok(module) => module,
+    let compiled = match is_component {
+        true => Component::from_binary(&engine, &binary).and_then(|component| {
+            let description = Description { large_memories: needs.large_memories, ..component::describe(&component) };
+            Ok((component.serialize()?, description))
+        }),
+        false => wasmtime::Module::from_binary(&engine, &binary)
+            .and_then(|module| Ok((module.serialize()?, describe::describe(&module, needs.large_memories)))),
+    };
+    let (code, description) = match compiled {
+        Ok(compiled) => compiled,
         Err(error) => {
             let text = format!("{error:#}");
             return Ok(match engine::lack_of_room(settings, &text) {
@@ -185,29 +196,31 @@ fn compile(fuel: Fuel) -> io::Result<Answer> {
             });
         }
     };
-    let code = module.serialize().map_err(|error| io::Error::other(format!("{error:#}")))?;
     let debug = debug::collect(&binary);
     // Not through `stdout()`, which searches what it writes for line ends.
     let mut file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     file.write_all(&code)?;
     file.write_all(&debug)?;
-    let description = describe::describe(&module, needs.large_memories);
     Ok(Answer::Done { description, debug_bytes: debug.len() as u64 })
 }
 
 /// Loads precompiled code as that of a module without 64-bit memories, or else as that of one with them.
 fn load(fuel: Fuel, code: File) -> io::Result<Answer> {
+    let is_component = wasmtime::Engine::detect_precompiled(&header(&code)?) == Some(wasmtime::Precompiled::Component);
     let mut refused = None;
     for large_memories in [false, true] {
-        let engine = match engine(CodeSettings { fuel, large_memories }, u64::MAX) {
+        let engine = match engine(CodeSettings { fuel, large_memories }, u64::MAX, is_component) {
             Ok(engine) => engine,
             Err(error) => return Ok(refused.unwrap_or(Answer::Unable(error))),
         };
-        match load_with(&engine, code.try_clone()?) {
-            Ok(module) => {
-                let description = describe::describe(&module, large_memories);
-                return Ok(Answer::Done { description, debug_bytes: 0 });
-            }
+        let described = match is_component {
+            true => code_file::load_component(&engine, &code)
+                .map(|component| Description { large_memories, ..component::describe(&component) }),
+            false => code_file::load_module(&engine, code.try_clone()?)
+                .map(|module| describe::describe(&module, large_memories)),
+        };
+        match described {
+            Ok(description) => return Ok(Answer::Done { description, debug_bytes: 0 }),
             Err(error) => {
                 let error = explain::one_line(&format!("{error:#}"));
                 refused.get_or_insert(Answer::Refused(format!(
@@ -219,11 +232,12 @@ fn load(fuel: Fuel, code: File) -> io::Result<Answer> {
     Ok(refused.expect("it was refused twice"))
 }
 
-#[expect(unsafe_code, reason = "precompiled code is loaded on the user's word")]
-fn load_with(engine: &wasmtime::Engine, code: File) -> wasmtime::Result<wasmtime::Module> {
-    // SAFETY: the code must be wasmtime's own and stay unchanged while it is loaded. The user asserts the first by
-    // `Compiler::allow_precompiled`. wasmtime checks its version and settings, and no instruction of it runs here.
-    unsafe { wasmtime::Module::deserialize_open_file(engine, code) }
+/// The start of a file, which says what it is.
+fn header(file: &File) -> io::Result<Vec<u8>> {
+    let mut start = vec![0; 64];
+    let len = file.read_at(&mut start, 0)?;
+    start.truncate(len);
+    Ok(start)
 }
 
 #[cfg(test)]

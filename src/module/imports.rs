@@ -1,5 +1,6 @@
 //! Checks a module's imports: whether wrun provides them, and what a user would have to grant.
 
+use super::component;
 use super::description::{Description, Extern, Memory, func_type};
 use super::explain::one_line;
 use super::wasi_imports::{self, WASI_MODULE};
@@ -47,6 +48,20 @@ impl Grant {
     }
 }
 
+impl Grant {
+    fn needed_for_interface(interface: &str) -> Option<Self> {
+        let package = interface.split('/').next().unwrap_or_default();
+        match package {
+            "wasi:filesystem" => Some(Grant::Files),
+            "wasi:clocks" => Some(Grant::Clock),
+            "wasi:random" => Some(Grant::Random),
+            "wasi:sockets" => Some(Grant::Sockets),
+            _ if interface.starts_with("wasi:cli/environment") => Some(Grant::Environment),
+            _ => None,
+        }
+    }
+}
+
 impl Description {
     /// Checks that wrun provides everything that the module imports, with the types that it expects, and that its memory has room for what
     /// these imports map there.
@@ -61,7 +76,10 @@ impl Description {
     /// What the module's WASI imports could use if it were granted.
     pub fn grants(&self) -> Vec<Grant> {
         let wasi = self.imports.iter().filter(|import| import.module == WASI_MODULE);
-        let mut grants: Vec<Grant> = wasi.filter_map(|import| Grant::needed_for(&import.name)).collect();
+        let of_functions = wasi.filter_map(|import| Grant::needed_for(&import.name));
+        let interfaces = self.imports.iter().filter(|_| self.component);
+        let of_interfaces = interfaces.filter_map(|import| Grant::needed_for_interface(&import.name));
+        let mut grants: Vec<Grant> = of_functions.chain(of_interfaces).collect();
         grants.sort_unstable();
         grants.dedup();
         grants
@@ -69,6 +87,9 @@ impl Description {
 
     /// The first problem. The text continues a sentence that begins with the module.
     pub(super) fn find_import_problem(&self) -> Option<String> {
+        if self.component {
+            return self.imports.iter().find_map(|import| component::import_problem(&import.name));
+        }
         self.imports.iter().find_map(Extern::import_problem).or_else(|| self.memory_problem())
     }
 

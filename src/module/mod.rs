@@ -8,9 +8,11 @@
 pub(crate) mod artifact;
 mod cache;
 mod choose;
+pub(crate) mod code_file;
 mod compile;
 pub(crate) mod compiled;
 pub(crate) mod compiler;
+mod component;
 pub(crate) mod debug;
 mod describe;
 pub(crate) mod description;

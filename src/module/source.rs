@@ -14,7 +14,7 @@ const MAX_MODULE_BYTES: u64 = 256 << 20;
 /// The format of a module's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
-    /// A core module in the binary format.
+    /// A core module or a component in the binary format.
     Binary,
     /// A module in the text format.
     Text,
@@ -83,9 +83,9 @@ fn judge(bytes: &[u8], extension: Option<&str>) -> Result<Format, String> {
         ));
     }
     match bytes {
-        // Version 1 of the module layer, and any version of the component layer.
+        // Version 1 of the module layer, and any version of the component layer: only a parser knows which it takes.
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Ok(Format::Binary),
-        [0, b'a', b's', b'm', _, _, 1, 0, ..] => Err(COMPONENT.into()),
+        [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(Format::Binary),
         [0, b'a', b's', b'm', version @ ..] if version.len() >= 4 => {
             let version = u32::from_le_bytes(version[..4].try_into().expect("four bytes"));
             Err(format!("has version {version} of the WebAssembly format, which is unknown: compile it to version 1"))
@@ -93,18 +93,17 @@ fn judge(bytes: &[u8], extension: Option<&str>) -> Result<Format, String> {
         [0, b'a', b's', b'm', ..] => {
             Err("ends within the header of a WebAssembly module: copy or build it again".into())
         }
-        _ if wasmtime::Engine::detect_precompiled(bytes) == Some(wasmtime::Precompiled::Module) => {
-            Ok(Format::Precompiled)
-        }
+        _ if wasmtime::Engine::detect_precompiled(bytes).is_some() => Ok(Format::Precompiled),
         _ if extension == Some("cwasm") => Err("is not a precompiled module; make one with `wrun compile`".into()),
         _ if extension == Some("wat") || is_text_module(bytes) => Ok(Format::Text),
         _ => Err("is not a WebAssembly module: name a .wasm (binary) or .wat (text) file".into()),
     }
 }
 
-/// The message about a component, whichever part recognises it.
-pub(super) const COMPONENT: &str =
-    "is a component, which wrun does not support yet: build a core module, such as for the target wasm32-wasip1";
+/// Whether the bytes are a component in the binary format.
+pub(super) fn is_component(bytes: &[u8]) -> bool {
+    matches!(bytes, [0, b'a', b's', b'm', _, _, 1, 0, ..])
+}
 
 /// Whether the first thing after white space and line comments is an opening parenthesis.
 fn is_text_module(bytes: &[u8]) -> bool {
@@ -126,7 +125,7 @@ mod tests {
         assert_eq!(judge(b"\0asm\x01\0\0\0", Some("wat")), Ok(Format::Binary));
         assert_eq!(judge(b" ;; a (comment\n\n  (module)", Some("txt")), Ok(Format::Text));
         assert_eq!(judge(b"module)", Some("wat")), Ok(Format::Text));
-        assert_eq!(judge(b"\0asm\x0d\0\x01\0", Some("wasm")), Err(COMPONENT.into()));
+        assert_eq!(judge(b"\0asm\x0d\0\x01\0", Some("wasm")), Ok(Format::Binary));
     }
 
     #[test]

@@ -164,7 +164,7 @@ mod tests {
 
     fn description(changes: serde_json::Value) -> Description {
         let mut all = serde_json::json!({
-            "tasks": [], "scalars": [], "command": false, "initialize": false, "wasi": false,
+            "tasks": [], "scalars": [], "component": false, "command": false, "initialize": false, "wasi": false,
             "wrun_imports": [], "imports": [], "exports": [], "memory": null, "memories": 0, "tables": 0,
             "table_elements": 0, "large_memories": false,
         });
