@@ -6,9 +6,11 @@
 # make deny    licences and sources of dependencies; installs cargo-deny if there is none
 # make package packs every crate that is published, and checks the packages
 # make fuzz    the fuzzers, FUZZ_SECONDS (60) together
+# make programs  the commands of docs/src/tasks/programs.md; downloads the programs, and skips what it cannot download
 # make soak    a million tasks, good and hostile, while workers are killed (SOAK_TASKS, at most SOAK_SECONDS, SOAK_SEED)
 # make bench   criterion's benches of the parts: ring, layouts, single tasks, windows
 # make bench-peers    one table: wrun beside wasmtime, native threads, joblib and others; installs what that needs
+# make bench-programs programs that others built, beside wasmtime's command; downloads them
 # make bench-results  the same, written to benches/RESULTS.md and benches/results.json
 # make callgrind      the instructions that a task costs on its way through the ring, against the number that is committed
 # make install  installs the command, completions and manual pages under DESTDIR and PREFIX (/usr/local)
@@ -16,7 +18,7 @@
 # make guests  the example guests, into examples/guests/target/wasm
 # make book    the book in docs/, into target/book; installs mdBook if there is none
 
-.PHONY: demo test check check-aarch64 doc deny package fuzz soak bench bench-peers bench-results callgrind guests book toolchain build install reference
+.PHONY: demo test check check-aarch64 doc deny package fuzz programs soak bench bench-peers bench-programs bench-results callgrind guests book toolchain build install reference
 
 demo: build guests
 	@examples/demo.sh
@@ -57,6 +59,10 @@ deny: toolchain
 package: toolchain
 	.ci/package
 
+# PROGRAMS names some of them, by words of their titles.
+programs: build
+	tests/programs/run.py $(PROGRAMS)
+
 SOAK_TASKS ?= 1000000
 SOAK_SECONDS ?= 180
 SOAK_SEED ?= 1
@@ -74,6 +80,9 @@ bench: guests
 # BENCH_WASMTIME=1 installs wasmtime's command as well, which takes minutes; it is used where it is there.
 bench-peers: build guests
 	benches/peers/run
+
+bench-programs: build
+	python3 benches/peers/driver/programs.py --compile
 
 bench-results: build bench
 	benches/peers/run --write --parts
@@ -113,4 +122,4 @@ book: toolchain
 
 # Says nothing where everything is there.
 toolchain:
-	@rustup --quiet target add wasm32-wasip1 2>/dev/null || rustup target add wasm32-wasip1
+	@rustup --quiet target add wasm32-wasip1 wasm32-wasip2 2>/dev/null || rustup target add wasm32-wasip1 wasm32-wasip2

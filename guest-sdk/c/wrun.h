@@ -17,7 +17,8 @@
  *
  * The functions named like the contract's imports (version 1, import module `wrun_v1`) are those imports. They have no
  * error codes: an address or length outside memory, an unknown index or an impossible range traps with a message that
- * names the call and the values. Memory has 32-bit addresses; text is UTF-8 without a terminating NUL.
+ * names the call and the values. Text is UTF-8 without a terminating NUL. With --target=wasm64, memory has 64-bit
+ * addresses.
  */
 #ifndef WRUN_H
 #define WRUN_H
@@ -27,8 +28,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifndef __wasm32__
-#error "wrun.h is for 32-bit WebAssembly: compile with --target=wasm32-wasi"
+#ifndef __wasm__
+#error "wrun.h is for WebAssembly: compile with --target=wasm32-wasi"
 #endif
 
 #ifdef __cplusplus
@@ -48,7 +49,14 @@ extern "C" {
 #define WRUN_NOT_FOUND (-1)
 
 /* The maximum number of bytes to map at once, so that pointer differences fit into ptrdiff_t. */
+#ifdef __wasm64__
+#define WRUN_MAX_WINDOW (SIZE_MAX / 2)
+#else
 #define WRUN_MAX_WINDOW 0x7fffffffu
+#endif
+
+/* The bytes of a page of memory, for `wrun_input_map_at` and `wrun_region_map_at`. */
+#define WRUN_PAGE 65536
 
 /* Log levels, for `wrun_log`. */
 enum wrun_level { WRUN_ERROR = 1, WRUN_WARN = 2, WRUN_INFO = 3, WRUN_DEBUG = 4, WRUN_TRACE = 5 };
@@ -90,8 +98,18 @@ WRUN_IMPORT("input_len") uint64_t wrun_input_len(uint32_t input);
  * task. */
 WRUN_IMPORT("input_map") const void *wrun_input_map(uint32_t input, uint64_t offset, size_t len);
 
-/* Undoes one `wrun_input_map` or `wrun_region_map`; after the last one for a range, its bytes must not be accessed. Only
- * tasks that read more than fits into memory need it: everything is unmapped when the task ends. */
+/* Copies a range of an input to `dst`. */
+WRUN_IMPORT("input_read") void wrun_input_read(uint32_t input, uint64_t offset, size_t len, void *dst);
+
+/* Maps a range of an input over memory of the program's own: whole pages of WRUN_PAGE bytes from `dst` on, which is a
+ * multiple of that (aligned_alloc). Returns the address of the range, which is `dst` plus its offset in the file modulo
+ * 4096. What the pages held is lost; wrun_input_unmap makes them zeroed memory of the program again. No other window may
+ * lie there. For programs whose allocator takes all memory for its own, and to read through one buffer. */
+WRUN_IMPORT("input_map_at") const void *wrun_input_map_at(uint32_t input, uint64_t offset, size_t len, void *dst);
+
+/* Undoes one `wrun_input_map`, `wrun_input_map_at`, `wrun_region_map` or `wrun_region_map_at`; after the last one for a
+ * range, its bytes must not be accessed. Only tasks that read more than fits into memory need it: everything is unmapped
+ * when the task ends. */
 WRUN_IMPORT("input_unmap") void wrun_input_unmap(const void *address);
 
 /* Appends a copy of the bytes to the task's result. */
@@ -113,6 +131,9 @@ WRUN_IMPORT("region_count") uint32_t wrun_region_count(void);
 WRUN_IMPORT("region_find") int32_t wrun_region_find(const char *name, size_t len);
 WRUN_IMPORT("region_len") uint64_t wrun_region_len(uint32_t region);
 WRUN_IMPORT("region_map") void *wrun_region_map(uint32_t region, uint64_t offset, size_t len);
+
+/* The same over memory of the program's own, as `wrun_input_map_at`. */
+WRUN_IMPORT("region_map_at") void *wrun_region_map_at(uint32_t region, uint64_t offset, size_t len, void *dst);
 
 /* Sets the error message of a task that is about to return WRUN_FAILED. */
 WRUN_IMPORT("fail") void wrun_fail_bytes(const char *text, size_t len);

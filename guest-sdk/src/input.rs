@@ -86,6 +86,32 @@ impl<'t> Input<'t> {
         Ok(WindowMut::map_input(*self, start, len))
     }
 
+    /// Copies bytes of the input to `to`, from `offset` on. Returns how many: fewer than `to` holds only at the end of the input.
+    ///
+    /// Mapping is faster for all but short ranges. This is for reading piece by piece into one buffer.
+    ///
+    /// ```
+    /// # use wrun_guest::{Input, TestTask};
+    /// /// The magic number at the start of a file.
+    /// #[wrun_guest::task]
+    /// fn magic(input: Input) -> String {
+    ///     let mut magic = [0; 4];
+    ///     let count = input.read_at(0, &mut magic);
+    ///     format!("{:x?}", &magic[..count])
+    /// }
+    ///
+    /// let result = TestTask::new().input("data", "\x7fELF..").run(|task| Ok(magic(task.extract()?)));
+    /// assert_eq!(result.unwrap(), b"[7f, 45, 4c, 46]");
+    /// ```
+    pub fn read_at(&self, offset: u64, to: &mut [u8]) -> usize {
+        let rest = self.len.saturating_sub(offset);
+        let count = usize::try_from(rest).map_or(to.len(), |rest| rest.min(to.len()));
+        if count > 0 {
+            host::input_read(self.index, offset, &mut to[..count]);
+        }
+        count
+    }
+
     /// The start and the length of the range, if it can be mapped.
     fn resolve(&self, range: impl RangeBounds<u64>) -> Result<(u64, usize), Error> {
         let start = match range.start_bound() {
@@ -206,6 +232,19 @@ mod tests {
             assert_eq!(&*input.map_range(2..5)?, b"234");
             assert_eq!(&*input.map_range(8..=9)?, b"89");
             assert_eq!(&*input.map_range(10..)?, b"");
+            Ok::<_, Error>(())
+        });
+        result.unwrap();
+    }
+
+    #[test]
+    fn copies_end_with_the_input() {
+        let result = TestTask::new().input("digits", "0123456789").run(|task| {
+            let input: Input = task.extract()?;
+            let mut to = *b"......";
+            assert_eq!((input.read_at(2, &mut to), &to), (6, b"234567"));
+            assert_eq!((input.read_at(7, &mut to), &to), (3, b"789567"));
+            assert_eq!((input.read_at(10, &mut to), input.read_at(u64::MAX, &mut to), &to), (0, 0, b"789567"));
             Ok::<_, Error>(())
         });
         result.unwrap();

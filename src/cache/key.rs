@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use crate::cache::content_hash::ContentHashes;
 use crate::error::Repr;
-use crate::job::{InputMode, Instances};
+use crate::job::{InputMode, Instances, UnknownImports};
 use crate::module::Entry;
 use crate::{Access, Grants, Job, Limits, Result, Task};
 
@@ -44,7 +44,7 @@ impl FromStr for TaskKey {
 /// Makes the keys of a job's tasks.
 ///
 /// A key covers the contents of the module and of all inputs, the names of shared inputs, the function, the argument, the arguments
-/// of a WASI command (and its name), `reduce`, whether instances are reused, the limits that a task can notice (not time), the seed,
+/// of a WASI program (and its name), `reduce`, whether instances are reused, the limits that a task can notice (not time), the seed,
 /// and the grants. Of a directory, the output file and shared memory it covers which one it is, not what is in it.
 ///
 /// A key does not cover the task's position, so items may be moved and added, unless the job has an output file, where the position
@@ -162,6 +162,7 @@ impl Fields {
             admission: _,
             slow: _,
             input_mode,
+            unknown_imports,
             // These are not part of a task's result.
             out: _,
             shared: _,
@@ -208,6 +209,7 @@ impl Fields {
         }
         fields.add(ok_exit_codes);
         fields.number(u64::from(*input_mode == InputMode::CopyOnWrite));
+        fields.number(u64::from(*unknown_imports == UnknownImports::Trap));
         fields.number(inputs.len() as u64);
         fields
     }

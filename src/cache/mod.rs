@@ -36,7 +36,7 @@ use result_store::Store;
 /// A directory of cached results, with its limits: a pool that has one does not run a task again if its result is there.
 ///
 /// A result is found by the hash of everything that a task can see: the module's contents (with the compiler, the CPU's features and
-/// this crate's version), the function, the argument, the arguments of a WASI command, the names and contents of inputs, the
+/// this crate's version), the function, the argument, the arguments of a WASI program, the names and contents of inputs, the
 /// environment, the seed and the limits (except time). The task's position counts only for modules that can see it: by
 /// `task_index`, or by random numbers, which are derived from it. Only results are stored, with their log lines; failures never are.
 ///

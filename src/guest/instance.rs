@@ -6,8 +6,9 @@ use std::sync::Arc;
 use wasmtime::{Engine, Extern, Func, Instance, ModuleExport, Store, TypedFunc, Val, WasmCoreDump};
 use wasmtime_wasi::I32Exit;
 
+use super::argv::argv;
 use super::code::Code;
-use super::host_error::{HostError, LimitReached};
+use super::host_error::HostError;
 use super::job_context::JobContext;
 use super::linked_job::{LinkedJob, LinkedModule, LinkedProgram, TaskFunction};
 use super::open_files::{FileTable, GuestInput};
@@ -17,7 +18,6 @@ use super::state::State;
 use super::task_result::TaskResult;
 use super::{component, scalar_text, signals, wasi};
 use crate::Access;
-use crate::ipc::Setting;
 use crate::ipc::ring::MemoryNotes;
 use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, TaskSlot, WindowBytes, max_core_dump_bytes};
 use crate::job::Limits;
@@ -161,8 +161,10 @@ impl Guest {
             }
             // Most tasks that import WASI never call it, so their context is made at the first call.
             if job.uses_wasi && (function.is_command() || !job.preopens.is_empty()) {
-                let argv = argv(store.data(), function)?;
-                store.data_mut().wasi = Some(wasi::context(&store.data().wasi_settings(), &argv)?);
+                if function.is_command() {
+                    store.data_mut().argv = Some(argv(store.data())?);
+                }
+                store.data_mut().wasi = Some(wasi::context(&store.data().wasi_settings())?);
             }
             let module = match &linked.program {
                 LinkedProgram::Module(module) => module,
@@ -250,7 +252,9 @@ impl Live {
 fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable) -> Result<(), HostError> {
     let (ranges, argument) = payload.split_at(slot.input_count as usize * InputRange::BYTES);
     state.index = slot.index;
+    state.function = slot.function;
     state.merges = slot.function == REDUCE;
+    state.argv = None;
     state.own_inputs.clear();
     state.own_inputs.extend(ranges.chunks(InputRange::BYTES).map(|range| files.input(&InputRange::decode(range))));
     state.slice = match (&state.job.spec.slices, slot.function) {
@@ -270,71 +274,6 @@ fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable
     }
     state.argument.copy(argument);
     Ok(())
-}
-
-/// The arguments of a WASI program: its name and, for a command, the item, or the user's words with the item filled in.
-///
-/// # Errors
-///
-/// Returns an error if the words would be longer than the program's memory, or than an argument may be: a short item can have many
-/// places in them.
-fn argv(state: &State, function: &TaskFunction) -> Result<Vec<String>, HostError> {
-    let spec = &state.job.spec;
-    let mut argv = vec![spec.module_name.clone()];
-    if function.is_command() {
-        let item = item_of_program(&state.argument)?;
-        check_words(spec, item.len() as u64)?;
-        match &spec.argv {
-            Some(words) => argv.extend(words.iter().map(|word| word.replace(ITEM, item))),
-            None => argv.push(item.to_owned()),
-        }
-    }
-    Ok(argv)
-}
-
-/// Stands for the item in the words of a program.
-const ITEM: &str = "{}";
-
-/// Programs of the system get about this many bytes of arguments (execve(2)), so words of this length are always possible.
-const USUAL_WORDS_BYTES: u64 = 2 << 20;
-
-/// Checks how long the words of a program are with an item of this length, before they are made.
-fn check_words(spec: &JobSpec, item_bytes: u64) -> Result<(), HostError> {
-    let length = |word: &String| {
-        let places = word.matches(ITEM).count() as u64;
-        (word.len() as u64 - places * ITEM.len() as u64).saturating_add(places.saturating_mul(item_bytes))
-    };
-    let words = spec.argv.as_ref();
-    let bytes = words.map_or(item_bytes, |words| words.iter().map(length).fold(0, u64::saturating_add));
-    let limits = [
-        (spec.memory_bytes, "its memory", Setting::Memory),
-        (spec.argument_bytes.max(USUAL_WORDS_BYTES), "they", Setting::ArgumentSize),
-    ];
-    for (limit, what, setting) in limits {
-        if bytes > limit {
-            let message = format!(
-                "its words have {bytes} bytes, and {what} may have {limit} (they can also be passed as an input)"
-            );
-            return Err(HostError::Limit(LimitReached::of(setting, message)));
-        }
-    }
-    Ok(())
-}
-
-/// A task's argument as a WASI program can have it.
-///
-/// # Errors
-///
-/// Returns an error if it contains a NUL byte, which would end it early, or is not UTF-8, which preview 1 requires of arguments.
-fn item_of_program(argument: &[u8]) -> Result<&str, HostError> {
-    if argument.contains(&0) {
-        let message = "its item contains a NUL byte, which an argument of a program cannot".to_owned();
-        return Err(HostError::Argument(LimitReached::of(Setting::ItemSeparator, message)));
-    }
-    std::str::from_utf8(argument).map_err(|_| {
-        let message = "its item is not UTF-8, and arguments of a WASI program must be".to_owned();
-        HostError::Argument(LimitReached::fixed(message))
-    })
 }
 
 fn instantiate(module: &LinkedModule, store: &mut Store<Box<State>>) -> wasmtime::Result<Instance> {

@@ -94,6 +94,8 @@ pub(super) mod for_tests {
             clock_start_ns: 0,
             real_random: false,
             seed: 0,
+            traps_unknown_imports: false,
+            initial_data: 0..0,
         };
         let symbols = Arc::new(Symbols::new(Code::Module(module), None));
         JobContext::new(spec, false, symbols, &FileTable::default(), None, &[])

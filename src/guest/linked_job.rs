@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use wasmtime::{Engine, InstancePre, Linker, Module, ModuleExport};
+use wasmtime::{Engine, InstancePre, Linker, MemoryType, Module, ModuleExport};
 
 use super::code::Code;
 use super::job_context::JobContext;
@@ -76,12 +76,17 @@ impl LinkedJob {
 
     fn link_module(module: &Module, code: &Code, context: JobContext) -> Result<LinkedJob, String> {
         let mut linker = Linker::new(module.engine());
-        imports::add_contract(&mut linker).map_err(|error| format!("cannot link: {error:#}"))?;
+        let memory_is_64 =
+            module.get_export(wrun_abi::MEMORY_EXPORT).is_some_and(|it| it.memory().is_some_and(MemoryType::is_64));
+        imports::add_contract(&mut linker, memory_is_64).map_err(|error| format!("cannot link: {error:#}"))?;
         if context.uses_wasi {
             imports::enter_runtime().map_err(|error| format!("cannot start the runtime of WASI: {error}"))?;
             imports::add_wasi(&mut linker)
                 .and_then(|()| imports::refuse_wasi(&mut linker, module, !context.preopens.is_empty()))
                 .map_err(|error| format!("cannot link: {error:#}"))?;
+        }
+        if context.spec.traps_unknown_imports {
+            linker.define_unknown_imports_as_traps(module).map_err(|error| format!("cannot link: {error:#}"))?;
         }
         let export = |name: &str| {
             module.get_export_index(name).ok_or_else(|| format!("the module has no export `{name}` (any more)"))

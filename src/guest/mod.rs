@@ -4,6 +4,7 @@
 //! `input_faults`, `state`; `job_context`, `wasi`, `stack_trace`, `window`.
 
 mod argument;
+mod argv;
 #[cfg(test)]
 mod atomics_tests;
 mod code;

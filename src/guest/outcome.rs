@@ -1,7 +1,7 @@
 //! Decides a task's outcome, from how its call ended and from what the host noticed meanwhile.
 
 use wasmtime::component::ResourceTableError;
-use wasmtime::{ThrownException, Trap, WasmBacktrace};
+use wasmtime::{ThrownException, Trap, UnknownImportError, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::host_error::{HostError, LimitReached};
@@ -12,6 +12,7 @@ use super::task_result::TaskResult;
 use super::wasi::{Refused, Said};
 use super::window::Recorded;
 use crate::ipc::Setting;
+use crate::module::explain::one_line;
 use crate::result::Status;
 
 /// How a call ended without a trap.
@@ -186,8 +187,10 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
         result.backtrace.clear();
         match program {
             _ if state.job.spec.attached => exit_attached(result, code),
-            // A function's result is incomplete until it returns.
-            Program::Task if code == 0 => result.fail(Status::Error, "exited with code 0 before it returned"),
+            // A function's result is incomplete until it returns, unless the job says otherwise.
+            Program::Task if code == 0 && state.job.spec.ok_exit_codes == [0] => {
+                result.fail(Status::Error, "exited with code 0 before it returned")
+            }
             Program::Command | Program::Task => exited(code, stderr, state, result),
         }
         return;
@@ -229,9 +232,12 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
         let message = format!("it needs more stack than the limit of {limit} bytes");
         return result.fail_at(LimitReached::of(Setting::Stack, message));
     }
-    let cause = match error.is::<ThrownException>() {
-        true => "it threw an exception that nothing caught".to_owned(),
-        false => error.root_cause().to_string(),
+    let cause = match error.downcast_ref::<UnknownImportError>() {
+        Some(import) => {
+            format!("it called {}::{}, which wrun does not provide", one_line(import.module()), one_line(import.name()))
+        }
+        None if error.is::<ThrownException>() => "it threw an exception that nothing caught".to_owned(),
+        None => error.root_cause().to_string(),
     };
     if wants_too_much_random(&cause) {
         let limit = state.job.spec.host_call_bytes;

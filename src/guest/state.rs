@@ -21,6 +21,10 @@ pub(super) struct State {
     pub argument: GuestArgument,
     /// The task's own inputs, which precede those of the job.
     pub own_inputs: Vec<GuestInput>,
+    /// The number of the function that it calls, in the job.
+    pub function: u32,
+    /// The arguments of its program, once they have been made.
+    pub argv: Option<Vec<String>>,
     /// Whether the task merges results. Its input count then excludes shared inputs, which it finds only by name.
     pub merges: bool,
     /// The task's output slice; a merge has none.
@@ -48,6 +52,8 @@ impl State {
             index: 0,
             argument: GuestArgument::default(),
             own_inputs: Vec::new(),
+            function: 0,
+            argv: None,
             merges: false,
             slice: None,
             output: Vec::new(),
@@ -118,7 +124,8 @@ impl State {
     /// What the task's WASI context is made from.
     pub fn wasi_settings(&self) -> WasiSettings<'_> {
         let JobContext { spec, stdio, preopens, .. } = &*self.job;
-        WasiSettings { spec, stdio: stdio.as_ref(), preopens, stdin: self.own_inputs.first(), index: self.index }
+        let args = self.argv.as_deref().filter(|_| spec.component).unwrap_or_default();
+        WasiSettings { spec, args, stdio: stdio.as_ref(), preopens, stdin: self.own_inputs.first(), index: self.index }
     }
 
     /// Bytes of output that the task may still write.

@@ -24,7 +24,7 @@ pub(crate) use failure::{Halt, Retries};
 pub(crate) use grants::Grants;
 pub(crate) use limits::Limits;
 pub use limits::TaskTime;
-pub use modes::{InputMode, Instances};
+pub use modes::{InputMode, Instances, UnknownImports};
 pub use output_file::FailedSlice;
 pub(crate) use output_file::{OutputFile, Reservation};
 pub use row_tasks::NpyPieces;

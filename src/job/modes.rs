@@ -1,4 +1,4 @@
-//! How the tasks of a job use instances and inputs.
+//! How the tasks of a job use instances, inputs and imports.
 
 /// Whether every task gets a fresh instance, or each worker keeps one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -8,6 +8,17 @@ pub enum Instances {
     Fresh,
     /// Each worker keeps one instance. Calls are far cheaper, but state may carry over from task to task.
     Reused,
+}
+
+/// What becomes of functions that a module imports and wrun does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownImports {
+    /// The job is refused.
+    #[default]
+    Refuse,
+    /// A task that calls one traps, with a message that names it. Memories, tables, globals and tags that nobody provides are refused all
+    /// the same, and so are known functions of another type.
+    Trap,
 }
 
 /// What tasks may do with their inputs.

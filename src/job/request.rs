@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Admission, Grants, Halt, InputMode, Instances, Limits, OutputFile, Retries, SharedMemory, TaskTime};
+use super::{
+    Admission, Grants, Halt, InputMode, Instances, Limits, OutputFile, Retries, SharedMemory, TaskTime, UnknownImports,
+};
 use crate::{Input, Module};
 
 /// A module's function, and everything that its tasks share.
@@ -24,9 +26,11 @@ pub struct Job {
     pub module: Module,
     /// The name of the task function; `None` for the only one.
     pub call: Option<String>,
-    /// The arguments of a WASI command (argv without argv\[0\]), in which `{}` stands for the item; `None` for the item alone.
+    /// The arguments of a WASI program (argv without argv\[0\]), in which `{}` stands for the item; `None` for the item alone, or, if the
+    /// function takes numbers, for these. A command sees them, and every other function that asks WASI for them.
     pub argv: Option<Vec<String>>,
-    /// The exit codes with which a WASI command passes: 0 unless set, 10 and 20 for a SAT solver, for example.
+    /// The exit codes with which a WASI program passes: 0 unless set, 10 and 20 for a SAT solver, for example. A task that is no command
+    /// passes with the result that it has written before it exits, and only if codes are set.
     pub ok_exit_codes: Vec<u8>,
     /// Inputs that all tasks share, by name, in order.
     pub inputs: Vec<(String, Input)>,
@@ -59,6 +63,8 @@ pub struct Job {
     /// The time after which a running task is reported as slow ([`Event::Slow`](crate::Event::Slow)), and again each time it has
     /// doubled.
     pub slow: Option<TaskTime>,
+    /// What becomes of functions that the module imports and wrun does not know.
+    pub unknown_imports: UnknownImports,
 }
 
 /// When the clock of tasks starts: 2000-01-01T00:00:00Z, which formats can name that cannot name the time before 1980, such as ZIP.
@@ -86,6 +92,7 @@ impl Job {
             halt: Halt::Never,
             admission: Admission::default(),
             slow: None,
+            unknown_imports: UnknownImports::Refuse,
         }
     }
 
@@ -96,7 +103,7 @@ impl Job {
         self
     }
 
-    /// Sets the exit codes with which a WASI command passes, from 0 to 125.
+    /// Sets the exit codes with which a WASI program passes, from 0 to 125.
     #[must_use]
     pub fn ok_exit_codes(mut self, codes: impl Into<Vec<u8>>) -> Self {
         self.ok_exit_codes = codes.into();
@@ -156,6 +163,13 @@ impl Job {
     #[must_use]
     pub fn admission(mut self, admission: Admission) -> Self {
         self.admission = admission;
+        self
+    }
+
+    /// Sets what becomes of functions that the module imports and wrun does not know.
+    #[must_use]
+    pub fn unknown_imports(mut self, unknown: UnknownImports) -> Self {
+        self.unknown_imports = unknown;
         self
     }
 

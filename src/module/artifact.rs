@@ -7,7 +7,7 @@
 //!                                                                                          | JSON length: u64 little-endian
 //!                                                                                          | blake3 of code and debug part: 32 bytes
 //!                                                                                          | blake3 of the JSON and all of the above: 32 bytes
-//!                                                                                          | "wrunmod3": 8 bytes
+//!                                                                                          | "wrunmod4": 8 bytes
 //! ```
 //!
 //! wasmtime ignores whatever follows the sections of its ELF file, so a worker loads the whole file as it is. Cache entries and
@@ -26,7 +26,7 @@ use super::description::Description;
 use crate::private_files::without_path;
 use crate::sys::memory_file;
 
-const MAGIC: &[u8; 8] = b"wrunmod3";
+const MAGIC: &[u8; 8] = b"wrunmod4";
 const FOOTER_BYTES: u64 = 96;
 /// How many bytes are read at a time.
 const READ_BYTES: u64 = 256 << 10;
@@ -68,19 +68,36 @@ impl Body {
     }
 }
 
-/// The hash of the first `len` bytes. They are read rather than mapped, so that truncation in the meantime gives an error and not a
-/// signal.
+/// The hash of a whole file; `None` if its first part is not what was written.
+pub(super) fn checked_content(file: &File, body: Option<Body>) -> io::Result<Option<[u8; 32]>> {
+    let mut hasher = blake3::Hasher::new();
+    let body_len = body.map_or(0, |body| body.len);
+    feed(&mut hasher, file, 0..body_len)?;
+    if body.is_some_and(|body| hasher.finalize() != body.hash) {
+        return Ok(None);
+    }
+    feed(&mut hasher, file, body_len..memory_file::len(file)?)?;
+    Ok(Some(*hasher.finalize().as_bytes()))
+}
+
+/// The hash of the first `len` bytes.
 fn hash(file: &File, len: u64) -> io::Result<blake3::Hash> {
     let mut hasher = blake3::Hasher::new();
-    let mut part = vec![0; READ_BYTES.min(len) as usize];
-    let mut done = 0;
-    while done < len {
-        let part = &mut part[..READ_BYTES.min(len - done) as usize];
+    feed(&mut hasher, file, 0..len)?;
+    Ok(hasher.finalize())
+}
+
+/// Adds these bytes of a file. They are read rather than mapped, so that truncation in the meantime gives an error and not a signal.
+fn feed(hasher: &mut blake3::Hasher, file: &File, range: Range<u64>) -> io::Result<()> {
+    let mut part = vec![0; READ_BYTES.min(range.end.saturating_sub(range.start)) as usize];
+    let mut done = range.start;
+    while done < range.end {
+        let part = &mut part[..READ_BYTES.min(range.end - done) as usize];
         file.read_exact_at(part, done)?;
         hasher.update(part);
         done += part.len() as u64;
     }
-    Ok(hasher.finalize())
+    Ok(())
 }
 
 /// Writes the metadata and the footer. The code and the debug part are the first `code_len + debug_len` bytes of `file`, and its

@@ -25,8 +25,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::artifact::{self, Body, Meta, Trailer};
+use super::description::Description;
 use super::engine::Fuel;
 use super::fingerprint::fingerprint;
+use super::known_files::CONTENT_SUFFIX;
 use crate::private_files::{self, PrivateFile, PrivateFiles};
 use crate::sys::file_clock;
 use crate::sys::file_state::FileState;
@@ -44,7 +46,7 @@ const UNUSED_AFTER: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// A directory of compiled modules.
 #[derive(Debug)]
-pub struct Cache(PrivateFiles);
+pub struct Cache(pub(super) PrivateFiles);
 
 /// One compiled module of a [`Cache`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,6 +178,14 @@ impl Cache {
         }
     }
 
+    /// The description in the entry with this key, which the compiler with this fingerprint made. Changes nothing: neither is the code
+    /// checked, nor the use noted.
+    pub(super) fn description(&self, key: &str, compiler: &str) -> Option<Description> {
+        let (file, _) = self.0.file(&entry_name(key))?;
+        let trailer = artifact::read_trailer(&file).ok().flatten()?;
+        (trailer.meta.compiler == compiler).then_some(trailer.meta.description)
+    }
+
     /// Whether the entry's code is what was written, and notes its use.
     fn is_whole(&self, key: &str, file: &File, metadata: &Metadata, body: &Body) -> bool {
         let state = FileState::of(metadata);
@@ -229,13 +239,17 @@ impl Cache {
         let _ = self.each(|found| match found.key(ENTRY_SUFFIX) {
             Some(key) if found.is_unused_for(UNUSED_AFTER, now) => drop(self.remove(key)),
             None if found.is_abandoned(now) => drop(self.0.remove(&found.name)),
+            None if found.key(CONTENT_SUFFIX).is_some() && found.is_unused_for(UNUSED_AFTER, now) => {
+                drop(self.0.remove(&found.name));
+            }
             _ => {}
         });
     }
 
-    /// Calls `look` for each file of the directory whose name is that of an entry, a mark or a temporary file.
+    /// Calls `look` for each file of the directory whose name is that of an entry, a mark, a known file or a temporary file.
     fn each(&self, mut look: impl FnMut(PrivateFile)) -> Result<()> {
-        let has_key = |found: &PrivateFile| [ENTRY_SUFFIX, MARK_SUFFIX].iter().any(|end| found.key(end).is_some());
+        const SUFFIXES: [&str; 3] = [ENTRY_SUFFIX, MARK_SUFFIX, CONTENT_SUFFIX];
+        let has_key = |found: &PrivateFile| SUFFIXES.iter().any(|end| found.key(end).is_some());
         let ours = |found: &PrivateFile| found.is_temporary() || has_key(found);
         let listed = self.0.each(|found| {
             if ours(&found) {

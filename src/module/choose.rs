@@ -148,14 +148,14 @@ fn names<T: std::fmt::Display>(items: &[T]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::module::describe::describe;
+    use crate::module::describe::Declarations;
 
     /// The description of a module with these exported functions.
     fn module(functions: &[(&str, &str)]) -> Description {
         let functions: String =
             functions.iter().map(|(name, ty)| format!("(func (export {name:?}) {ty} unreachable)")).collect();
         let module = wasmtime::Module::new(&wasmtime::Engine::default(), format!("(module {functions})"));
-        describe(&module.unwrap(), false)
+        Declarations::of_module(&module.unwrap(), false).describe()
     }
 
     const TASK: &str = "(result i32)";

@@ -29,7 +29,7 @@ const MAX_CODE_BYTES: u64 = 2 << 30;
 /// Compiles a module. Returns code and trailer in sealed memory, and the trailer's metadata.
 pub(super) fn compile(compiler: &Compiler, source: &ModuleSource, target: Target) -> Result<(File, Meta)> {
     let hold = |error| Error::system("cannot hold a module in memory", error);
-    let mut module = memory_file::sealed(&source.bytes).map_err(hold)?;
+    let mut module = memory_file::sealed(source.bytes()?).map_err(hold)?;
     module.rewind().map_err(hold)?;
     let mut code = memory_file::growing("wrun-code").map_err(hold)?;
     let (description, debug_len) = run(compiler, source, target, Work::Compile, &module, &code)?;
@@ -49,11 +49,29 @@ pub(super) fn compile(compiler: &Compiler, source: &ModuleSource, target: Target
     Ok((code, meta))
 }
 
+/// Checks and describes a module without compiling it.
+pub(super) fn inspect(compiler: &Compiler, source: &ModuleSource, target: Target) -> Result<Description> {
+    let hold = |error| Error::system("cannot hold a module in memory", error);
+    let mut module = memory_file::sealed(source.bytes()?).map_err(hold)?;
+    module.rewind().map_err(hold)?;
+    describe(compiler, source, target, Work::Inspect, &module)
+}
+
 /// Checks and describes precompiled code.
-pub(super) fn describe(compiler: &Compiler, source: &ModuleSource, target: Target, code: &File) -> Result<Description> {
+pub(super) fn load(compiler: &Compiler, source: &ModuleSource, target: Target, code: &File) -> Result<Description> {
+    describe(compiler, source, target, Work::Load, code)
+}
+
+fn describe(
+    compiler: &Compiler,
+    source: &ModuleSource,
+    target: Target,
+    work: Work,
+    module: &File,
+) -> Result<Description> {
     let nothing =
         memory_file::growing("wrun-nothing").map_err(|error| Error::system("cannot make a memory file", error))?;
-    run(compiler, source, target, Work::Describe, code, &nothing).map(|(description, _)| description)
+    run(compiler, source, target, work, module, &nothing).map(|(description, _)| description)
 }
 
 /// The program that compiles.
@@ -108,23 +126,30 @@ fn run(
         .wait_or_kill(compiler.timeout)
         .map_err(|error| Error::system("cannot wait for the compiler process", error))?;
     let Some(status) = ended else {
-        return Err(Error::module(format!("{} took longer to compile than {:?}", source.label, compiler.timeout))
-            .because_of(Setting::CompileTime));
+        return Err(Error::module(format!(
+            "{} took longer to {} than {:?}",
+            source.label,
+            work.verb(),
+            compiler.timeout
+        ))
+        .because_of(Setting::CompileTime));
     };
     let text = read_answer(&answer).map_err(|error| Error::system("cannot read the compiler's answer", error))?;
     match serde_json::from_slice(&text) {
-        Ok(Answer::Done { description, debug_bytes }) if status.success() => Ok((description, debug_bytes)),
+        Ok(Answer::Done { description, debug_bytes }) if status.success() => Ok((*description, debug_bytes)),
         Ok(Answer::Refused(reason) | Answer::Unable(reason)) if is_out_of_memory(&reason) => {
-            Err(out_of_memory(compiler, source))
+            Err(out_of_memory(compiler, source, work))
         }
         // Words of wasmtime's engine; in a refusal they could be the module's.
-        Ok(Answer::Unable(reason)) if reason.ends_with("out of memory") => Err(out_of_memory(compiler, source)),
+        Ok(Answer::Unable(reason)) if reason.ends_with("out of memory") => Err(out_of_memory(compiler, source, work)),
         Ok(Answer::Refused(reason)) => Err(Error::module(format!("{} {}", source.label, one_line(&reason)))),
         Ok(Answer::Unable(reason)) => {
             let text = format!("the compiler process ({}) failed: {}", exe.display(), one_line(&reason));
             Err(Repr::Workers(text).into())
         }
-        Ok(Answer::Done { .. }) | Err(_) => Err(crashed(compiler, source, status, &String::from_utf8_lossy(&text))),
+        Ok(Answer::Done { .. }) | Err(_) => {
+            Err(crashed(compiler, source, work, status, &String::from_utf8_lossy(&text)))
+        }
     }
 }
 
@@ -137,10 +162,10 @@ fn read_answer(answer: &File) -> std::io::Result<Vec<u8>> {
 }
 
 /// The error if the process did not give an answer.
-fn crashed(compiler: &Compiler, source: &ModuleSource, status: ExitStatus, words: &str) -> Error {
+fn crashed(compiler: &Compiler, source: &ModuleSource, work: Work, status: ExitStatus, words: &str) -> Error {
     let label = &source.label;
     if is_out_of_memory(words) {
-        return out_of_memory(compiler, source);
+        return out_of_memory(compiler, source, work);
     }
     if status.signal() == Some(SIGXFSZ)
         && let Some(limit) = rlimit::current(Resource::Fsize).filter(|limit| *limit < MAX_CODE_BYTES)
@@ -160,16 +185,15 @@ fn crashed(compiler: &Compiler, source: &ModuleSource, status: ExitStatus, words
     })
 }
 
-/// Whether this is a message of Rust's allocator, wasmtime's collections or mmap(2) when `RLIMIT_DATA` is reached.
+/// Whether this is a message of Rust's allocator, its standard library, wasmtime's collections or mmap(2) when `RLIMIT_DATA` is reached.
 fn is_out_of_memory(words: &str) -> bool {
     // ENOMEM has this number on every Linux; its text depends on the C library.
-    ["memory allocation of", "Cannot allocate memory", "(os error 12)", "unhandled out-of-memory error"]
-        .iter()
-        .any(|sign| words.contains(sign))
+    let signs = ["memory allocation of", "Cannot allocate memory", "(os error 12)", "unhandled out-of-memory error"];
+    words == "out of memory" || signs.iter().any(|sign| words.contains(sign))
 }
 
 /// The error if the process ran out of memory, by its own limit or by a lower one that it inherited.
-fn out_of_memory(compiler: &Compiler, source: &ModuleSource) -> Error {
+fn out_of_memory(compiler: &Compiler, source: &ModuleSource, work: Work) -> Error {
     let mib = |bytes: u64| match bytes {
         bytes if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
         bytes => format!("{bytes} bytes"),
@@ -180,7 +204,8 @@ fn out_of_memory(compiler: &Compiler, source: &ModuleSource) -> Error {
         rlimit::current(resource).filter(|limit| *limit < most).map(|limit| not_in(source, name, &mib(limit)))
     };
     [address_space, data].into_iter().find_map(inherited).unwrap_or_else(|| {
-        let message = format!("{} took more memory to compile than {}", source.label, mib(compiler.memory_bytes));
+        let message =
+            format!("{} took more memory to {} than {}", source.label, work.verb(), mib(compiler.memory_bytes));
         Error::module(message).because_of(Setting::CompileMemory)
     })
 }

@@ -9,8 +9,8 @@ use super::artifact;
 use super::description::Description;
 use super::engine::Fuel;
 use super::fingerprint;
+use crate::Result;
 use crate::error::Repr;
-use crate::{Error, Result};
 use wrun_ipc::entry::Entry;
 
 /// A compiled module: its machine code as an open file, and its description. Cheap to clone.
@@ -118,11 +118,17 @@ impl Module {
     ///
     /// Returns an error if it does not, or if the module's memory has no room for what its imports map there.
     pub fn check_imports(&self) -> Result<()> {
-        self.0.compiled.description.find_import_problem().map_or(Ok(()), |problem| Err(self.error(&problem)))
+        self.description().check_imports_of(&format!("module {}", self.name()))
     }
 
-    fn error(&self, problem: &str) -> Error {
-        Error::module(format!("module {} {problem}", self.name()))
+    /// Does the same, but accepts functions that wrun does not know, for
+    /// [`UnknownImports::Trap`](crate::job::UnknownImports::Trap).
+    ///
+    /// # Errors
+    ///
+    /// Like [`Module::check_imports`].
+    pub fn check_known_imports(&self) -> Result<()> {
+        self.description().check_known_imports_of(&format!("module {}", self.name()))
     }
 
     /// Writes the compiled module to a `.cwasm` file, atomically: an earlier file is either replaced or stays as it was.

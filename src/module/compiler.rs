@@ -22,7 +22,8 @@ pub struct Compiler {
     pub exe: Option<PathBuf>,
     /// The directory for compiled modules; `None` for no cache. [`Cache::default_dir`] unless set.
     pub cache_dir: Option<PathBuf>,
-    /// The time limit for one compilation (60 s unless set).
+    /// The time limit for one compilation (5 minutes unless set, which is three times what the largest modules in use take on two busy
+    /// cores).
     pub timeout: Duration,
     /// The limit on the private memory of one compilation, in bytes (4 GiB unless set).
     pub memory_bytes: u64,
@@ -39,7 +40,7 @@ impl Default for Compiler {
         Compiler {
             exe: None,
             cache_dir: Cache::default_dir(),
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_secs(5 * 60),
             memory_bytes: 4 << 30,
             allow_precompiled: false,
             count_fuel: false,

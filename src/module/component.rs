@@ -1,9 +1,13 @@
 //! Describes components, and knows which interfaces wrun gives them.
 
+use wasmparser::{ComponentExternalKind, Parser, Payload, Validator, WasmFeatures};
 use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
 
 use super::description::{Description, Extern};
 use super::explain::one_line;
+use super::proposals;
+use super::resources::Resources;
 
 /// The interfaces of WASI 0.2 that components may import. Sockets are among them, because runtimes of languages import them whether or
 /// not a program uses the network; each of their functions refuses.
@@ -45,33 +49,136 @@ const VERSION: &str = "0.2.";
 /// The interface that a command exports, without its version.
 const RUN: &str = "wasi:cli/run";
 
-/// The type of imports and exports that are interfaces, in the form of [`Extern::ty`].
-const INTERFACE: &str = "interface";
+/// Reads and checks a binary component, and describes it.
+///
+/// # Errors
+///
+/// Returns why wrun does not run it. The text continues a sentence that begins with the module.
+pub(super) fn read(bytes: &[u8]) -> Result<Description, String> {
+    let features = proposals::SUPPORTED.union(WasmFeatures::COMPONENT_MODEL);
+    let invalid = |error: wasmparser::Error| {
+        format!("is not a valid component: {} (at offset {:#x})", one_line(error.message()), error.offset())
+    };
+    Validator::new_with_features(features).validate_all(bytes).map_err(invalid)?;
+    let mut contents = Contents::default();
+    contents.read(bytes).map_err(invalid)?;
+    Ok(contents.describe())
+}
 
-/// Describes `component`.
+/// Describes a component that was compiled elsewhere. What its modules need is not known as exactly as for [`read`].
 pub(super) fn describe(component: &Component) -> Description {
     let (engine, ty) = (component.engine(), component.component_type());
-    let interface = |name: &str| Extern { module: String::new(), name: name.to_owned(), ty: INTERFACE.to_owned() };
-    let imports: Vec<Extern> = ty.imports(engine).map(|(name, _)| interface(name)).collect();
-    let exports: Vec<Extern> = ty.exports(engine).map(|(name, _)| interface(name)).collect();
     let needs = component.resources_required();
-    Description {
-        tasks: Vec::new(),
-        scalars: Vec::new(),
-        component: true,
-        command: exports.iter().any(|export| is_interface(&export.name, RUN)),
-        initialize: false,
-        wasi: imports.iter().any(|import| import.name.starts_with("wasi:")),
-        wrun_imports: Vec::new(),
-        memory: None,
+    let resources = Resources {
         memories: needs.as_ref().map_or(0, |needs| needs.num_memories),
         tables: needs.as_ref().map_or(0, |needs| needs.num_tables),
+        memory_pages: 0,
         table_elements: needs.and_then(|needs| needs.max_initial_table_size).unwrap_or(0),
         large_memories: false,
-        imports,
-        exports,
+    };
+    let imports = ty.imports(engine).map(|(name, item)| (name.to_owned(), kind_of(&item.ty))).collect();
+    let exports = ty.exports(engine).map(|(name, item)| (name.to_owned(), kind_of(&item.ty))).collect();
+    Contents { imports, exports, resources }.describe()
+}
+
+/// What a component imports and exports, and what its modules define.
+#[derive(Default)]
+struct Contents {
+    /// Names and kinds.
+    imports: Vec<(String, &'static str)>,
+    exports: Vec<(String, &'static str)>,
+    resources: Resources,
+}
+
+impl Contents {
+    fn read(&mut self, bytes: &[u8]) -> wasmparser::Result<()> {
+        // Modules and components lie within each other.
+        let mut depth = 0;
+        for payload in Parser::new(0).parse_all(bytes) {
+            match payload? {
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+                Payload::End(_) => depth -= 1,
+                Payload::ComponentImportSection(section) if depth == 0 => {
+                    for import in section {
+                        let import = import?;
+                        self.imports.push((import.name.name.to_owned(), kind_name(import.ty.kind())));
+                    }
+                }
+                Payload::ComponentExportSection(section) if depth == 0 => {
+                    for export in section {
+                        let export = export?;
+                        self.exports.push((export.name.name.to_owned(), kind_name(export.kind)));
+                    }
+                }
+                Payload::MemorySection(section) => {
+                    for memory in section {
+                        let memory = memory?;
+                        self.resources.memories += 1;
+                        self.resources.memory_pages = self.resources.memory_pages.max(memory.initial);
+                        self.resources.large_memories |= memory.memory64;
+                    }
+                }
+                Payload::TableSection(section) => {
+                    for table in section {
+                        self.resources.tables += 1;
+                        self.resources.table_elements = self.resources.table_elements.max(table?.ty.initial);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn describe(self) -> Description {
+        let Contents { imports, exports, resources } = self;
+        let item = |(name, kind): (String, &str)| Extern { module: String::new(), name, ty: kind.to_owned() };
+        let imports: Vec<Extern> = imports.into_iter().map(item).collect();
+        let exports: Vec<Extern> = exports.into_iter().map(item).collect();
+        Description {
+            tasks: Vec::new(),
+            scalars: Vec::new(),
+            component: true,
+            command: exports.iter().any(|export| is_interface(&export.name, RUN)),
+            initialize: false,
+            wasi: imports.iter().any(|import| import.name.starts_with("wasi:")),
+            wrun_imports: Vec::new(),
+            imports,
+            exports,
+            memory: None,
+            memories: resources.memories,
+            tables: resources.tables,
+            table_elements: resources.table_elements,
+            large_memories: resources.large_memories,
+            owns_memory: None,
+            data_segments: None,
+        }
     }
 }
+
+/// The kind of an import or export, as in the component model's text format; an instance is an interface.
+fn kind_name(kind: ComponentExternalKind) -> &'static str {
+    match kind {
+        ComponentExternalKind::Instance => INTERFACE,
+        ComponentExternalKind::Func => "func",
+        ComponentExternalKind::Module => "core module",
+        ComponentExternalKind::Value => "value",
+        ComponentExternalKind::Type => "type",
+        ComponentExternalKind::Component => "component",
+    }
+}
+
+fn kind_of(item: &ComponentItem) -> &'static str {
+    match item {
+        ComponentItem::ComponentInstance(_) => INTERFACE,
+        ComponentItem::ComponentFunc(_) | ComponentItem::CoreFunc(_) => "func",
+        ComponentItem::Module(_) => "core module",
+        ComponentItem::Component(_) => "component",
+        ComponentItem::Type(_) | ComponentItem::Resource(_) => "type",
+    }
+}
+
+const INTERFACE: &str = "interface";
 
 /// Whether `name` is this interface in the version of WASI that wrun gives.
 fn is_interface(name: &str, interface: &str) -> bool {
@@ -79,8 +186,10 @@ fn is_interface(name: &str, interface: &str) -> bool {
 }
 
 /// Why wrun does not provide this import of a component, or `None` if it does. The text continues a sentence that begins with the module.
-pub(super) fn import_problem(name: &str) -> Option<String> {
-    if INTERFACES.iter().any(|interface| is_interface(name, interface)) {
+pub(super) fn import_problem(import: &Extern) -> Option<String> {
+    let name = import.name.as_str();
+    // Types have no value that somebody would have to provide.
+    if import.ty == "type" || INTERFACES.iter().any(|interface| is_interface(name, interface)) {
         return None;
     }
     let advice = match name {
@@ -99,6 +208,9 @@ mod tests {
 
     #[test]
     fn interfaces_have_a_version() {
+        let import_problem = |name: &str| {
+            import_problem(&Extern { module: String::new(), name: name.to_owned(), ty: INTERFACE.to_owned() })
+        };
         assert_eq!(import_problem("wasi:cli/environment@0.2.0"), None);
         assert_eq!(import_problem("wasi:sockets/tcp@0.2.12"), None);
         for (name, says) in [

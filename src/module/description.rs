@@ -1,9 +1,11 @@
 //! What a module offers and needs, as plain data.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use wrun_abi::PAGE;
 use wrun_ipc::entry::Scalar;
 
 /// What a module offers and needs.
@@ -38,6 +40,31 @@ pub struct Description {
     pub table_elements: u64,
     /// Whether one of its memories has 64-bit addresses.
     pub large_memories: bool,
+    /// The language it was written in, if that has an allocator that takes all memory for its own. Then nothing can be mapped into pages by
+    /// which the host grows the memory.
+    #[serde(default)]
+    pub owns_memory: Option<String>,
+    /// The part of the memory exported as `memory` that its data segments fill, in bytes; `None` if that is not known.
+    #[serde(default)]
+    pub data_segments: Option<Range<u64>>,
+}
+
+/// What a module offers and needs, with its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Described {
+    /// The module's name for messages: the file's name.
+    pub name: String,
+    /// What it offers and needs.
+    pub description: Description,
+}
+
+impl Description {
+    /// Where data segments may lie in the memory exported as `memory`, in bytes: all of its initial size, if that is not known.
+    pub(crate) fn initial_data(&self) -> Range<u64> {
+        let all = self.memory.as_ref().map_or(0, |memory| memory.minimum.saturating_mul(PAGE));
+        self.data_segments.clone().unwrap_or(0..all)
+    }
 }
 
 /// One import or export.
@@ -71,10 +98,13 @@ pub struct Memory {
 impl Memory {
     /// The most pages that a 32-bit memory can have (4 GiB).
     pub const MAX_PAGES: u64 = 1 << 16;
+    /// The most pages that a 64-bit memory can have.
+    const MAX_PAGES_64: u64 = 1 << 48;
 
     /// Pages that can be added to the initial memory, for windows and for the guest's own allocations.
     pub fn room_pages(&self) -> u64 {
-        self.maximum.unwrap_or(Self::MAX_PAGES).min(Self::MAX_PAGES).saturating_sub(self.minimum)
+        let most = if self.is_64 { Self::MAX_PAGES_64 } else { Self::MAX_PAGES };
+        self.maximum.unwrap_or(most).min(most).saturating_sub(self.minimum)
     }
 }
 

@@ -40,7 +40,7 @@ impl CodeSettings {
 
     /// The address space of a linear memory, in bytes.
     fn memory_bytes(self) -> u64 {
-        if self.large_memories { LARGE_MEMORY_BYTES } else { 4 << 30 }
+        if self.large_memories { LARGE_MEMORY_BYTES } else { MAX_MEMORY_BYTES }
     }
 }
 
@@ -138,7 +138,10 @@ pub(crate) const USUAL_TABLE_ELEMENTS: u32 = 1 << 18;
 pub(crate) const MAX_TABLE_ELEMENTS: u32 = 10_000_000;
 
 /// The address space of a linear memory of a module with 64-bit memories.
-const LARGE_MEMORY_BYTES: u64 = 256 << 30;
+pub(crate) const LARGE_MEMORY_BYTES: u64 = 256 << 30;
+
+/// The most bytes of a linear memory: what 32-bit addresses reach.
+pub(crate) const MAX_MEMORY_BYTES: u64 = 4 << 30;
 
 /// Bytes of a linear memory that stay resident between two instances.
 const KEEP_RESIDENT_BYTES: usize = 64 << 10;
@@ -180,11 +183,8 @@ pub(crate) fn lack_of_room(settings: CodeSettings, message: &str) -> Option<Stri
         return None;
     }
     let MemoryRoom { per_module: room, .. } = MemoryRoom::new(settings, rlimit::address_space());
-    let (all, most) = (MemoryRoom::new(settings, None).per_module, one_line(message));
-    Some(match room < all {
-        true => format!("the limit of address space (ulimit -v) leaves room for {room} memories: {most}"),
-        false if settings.large_memories => format!("a module with 64-bit memories may have {all} memories: {most}"),
-        false => return None,
+    (room < MemoryRoom::new(settings, None).per_module).then(|| {
+        format!("the limit of address space (ulimit -v) leaves room for {room} memories: {}", one_line(message))
     })
 }
 
@@ -192,7 +192,7 @@ pub(crate) fn lack_of_room(settings: CodeSettings, message: &str) -> Option<Stri
 pub(crate) const MAX_MEMORIES: u32 = 16;
 
 /// The same for a module with a 64-bit memory, because each of them takes so much address space.
-const MAX_LARGE_MEMORIES: u32 = 4;
+pub(crate) const MAX_LARGE_MEMORIES: u32 = 4;
 
 /// The most tables that a module may have, whatever its job allows.
 pub(crate) const MAX_TABLES: u32 = 16;

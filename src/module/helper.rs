@@ -9,19 +9,21 @@
 //! The arguments are those of [`CompilerRequest::to_args`]. Everything that reads the module, text or binary, runs here, so that
 //! a module that exploits a parser or a compiler takes over a process that has access to nothing.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
-use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use wasmtime::component::Component;
 
+use super::binary::{self, BinaryModule, Threads};
+use super::describe::Declarations;
 use super::description::Description;
 use super::engine::{self, CodeSettings, Fuel, WorkerSettings};
-use super::needs::Needs;
-use super::{code_file, component, debug, describe, explain, fingerprint, source};
+use super::source::is_component;
+use super::{code_file, component, debug, explain, fingerprint, memory_use, proposals, resources};
 use crate::sandbox::{self, MissingLayer, Sandbox};
 use crate::sys::{compiler_process, rlimit, self_exe};
 
@@ -55,18 +57,30 @@ pub(super) struct CompilerRequest {
 pub(super) enum Work {
     /// Compile and describe a `.wasm` or `.wat`.
     Compile,
+    /// Check and describe a `.wasm` or `.wat`, without compiling it.
+    Inspect,
     /// Check and describe precompiled code. It is loaded, so it must be trusted.
-    Describe,
+    Load,
+}
+
+impl Work {
+    /// What takes time and memory.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Work::Compile => "compile",
+            Work::Inspect | Work::Load => "read",
+        }
+    }
 }
 
 /// The result.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Answer {
-    /// The code was written, followed by `debug_bytes` for backtraces, or the precompiled code is usable.
+    /// The code was written, followed by `debug_bytes` for backtraces, or the module needed no code.
     Done {
         /// What it offers and needs.
-        description: Description,
+        description: Box<Description>,
         debug_bytes: u64,
     },
     /// The module is at fault. The text continues a sentence that begins with its name, such as `is not valid: ...`.
@@ -80,7 +94,8 @@ impl CompilerRequest {
     pub fn to_args(&self) -> [String; 9] {
         let work = match self.work {
             Work::Compile => "code",
-            Work::Describe => "description",
+            Work::Inspect => "description",
+            Work::Load => "precompiled",
         };
         [
             self_exe::HIDDEN_ARGUMENT.to_owned(),
@@ -112,7 +127,8 @@ impl CompilerRequest {
             output_bytes: output_bytes.parse().ok()?,
             work: match &*work {
                 "code" => Work::Compile,
-                "description" => Work::Describe,
+                "description" => Work::Inspect,
+                "precompiled" => Work::Load,
                 _ => return None,
             },
         })
@@ -145,63 +161,122 @@ fn obey(order: &CompilerRequest) -> io::Result<Answer> {
     if fingerprint::fingerprint(order.fuel).map_err(io::Error::other)? != order.fingerprint {
         return Ok(Answer::Unable("it is another version of wrun than this one: use the same for both".into()));
     }
+    // rayon would start its threads when they are first needed, and panic if there is no room for them.
+    let threads = match rayon::ThreadPoolBuilder::new().build_global() {
+        Ok(()) => Threads::Many,
+        Err(_) => Threads::One,
+    };
     match order.work {
-        Work::Compile => compile(order.fuel),
-        Work::Describe => load(order.fuel, io::stdin().as_fd().try_clone_to_owned()?.into()),
+        Work::Compile => compile(order.fuel, threads),
+        Work::Inspect => inspect(threads),
+        Work::Load => load(order.fuel, io::stdin().as_fd().try_clone_to_owned()?.into()),
     }
 }
 
-/// Makes an engine with a worker's settings, pool included, so that a module that would not fit there is refused here. The size of
-/// the stack does not matter for that.
-fn engine(code: CodeSettings, table_elements: u64, components: bool) -> Result<wasmtime::Engine, String> {
-    let most = u64::from(engine::MAX_TABLE_ELEMENTS);
-    let table_elements = table_elements.clamp(u64::from(engine::USUAL_TABLE_ELEMENTS), most) as u32;
-    let settings = WorkerSettings { code, stack_bytes: STACK_BYTES, table_elements, core_dumps: false, components };
-    let mut config = engine::worker_config(&settings);
-    // wasmtime would start these threads itself, and panic if there is no room for them.
-    static HAS_THREADS: LazyLock<bool> = LazyLock::new(|| rayon::ThreadPoolBuilder::new().build_global().is_ok());
-    config.parallel_compilation(*HAS_THREADS);
-    engine::engine(&config).map_err(|error| explain::one_line(&format!("{error:#}")))
+/// Reads the module into `bytes`, and makes it binary.
+fn binary_module(bytes: &mut Vec<u8>) -> io::Result<Result<Cow<'_, [u8]>, String>> {
+    io::stdin().lock().read_to_end(bytes)?;
+    Ok(wat::parse_bytes(bytes).map_err(|error| explain::text_error(&error.to_string())))
 }
 
-fn compile(fuel: Fuel) -> io::Result<Answer> {
+/// Checks a module's declarations, and that a worker has room for what it declares.
+fn declared(binary: &[u8], threads: Threads) -> Result<(BinaryModule<'_>, Declarations), String> {
+    let module = binary::read(binary, threads)?;
+    let declarations = module.declarations();
+    declarations.resources.problem().map_or(Ok((module, declarations)), Err)
+}
+
+fn inspect(threads: Threads) -> io::Result<Answer> {
     let mut bytes = Vec::new();
-    io::stdin().lock().read_to_end(&mut bytes)?;
-    let binary = match wat::parse_bytes(&bytes) {
+    let binary = match binary_module(&mut bytes)? {
         Ok(binary) => binary,
-        Err(error) => return Ok(Answer::Refused(explain::compile_error(&error.to_string()))),
+        Err(refusal) => return Ok(Answer::Refused(refusal)),
     };
-    let needs = Needs::of(&binary);
-    let settings = CodeSettings { fuel, large_memories: needs.large_memories };
-    let is_component = source::is_component(&binary);
-    let engine = match engine(settings, needs.table_elements, is_component) {
+    if is_component(&binary) {
+        return Ok(match component::read(&binary) {
+            Ok(description) => Answer::Done { description: description.into(), debug_bytes: 0 },
+            Err(refusal) => Answer::Refused(refusal),
+        });
+    }
+    Ok(match declared(&binary, threads) {
+        Ok((module, declarations)) => match module.check_bodies(threads) {
+            Ok(()) => Answer::Done {
+                description: memory_use::examine(&binary, declarations.describe()).into(),
+                debug_bytes: 0,
+            },
+            Err(error) => Answer::Refused(proposals::explain(&binary, &error, threads)),
+        },
+        Err(refusal) => Answer::Refused(refusal),
+    })
+}
+
+fn compile(fuel: Fuel, threads: Threads) -> io::Result<Answer> {
+    let mut bytes = Vec::new();
+    let binary = match binary_module(&mut bytes)? {
+        Ok(binary) => binary,
+        Err(refusal) => return Ok(Answer::Refused(refusal)),
+    };
+    let described = match is_component(&binary) {
+        true => component::read(&binary),
+        false => {
+            declared(&binary, threads).map(|(_, declarations)| memory_use::examine(&binary, declarations.describe()))
+        }
+    };
+    let description = match described {
+        Ok(description) => description,
+        Err(refusal) => return Ok(Answer::Refused(refusal)),
+    };
+    let settings = CodeSettings { fuel, large_memories: description.large_memories };
+    let engine = match engine_with_pool(settings, &description, threads) {
         Ok(engine) => engine,
         Err(error) => return Ok(Answer::Unable(error)),
     };
-    let compiled = match is_component {
-        true => Component::from_binary(&engine, &binary).and_then(|component| {
-            let description = Description { large_memories: needs.large_memories, ..component::describe(&component) };
-            Ok((component.serialize()?, description))
-        }),
-        false => wasmtime::Module::from_binary(&engine, &binary)
-            .and_then(|module| Ok((module.serialize()?, describe::describe(&module, needs.large_memories)))),
+    let compiled = match description.component {
+        true => Component::from_binary(&engine, &binary).and_then(|component| component.serialize()),
+        false => wasmtime::Module::from_binary(&engine, &binary).and_then(|module| module.serialize()),
     };
-    let (code, description) = match compiled {
-        Ok(compiled) => compiled,
-        Err(error) => {
-            let text = format!("{error:#}");
-            return Ok(match engine::lack_of_room(settings, &text) {
-                Some(lack) => Answer::Unable(lack),
-                None => Answer::Refused(explain::compile_error(&text)),
-            });
-        }
+    let code = match compiled {
+        Ok(code) => code,
+        Err(error) => return Ok(not_compiled(&binary, settings, &format!("{error:#}"), threads)),
     };
     let debug = debug::collect(&binary);
     // Not through `stdout()`, which searches what it writes for line ends.
     let mut file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     file.write_all(&code)?;
     file.write_all(&debug)?;
-    Ok(Answer::Done { description, debug_bytes: debug.len() as u64 })
+    Ok(Answer::Done { description: description.into(), debug_bytes: debug.len() as u64 })
+}
+
+/// Makes an engine with a worker's settings, pool included, so that a module that would not fit there is refused here. The size of
+/// the stack does not matter for that.
+fn engine_with_pool(
+    code: CodeSettings,
+    description: &Description,
+    threads: Threads,
+) -> Result<wasmtime::Engine, String> {
+    let most = u64::from(engine::MAX_TABLE_ELEMENTS);
+    let table_elements = description.table_elements.clamp(u64::from(engine::USUAL_TABLE_ELEMENTS), most) as u32;
+    let components = description.component;
+    let settings = WorkerSettings { code, stack_bytes: STACK_BYTES, table_elements, core_dumps: false, components };
+    let mut config = engine::worker_config(&settings);
+    config.parallel_compilation(threads == Threads::Many);
+    engine::engine(&config).map_err(|error| explain::one_line(&format!("{error:#}")))
+}
+
+/// Why wasmtime, which says `message`, does not compile a module whose declarations are valid.
+fn not_compiled(binary: &[u8], settings: CodeSettings, message: &str, threads: Threads) -> Answer {
+    if let Some(lack) = engine::lack_of_room(settings, message) {
+        return Answer::Unable(lack);
+    }
+    let not_compiled = || format!("cannot be compiled: {}", explain::one_line(message));
+    if is_component(binary) {
+        return Answer::Refused(not_compiled());
+    }
+    // wasmtime has checked the bodies of functions while it compiled them.
+    Answer::Refused(match binary::check(binary, proposals::SUPPORTED, threads) {
+        Err(error) => proposals::explain(binary, &error, threads),
+        Ok(()) => resources::instance_too_large(message).unwrap_or_else(not_compiled),
+    })
 }
 
 /// Loads precompiled code as that of a module without 64-bit memories, or else as that of one with them.
@@ -209,18 +284,29 @@ fn load(fuel: Fuel, code: File) -> io::Result<Answer> {
     let is_component = wasmtime::Engine::detect_precompiled(&header(&code)?) == Some(wasmtime::Precompiled::Component);
     let mut refused = None;
     for large_memories in [false, true] {
-        let engine = match engine(CodeSettings { fuel, large_memories }, u64::MAX, is_component) {
+        // Without a pool, which would refuse a module that is too large in words of its own.
+        let engine = match engine::engine(&engine::config(CodeSettings { fuel, large_memories })) {
             Ok(engine) => engine,
-            Err(error) => return Ok(refused.unwrap_or(Answer::Unable(error))),
+            Err(error) => {
+                let unable = Answer::Unable(explain::one_line(&format!("{error:#}")));
+                return Ok(refused.unwrap_or(unable));
+            }
         };
         let described = match is_component {
             true => code_file::load_component(&engine, &code)
-                .map(|component| Description { large_memories, ..component::describe(&component) }),
-            false => code_file::load_module(&engine, code.try_clone()?)
-                .map(|module| describe::describe(&module, large_memories)),
+                .map(|component| Ok(Description { large_memories, ..component::describe(&component) })),
+            false => code_file::load_module(&engine, code.try_clone()?).map(|module| {
+                let declarations = Declarations::of_module(&module, large_memories);
+                declarations.resources.problem().map_or(Ok(declarations.describe()), Err)
+            }),
         };
         match described {
-            Ok(description) => return Ok(Answer::Done { description, debug_bytes: 0 }),
+            Ok(described) => {
+                return Ok(match described {
+                    Ok(description) => Answer::Done { description: description.into(), debug_bytes: 0 },
+                    Err(problem) => Answer::Refused(problem),
+                });
+            }
             Err(error) => {
                 let error = explain::one_line(&format!("{error:#}"));
                 refused.get_or_insert(Answer::Refused(format!(
@@ -246,7 +332,7 @@ mod tests {
 
     #[test]
     fn orders_survive_the_command_line() {
-        for work in [Work::Compile, Work::Describe] {
+        for work in [Work::Compile, Work::Inspect, Work::Load] {
             for fuel in [Fuel::Counted, Fuel::NotCounted] {
                 let fingerprint = "f".to_owned();
                 let sandbox = Sandbox::Strict;

@@ -4,17 +4,27 @@ use super::component;
 use super::description::{Description, Extern, Memory, func_type};
 use super::explain::one_line;
 use super::wasi_imports::{self, WASI_MODULE};
+use crate::ipc::Setting;
 use crate::{Error, Result};
 
 /// The contract's imports that map a window into the guest's memory.
 const MAPPING: &[&str] = &[wrun_abi::import::INPUT_MAP, wrun_abi::import::OUTPUT_MAP, wrun_abi::import::REGION_MAP];
 
+/// The contract's imports by which a task gets the bytes of inputs.
+const READING: &[&str] = &[wrun_abi::import::INPUT_READ, wrun_abi::import::INPUT_MAP, wrun_abi::import::INPUT_MAP_AT];
+
+/// The contract's imports by which a task gets the memory of regions.
+const REGIONS: &[&str] = &[wrun_abi::import::REGION_MAP, wrun_abi::import::REGION_MAP_AT];
+
 /// The contract's imports that read or write the guest's memory.
 const COPYING: &[&str] = &[
     wrun_abi::import::ARG_READ,
     wrun_abi::import::INPUT_FIND,
+    wrun_abi::import::INPUT_READ,
+    wrun_abi::import::INPUT_MAP_AT,
     wrun_abi::import::OUTPUT_WRITE,
     wrun_abi::import::REGION_FIND,
+    wrun_abi::import::REGION_MAP_AT,
     wrun_abi::import::FAIL,
     wrun_abi::import::LOG,
 ];
@@ -50,13 +60,12 @@ impl Grant {
 
 impl Grant {
     fn needed_for_interface(interface: &str) -> Option<Self> {
-        let package = interface.split('/').next().unwrap_or_default();
-        match package {
-            "wasi:filesystem" => Some(Grant::Files),
-            "wasi:clocks" => Some(Grant::Clock),
-            "wasi:random" => Some(Grant::Random),
-            "wasi:sockets" => Some(Grant::Sockets),
-            _ if interface.starts_with("wasi:cli/environment") => Some(Grant::Environment),
+        match interface.split_once('/')? {
+            ("wasi:filesystem", _) => Some(Grant::Files),
+            ("wasi:clocks", _) => Some(Grant::Clock),
+            ("wasi:random", _) => Some(Grant::Random),
+            ("wasi:sockets", _) => Some(Grant::Sockets),
+            ("wasi:cli", name) if name.starts_with("environment") => Some(Grant::Environment),
             _ => None,
         }
     }
@@ -70,7 +79,48 @@ impl Description {
     ///
     /// Returns an error that names the first import that is not provided, or what is wrong with the memory, and says what to do.
     pub fn check_imports(&self) -> Result<()> {
-        self.find_import_problem().map_or(Ok(()), |problem| Err(Error::module(format!("the module {problem}"))))
+        self.check_imports_of("the module")
+    }
+
+    /// Does the same, but accepts functions that wrun does not know, for
+    /// [`UnknownImports::Trap`](crate::job::UnknownImports::Trap).
+    ///
+    /// # Errors
+    ///
+    /// Like [`Description::check_imports`].
+    pub fn check_known_imports(&self) -> Result<()> {
+        self.check_known_imports_of("the module")
+    }
+
+    /// As [`Description::check_imports`], in words about `module`.
+    pub(super) fn check_imports_of(&self, module: &str) -> Result<()> {
+        let Some(problem) = self.find_import_problem() else { return Ok(()) };
+        let error = Error::module(format!("{module} {problem}"));
+        Err(match self.find_known_import_problem() {
+            None => error.because_of(Setting::UnknownImports),
+            Some(_) => error,
+        })
+    }
+
+    /// As [`Description::check_known_imports`], in words about `module`.
+    pub(super) fn check_known_imports_of(&self, module: &str) -> Result<()> {
+        let problem = self.find_known_import_problem();
+        problem.map_or(Ok(()), |problem| Err(Error::module(format!("{module} {problem}"))))
+    }
+
+    /// Whether it has an import by which tasks get the bytes of inputs.
+    pub fn reads_inputs(&self) -> bool {
+        self.imported(READING).is_some()
+    }
+
+    /// Whether it has an import by which tasks get the memory of output slices and shared memory.
+    pub fn maps_regions(&self) -> bool {
+        self.imported(REGIONS).is_some()
+    }
+
+    /// The first of these imports of the contract that it has.
+    fn imported(&self, names: &[&str]) -> Option<&String> {
+        self.wrun_imports.iter().find(|import| names.contains(&import.as_str()))
     }
 
     /// What the module's WASI imports could use if it were granted.
@@ -87,17 +137,20 @@ impl Description {
 
     /// The first problem. The text continues a sentence that begins with the module.
     pub(super) fn find_import_problem(&self) -> Option<String> {
-        if self.component {
-            return self.imports.iter().find_map(|import| component::import_problem(&import.name));
-        }
-        self.imports.iter().find_map(Extern::import_problem).or_else(|| self.memory_problem())
+        let imports = self.imports.iter().find_map(|import| self.problem_of_import(import));
+        imports.or_else(|| self.memory_problem())
+    }
+
+    /// The first problem that remains if unknown functions trap when they are called.
+    fn find_known_import_problem(&self) -> Option<String> {
+        let mut known = self.imports.iter().filter(|import| !self.is_unknown_function(import));
+        known.find_map(|import| self.problem_of_import(import)).or_else(|| self.memory_problem())
     }
 
     fn memory_problem(&self) -> Option<String> {
-        let imports = |names: &[&str]| self.wrun_imports.iter().find(|import| names.contains(&import.as_str()));
-        let mapping = imports(MAPPING);
-        let Some(import) = mapping.or_else(|| imports(COPYING)) else {
-            let needs_memory = self.wasi && self.memory.is_none();
+        let mapping = self.imported(MAPPING);
+        let Some(import) = mapping.or_else(|| self.imported(COPYING)) else {
+            let needs_memory = self.wasi && self.memory.is_none() && !self.component;
             return needs_memory.then(|| {
                 "imports WASI but exports no memory named \"memory\": export it (wasm-ld does unless told otherwise)".into()
             });
@@ -107,15 +160,27 @@ impl Description {
                 "imports wrun_v1::{import} but exports no memory named \"memory\": export it (wasm-ld does unless told otherwise)"
             ));
         };
-        if memory.is_64 {
-            return Some(format!("imports wrun_v1::{import}, which works with 32-bit memories: build it for wasm32"));
-        }
         if memory.shared {
             return Some(format!(
                 "imports wrun_v1::{import}, which does not work with a shared memory: build it without threads"
             ));
         }
+        if let (Some(language), Some(import)) = (&self.owns_memory, mapping) {
+            return Some(format!(
+                "imports wrun_v1::{import}, and {language}'s allocator would take the mapped pages for its own: call {} instead",
+                instead_of(import)
+            ));
+        }
         (mapping.is_some() && memory.room_pages() == 0).then(|| no_room(import, memory))
+    }
+}
+
+/// What to call instead of an import that maps new pages, where the guest's allocator takes all memory for its own.
+fn instead_of(import: &str) -> &'static str {
+    match import {
+        wrun_abi::import::OUTPUT_MAP => "output_write",
+        wrun_abi::import::REGION_MAP => "region_map_at",
+        _ => "input_read or input_map_at",
     }
 }
 
@@ -128,32 +193,46 @@ fn no_room(import: &str, memory: &Memory) -> String {
     )
 }
 
-impl Extern {
-    /// Why wrun does not provide this import, or `None` if it does. The text continues a sentence that begins with the module.
-    pub fn import_problem(&self) -> Option<String> {
-        let shown = format!("{}::{}", one_line(&self.module), one_line(&self.name));
-        let expected = match self.module.as_str() {
-            wrun_abi::MODULE => contract_type(&self.name),
-            WASI_MODULE => wasi_imports::func_type(&self.name),
-            _ => None,
-        };
-        match expected {
-            Some(expected) if expected == self.ty => None,
+impl Description {
+    /// Why wrun does not provide this import of the module, or `None` if it does. The text continues a sentence that begins with the module.
+    pub fn problem_of_import(&self, import: &Extern) -> Option<String> {
+        let Extern { module, name, ty } = import;
+        if self.component {
+            return component::import_problem(import);
+        }
+        let shown = format!("{}::{}", one_line(module), one_line(name));
+        match self.expected_type(import) {
+            Some(expected) if expected == *ty => None,
             Some(expected) => Some(format!(
-                "imports {shown} as {}, but it is {expected}: correct the declaration, or build it with the current SDK",
-                self.ty
+                "imports {shown} as {ty}, but it is {expected}: correct the declaration, or build it with the current SDK"
             )),
-            None => Some(format!("imports {shown}, which wrun does not provide: {}", advice(&self.module, &self.name))),
+            None => Some(format!("imports {shown}, which wrun does not provide: {}", advice(module, name))),
+        }
+    }
+
+    /// Whether this import is a function that wrun does not know.
+    fn is_unknown_function(&self, import: &Extern) -> bool {
+        import.ty.starts_with("func ") && self.expected_type(import).is_none()
+    }
+
+    /// The type of the import that wrun provides under this name.
+    fn expected_type(&self, import: &Extern) -> Option<String> {
+        match import.module.as_str() {
+            wrun_abi::MODULE => contract_type(&import.name, self.memory.as_ref().is_some_and(|memory| memory.is_64)),
+            WASI_MODULE => wasi_imports::func_type(&import.name),
+            _ => None,
         }
     }
 }
 
-/// The type of an import of the guest contract, in the form of [`Extern::ty`].
-fn contract_type(name: &str) -> Option<String> {
+/// The type of an import of the guest contract, in the form of [`Extern::ty`], for a module with 64-bit memory or another one.
+fn contract_type(name: &str, memory_is_64: bool) -> Option<String> {
     let import = wrun_abi::IMPORTS.iter().find(|import| import.name == name)?;
     let text = |ty: &wrun_abi::ValueType| match ty {
         wrun_abi::ValueType::I32 => "i32",
         wrun_abi::ValueType::I64 => "i64",
+        wrun_abi::ValueType::Address if memory_is_64 => "i64",
+        wrun_abi::ValueType::Address => "i32",
     };
     Some(func_type(import.params.iter().map(text), import.results.iter().map(text)))
 }
@@ -167,6 +246,7 @@ fn advice(module: &str, name: &str) -> &'static str {
         ("env", "memory") | (_, "__linear_memory") => {
             "a module brings its own memory; link it without --import-memory and --shared-memory"
         }
+        ("env", "abort") => "AssemblyScript calls it when something is wrong; build it with --use abort=",
         ("env" | "GOT.func" | "GOT.mem", _) => "link the library that defines it, or remove its use",
         _ if module.starts_with("__wbindgen") || module == "wbg" => {
             "it was made for JavaScript by wasm-bindgen; build it for wasm32-wasip1"

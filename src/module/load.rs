@@ -6,6 +6,7 @@ use std::path::Path;
 use super::cache::{Cache, Found};
 use super::compiled::{Compiled, Module, Origin};
 use super::compiler::Compiler;
+use super::description::Described;
 use super::engine::Fuel;
 use super::fingerprint::{self, Target};
 use super::source::{Format, ModuleSource};
@@ -34,27 +35,71 @@ impl Compiler {
         self.load_source(ModuleSource::from_bytes(name, bytes.to_vec(), None)?)
     }
 
+    /// Describes the module in a file as [`Compiler::load`] does, but compiles nothing and changes no cache. What is in the cache is used.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be read, is not a valid module or one that wrun does not run, or if there is no program to
+    /// read it with.
+    pub fn describe(&self, path: impl AsRef<Path>) -> Result<Described> {
+        let source = ModuleSource::read(path.as_ref())?;
+        if source.format == Format::Precompiled {
+            let module = self.load_precompiled(source)?;
+            return Ok(Described { name: module.name().to_owned(), description: module.description().clone() });
+        }
+        let target = Target::new(Fuel::new(self.count_fuel))?;
+        let (cache, _) = self.open_cache();
+        let content = match known_content(cache.as_ref(), &source) {
+            Some(content) => content,
+            None => *blake3::hash(source.bytes()?).as_bytes(),
+        };
+        let key = fingerprint::cache_key(target.fingerprint, &content);
+        let description = match cache.and_then(|cache| cache.description(&key, target.fingerprint)) {
+            Some(description) => description,
+            None => compile::inspect(self, &source, target)?,
+        };
+        Ok(Described { name: source.name, description })
+    }
+
     fn load_source(&self, source: ModuleSource) -> Result<Module> {
         if source.format == Format::Precompiled {
             return self.load_precompiled(source);
         }
-        let content = *blake3::hash(&source.bytes).as_bytes();
         let target = Target::new(Fuel::new(self.count_fuel))?;
         let Target { fuel, fingerprint } = target;
-        let key = fingerprint::cache_key(fingerprint, &content);
         let (cache, mut cache_problem) = self.open_cache();
-        let found = cache.map_or(Found::Nothing, |cache| cache.get(&key, fingerprint));
+        let look = |content: &[u8; 32]| {
+            let key = fingerprint::cache_key(fingerprint, content);
+            cache.as_ref().map_or(Found::Nothing, |cache| cache.get(&key, fingerprint))
+        };
+        let known = known_content(cache.as_ref(), &source).map(|content| (content, look(&content)));
+        let recalled = known.as_ref().map(|(content, _)| *content);
+        let (content, found) = match known {
+            Some((content, found @ Found::Code(..))) => (content, found),
+            // Without code, the module is read all the same. Then what was read counts.
+            known => {
+                let content = *blake3::hash(source.bytes()?).as_bytes();
+                match known {
+                    Some((known, found)) if known == content => (content, found),
+                    _ => (content, look(&content)),
+                }
+            }
+        };
         let replaces_damaged = matches!(found, Found::Damaged);
         let (code, meta, origin) = match found {
             Found::Code(code, meta) => (code, *meta, Origin::Cache),
             Found::Nothing | Found::Damaged => {
                 let (code, meta) = compile::compile(self, &source, target)?;
                 if let Some(dir) = self.cache_dir.as_deref().filter(|_| cache_problem.is_none()) {
+                    let key = fingerprint::cache_key(fingerprint, &content);
                     cache_problem = keep(dir, &key, &code).err();
                 }
                 (code, meta, Origin::Compiled)
             }
         };
+        if recalled != Some(content) && cache_problem.is_none() {
+            self.remember(&source, &content);
+        }
         let (name, description) = (source.name, meta.description);
         Ok(Module::new(Compiled { content, name, description, code, origin, cache_problem, replaces_damaged, fuel }))
     }
@@ -67,27 +112,42 @@ impl Compiler {
         }
     }
 
+    /// Notes the content of a large file. If that fails, the file is read again the next time.
+    fn remember(&self, source: &ModuleSource, content: &[u8; 32]) {
+        if let Some(file) = source.file.as_ref().filter(|file| file.is_large())
+            && let Some(cache) = self.cache_dir.as_deref().and_then(|dir| Cache::create(dir).ok())
+        {
+            cache.remember(file, content);
+        }
+    }
+
     fn load_precompiled(&self, source: ModuleSource) -> Result<Module> {
         if !self.allow_precompiled {
             return Err(Error::module(format!("{} is precompiled code, which is trusted code", source.label))
                 .because_of(Setting::Precompiled));
         }
+        let no_code = |error| Error::system("cannot hold precompiled code", error);
         let code = match &source.file {
-            Some(file) => file.try_clone().and_then(artifact::loadable),
-            None => crate::sys::memory_file::sealed(&source.bytes),
+            Some(file) => file.file.try_clone().and_then(artifact::loadable).map_err(no_code)?,
+            None => crate::sys::memory_file::sealed(source.bytes()?).map_err(no_code)?,
         };
-        let code = code.map_err(|error| Error::system("cannot hold precompiled code", error))?;
         let trailer = artifact::read_trailer(&code).ok().flatten();
-        // The file's hash is needed anyway. Its first part is that of the code, unless something else made the file.
-        let body_len = trailer.as_ref().map_or(0, |trailer| usize::try_from(trailer.body.len).unwrap_or(usize::MAX));
-        let (body, rest) = source.bytes.split_at_checked(body_len).unwrap_or_default();
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(body);
-        if trailer.as_ref().is_some_and(|trailer| hasher.finalize() != trailer.body.hash) {
-            let label = &source.label;
-            return Err(Error::module(format!("{label} is damaged: its checksum does not match; compile it again")));
-        }
-        let content = *hasher.update(rest).finalize().as_bytes();
+        let (cache, _) = self.open_cache();
+        let content = match known_content(cache.as_ref(), &source) {
+            Some(content) => content,
+            None => {
+                // The file's hash is needed anyway. Its first part is that of the code, unless something else made the file.
+                let body = trailer.as_ref().map(|trailer| trailer.body);
+                let Some(content) = artifact::checked_content(&code, body).map_err(no_code)? else {
+                    let label = &source.label;
+                    return Err(Error::module(format!(
+                        "{label} is damaged: its checksum does not match; compile it again"
+                    )));
+                };
+                self.remember(&source, &content);
+                content
+            }
+        };
         // Code of this very compiler needs no other check. Anything else is checked in the compiler process, where a fault does no harm.
         let (description, fuel) = match trailer.map(|trailer| trailer.meta) {
             Some(meta) if meta.compiler == Target::new(Fuel::NotCounted)?.fingerprint => {
@@ -96,13 +156,19 @@ impl Compiler {
             Some(meta) if meta.compiler == Target::new(Fuel::Counted)?.fingerprint => (meta.description, Fuel::Counted),
             _ => {
                 let target = Target::new(Fuel::new(self.count_fuel))?;
-                (compile::describe(self, &source, target, &code)?, target.fuel)
+                (compile::load(self, &source, target, &code)?, target.fuel)
             }
         };
         let (name, origin) = (source.name, Origin::Precompiled);
         let (cache_problem, replaces_damaged) = (None, false);
         Ok(Module::new(Compiled { content, name, description, code, origin, cache_problem, replaces_damaged, fuel }))
     }
+}
+
+/// The hash of a large file's content, if it was hashed before.
+fn known_content(cache: Option<&Cache>, source: &ModuleSource) -> Option<[u8; 32]> {
+    let file = source.file.as_ref().filter(|file| file.is_large())?;
+    cache?.recall(file)
 }
 
 /// Stores compiled code in the cache, or returns why it cannot.

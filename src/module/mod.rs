@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! source -> cache? -> compile (this process) -> helper (the compiler process) -> artifact -> cache
+//!                                          -> binary -> describe -> resources, proposals
 //!                                                                             -> description -> choose, imports
 //! ```
 
 pub(crate) mod artifact;
+mod binary;
 mod cache;
 mod choose;
 pub(crate) mod code_file;
@@ -21,16 +23,22 @@ pub(crate) mod explain;
 mod fingerprint;
 mod helper;
 mod imports;
+mod known_files;
 mod load;
-mod needs;
+mod memory_use;
+mod proposals;
+#[cfg(test)]
+mod refusal_tests;
+mod resources;
 mod source;
 #[cfg(test)]
 mod tests;
+mod visible;
 mod wasi_imports;
 
 pub use cache::{Cache, CacheEntry, Cleared};
 pub use compiled::Origin;
-pub use description::{Description, Extern, Memory};
+pub use description::{Described, Description, Extern, Memory};
 pub(crate) use helper::{ROLE as HELPER_ROLE, helper_main};
 pub use imports::Grant;
 pub(crate) use wasi_imports::WASI_MODULE;

@@ -3,6 +3,7 @@
 //!
 //! It knows nothing of workers: whatever runs the attempts is an [`AttemptExecutor`].
 
+mod admit;
 mod barrier;
 
 use std::collections::VecDeque;
@@ -18,12 +19,12 @@ use super::retries::RetryQueue;
 use super::stop::{StopHandle, StopLevel};
 use super::wait::Wait;
 use crate::backend::{Call, Waker};
-use crate::ipc::Setting;
 use crate::ipc::ring::{INLINE_MAX_BYTES, SLOTS};
 use crate::job::{Admission, Halt, Halted, KnownArguments, Retries};
 use crate::outcome::Outcome;
 use crate::result::{Finished, Status};
 use crate::{Error, Job, Result, SharedMemory, Task};
+use admit::Refusal;
 
 /// The dispatcher of one run.
 pub(super) struct Dispatcher<'pool> {
@@ -47,6 +48,8 @@ pub(super) struct Dispatcher<'pool> {
     /// The long arguments of tasks under way.
     arguments: KnownArguments,
     longest_argument: u64,
+    /// Why tasks cannot read inputs of their own, if they cannot.
+    unseen_inputs: Option<String>,
     /// What ended the run early.
     error: Option<Error>,
     waker: Waker,
@@ -66,6 +69,8 @@ pub(super) struct Policy {
     pub shared: Vec<SharedMemory>,
     /// The longest argument that a task may have, in bytes.
     pub longest_argument: u64,
+    /// Why tasks cannot read inputs of their own, if they cannot.
+    pub unseen_inputs: Option<String>,
 }
 
 impl Policy {
@@ -82,16 +87,9 @@ impl Policy {
             slices: job.out.as_ref().map(OutputSlices::new).transpose()?,
             shared: job.shared.iter().map(|(_, memory)| memory.clone()).collect(),
             longest_argument: job.limits.argument_bytes,
+            unseen_inputs: job.module.unseen_own_inputs(),
         })
     }
-}
-
-/// Why a task cannot run.
-struct Refusal {
-    status: Status,
-    message: String,
-    /// What to change so that it can.
-    setting: Option<Setting>,
 }
 
 /// Whether there is room for a long argument.
@@ -126,6 +124,7 @@ impl<'pool> Dispatcher<'pool> {
             shared: policy.shared,
             arguments: KnownArguments::default(),
             longest_argument: policy.longest_argument,
+            unseen_inputs: policy.unseen_inputs,
             error: None,
             stop: StopHandle::new(waker.clone()),
             waker,
@@ -210,31 +209,6 @@ impl<'pool> Dispatcher<'pool> {
         } else if let Some(pending) = self.place(pending) {
             self.waiting.push_back(pending);
         }
-    }
-
-    /// Checks that a task can run at all.
-    fn admit(&mut self, pending: &Pending) -> Result<(), Refusal> {
-        let refuse = |status, message| Refusal { status, message, setting: None };
-        let task = pending.task();
-        if let Some(slices) = &mut self.slices {
-            slices.check(task).map_err(|message| refuse(Status::Error, message))?;
-            slices.make_room_for(pending).map_err(|message| refuse(Status::Limit, message))?;
-        }
-        let (len, longest) = (task.argument.len() as u64, self.longest_argument);
-        if let Some(message) = &task.unrunnable {
-            return Err(refuse(Status::Error, message.clone()));
-        }
-        if len > longest {
-            let message = format!("its argument has {len} bytes, and the limit is {longest}");
-            return Err(Refusal { setting: Some(Setting::ArgumentSize), ..refuse(Status::Limit, message) });
-        }
-        if task.inputs.len() > Task::MAX_INPUTS {
-            let (count, most) = (task.inputs.len(), Task::MAX_INPUTS);
-            let message =
-                format!("it has {count} inputs of its own, and the most is {most}; join them into fewer files");
-            return Err(refuse(Status::Limit, message));
-        }
-        Ok(())
     }
 
     /// Gives a task to the executor, or returns it if there is no room or nothing may start.

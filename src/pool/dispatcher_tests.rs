@@ -92,6 +92,7 @@ fn policy() -> Policy {
         slices: None,
         shared: Vec::new(),
         longest_argument: 100,
+        unseen_inputs: None,
     }
 }
 

@@ -14,6 +14,7 @@ use crate::ipc::wire::{
 use crate::job::InputMode;
 use crate::job::Instances;
 use crate::job::TaskTime;
+use crate::job::UnknownImports;
 use crate::module::Entry;
 use crate::{Access, Directory, Error, Grants, Input, Job, Limits, Module, OutputFile, Result, Task};
 
@@ -60,16 +61,11 @@ impl PreparedJob {
     /// Checks everything about the job that does not depend on its tasks.
     pub fn new(job: &Job, stdio: Stdio) -> Result<PreparedJob> {
         let entry = job.module.entry(job.call.as_deref(), None)?;
-        job.module.check_imports()?;
-        if job.argv.is_some() && entry != Entry::Command {
-            return Err(Error::request(format!("argv is for WASI commands, which {} is not", job.module.name())));
+        match job.unknown_imports {
+            UnknownImports::Refuse => job.module.check_imports()?,
+            UnknownImports::Trap => job.module.check_known_imports()?,
         }
-        if job.ok_exit_codes != [0] && entry != Entry::Command {
-            let name = job.module.name();
-            return Err(Error::request(format!(
-                "exit codes are for WASI commands, and {name} is not run as a command"
-            )));
-        }
+        check_program(job, &entry)?;
         if entry == Entry::Command && job.instances == Instances::Reused {
             let message = format!("{} is a WASI command, whose instance cannot be entered twice", job.module.name());
             return Err(Error::request(message).because_of(Setting::FreshInstances));
@@ -119,6 +115,8 @@ impl PreparedJob {
             clock_start_ns: clock_start_ns(job.clock_start)?,
             real_random: job.grants.random,
             seed: job.seed,
+            traps_unknown_imports: job.unknown_imports == UnknownImports::Trap,
+            initial_data: job.module.description().initial_data(),
         };
         let directories = job.grants.directories.clone();
         let slow = job.slow;
@@ -209,6 +207,10 @@ impl PreparedJob {
 /// If the module has no such task.
 pub(super) fn merge_entry(module: &Module, name: &str) -> Result<Entry> {
     match module.entry(Some(name), None)? {
+        Entry::Task(_) if !module.description().reads_results() => Err(Error::request(format!(
+            "{name:?} cannot merge: results are its inputs, and module {} imports no wrun_v1::input_*",
+            module.name()
+        ))),
         entry @ Entry::Task(_) => Ok(entry),
         _ => Err(Error::request(format!(
             "{name:?} cannot merge: only a task (an export `wrun:task/NAME`) can read the results as its inputs"
@@ -221,12 +223,13 @@ type Regions = (Vec<Arc<File>>, Option<Slices>, NamedRanges);
 
 /// Checks a job's regions; numbers their files from `first` on.
 fn regions(job: &Job, first: u32) -> Result<Regions> {
-    let writes = job.module.description().wrun_imports.iter().any(|import| import == wrun_abi::import::REGION_MAP);
-    if !writes && (job.out.is_some() || !job.shared.is_empty()) {
+    if !job.module.description().maps_regions() && (job.out.is_some() || !job.shared.is_empty()) {
         return Err(Error::request(format!(
-            "module {} writes to no output file and no shared memory (it does not import wrun_v1::{}): give it none",
+            "module {} writes to no output file and no shared memory (it imports neither wrun_v1::{} nor wrun_v1::{}): give \
+             it none",
             job.module.name(),
-            wrun_abi::import::REGION_MAP
+            wrun_abi::import::REGION_MAP,
+            wrun_abi::import::REGION_MAP_AT
         )));
     }
     let (mut files, mut shared_memories) = (Vec::new(), NamedRanges::new());
@@ -308,6 +311,28 @@ fn check_limits(job: &Job) -> Result<()> {
     Ok(())
 }
 
+/// Checks that what the job says of a WASI program has a meaning for the function that it calls.
+fn check_program(job: &Job, entry: &Entry) -> Result<()> {
+    let (module, description) = (job.module.name(), job.module.description());
+    if job.argv.is_some() && *entry != Entry::Command && !description.reads_argv() {
+        let message = format!("arguments are for WASI programs, and module {module} imports no args_get of WASI");
+        return Err(Error::request(message));
+    }
+    let can_exit = match entry {
+        Entry::Command => true,
+        // What a function of numbers returns is its result, and by exiting it returns nothing.
+        Entry::Scalar(_) => false,
+        _ => description.can_exit(),
+    };
+    if job.ok_exit_codes != [0] && !can_exit {
+        let name = entry.name();
+        return Err(Error::request(format!(
+            "exit codes are for WASI programs, and {name:?} of module {module} is no command, nor a task that can exit"
+        )));
+    }
+    Ok(())
+}
+
 /// The most directories that tasks may be granted.
 const MAX_DIRECTORIES: usize = 256;
 
@@ -359,6 +384,11 @@ fn check_grants(grants: &Grants) -> Result<()> {
 type NamedRanges = Vec<(String, InputRange)>;
 
 fn shared_inputs(job: &Job) -> Result<(Vec<Input>, NamedRanges)> {
+    if !job.inputs.is_empty()
+        && let Some(message) = job.module.unseen_shared_inputs()
+    {
+        return Err(Error::request(message).because_of(Setting::SharedInputs));
+    }
     let mut files: Vec<Input> = Vec::new();
     let mut inputs: Vec<(String, InputRange)> = Vec::new();
     for (name, input) in &job.inputs {

@@ -34,7 +34,7 @@ pub use advice::{advice, limit_advice};
 pub use joblog::{JobLog, LINE_START, LoggedStatus, PendingTask, PendingTasks};
 pub use page::{Details, TaskRecord, TaskTexts, page};
 use progress::{BAR_INTERVAL, Display, Interval, JsonDisplay, LINE_INTERVAL, Snapshot, TextDisplay};
-pub use progress::{ProgressMode, Screen, line_to_stderr, while_compiling};
+pub use progress::{Code, ProgressMode, Screen, line_to_stderr, while_compiling};
 pub use rerun_command::{ItemKind, RerunCommand};
 pub use results::{ResultFormat, ResultPrinter, ResultsDir, to_json};
 pub use text::{describe, message, name, one_line, printed_before, shell_quote, shown_path, stderr_lines, task_name};

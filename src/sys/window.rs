@@ -44,6 +44,19 @@ pub unsafe fn map_file_writable(at: *mut u8, len: usize, file: impl AsFd, file_o
     Ok(())
 }
 
+/// Maps them privately and writable: writes go to private copies of the pages.
+///
+/// # Safety
+///
+/// As for [`map_file`], except that it may be written.
+pub unsafe fn map_file_copied(at: *mut u8, len: usize, file: &File, file_offset: u64) -> io::Result<()> {
+    let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+    let protection = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: passed on to the caller.
+    unsafe { mmap(at.cast(), len, protection, flags, file, file_offset)? };
+    Ok(())
+}
+
 /// Maps them privately, read-only at first. If they are made writable later, writes go to private copies of the pages.
 ///
 /// # Safety
@@ -54,6 +67,11 @@ pub unsafe fn map_file_private(at: *mut u8, len: usize, file: &File, file_offset
     // SAFETY: passed on to the caller.
     unsafe { mmap(at.cast(), len, ProtFlags::READ, flags, file, file_offset)? };
     Ok(())
+}
+
+/// Whether a system call failed because it could not write to the memory that it was given (EFAULT): the mapping does not allow that.
+pub fn is_bad_address(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::FAULT.raw_os_error())
 }
 
 /// Whether the file can be mapped for reading. Files that the kernel makes up, as in /proc, usually cannot (mmap(2) `ENODEV`).

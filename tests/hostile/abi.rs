@@ -20,44 +20,75 @@ const SHARED: u64 = 8;
 /// The values tried for each parameter: around the lengths of the input and of memory, and the largest 32-bit and 64-bit numbers.
 const VALUES: [i64; 10] = [0, 2, 3, 8, MEMORY as i64 - 3, MEMORY as i64 - 1, MEMORY as i64, 1 << 31, (1 << 32) - 1, -1];
 
-/// A call, its parameters (`p` is a 32-bit number, `P` a 64-bit one), and how it must end for given values, which are the unsigned
+/// The same for calls with many parameters.
+const FEWER_VALUES: [i64; 5] = [0, 3, MEMORY as i64, (1 << 32) - 1, -1];
+
+/// A call, its parameters (`p` is a 32-bit number, `P` a 64-bit one, `a` one as wide as addresses), and how it must end for given values, which are the unsigned
 /// numbers that the guest passes.
 type Call = (&'static str, &'static str, fn(&[u64], argument_len: u64) -> &'static str);
 
 /// Whether this range lies in memory.
 fn inside(address: u64, len: u64) -> &'static str {
-    if address + len <= MEMORY { "ok" } else { "trap" }
+    if address.checked_add(len).is_some_and(|end| end <= MEMORY) { "ok" } else { "trap" }
+}
+
+/// Whether this range lies in something with `most` bytes.
+fn within(offset: u64, len: u64, most: u64) -> bool {
+    offset.checked_add(len).is_some_and(|end| end <= most)
+}
+
+/// Whether a window of this many bytes can lie there: nothing but an empty one, because the memory has a single page.
+fn over(dst: u64, len: u64) -> bool {
+    dst == MEMORY && len == 0
 }
 
 const CONTRACT: &[Call] = &[
     ("task_index", "", |_, _| "ok"),
     ("arg_len", "", |_, _| "ok"),
-    ("arg_read", "p", |args, argument_len| inside(args[0], argument_len)),
+    ("arg_read", "a", |args, argument_len| inside(args[0], argument_len)),
     ("input_count", "", |_, _| "ok"),
-    ("input_find", "pp", |args, _| inside(args[0], args[1])),
+    ("input_find", "aa", |args, _| inside(args[0], args[1])),
     ("input_len", "p", |args, _| if args[0] == 0 { "ok" } else { "trap" }),
     ("input_writable", "", |_, _| "ok"),
-    ("input_map", "pPp", |args, _| {
-        if args[0] == 0 && args[1].checked_add(args[2]).is_some_and(|end| end <= INPUT) { "ok" } else { "trap" }
+    ("input_read", "pPaa", |args, _| {
+        if args[0] == 0 && within(args[1], args[2], INPUT) { inside(args[3], args[2]) } else { "trap" }
     }),
-    ("input_unmap", "p", |_, _| "trap"),
-    ("output_write", "pp", |args, _| inside(args[0], args[1])),
-    ("output_map", "p", |args, _| if args[0] <= 1 << 20 { "ok" } else { "limit" }),
+    ("input_map", "pPa", |args, _| if args[0] == 0 && within(args[1], args[2], INPUT) { "ok" } else { "trap" }),
+    ("input_map_at", "pPaa", |args, _| {
+        if args[0] == 0 && within(args[1], args[2], INPUT) && over(args[3], args[2]) { "ok" } else { "trap" }
+    }),
+    ("input_unmap", "a", |_, _| "trap"),
+    ("output_write", "aa", |args, _| inside(args[0], args[1])),
+    ("output_map", "a", |args, _| if args[0] <= 1 << 20 { "ok" } else { "limit" }),
     ("region_count", "", |_, _| "ok"),
-    ("region_find", "pp", |args, _| inside(args[0], args[1])),
+    ("region_find", "aa", |args, _| inside(args[0], args[1])),
     ("region_len", "p", |args, _| if args[0] < 2 { "ok" } else { "trap" }),
-    ("region_map", "pPp", |args, _| {
-        let len = [SLICE, SHARED].get(args[0] as usize).copied().unwrap_or(0);
-        if args[0] < 2 && args[1].checked_add(args[2]).is_some_and(|end| end <= len) { "ok" } else { "trap" }
+    (
+        "region_map",
+        "pPa",
+        |args, _| if args[0] < 2 && within(args[1], args[2], region_len(args[0])) { "ok" } else { "trap" },
+    ),
+    ("region_map_at", "pPaa", |args, _| {
+        if args[0] < 2 && within(args[1], args[2], region_len(args[0])) && over(args[3], args[2]) {
+            "ok"
+        } else {
+            "trap"
+        }
     }),
-    ("fail", "pp", |args, _| inside(args[0], args[1])),
-    ("log", "ppp", |args, _| if (1..=5).contains(&args[0]) { inside(args[1], args[2]) } else { "trap" }),
+    ("fail", "aa", |args, _| inside(args[0], args[1])),
+    ("log", "paa", |args, _| if (1..=5).contains(&args[0]) { inside(args[1], args[2]) } else { "trap" }),
 ];
+
+/// The length of a region.
+fn region_len(region: u64) -> u64 {
+    [SLICE, SHARED].get(region as usize).copied().unwrap_or(0)
+}
 
 /// All combinations of values for this many parameters.
 fn combinations(count: usize) -> Vec<Vec<i64>> {
+    let values = if count > 3 { &FEWER_VALUES[..] } else { &VALUES };
     (0..count).fold(vec![Vec::new()], |all, _| {
-        all.iter().flat_map(|some| VALUES.iter().map(|value| [&some[..], &[*value]].concat())).collect()
+        all.iter().flat_map(|some| values.iter().map(|value| [&some[..], &[*value]].concat())).collect()
     })
 }
 
@@ -84,16 +115,28 @@ fn item(values: &[i64]) -> String {
 
 #[test]
 fn every_call_of_the_contract_withstands_every_wrong_number() {
+    calls("calls", 'p');
+}
+
+#[test]
+fn every_call_with_64_bit_addresses_withstands_every_wrong_number() {
+    calls("calls64", 'P');
+}
+
+/// Makes all calls by a guest whose addresses are such numbers.
+#[track_caller]
+fn calls(file: &str, address: char) {
     let place = Place::new();
     place.file("data", DATA);
     let mut wrong = Vec::new();
     let mut seen = BTreeSet::new();
     for (name, params, expected) in CONTRACT {
+        let params = params.replace('a', &address.to_string());
         let all = combinations(params.len());
         let items: Vec<String> = all.iter().map(|values| item(values)).collect();
         // As a direct call by the guest, and as an import that the guest re-exports.
         for function in [(*name).to_owned(), format!("bare {name}")] {
-            for (values, ended) in all.iter().zip(outcomes(&place, "calls", &function, &items)) {
+            for (values, ended) in all.iter().zip(outcomes(&place, file, &function, &items)) {
                 let passed: Vec<u64> =
                     values.iter().zip(params.chars()).map(|(value, kind)| passed(*value, kind)).collect();
                 let argument_len = item(values).len() as u64;

@@ -14,12 +14,14 @@ const FUNCTION_BYTES: usize = 5;
 fn module(sections: &[(&str, Vec<u8>)]) -> Module {
     let body = |index: usize| match index {
         63 => [4, 0, 0, 0x01, 0x0b],
-        _ => [4, 0, 0x10, index as u8 + 1, 0x0b],
+        // The import comes first.
+        _ => [4, 0, 0x10, index as u8 + 2, 0x0b],
     };
     let module = Wasm::new()
         .section(1, b"\x01\x60\0\x01\x7f")
+        .section(2, [&b"\x01"[..], &name(b"wrun_v1"), &name(b"input_count"), b"\0\0"].concat())
         .section(3, [&number(FUNCTIONS)[..], &[0; FUNCTIONS]].concat())
-        .section(7, [&b"\x01"[..], &name(b"wrun:task/t"), b"\0\0"].concat())
+        .section(7, [&b"\x01"[..], &name(b"wrun:task/t"), b"\0\x01"].concat())
         .section(10, [number(FUNCTIONS), (0..FUNCTIONS).flat_map(body).collect()].concat());
     let with = |module: Wasm, (section, bytes): &(&str, Vec<u8>)| {
         module.section(0, [&name(format!(".debug_{section}").as_bytes())[..], bytes].concat())
@@ -92,7 +94,7 @@ fn peak_of_traps(bomb: &Module, what: &str) -> u64 {
         let error = failure(&outcome);
         assert_eq!(error.status, Status::Trap, "{what}: {error}");
         let trace = error.backtrace.as_deref().unwrap_or_default();
-        assert!(trace.contains("<wasm function 63>") && trace.contains("wrun:task/t"), "{what}: {trace}");
+        assert!(trace.contains("<wasm function 64>") && trace.contains("wrun:task/t"), "{what}: {trace}");
         let now = workers_that_hold(mark.path());
         assert_eq!(*worker.get_or_insert(now.clone()), now, "{what}: the worker lives");
     }

@@ -41,7 +41,7 @@ fn what_is_huge_works_or_is_refused_by_a_limit_that_is_named() {
             Wasm::new().section(1, [&b"\x01\x60"[..], &number(1001), &repeat(b"\x7f", 1001), b"\0"].concat()).bytes,
         ),
         (
-            "functions count exceeds limit",
+            "is too large: wrun runs modules with at most 1000000 functions",
             Wasm::new().section(1, b"\x01\x60\0\0").section(3, [number(1_000_001), vec![0; 1_000_001]].concat()).bytes,
         ),
         (

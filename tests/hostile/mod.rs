@@ -13,6 +13,7 @@ mod huge;
 mod inputs;
 mod kit;
 mod limits;
+mod maps_over;
 mod modules;
 mod names;
 mod process;

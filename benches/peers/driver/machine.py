@@ -9,8 +9,8 @@ import subprocess
 PYTHON = "target/bench-peers/venv/bin/python"
 
 
-def describe():
-    """What a reader needs to know about the machine, as a dictionary."""
+def describe(measured):
+    """What a reader needs to know about the machine and the `measured` versions, as a dictionary."""
     with open("/proc/cpuinfo") as file:
         cpu = re.search(r"model name\s*: (.*)", file.read())
     with open("/proc/meminfo") as file:
@@ -24,7 +24,7 @@ def describe():
         "memory_gib": round(memory_kib / (1 << 20), 1),
         "kernel": platform.release(),
         "load_at_start": os.getloadavg()[0],
-        "versions": versions(),
+        "versions": measured,
     }
 
 

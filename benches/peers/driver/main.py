@@ -25,7 +25,7 @@ def main():
     parser.add_argument("--parts", action="store_true", help="add the parts that criterion measured just before")
     options = parser.parse_args()
 
-    about = machine.describe()
+    about = machine.describe(machine.versions())
     if os.getloadavg()[0] > 0.5:
         print(f"note: the machine is busy (load {os.getloadavg()[0]:.2f})", file=sys.stderr)
     measured = rows.all_rows()

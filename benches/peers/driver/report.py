@@ -23,7 +23,8 @@ def heading(about, rounds):
     )
 
 
-def table(rows):
+def samples(rows):
+    """The rows in sections: medians and memory."""
     cells, section = [["", "median", "", "min - max", "memory MiB", "without files"]], None
     for row in rows:
         if row.section != section:
@@ -34,6 +35,12 @@ def table(rows):
         if row.memories:
             memory = [number(row.median_memory("total")), number(row.median_memory("own"))]
         cells.append([f"  {row.name}", number(row.median()), row.unit, f"{low} - {high}", *memory])
+    if not any(row.memories for row in rows):
+        cells = [row[:4] for row in cells]
+    return aligned(cells)
+
+
+def table(rows):
     notes = [
         "Commands are timed from start to end. Of joblib, only the calls are timed, with warm workers.",
         "Files are read just before, so that all rows find them in the page cache; the cold file is dropped from it.",
@@ -52,7 +59,7 @@ def table(rows):
             notes.append(f"joblib's killed worker: the whole call fails ({', '.join(errors)}), and all its results are lost.")
     if not any(row.key == "first-wasmtime" for row in rows):
         notes.append("Not measured: `wasmtime run`, which is not installed (BENCH_WASMTIME=1 installs it).")
-    return aligned(cells) + "\n" + "\n".join(notes) + "\n"
+    return samples(rows) + "\n" + "\n".join(notes) + "\n"
 
 
 def parts(times):

@@ -1,5 +1,7 @@
 //! A job, as its workers get it.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::entry::Entry;
@@ -28,7 +30,7 @@ impl Slices {
 pub struct JobSpec {
     /// Identifies the module's code in this pool: a worker loads only one.
     pub module: u64,
-    /// The module's name, which is argv\[0\] of a WASI command.
+    /// The module's name, which is argv\[0\] of a WASI program.
     pub module_name: String,
     /// The job's number in its pool, with which the worker can refuse it.
     pub number: u64,
@@ -44,9 +46,9 @@ pub struct JobSpec {
     pub slices: Option<Slices>,
     /// The shared memory that all tasks map writable, in order, after a task's output slice.
     pub shared_memories: Vec<(String, InputRange)>,
-    /// The arguments of a WASI command, in which `{}` stands for the item.
+    /// The arguments of a WASI program, in which `{}` stands for the item.
     pub argv: Option<Vec<String>>,
-    /// The exit codes with which a WASI command passes.
+    /// The exit codes with which a WASI program passes.
     pub ok_exit_codes: Vec<u8>,
     /// Whether a fresh instance is made for each task.
     pub fresh_instances: bool,
@@ -90,4 +92,9 @@ pub struct JobSpec {
     pub real_random: bool,
     /// The seed of random numbers that are not real.
     pub seed: u64,
+    /// Whether imported functions that the worker does not know trap when they are called.
+    pub traps_unknown_imports: bool,
+    /// The part of the exported memory that the module's data segments fill, in bytes from its start. Windows over memory of the
+    /// guest's own must not lie there.
+    pub initial_data: Range<u64>,
 }

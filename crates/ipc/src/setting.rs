@@ -47,11 +47,17 @@ pub enum Setting {
     ItemSeparator,
     /// Whether each task gets a fresh instance.
     FreshInstances,
+    /// What becomes of imports that are not known.
+    UnknownImports,
+    /// The inputs that each task has of its own.
+    OwnInputs,
+    /// The inputs that tasks share.
+    SharedInputs,
 }
 
 impl Setting {
     /// All of them, in the order of this definition.
-    pub const ALL: [Setting; 21] = {
+    pub const ALL: [Setting; 24] = {
         use Setting::*;
         [
             Memory,
@@ -75,6 +81,9 @@ impl Setting {
             Slow,
             ItemSeparator,
             FreshInstances,
+            UnknownImports,
+            OwnInputs,
+            SharedInputs,
         ]
     };
 
@@ -101,6 +110,9 @@ impl Setting {
             Setting::Timeout => "set no Limits::timeout but Limits::fuel, or run it in processes",
             Setting::ItemSeparator => "split items at NUL bytes, if that is what separates them",
             Setting::FreshInstances => "leave Job::instances fresh",
+            Setting::UnknownImports => "set Job::unknown_imports to let it trap only when it is called",
+            Setting::OwnInputs => "give tasks no Task::inputs",
+            Setting::SharedInputs => "leave Job::inputs empty",
             Setting::Slow => "set no Job::slow, or run it in processes or threads",
         }
     }

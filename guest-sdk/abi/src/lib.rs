@@ -33,8 +33,9 @@
 //!
 //! # Conventions
 //!
-//! All imports come from the module [`MODULE`] and use plain numbers. Addresses and lengths in memory are unsigned
-//! 32-bit numbers in an `i32`; offsets and lengths of inputs and regions are unsigned 64-bit numbers in an `i64`.
+//! All imports come from the module [`MODULE`] and use plain numbers. Addresses and lengths in memory are unsigned. They
+//! are as wide as the memory's addresses: an `i32`, or an `i64` if the module exports a 64-bit memory. The table calls
+//! that type `address`. Offsets and lengths of inputs and regions are unsigned 64-bit numbers in an `i64`.
 //! Text is UTF-8. No import has an error code: a call with an address or length outside memory, an unknown index or an
 //! impossible range traps with a message that names the call and the values.
 //!
@@ -43,22 +44,28 @@
 //! | import | wasm type |
 //! |---|---|
 //! | [`TASK_INDEX`](import::TASK_INDEX) | `() -> i64` |
-//! | [`ARG_LEN`](import::ARG_LEN) | `() -> i32` |
-//! | [`ARG_READ`](import::ARG_READ) | `(dst i32) -> ()` |
+//! | [`ARG_LEN`](import::ARG_LEN) | `() -> address` |
+//! | [`ARG_READ`](import::ARG_READ) | `(dst address) -> ()` |
 //! | [`INPUT_COUNT`](import::INPUT_COUNT) | `() -> i32` |
-//! | [`INPUT_FIND`](import::INPUT_FIND) | `(name i32, len i32) -> i32` |
+//! | [`INPUT_FIND`](import::INPUT_FIND) | `(name address, len address) -> i32` |
 //! | [`INPUT_LEN`](import::INPUT_LEN) | `(input i32) -> i64` |
 //! | [`INPUT_WRITABLE`](import::INPUT_WRITABLE) | `() -> i32` |
-//! | [`INPUT_MAP`](import::INPUT_MAP) | `(input i32, offset i64, len i32) -> i32` |
-//! | [`INPUT_UNMAP`](import::INPUT_UNMAP) | `(address i32) -> ()` |
-//! | [`OUTPUT_WRITE`](import::OUTPUT_WRITE) | `(address i32, len i32) -> ()` |
-//! | [`OUTPUT_MAP`](import::OUTPUT_MAP) | `(len i32) -> i32` |
+//! | [`INPUT_READ`](import::INPUT_READ) | `(input i32, offset i64, len address, dst address) -> ()` |
+//! | [`INPUT_MAP`](import::INPUT_MAP) | `(input i32, offset i64, len address) -> address` |
+//! | [`INPUT_MAP_AT`](import::INPUT_MAP_AT) | `(input i32, offset i64, len address, dst address) -> address` |
+//! | [`INPUT_UNMAP`](import::INPUT_UNMAP) | `(address) -> ()` |
+//! | [`OUTPUT_WRITE`](import::OUTPUT_WRITE) | `(address, len address) -> ()` |
+//! | [`OUTPUT_MAP`](import::OUTPUT_MAP) | `(len address) -> address` |
 //! | [`REGION_COUNT`](import::REGION_COUNT) | `() -> i32` |
-//! | [`REGION_FIND`](import::REGION_FIND) | `(name i32, len i32) -> i32` |
+//! | [`REGION_FIND`](import::REGION_FIND) | `(name address, len address) -> i32` |
 //! | [`REGION_LEN`](import::REGION_LEN) | `(region i32) -> i64` |
-//! | [`REGION_MAP`](import::REGION_MAP) | `(region i32, offset i64, len i32) -> i32` |
-//! | [`FAIL`](import::FAIL) | `(address i32, len i32) -> ()` |
-//! | [`LOG`](import::LOG) | `(level i32, address i32, len i32) -> ()` |
+//! | [`REGION_MAP`](import::REGION_MAP) | `(region i32, offset i64, len address) -> address` |
+//! | [`REGION_MAP_AT`](import::REGION_MAP_AT) | `(region i32, offset i64, len address, dst address) -> address` |
+//! | [`FAIL`](import::FAIL) | `(address, len address) -> ()` |
+//! | [`LOG`](import::LOG) | `(level i32, address, len address) -> ()` |
+//!
+//! There is no call that copies to or from a region, as [`INPUT_READ`](import::INPUT_READ) does for inputs: a program whose
+//! buffers lie anywhere maps a region a few pages at a time over one buffer and copies there.
 
 #![no_std]
 #![deny(unsafe_code)]
@@ -104,6 +111,9 @@ pub const SLICE: u32 = 0;
 /// A record that is aligned in the file is therefore aligned in memory. For a piece of a file, the offset in the file
 /// is the start of the piece plus the offset that the task asked for.
 pub const WINDOW_GRANULE: u64 = 4096;
+
+/// The size of a wasm page, in bytes: [`import::INPUT_MAP_AT`] and [`import::REGION_MAP_AT`] map over whole ones.
+pub const PAGE: u64 = 64 << 10;
 
 /// The task's name if `export` is the name of a task export.
 ///

@@ -26,9 +26,22 @@ unsafe extern "C" {
     pub safe fn input_len(input: u32) -> u64;
     /// 1 if windows of inputs may be written, otherwise 0.
     pub safe fn input_writable() -> u32;
+    /// Copies a range of an input to `dst`.
+    ///
+    /// # Safety
+    ///
+    /// `dst` is valid for writes of `len` bytes.
+    pub unsafe fn input_read(input: u32, offset: u64, len: usize, dst: *mut u8);
     /// Maps a range of an input and returns its address; safe, because the bytes can only be accessed through it.
     pub safe fn input_map(input: u32, offset: u64, len: usize) -> *const u8;
-    /// Undoes one `input_map` or `region_map`.
+    /// Maps a range of an input over whole wasm pages from `dst` on and returns its address.
+    ///
+    /// # Safety
+    ///
+    /// These pages are memory of the caller's own, and nothing uses what they hold. Until the window is unmapped, they are not written, given
+    /// back to an allocator, or read through a reference that was made before.
+    pub unsafe fn input_map_at(input: u32, offset: u64, len: usize, dst: *mut u8) -> *const u8;
+    /// Undoes one `input_map`, `input_map_at`, `region_map` or `region_map_at`.
     ///
     /// # Safety
     ///
@@ -55,6 +68,12 @@ unsafe extern "C" {
     /// Maps a range of a region and returns its address. Other tasks write to shared memory at the same time: access it with
     /// atomic instructions only.
     pub safe fn region_map(region: u32, offset: u64, len: usize) -> *mut u8;
+    /// Maps a range of a region over whole wasm pages from `dst` on and returns its address. Access to shared memory is as for `region_map`.
+    ///
+    /// # Safety
+    ///
+    /// As for `input_map_at`, except that the window may be written.
+    pub unsafe fn region_map_at(region: u32, offset: u64, len: usize, dst: *mut u8) -> *mut u8;
     /// Sets the error message.
     ///
     /// # Safety

@@ -101,6 +101,10 @@ pub(crate) fn input_len(input: u32) -> u64 {
     with(|host| host.inputs[input as usize].1.len() as u64)
 }
 
+pub(crate) fn input_read(input: u32, offset: u64, to: &mut [u8]) {
+    with(|host| to.copy_from_slice(&host.inputs[input as usize].1[offset as usize..][..to.len()]));
+}
+
 pub(crate) fn input_map(input: u32, offset: u64, len: usize) -> NonNull<u8> {
     with(|host| {
         let (_, bytes, file_offset) = &host.inputs[input as usize];

@@ -32,6 +32,11 @@ pub(crate) fn input_len(input: u32) -> u64 {
     imports::input_len(input)
 }
 
+pub(crate) fn input_read(input: u32, offset: u64, to: &mut [u8]) {
+    // SAFETY: a mutable slice is valid for writes of its length.
+    unsafe { imports::input_read(input, offset, to.len(), to.as_mut_ptr()) }
+}
+
 pub(crate) fn input_map(input: u32, offset: u64, len: usize) -> NonNull<u8> {
     let address = imports::input_map(input, offset, len);
     NonNull::new(address.cast_mut()).expect("the contract says that a window is never at address 0")

@@ -37,7 +37,8 @@ pub struct RunArgs {
     #[arg(value_name = "MODULE")]
     module: PathBuf,
 
-    /// Pass these words to a WASI command as its arguments; for any other task, join them with spaces to its argument. Options of wrun
+    /// Pass these words to a WASI command, or to a function of a WASI program that takes no numbers, as its arguments; for any other task,
+    /// join them with spaces to its argument. Options of wrun
     /// go before the first ARG; put `--` before it if it looks like an option
     #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<OsString>,
@@ -89,7 +90,7 @@ struct MapTaskArgs {
     #[arg(long, value_name = "N")]
     index: Option<u64>,
 
-    /// Use this item of a map as the argument; the ARGs are then the words of a WASI command, in which `{}` stands for the item
+    /// Use this item of a map as the argument; the ARGs are then the words of a WASI program, in which `{}` stands for the item
     #[arg(long, value_name = "ITEM", allow_hyphen_values = true, conflicts_with = "file")]
     item: Option<OsString>,
 
@@ -109,8 +110,9 @@ impl MapTaskArgs {
     }
 
     /// Makes the task, and says what the ARGs in `words` are to it.
-    fn task(&self, words: Vec<OsString>) -> anyhow::Result<TaskToRun> {
+    fn task(&self, words: Vec<OsString>, words_use: WordsUse) -> anyhow::Result<TaskToRun> {
         let task = match (&self.item, &self.file) {
+            (None, None) if words_use == WordsUse::Program => Task::default(),
             (None, None) => {
                 return Ok(TaskToRun { task: Task::new(join(&words).into_vec()), argv: None, index: self.index() });
             }
@@ -122,7 +124,27 @@ impl MapTaskArgs {
     }
 }
 
-/// The task, the words of a command, and the task's index.
+/// What the ARGs are to a task that is not given otherwise.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WordsUse {
+    /// Its argument.
+    Argument,
+    /// The words of its program: a function without parameters has no argument.
+    Program,
+}
+
+impl WordsUse {
+    fn of(entry: &Entry, module: &Module) -> WordsUse {
+        match entry {
+            Entry::Scalar(function) if function.params.is_empty() && module.description().reads_argv() => {
+                WordsUse::Program
+            }
+            _ => WordsUse::Argument,
+        }
+    }
+}
+
+/// The task, the words of a program, and the task's index.
 struct TaskToRun {
     task: Task,
     argv: Option<Vec<String>>,
@@ -142,7 +164,7 @@ enum Action {
     /// Attach a command with these arguments to the terminal.
     Attach { argv: Vec<OsString>, warns_not_cached: bool },
     /// Run a task and print its result.
-    Print { map_task: MapTaskArgs, words: Vec<OsString>, format: ResultFormat },
+    Print { map_task: MapTaskArgs, words: Vec<OsString>, words_use: WordsUse, format: ResultFormat },
 }
 
 impl RunArgs {
@@ -171,10 +193,18 @@ impl RunArgs {
         let inputs = self.task.open_inputs()?;
         let in_place = self.in_place.open_for_one_task()?;
         let sandbox = self.sandbox.sandbox();
-        let module = self.compiler.load_to_run(&self.module, &self.limits, sandbox, ProgressMode::Auto)?;
+        let unknown = self.task.unknown_imports();
+        let module = self.compiler.load_to_run(&self.module, &self.limits, sandbox, ProgressMode::Auto, unknown)?;
         let entry = module.entry(self.task.call.as_deref(), None)?;
-        if let (Entry::Scalar(function), false) = (&entry, self.map_task.is_given()) {
+        let words_use = match self.map_task.is_given() {
+            true => WordsUse::Argument,
+            false => WordsUse::of(&entry, &module),
+        };
+        if let (Entry::Scalar(function), false, WordsUse::Argument) = (&entry, self.map_task.is_given(), words_use) {
             check_numbers(function, &join(&self.words))?;
+        }
+        if self.map_task.file.is_some() {
+            module.check_own_inputs()?;
         }
         let is_attached = entry == Entry::Command && !self.map_task.is_given();
         if is_attached && self.json {
@@ -201,7 +231,7 @@ impl RunArgs {
                 true => ResultFormat::Json { usage: false },
                 false => ResultFormat::Text { tag: false, raw: self.raw },
             };
-            Action::Print { map_task: self.map_task, words: self.words, format }
+            Action::Print { map_task: self.map_task, words: self.words, words_use, format }
         };
         Ok(RunPlan { module, job, pool, core_dumps, action })
     }
@@ -221,8 +251,8 @@ impl RunPlan {
                     Err(error) => Some(error),
                 }
             }
-            Action::Print { map_task, words, format } => {
-                let outcome = run_task(&mut pool, job, map_task.task(words)?)?;
+            Action::Print { map_task, words, words_use, format } => {
+                let outcome = run_task(&mut pool, job, map_task.task(words, words_use)?)?;
                 stdout::check(print_outcome(&outcome, format))?;
                 outcome.result.err()
             }

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use wrun::job::UnknownImports;
 use wrun::{Compiler, Module, Sandbox};
 
 use super::limits::LimitArgs;
 use super::values;
-use crate::report::{ProgressMode, line_to_stderr, while_compiling};
+use crate::report::{Code, ProgressMode, line_to_stderr, while_compiling};
 
 /// What one compilation may use, and whether precompiled code is accepted.
 #[derive(Debug, clap::Args)]
@@ -18,7 +19,7 @@ pub struct CompilerArgs {
     allow_precompiled: bool,
 
     /// Give up on a module that takes longer than TIME to compile (500ms, 2s, 1m)
-    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = values::duration)]
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = values::duration)]
     compile_timeout: Duration,
 
     /// Give up on a module that needs more than SIZE bytes of memory to compile
@@ -48,21 +49,26 @@ impl CompilerArgs {
         limits: &LimitArgs,
         sandbox: Sandbox,
         progress: ProgressMode,
+        unknown_imports: UnknownImports,
     ) -> wrun::Result<Module> {
         let compiler = Compiler { count_fuel: limits.count_fuel(), sandbox, ..self.compiler() };
         let module = load_module(path, compiler, progress)?;
-        module.check_imports()?;
+        match unknown_imports {
+            UnknownImports::Refuse => module.check_imports()?,
+            UnknownImports::Trap => module.check_known_imports()?,
+        }
         Ok(module)
     }
 }
 
-/// Loads a module from the cache, or compiles it. If that takes a while, a terminal shows so.
+/// Loads a module from the cache, or compiles it. If that takes a while, standard error says so.
 ///
 /// # Errors
 ///
 /// If the module cannot be read or compiled.
 pub fn load_module(path: &Path, compiler: Compiler, progress: ProgressMode) -> wrun::Result<Module> {
-    let module = while_compiling(path, progress, || compiler.load(path))?;
+    let code = if compiler.cache_dir.is_some() { Code::Kept } else { Code::UsedOnce };
+    let module = while_compiling(path, code, progress, || compiler.load(path))?;
     if module.replaces_damaged() {
         let name = module.name();
         let done = "it was removed, and the module compiled again";

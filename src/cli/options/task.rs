@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use anyhow::Context as _;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use wrun::job::UnknownImports;
 use wrun::{Input, Job};
 
 use super::values::{self, NamedInput};
@@ -27,14 +28,36 @@ pub struct TaskArgs {
     )]
     inputs: Vec<NamedInput>,
 
-    /// Let a WASI command pass with these exit codes, from 0 to 125 (10,20) [default: 0]
+    /// Let a WASI program pass with these exit codes, from 0 to 125 (10,20) [default: 0]
     #[arg(long, value_name = "N[,N]...", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(0..=125))]
     ok_exit_codes: Option<Vec<u8>>,
+
+    /// Refuse a module that imports functions that wrun does not have, or let a task trap that calls one
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = UnknownImportsChoice::Refuse)]
+    unknown_imports: UnknownImportsChoice,
+}
+
+/// The values of `--unknown-imports`.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum UnknownImportsChoice {
+    /// Refuse the module
+    Refuse,
+    /// Let the task trap
+    Trap,
 }
 
 impl TaskArgs {
-    /// Passes the exit codes to the job.
+    /// What becomes of unknown imports.
+    pub fn unknown_imports(&self) -> UnknownImports {
+        match self.unknown_imports {
+            UnknownImportsChoice::Refuse => UnknownImports::Refuse,
+            UnknownImportsChoice::Trap => UnknownImports::Trap,
+        }
+    }
+
+    /// Passes exit codes and unknown imports to the job.
     pub fn apply(&self, job: &mut Job) {
+        job.unknown_imports = self.unknown_imports();
         if let Some(codes) = &self.ok_exit_codes {
             job.ok_exit_codes.clone_from(codes);
         }

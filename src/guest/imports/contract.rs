@@ -1,47 +1,59 @@
 //! The imports of the guest contract (`wrun_abi`), version 1.
 //!
-//! A call with an impossible argument traps with a message that names the call and the values.
+//! A call with an impossible argument traps with a message that names the call and the values. Addresses and lengths in memory have the
+//! width of the memory's addresses, so most imports are here for either width.
 
 use std::fmt::Arguments;
 
 use wasmtime::{Linker, Result, bail};
 use wrun_abi::import;
 
+use super::address::Address;
 use super::grow::Guest;
-use super::map::{EMPTY_WINDOW, area, map, memory, range};
+use super::map::{EMPTY_WINDOW, Place, area, map, memory, range};
+use super::read::read;
 use crate::guest::host_error::HostError;
 use crate::guest::input_faults::truncated;
 use crate::guest::job_context::JobContext;
+use crate::guest::open_files::GuestInput;
 use crate::guest::state::State;
 use crate::guest::task_result::MappedOutput;
 use crate::guest::window::WASM_PAGE;
 use crate::ipc::wire::{InputRange, Mapped};
 use crate::sys::memory_file;
 
-/// Defines all imports of the contract.
-pub(in crate::guest) fn add_to_linker(linker: &mut Linker<Box<State>>) -> Result<()> {
+/// Defines all imports of the contract, for a module whose memory has 64-bit addresses or 32-bit ones.
+pub(in crate::guest) fn add_to_linker(linker: &mut Linker<Box<State>>, memory_is_64: bool) -> Result<()> {
     let m = wrun_abi::MODULE;
     linker.func_wrap(m, import::TASK_INDEX, |guest: Guest<'_>| guest.data().index)?;
-    linker.func_wrap(m, import::ARG_LEN, |guest: Guest<'_>| guest.data().argument.len() as u32)?;
-    linker.func_wrap(m, import::ARG_READ, arg_read)?;
     linker.func_wrap(m, import::INPUT_COUNT, |guest: Guest<'_>| guest.data().input_count() as u32)?;
-    linker.func_wrap(m, import::INPUT_FIND, input_find)?;
     linker.func_wrap(m, import::INPUT_LEN, input_len)?;
     linker.func_wrap(m, import::INPUT_WRITABLE, |guest: Guest<'_>| u32::from(guest.data().job.spec.copy_on_write))?;
-    linker.func_wrap(m, import::INPUT_MAP, input_map)?;
-    linker.func_wrap(m, import::INPUT_UNMAP, input_unmap)?;
-    linker.func_wrap(m, import::OUTPUT_WRITE, output_write)?;
-    linker.func_wrap(m, import::OUTPUT_MAP, output_map)?;
     linker.func_wrap(m, import::REGION_COUNT, |guest: Guest<'_>| guest.data().region_count() as u32)?;
-    linker.func_wrap(m, import::REGION_FIND, region_find)?;
     linker.func_wrap(m, import::REGION_LEN, region_len)?;
-    linker.func_wrap(m, import::REGION_MAP, region_map)?;
-    linker.func_wrap(m, import::FAIL, fail)?;
-    linker.func_wrap(m, import::LOG, log)?;
+    if memory_is_64 { add_with_addresses::<u64>(linker) } else { add_with_addresses::<u32>(linker) }
+}
+
+fn add_with_addresses<A: Address>(linker: &mut Linker<Box<State>>) -> Result<()> {
+    let m = wrun_abi::MODULE;
+    linker.func_wrap(m, import::ARG_LEN, |guest: Guest<'_>| A::new(guest.data().argument.len()))?;
+    linker.func_wrap(m, import::ARG_READ, arg_read::<A>)?;
+    linker.func_wrap(m, import::INPUT_FIND, input_find::<A>)?;
+    linker.func_wrap(m, import::INPUT_READ, input_read::<A>)?;
+    linker.func_wrap(m, import::INPUT_MAP, input_map::<A>)?;
+    linker.func_wrap(m, import::INPUT_MAP_AT, input_map_at::<A>)?;
+    linker.func_wrap(m, import::INPUT_UNMAP, input_unmap::<A>)?;
+    linker.func_wrap(m, import::OUTPUT_WRITE, output_write::<A>)?;
+    linker.func_wrap(m, import::OUTPUT_MAP, output_map::<A>)?;
+    linker.func_wrap(m, import::REGION_FIND, region_find::<A>)?;
+    linker.func_wrap(m, import::REGION_MAP, region_map::<A>)?;
+    linker.func_wrap(m, import::REGION_MAP_AT, region_map_at::<A>)?;
+    linker.func_wrap(m, import::FAIL, fail::<A>)?;
+    linker.func_wrap(m, import::LOG, log::<A>)?;
     Ok(())
 }
 
-fn arg_read(mut guest: Guest<'_>, dst: u32) -> Result<()> {
+fn arg_read<A: Address>(mut guest: Guest<'_>, dst: A) -> Result<()> {
     let memory = memory(&mut guest, "arg_read")?;
     let (bytes, state) = memory.data_and_store_mut(&mut guest);
     let len = state.argument.len();
@@ -52,24 +64,24 @@ fn arg_read(mut guest: Guest<'_>, dst: u32) -> Result<()> {
     Ok(())
 }
 
-fn input_find(mut guest: Guest<'_>, name: u32, len: u32) -> Result<i32> {
+fn input_find<A: Address>(mut guest: Guest<'_>, name: A, len: A) -> Result<i32> {
     let found = find(&mut guest, "input_find", (name, len), |job| &job.spec.inputs)?;
     Ok(found.map_or(wrun_abi::NOT_FOUND, |index| (guest.data().own_inputs.len() + index) as i32))
 }
 
-fn region_find(mut guest: Guest<'_>, name: u32, len: u32) -> Result<i32> {
+fn region_find<A: Address>(mut guest: Guest<'_>, name: A, len: A) -> Result<i32> {
     let found = find(&mut guest, "region_find", (name, len), |job| &job.spec.shared_memories)?;
-    if len == 0 && guest.data().slice.is_some() {
+    if len.get() == 0 && guest.data().slice.is_some() {
         return Ok(wrun_abi::SLICE as i32);
     }
     Ok(found.map_or(wrun_abi::NOT_FOUND, |index| (usize::from(guest.data().slice.is_some()) + index) as i32))
 }
 
 /// Looks up a name, given by its place in memory, in a list of the job's.
-fn find(
+fn find<A: Address>(
     guest: &mut Guest<'_>,
     call: &str,
-    (name, len): (u32, u32),
+    (name, len): (A, A),
     list: impl Fn(&JobContext) -> &[(String, InputRange)],
 ) -> Result<Option<usize>> {
     // One byte more than the longest name is enough to differ from all names.
@@ -92,15 +104,47 @@ fn no_such_input(state: &State) -> String {
     }
 }
 
-fn input_map(mut guest: Guest<'_>, index: u32, offset: u64, len: u32) -> Result<u32> {
+/// The input with this index, if the range lies in it. `values` are the arguments of the call, for messages.
+fn part_of_input(
+    guest: &Guest<'_>,
+    call: &str,
+    values: Arguments<'_>,
+    index: u32,
+    (offset, len): (u64, usize),
+) -> Result<GuestInput> {
     let Some(input) = guest.data().input(index as usize) else {
-        bail!("input_map({index}, {offset}, {len}): {}", no_such_input(guest.data()))
+        bail!("{call}({values}): {}", no_such_input(guest.data()))
     };
-    if offset.checked_add(u64::from(len)).is_none_or(|end| end > input.len) {
-        bail!("input_map({index}, {offset}, {len}): the input has {} bytes", input.len)
+    if offset.checked_add(len as u64).is_none_or(|end| end > input.len) {
+        bail!("{call}({values}): the input has {} bytes", input.len)
     }
-    let input = input.clone();
-    map(&mut guest, "input_map", Mapped::Input(index), &input, (offset, len))
+    Ok(input.clone())
+}
+
+fn input_read<A: Address>(mut guest: Guest<'_>, index: u32, offset: u64, len: A, dst: A) -> Result<()> {
+    let part = (offset, len.get());
+    let values = format_args!("{index}, {offset}, {len}, {dst:#x}");
+    let input = part_of_input(&guest, "input_read", values, index, part)?;
+    let memory = memory(&mut guest, "input_read")?;
+    let Some(range) = range(memory.data_size(&guest), dst, len.get()) else {
+        bail!("input_read({values}): {len} bytes there do not lie in memory")
+    };
+    read(&mut guest, memory, Mapped::Input(index), &input, offset, range)
+}
+
+fn input_map<A: Address>(mut guest: Guest<'_>, index: u32, offset: u64, len: A) -> Result<A> {
+    let part = (offset, len.get());
+    let values = format_args!("{index}, {offset}, {len}");
+    let input = part_of_input(&guest, "input_map", values, index, part)?;
+    map(&mut guest, "input_map", Mapped::Input(index), &input, part, Place::NewPages).map(A::new)
+}
+
+fn input_map_at<A: Address>(mut guest: Guest<'_>, index: u32, offset: u64, len: A, dst: A) -> Result<A> {
+    let part = (offset, len.get());
+    let values = format_args!("{index}, {offset}, {len}, {dst:#x}");
+    let input = part_of_input(&guest, "input_map_at", values, index, part)?;
+    let place = Place::At { dst: dst.get(), values };
+    map(&mut guest, "input_map_at", Mapped::Input(index), &input, part, place).map(A::new)
 }
 
 fn region_len(guest: Guest<'_>, index: u32) -> Result<u64> {
@@ -117,44 +161,65 @@ fn no_such_region(state: &State) -> String {
     }
 }
 
-fn region_map(mut guest: Guest<'_>, index: u32, offset: u64, len: u32) -> Result<u32> {
+/// Like [`part_of_input`], for a region.
+fn part_of_region(
+    guest: &Guest<'_>,
+    call: &str,
+    values: Arguments<'_>,
+    index: u32,
+    (offset, len): (u64, usize),
+) -> Result<GuestInput> {
     let Some(region) = guest.data().region(index as usize) else {
-        bail!("region_map({index}, {offset}, {len}): {}", no_such_region(guest.data()))
+        bail!("{call}({values}): {}", no_such_region(guest.data()))
     };
-    if offset.checked_add(u64::from(len)).is_none_or(|end| end > region.len) {
-        bail!("region_map({index}, {offset}, {len}): the region has {} bytes", region.len)
+    if offset.checked_add(len as u64).is_none_or(|end| end > region.len) {
+        bail!("{call}({values}): the region has {} bytes", region.len)
     }
-    let region = region.clone();
-    map(&mut guest, "region_map", Mapped::Region(index), &region, (offset, len))
+    Ok(region.clone())
 }
 
-fn input_unmap(mut guest: Guest<'_>, address: u32) -> Result<()> {
-    if address == EMPTY_WINDOW {
+fn region_map<A: Address>(mut guest: Guest<'_>, index: u32, offset: u64, len: A) -> Result<A> {
+    let part = (offset, len.get());
+    let values = format_args!("{index}, {offset}, {len}");
+    let region = part_of_region(&guest, "region_map", values, index, part)?;
+    map(&mut guest, "region_map", Mapped::Region(index), &region, part, Place::NewPages).map(A::new)
+}
+
+fn region_map_at<A: Address>(mut guest: Guest<'_>, index: u32, offset: u64, len: A, dst: A) -> Result<A> {
+    let part = (offset, len.get());
+    let values = format_args!("{index}, {offset}, {len}, {dst:#x}");
+    let region = part_of_region(&guest, "region_map_at", values, index, part)?;
+    let place = Place::At { dst: dst.get(), values };
+    map(&mut guest, "region_map_at", Mapped::Region(index), &region, part, place).map(A::new)
+}
+
+fn input_unmap<A: Address>(mut guest: Guest<'_>, address: A) -> Result<()> {
+    if address.get() == EMPTY_WINDOW {
         return Ok(());
     }
     let state = guest.data_mut();
-    let Some(end) = state.windows.end_of(address as usize) else {
+    let Some(end) = state.windows.end_of(address.get()) else {
         bail!("input_unmap({address:#x}): no window begins there")
     };
     if let Some(fault) = truncated(state, end) {
         return Err(HostError::Input(fault).into());
     }
     state.usage.note_peak();
-    let private_bytes = state.windows.unmap(address as usize).unwrap_or(0);
+    let private_bytes = state.windows.unmap(address.get()).unwrap_or(0);
     state.usage.remove_window(private_bytes);
     Ok(())
 }
 
-fn output_write(mut guest: Guest<'_>, address: u32, len: u32) -> Result<()> {
+fn output_write<A: Address>(mut guest: Guest<'_>, address: A, len: A) -> Result<()> {
     let memory = memory(&mut guest, "output_write")?;
     let (bytes, state) = memory.data_and_store_mut(&mut guest);
-    let Some(range) = range(bytes.len(), address, len as usize) else {
+    let Some(range) = range(bytes.len(), address, len.get()) else {
         bail!("output_write({address:#x}, {len}): these bytes do not lie in memory")
     };
     if state.output_file.is_some() {
         bail!("output_write({address:#x}, {len}): the result is what output_map gave; write it there")
     }
-    if u64::from(len) > state.output_room() {
+    if len.get() as u64 > state.output_room() {
         return Err(HostError::output_limit(state.job.spec.output_bytes).into());
     }
     let State { windows, output, .. } = &mut **state;
@@ -162,35 +227,36 @@ fn output_write(mut guest: Guest<'_>, address: u32, len: u32) -> Result<()> {
     Ok(())
 }
 
-fn output_map(mut guest: Guest<'_>, len: u32) -> Result<u32> {
+fn output_map<A: Address>(mut guest: Guest<'_>, len: A) -> Result<A> {
     let state = guest.data();
     if state.output_file.is_some() || !state.output.is_empty() {
         bail!("output_map({len}): the task has a result already")
     }
-    if u64::from(len) > state.output_room() {
+    if len.get() as u64 > state.output_room() {
         return Err(HostError::output_limit(state.job.spec.output_bytes).into());
     }
     let refused = |error| HostError::fixed_limit(format!("cannot make a result of {len} bytes: {error}"));
-    let file = memory_file::output(u64::from(len)).map_err(refused)?;
+    let len = len.get();
+    let file = memory_file::output(len as u64).map_err(refused)?;
     let address = if len == 0 {
-        EMPTY_WINDOW as usize
+        EMPTY_WINDOW
     } else {
-        let area_len = (len as usize).next_multiple_of(WASM_PAGE);
+        let area_len = len.next_multiple_of(WASM_PAGE);
         let area = area(&mut guest, "output_map", area_len, area_len)?;
-        guest.data_mut().windows.map_output(area, &file, len as usize).map_err(refused)?
+        guest.data_mut().windows.map_output(area, &file, len).map_err(refused)?
     };
-    guest.data_mut().output_file = Some(MappedOutput { file, len: u64::from(len) });
-    Ok(address as u32)
+    guest.data_mut().output_file = Some(MappedOutput { file, len: len as u64 });
+    Ok(A::new(address))
 }
 
-fn fail(mut guest: Guest<'_>, address: u32, len: u32) -> Result<()> {
+fn fail<A: Address>(mut guest: Guest<'_>, address: A, len: A) -> Result<()> {
     let limit = guest.data().job.spec.log_bytes;
     let text = copy(&mut guest, "fail", format_args!("{address:#x}, {len}"), (address, len), limit as usize)?;
     guest.data_mut().failure = Some(String::from_utf8_lossy(&text).into_owned());
     Ok(())
 }
 
-fn log(mut guest: Guest<'_>, level: u32, address: u32, len: u32) -> Result<()> {
+fn log<A: Address>(mut guest: Guest<'_>, level: u32, address: A, len: A) -> Result<()> {
     if !(1..=5).contains(&level) {
         bail!("log({level}, {address:#x}, {len}): levels are 1 (error) to 5 (trace)")
     }
@@ -203,16 +269,16 @@ fn log(mut guest: Guest<'_>, level: u32, address: u32, len: u32) -> Result<()> {
 
 /// Copies at most `most` of the `len` bytes at `address`, all of which must lie in memory. `values` are the arguments of the call, for
 /// messages. The bytes may lie in a window of a file that changes meanwhile, so they are only examined once they are copied.
-fn copy(
+fn copy<A: Address>(
     guest: &mut Guest<'_>,
     call: &str,
     values: Arguments<'_>,
-    (address, len): (u32, u32),
+    (address, len): (A, A),
     most: usize,
 ) -> Result<Vec<u8>> {
     let memory = memory(guest, call)?;
     let bytes = memory.data(&*guest);
-    match range(bytes.len(), address, len as usize) {
+    match range(bytes.len(), address, len.get()) {
         Some(range) => {
             let range = range.start..range.end.min(range.start.saturating_add(most));
             Ok(guest.data().windows.host_reads(range.clone(), || bytes[range].to_vec()))

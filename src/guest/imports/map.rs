@@ -1,9 +1,12 @@
 //! Makes windows for a guest.
 
+use std::fmt::Arguments;
 use std::fs::File;
+use std::ops::Range;
 
-use wasmtime::{Extern, Memory, Result, format_err};
+use wasmtime::{Extern, Memory, Result, bail, format_err};
 
+use super::address::Address;
 use super::grow::{Guest, grow, next_start};
 use crate::guest::host_error::HostError;
 use crate::guest::open_files::GuestInput;
@@ -17,7 +20,16 @@ const MAX_WINDOWS: usize = 4096;
 
 /// The address of an empty range: not a null pointer, and not the address of any window, because none begins in the first
 /// wasm page.
-pub(super) const EMPTY_WINDOW: u32 = 4096;
+pub(super) const EMPTY_WINDOW: usize = 4096;
+
+/// Where a window is to be.
+#[derive(Clone, Copy)]
+pub(super) enum Place<'a> {
+    /// In pages by which the memory grows.
+    NewPages,
+    /// From this address on, over memory of the guest's own. `values` are the arguments of the call, for messages.
+    At { dst: usize, values: Arguments<'a> },
+}
 
 /// Maps a range within `whole`, and returns its address.
 pub(super) fn map(
@@ -25,45 +37,85 @@ pub(super) fn map(
     call: &str,
     of: Mapped,
     whole: &GuestInput,
-    (offset, len): (u64, u32),
-) -> Result<u32> {
+    (offset, len): (u64, usize),
+    place: Place<'_>,
+) -> Result<usize> {
+    let state = guest.data_mut();
+    let access = state.access(of);
+    let GuestInput { file, offset: start, .. } = whole;
+    let range = FileRange { file, offset: start + offset, len, of, view_offset: offset, access };
+    if let Place::At { dst, values } = place {
+        check_place(guest, call, values, dst, &range)?;
+    }
     if len == 0 {
         return Ok(EMPTY_WINDOW);
     }
     let state = guest.data_mut();
-    let access = state.access(of);
     // Copy-on-write windows are never shared, not even within a task.
-    if access != WindowAccess::CopyOnWrite
-        && let Some((address, private_bytes)) = state.windows.find(of, offset, len as usize)
+    if let Place::NewPages = place
+        && access != WindowAccess::CopyOnWrite
+        && let Some((address, private_bytes)) = state.windows.find(of, offset, len)
     {
-        return count_window(state, private_bytes).map(|()| address as u32);
+        return count_window(state, private_bytes).map(|()| address);
     }
-    let GuestInput { file, offset: start, .. } = whole;
-    let range = FileRange { file, offset: start + offset, len: len as usize, of, view_offset: offset, access };
     if state.windows.count() >= MAX_WINDOWS && !state.windows.free_unused() {
         let message = format!("it has {MAX_WINDOWS} windows at a time, which is the limit; give some back");
         return Err(HostError::fixed_limit(message).into());
     }
-    count_window(state, range.private_bytes())?;
     let memory = memory(guest, call)?;
-    let wanted = range.area_len_at(next_start(guest, memory));
-    let area = area(guest, call, wanted, range.area_len())?;
+    let mapped = match place {
+        Place::NewPages => {
+            count_window(guest.data_mut(), range.private_bytes())?;
+            let wanted = range.area_len_at(next_start(guest, memory));
+            let area = area(guest, call, wanted, range.area_len())?;
+            guest.data_mut().windows.map(area, &range)
+        }
+        Place::At { dst, .. } => {
+            let base = memory.data_ptr(&*guest) as usize;
+            guest.data_mut().windows.map_over(base, dst, &range)
+        }
+    };
     let state = guest.data_mut();
-    match state.windows.map(area, &range) {
+    match mapped {
         Ok(address) => {
             let WindowBytes { mapped, copied } = range.bytes();
             state.window_bytes.mapped = state.window_bytes.mapped.saturating_add(mapped);
             state.window_bytes.copied = state.window_bytes.copied.saturating_add(copied);
-            Ok(address as u32)
+            Ok(address)
         }
-        Err(MapError::Truncated) => Err(file_changed(of, file)),
-        Err(MapError::Unreadable { offset }) => {
-            Err(HostError::Input(InputFault { of, kind: InputFaultKind::Unreadable { offset } }).into())
-        }
+        Err(MapError::Truncated) => Err(truncated(of, file)),
+        Err(MapError::Unreadable { offset }) => Err(unreadable(of, offset)),
         Err(MapError::System(error)) => {
             Err(HostError::fixed_limit(format!("{call}: {len} bytes cannot be mapped: {error}")).into())
         }
     }
+}
+
+/// Checks that a window of this range can lie over the guest's own memory from `dst` on.
+fn check_place(
+    guest: &mut Guest<'_>,
+    call: &str,
+    values: Arguments<'_>,
+    dst: usize,
+    range: &FileRange<'_>,
+) -> Result<()> {
+    if !dst.is_multiple_of(WASM_PAGE) || dst == 0 {
+        bail!("{call}({values}): {dst:#x} is not the address of a wasm page after the first one (a multiple of 64 KiB)")
+    }
+    let size = memory(guest, call)?.data_size(&*guest);
+    let covered = if range.len == 0 { 0 } else { range.area_len() };
+    let Some(end) = dst.checked_add(covered).filter(|end| *end <= size) else {
+        let pages = covered / WASM_PAGE;
+        bail!("{call}({values}): the window covers {pages} wasm pages there, which do not lie in memory")
+    };
+    let state = guest.data();
+    if state.job.spec.initial_data.start < end as u64 && (dst as u64) < state.job.spec.initial_data.end {
+        bail!("{call}({values}): the module's data segments lie there")
+    }
+    if state.windows.overlaps(dst..end) {
+        bail!("{call}({values}): something that the host has mapped lies there")
+    }
+    Ok(())
 }
 
 /// Counts a window's own memory against the task's limit.
@@ -74,9 +126,15 @@ fn count_window(state: &mut State, private_bytes: u64) -> Result<()> {
     }
 }
 
-fn file_changed(of: Mapped, file: &File) -> wasmtime::Error {
+/// The end of a task whose file has become too short.
+pub(super) fn truncated(of: Mapped, file: &File) -> wasmtime::Error {
     let file_len = memory_file::len(file).unwrap_or(0);
     HostError::Input(InputFault { of, kind: InputFaultKind::Truncated { file_len } }).into()
+}
+
+/// The end of a task whose file could not be read at this offset of the task's view.
+pub(super) fn unreadable(of: Mapped, offset: u64) -> wasmtime::Error {
+    HostError::Input(InputFault { of, kind: InputFaultKind::Unreadable { offset } }).into()
 }
 
 /// Takes `wanted` bytes of linear memory for a window, or `len` if there is no room for that: reuses free areas or grows the memory.
@@ -95,11 +153,17 @@ pub(super) fn area(guest: &mut Guest<'_>, call: &str, wanted: usize, len: usize)
 
 fn no_room(guest: &Guest<'_>, memory: Memory, call: &str, len: usize) -> HostError {
     let size = memory.data_size(guest);
-    let declared = memory.ty(guest).maximum().map(|pages| pages * WASM_PAGE as u64);
+    let ty = memory.ty(guest);
+    let reach = if ty.is_64() { u64::MAX } else { 1 << 32 };
+    let declared = ty.maximum().map(|pages| pages.saturating_mul(WASM_PAGE as u64));
     HostError::fixed_limit(match declared {
-        Some(maximum) if maximum < 1 << 32 => format!(
+        Some(maximum) if maximum < reach => format!(
             "{call}: no room for a window of {len} bytes: the module declares at most {maximum} bytes of memory and uses {size}; \
              build it with a larger maximum, or map smaller ranges"
+        ),
+        _ if ty.is_64() => format!(
+            "{call}: no room for a window of {len} bytes: {size} bytes are in use, and the memory cannot grow that much; \
+             map smaller ranges one after another"
         ),
         _ => format!(
             "{call}: no room for a window of {len} bytes: {size} bytes of the 4 GiB that 32-bit addresses reach are in use; \
@@ -124,8 +188,8 @@ pub(super) fn memory(guest: &mut Guest<'_>, call: &str) -> Result<Memory> {
 }
 
 /// The range of `len` bytes at `address`, if it lies in memory.
-pub(super) fn range(memory_len: usize, address: u32, len: usize) -> Option<std::ops::Range<usize>> {
-    let start = address as usize;
+pub(super) fn range<A: Address>(memory_len: usize, address: A, len: usize) -> Option<Range<usize>> {
+    let start = address.get();
     let end = start.checked_add(len)?;
     (end <= memory_len).then_some(start..end)
 }

@@ -1,9 +1,12 @@
 //! The functions that guests import.
 
+mod address;
+mod args;
 mod contract;
 mod grow;
 mod map;
 mod poll;
+mod read;
 mod readdir;
 mod refusals;
 mod set_times;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, EnterGuard, Handle};
 use wasmtime::{Linker, Result};
 
+use super::args::{args_get, args_sizes_get};
 use super::poll::poll_oneoff;
 use super::readdir::{fd_close, fd_readdir, fd_renumber};
 use super::set_times::path_filestat_set_times;
@@ -31,6 +32,8 @@ pub(super) mod errno {
 pub(in crate::guest) fn add_to_linker(linker: &mut Linker<Box<State>>) -> Result<()> {
     wasmtime_wasi::p1::add_to_linker_sync(linker, |state| wasi(state).begin_call())?;
     linker.allow_shadowing(true);
+    linker.func_wrap(WASI_MODULE, "args_get", args_get)?;
+    linker.func_wrap(WASI_MODULE, "args_sizes_get", args_sizes_get)?;
     linker.func_wrap(WASI_MODULE, "poll_oneoff", poll_oneoff)?;
     linker.func_wrap(WASI_MODULE, "path_filestat_set_times", path_filestat_set_times)?;
     linker.func_wrap(WASI_MODULE, "fd_readdir", fd_readdir)?;
@@ -45,8 +48,7 @@ pub(in crate::guest) fn wasi(state: &mut State) -> &mut Wasi {
     state.windows.settle();
     if state.wasi.is_none() {
         // The task is not a command and has no directories: `Guest::run` makes the context of the others.
-        let argv = [state.job.spec.module_name.clone()];
-        state.wasi = Some(context(&state.wasi_settings(), &argv).expect("only a directory can be refused"));
+        state.wasi = Some(context(&state.wasi_settings()).expect("only a directory can be refused"));
     }
     state.wasi.as_mut().expect("made just now")
 }

@@ -83,6 +83,8 @@ impl Preopen {
 /// What a task's WASI context is made from.
 pub(in crate::guest) struct WasiSettings<'a> {
     pub spec: &'a JobSpec,
+    /// A component's arguments. Modules get theirs by a function of this crate's own.
+    pub args: &'a [String],
     /// The descriptors of an attached program.
     pub stdio: Option<&'a [Arc<File>; 3]>,
     pub preopens: &'a [Preopen],
@@ -92,14 +94,14 @@ pub(in crate::guest) struct WasiSettings<'a> {
     pub index: u64,
 }
 
-/// Makes the context of a task. A command's arguments are `argv`.
+/// Makes the context of a task. It has no arguments: see `imports::args`.
 ///
 /// # Errors
 ///
 /// Returns an error if a directory cannot be opened, for example because too many files are open.
-pub(in crate::guest) fn context(settings: &WasiSettings<'_>, argv: &[String]) -> Result<Wasi> {
+pub(in crate::guest) fn context(settings: &WasiSettings<'_>) -> Result<Wasi> {
     let mut builder = WasiCtxBuilder::new();
-    let &WasiSettings { spec, stdio, preopens, stdin, index } = settings;
+    let &WasiSettings { spec, args, stdio, preopens, stdin, index } = settings;
     let stdout = Capture::new(spec.output_bytes, OnFull::Stop);
     let stderr = Capture::new(spec.log_bytes, OnFull::Drop);
     let attached = Arc::new(AttachedCalls::default());
@@ -115,7 +117,7 @@ pub(in crate::guest) fn context(settings: &WasiSettings<'_>, argv: &[String]) ->
             }
         }
     }
-    builder.args(argv).envs(&spec.environment).allow_blocking_current_thread(true);
+    builder.args(args).envs(&spec.environment).allow_blocking_current_thread(true);
     builder.max_random_size(spec.host_call_bytes);
     if !spec.real_random {
         // A task whose result must be the same in every run cannot have secret numbers.

@@ -16,9 +16,21 @@ pub(super) struct Area {
     pub start: usize,
     pub len: usize,
     pub content: Content,
+    /// Whether the memory is the guest's own: it had it before, and gets it back, zeroed, with the end of the window.
+    pub is_guests: bool,
 }
 
 impl Area {
+    /// Pages by which the memory was grown, without a content.
+    pub fn free(start: usize, len: usize) -> Area {
+        Area { start, len, content: Content::Free, is_guests: false }
+    }
+
+    /// Whether windows that need pages may take it.
+    pub fn is_free(&self) -> bool {
+        matches!(self.content, Content::Free) && !self.is_guests
+    }
+
     /// Offsets in the linear memory.
     pub fn range(&self) -> Range<usize> {
         self.start..self.start + self.len

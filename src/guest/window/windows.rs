@@ -62,7 +62,7 @@ impl Windows {
     /// Finds a window of the same range and adds one use. Returns its address, and the bytes of its private memory that were not yet
     /// counted for the task.
     pub fn find(&mut self, of: Mapped, offset: u64, len: usize) -> Option<(usize, u64)> {
-        self.areas.iter_mut().find_map(|area| match &mut area.content {
+        self.areas.iter_mut().filter(|area| !area.is_guests).find_map(|area| match &mut area.content {
             Content::Window(window) if (window.of, window.offset, window.len) == (of, offset, len) => {
                 window.uses += 1;
                 Some((window.address, if window.uses == 1 { window.private_bytes } else { 0 }))
@@ -74,7 +74,7 @@ impl Windows {
     /// The length of the free area at the end of the memory of `memory_len` bytes, if there is one.
     pub fn free_at_end(&self, memory_len: usize) -> Option<usize> {
         match self.areas.last() {
-            Some(Area { start, len, content: Content::Free }) if start + len == memory_len => Some(*len),
+            Some(area) if area.is_free() && area.range().end == memory_len => Some(area.len),
             _ => None,
         }
     }
@@ -92,19 +92,19 @@ impl Windows {
     pub fn add_area(&mut self, base: usize, start: usize, len: usize) -> usize {
         debug_assert!(self.base == 0 || self.base == base, "memories do not move, and there is one");
         self.base = base;
-        if self.areas.pop_if(|area| area.start == start).is_some() {
+        if self.areas.pop_if(|area| area.start == start && area.is_free()).is_some() {
             // SAFETY: whole wasm pages of ours. Those that were free have faulted on every access until now.
             unsafe { memory::map_zeros(self.host(start), len) }.unwrap_or_else(|error| give_up(&error));
         }
-        self.areas.push(Area { start, len, content: Content::Free });
+        self.areas.push(Area::free(start, len));
         self.areas.len() - 1
     }
 
     /// Takes `len` bytes (a multiple of [`WASM_PAGE`]) from the free areas. Returns the area's index.
     pub fn take_free(&mut self, len: usize) -> Option<usize> {
-        let index = self.areas.iter().position(|area| matches!(area.content, Content::Free) && area.len >= len)?;
+        let index = self.areas.iter().position(|area| area.is_free() && area.len >= len)?;
         let area = &mut self.areas[index];
-        let rest = Area { start: area.start + len, len: area.len - len, content: Content::Free };
+        let rest = Area::free(area.start + len, area.len - len);
         area.len = len;
         if rest.len > 0 {
             self.areas.insert(index + 1, rest);
@@ -115,10 +115,47 @@ impl Windows {
         Some(index)
     }
 
-    /// Maps a range of a file over the area with this index, which is zeroed memory. Returns the address of its first byte.
+    /// Whether an area overlaps these bytes of the linear memory.
+    pub fn overlaps(&self, range: Range<usize>) -> bool {
+        self.areas.iter().any(|area| area.start < range.end && range.start < area.range().end)
+    }
+
+    /// Maps a range of a file over memory of the guest's own: whole wasm pages from `start` on, which overlap no area. The memory begins at
+    /// the host address `base`. Returns the address of the first byte.
+    pub fn map_over(&mut self, base: usize, start: usize, range: &FileRange<'_>) -> Result<usize, MapError> {
+        debug_assert!(self.base == 0 || self.base == base, "memories do not move, and there is one");
+        // What host copies have written to scratch pages is looked at while the areas are as they were.
+        self.settle();
+        self.base = base;
+        let index = self.areas.partition_point(|area| area.start < start);
+        self.areas.insert(index, Area { is_guests: true, ..Area::free(start, range.area_len()) });
+        let mapped = self.clear_around(index, range).and_then(|()| self.map(index, range));
+        if mapped.is_err() {
+            self.free(index);
+        }
+        mapped
+    }
+
+    /// Zeroes the pages of the guest's own area with this index that no page of the file replaces.
+    fn clear_around(&self, index: usize, range: &FileRange<'_>) -> Result<(), MapError> {
+        let Area { start, len, .. } = self.areas[index];
+        let skew = range.skew_at(start, 0);
+        let replaced = match range.access {
+            WindowAccess::Slice { .. } => range.pages(skew),
+            _ => range.interior(skew),
+        };
+        let rest = if replaced.is_empty() { [0..len, len..len] } else { [0..replaced.start, replaced.end..len] };
+        for part in rest.into_iter().filter(|part| !part.is_empty()) {
+            // SAFETY: whole pages of this area, which is memory of a guest that is not running now.
+            unsafe { memory::map_zeros(self.host(start + part.start), part.len()) }.map_err(MapError::System)?;
+        }
+        Ok(())
+    }
+
+    /// Maps a range of a file over the area with this index, which is zeroed memory but for pages that the file's replace. Returns the address of its first byte.
     pub fn map(&mut self, index: usize, range: &FileRange<'_>) -> Result<usize, MapError> {
-        let Area { start, len: area_len, .. } = self.areas[index];
-        let skew = range.skew_at(start, area_len);
+        let Area { start, len: area_len, is_guests, .. } = self.areas[index];
+        let skew = range.skew_at(start, if is_guests { 0 } else { area_len });
         let end = skew + range.len;
         let (pages, interior) = (range.pages(skew), range.interior(skew));
         if let WindowAccess::Slice { .. } = range.access {
@@ -140,6 +177,8 @@ impl Windows {
                 let at = host.add(interior.start);
                 match range.access {
                     WindowAccess::ReadOnly => memory::map_file(at, len, file, file_offset),
+                    // What the guest writes takes the place of memory that is counted already.
+                    WindowAccess::CopyOnWrite if is_guests => memory::map_file_copied(at, len, file, file_offset),
                     WindowAccess::CopyOnWrite => memory::map_file_private(at, len, file, file_offset),
                     WindowAccess::Shared | WindowAccess::Slice { .. } => {
                         memory::map_file_writable(at, len, file, file_offset)
@@ -149,7 +188,7 @@ impl Windows {
             mapped.map_err(MapError::System)?;
         }
         let on_write = match range.access {
-            WindowAccess::CopyOnWrite => start + interior.start..start + interior.end,
+            WindowAccess::CopyOnWrite if !is_guests => start + interior.start..start + interior.end,
             _ => 0..0,
         };
         // The parts before and after the writable pages, relative to the area's start.
@@ -174,7 +213,7 @@ impl Windows {
             len: range.len,
             address: start + skew,
             uses: 1,
-            private_bytes: range.private_bytes(),
+            private_bytes: if is_guests { 0 } else { range.private_bytes() },
             on_write,
             dirty_bytes: Cell::new(0),
         };
@@ -247,12 +286,17 @@ impl Windows {
 
     fn free(&mut self, index: usize) {
         self.settle();
-        let Area { start, len, .. } = self.areas[index];
+        let Area { start, len, is_guests, .. } = self.areas[index];
+        if is_guests {
+            // SAFETY: a whole area of ours, which the guest gets back.
+            unsafe { memory::map_zeros(self.host(start), len) }.unwrap_or_else(|error| give_up(&error));
+            self.areas.remove(index);
+            return;
+        }
         // SAFETY: a whole area of ours. Neither the file nor uncounted memory may remain there.
         unsafe { memory::map_nothing(self.host(start), len) }.unwrap_or_else(|error| give_up(&error));
         self.areas[index].content = Content::Free;
-        let followed_by_free =
-            |areas: &[Area], at: usize| matches!(areas.get(at), Some(Area { content: Content::Free, .. }));
+        let followed_by_free = |areas: &[Area], at: usize| areas.get(at).is_some_and(Area::is_free);
         let adjacent = |areas: &[Area], at: usize| areas[at].start + areas[at].len == areas[at + 1].start;
         if followed_by_free(&self.areas, index + 1) && adjacent(&self.areas, index) {
             self.areas[index].len += self.areas.remove(index + 1).len;
@@ -266,8 +310,9 @@ impl Windows {
     pub fn end_task(&mut self) {
         self.faults.reset();
         let first_shared = self.first_shared;
-        self.free_where(|content| match content {
-            Content::Free => false,
+        self.free_where(|area| match &area.content {
+            Content::Free => area.is_guests,
+            Content::Window(_) if area.is_guests => true,
             Content::Window(window) => window.writable || window.uses == 0 || window.of < Mapped::Input(first_shared),
             Content::Output => true,
         });
@@ -280,12 +325,12 @@ impl Windows {
 
     /// Frees windows that were kept from the last task and that this one has not mapped. Returns whether there were any.
     pub fn free_unused(&mut self) -> bool {
-        self.free_where(|content| matches!(content, Content::Window(window) if window.uses == 0))
+        self.free_where(|area| matches!(&area.content, Content::Window(window) if window.uses == 0))
     }
 
-    fn free_where(&mut self, is_to_go: impl Fn(&Content) -> bool) -> bool {
+    fn free_where(&mut self, is_to_go: impl Fn(&Area) -> bool) -> bool {
         let mut freed = false;
-        while let Some(index) = self.areas.iter().position(|area| is_to_go(&area.content)) {
+        while let Some(index) = self.areas.iter().position(&is_to_go) {
             self.free(index);
             freed = true;
         }
@@ -294,6 +339,12 @@ impl Windows {
 
     /// Makes all areas ordinary zeroed memory again.
     pub fn restore(&mut self) {
+        self.restore_areas();
+        self.base = 0;
+        self.faults.reset();
+    }
+
+    fn restore_areas(&mut self) {
         let mut areas = self.areas.drain(..).map(|area| area.range());
         let Some(mut run) = areas.next() else { return };
         let restore = |run: Range<usize>| {
@@ -309,8 +360,6 @@ impl Windows {
             }
         }
         restore(run);
-        self.base = 0;
-        self.faults.reset();
     }
 
     pub(super) fn host(&self, offset: usize) -> *mut u8 {

@@ -14,7 +14,7 @@ use wrun::result::LogLine;
 use wrun::{Outcome, Task, TaskError};
 
 use super::Tally;
-pub use compiling::while_compiling;
+pub use compiling::{Code, while_compiling};
 pub use interval::Interval;
 pub use json_display::JsonDisplay;
 pub use screen::{Screen, line_to_stderr};
@@ -29,7 +29,7 @@ pub const LINE_INTERVAL: Duration = Duration::from_secs(1);
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum ProgressMode {
-    /// A bar if standard error is a terminal, otherwise nothing
+    /// A bar if standard error is a terminal, otherwise nothing but a line about a module that takes long to compile
     Auto,
     /// A bar with rate and remaining time (lines if standard error is not a terminal)
     Bar,

@@ -2,6 +2,7 @@
 ;; a fresh instance with zeroed memory, so nothing is found.
 (module
   (import "wrun_v1" "arg_read" (func $arg_read (param i32)))
+  (import "wrun_v1" "input_count" (func $input_count (result i32)))
   (import "wrun_v1" "output_map" (func $output_map (param i32) (result i32)))
   (import "wrun_v1" "output_write" (func $output_write (param i32 i32)))
   (memory (export "memory") 1)

@@ -145,7 +145,8 @@ fn unknown_imports_are_named() {
         ("other", "f", "only functions of wrun_v1 and wasi_snapshot_preview1 are"),
     ] {
         place.file("i.wat", importing(module, name));
-        let line = format!("module i.wat imports {module}::{name}, which wrun does not provide: {advice}");
+        let option = "use --unknown-imports trap to let it trap only when it is called";
+        let line = format!("module i.wat imports {module}::{name}, which wrun does not provide: {advice}; {option}");
         refuses(&place, &["map", "i.wat", ""], FAILURE, &line);
         refuses(&place, &["run", "i.wat"], FAILURE, &line);
     }

@@ -225,7 +225,11 @@ fn words_after_two_dashes_are_a_template_of_arguments() {
     assert_eq!(place.says(&["map", &hello(), "a", "--", "--tag", "-j0"]), ok("hello, --tag\nhello, -j0\n"));
     assert_eq!(
         place.says(&["map", "sqrt.wat", "4", "--", "5"]),
-        said(2, "", "wrun: words after -- are a command's arguments, and module sqrt.wat is not run as a command\n")
+        said(
+            2,
+            "",
+            "wrun: words after -- are a WASI program's arguments, and module sqrt.wat imports no args_get of WASI\n"
+        )
     );
 }
 

@@ -149,7 +149,9 @@ fn exit_codes_can_be_answers() {
 fn exit_codes_that_mean_nothing_are_refused() {
     let place = place();
     let scalar = place.says(&["map", "sqrt.wat", "--ok-exit-codes", "3", "4"]);
-    assert_eq!(scalar, said(2, "", "wrun: exit codes are for WASI commands, and sqrt.wat is not run as a command\n"));
+    let why =
+        "exit codes are for WASI programs, and \"sqrt\" of module sqrt.wat is no command, nor a task that can exit";
+    assert_eq!(scalar, said(2, "", &format!("wrun: {why}\n")));
     let attached = place.says(&["run", "program.wat", "--ok-exit-codes", "3", "x"]);
     let line = "wrun: a command on this terminal passes its exit code on; leave --ok-exit-codes out\n";
     assert_eq!(attached, said(2, "", line));

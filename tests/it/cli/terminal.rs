@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use crate::cli::kit::{Place, ok, output, texts};
+use crate::cli::kit::{Place, objects, ok, output, texts};
 use crate::support::WRUN;
 
 /// A module whose file is a pipe, so that a test controls how long it takes to load.
@@ -85,22 +85,34 @@ fn a_module_that_takes_long_to_compile_is_shown_on_a_terminal_until_it_is_there(
 }
 
 #[test]
-fn nothing_is_shown_where_there_is_no_terminal_or_nobody_wants_it() {
+fn a_module_that_takes_long_to_compile_is_mentioned_once_where_there_is_no_terminal() {
     let place = Place::new();
-    let modules = ["piped.wat", "quiet.wat", "shown.wat"].map(|name| SlowModule::new(&place, name));
-    let without = place.wrun(&["map", "piped.wat", "4"]).spawn().expect("wrun starts");
-    let mut quiet = at_a_terminal(&place, "map --progress none quiet.wat 4");
-    // When the control shows that it is waiting, those two have been waiting even longer.
-    let mut control = at_a_terminal(&place, "inspect shown.wat");
-    let mut screen = control.stdout.take().expect("a pipe");
-    read_until(&mut screen, "compiling shown.wat");
+    let modules = ["piped.wat", "quiet.wat", "terminal.wat", "json.wat"].map(|name| SlowModule::new(&place, name));
+    let mut plain = place.wrun(&["map", "piped.wat", "4"]).spawn().expect("wrun starts");
+    let quiet = place.wrun(&["map", "--progress", "none", "quiet.wat", "4"]).spawn().expect("wrun starts");
+    let mut quiet_terminal = at_a_terminal(&place, "map --progress none terminal.wat 4");
+    let mut json = place.wrun(&["map", "--progress", "json", "json.wat", "4"]).spawn().expect("wrun starts");
+    let mut log = plain.stderr.take().expect("a pipe");
+    let mut json_log = json.stderr.take().expect("a pipe");
+    let mut said = read_until(&mut log, "\n");
+    let mut said_as_json = read_until(&mut json_log, "\n");
     modules.iter().for_each(SlowModule::arrive);
-    assert_eq!(texts(output(without)), ok("8\n"));
+    log.read_to_string(&mut said).expect("a pipe");
+    json_log.read_to_string(&mut said_as_json).expect("a pipe");
+    assert_eq!(texts(output(plain)), ok("8\n"));
+    let long = "5 s so far; its code is kept for later runs";
+    assert_eq!(said, format!("wrun: reading and compiling piped.wat, {long}\n"));
+    assert_eq!(texts(output(json)), ok("8\n"));
+    let event = &objects(&said_as_json)[0];
+    assert_eq!(
+        (&event["event"], &event["message"]),
+        (&"notice".into(), &format!("reading and compiling json.wat, {long}").into(),)
+    );
+    // These have been waiting as long, and say nothing.
+    assert_eq!(texts(output(quiet)), ok("8\n"));
     let mut written = String::new();
-    quiet.stdout.take().expect("a pipe").read_to_string(&mut written).expect("a terminal");
-    assert_eq!((quiet.wait().expect("the end").code(), written.as_str()), (Some(0), ""));
-    screen.read_to_string(&mut written).expect("a terminal");
-    assert_eq!(control.wait().expect("the end").code(), Some(0));
+    quiet_terminal.stdout.take().expect("a pipe").read_to_string(&mut written).expect("a terminal");
+    assert_eq!((quiet_terminal.wait().expect("the end").code(), written.as_str()), (Some(0), ""));
 }
 
 #[test]

@@ -85,7 +85,15 @@ fn without_comments(text: &str) -> String {
 fn names_an_option(text: &str) -> bool {
     let is_option = |rest: &str| rest.starts_with(|char: char| char.is_ascii_lowercase());
     // Options of other programs.
-    const OTHERS: [&str; 3] = ["--max-memory", "--import-memory", "--shared-memory"];
+    const OTHERS: [&str; 7] = [
+        "--disable-compact-imports",
+        "--import-memory",
+        "--max-memory",
+        "--page-size",
+        "--shared-memory",
+        "--translate-to-exnref",
+        "--use abort=",
+    ];
     text.match_indices("--").any(|(at, dashes)| {
         let starts_word = !text[..at].ends_with(|char: char| in_name(char) || char == '-');
         let is_other = OTHERS.iter().any(|other| text[at..].starts_with(other));

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use wrun::cache::ResultCache;
+use wrun::job::UnknownImports;
 use wrun::result::{Level, LogLine};
 use wrun::{
     Access, Compiler, Directory, Event, Grants, Input, Job, Limits, Module, Outcome, Pool, RunStats, Source, Task,
@@ -170,6 +171,7 @@ fn every_thing_that_a_task_can_see_is_in_its_key() {
         (limits(|limits| limits.open_files += 1), task.clone()),
         (limits(|limits| limits.host_call_bytes += 1), task.clone()),
         (Job { seed: 1, ..base() }, task.clone()),
+        (base().unknown_imports(UnknownImports::Trap), task.clone()),
         (base().grants(environment), task.clone()),
         (base(), Task { argument: "y".into(), ..task.clone() }),
         (base(), with(&[])),

@@ -24,7 +24,8 @@ fn private_bytes(pid: u32) -> u64 {
 #[test]
 fn workers_are_ended_before_their_pool_if_memory_runs_out() {
     let mark = Flag::new();
-    let mut job = Job::new(&module("(module (func (export \"f\")))"));
+    let mut job =
+        Job::new(&module(r#"(module (import "wrun_v1" "input_count" (func (result i32))) (func (export "f")))"#));
     job.inputs.push(("mark".to_owned(), mark.input()));
     let mut pool = pool(1);
     assert!(pool.run(&job, Task::default()).expect("a run").result.is_ok());

@@ -8,7 +8,7 @@ use std::path::Path;
 use indicatif::HumanBytes;
 use wrun::module::{Description, Entry, Extern, Grant, Memory, Scalar};
 
-use crate::report::{name, shell_quote};
+use crate::report::{advice, name, shell_quote};
 
 /// The whole text, in paragraphs; `path` is the module as the user named it.
 pub fn describe(module: &str, description: &Description, path: impl AsRef<Path>) -> Result<String, fmt::Error> {
@@ -16,12 +16,15 @@ pub fn describe(module: &str, description: &Description, path: impl AsRef<Path>)
     let out = &mut text;
     writeln!(out, "{}", name(module))?;
     write_calls(out, description)?;
-    write_imports(out, &description.imports)?;
+    write_imports(out, description)?;
     write_grants(out, &description.grants())?;
     write_memory(out, description)?;
     write_exports(out, &description.exports)?;
     match (description.check_imports(), description.entry(None, None)) {
-        (Err(problem), _) => writeln!(out, "\nCannot be run: {}", name(&problem.to_string()))?,
+        (Err(problem), _) => {
+            let advice = problem.setting().map(|setting| format!("; {}", advice(setting))).unwrap_or_default();
+            writeln!(out, "\nCannot be run: {}{advice}", name(&problem.to_string()))?;
+        }
         (_, Err(problem)) if description.tasks.is_empty() && description.scalars.is_empty() => {
             writeln!(out, "\nCannot be run: {}", name(&problem.to_string()))?;
         }
@@ -39,7 +42,8 @@ fn write_calls(out: &mut String, description: &Description) -> fmt::Result {
         writeln!(out, "  function  {}", name(&scalar.to_string()))?;
     }
     if description.command {
-        writeln!(out, "  command   _start (WASI preview 1)")?;
+        let what = if description.component { "wasi:cli/run (WASI preview 2)" } else { "_start (WASI preview 1)" };
+        writeln!(out, "  command   {what}")?;
     }
     if description.tasks.is_empty() && description.scalars.is_empty() && !description.command {
         writeln!(out, "  nothing: there is no task, no function of numbers, and no _start")?;
@@ -47,32 +51,43 @@ fn write_calls(out: &mut String, description: &Description) -> fmt::Result {
     Ok(())
 }
 
+/// The module that an import comes from, and its name there. Interfaces of a component come from a package.
+fn place(import: &Extern, is_component: bool) -> (&str, &str) {
+    match import.name.split_once('/') {
+        Some(place) if is_component => place,
+        _ => (&import.module, &import.name),
+    }
+}
+
 /// One line for each module that is imported from, in order of appearance; imports that wrun does not provide are marked.
-fn write_imports(out: &mut String, imports: &[Extern]) -> fmt::Result {
+fn write_imports(out: &mut String, description: &Description) -> fmt::Result {
+    let imports = &description.imports;
     if imports.is_empty() {
         return writeln!(out, "\nImports nothing.");
     }
     writeln!(out, "\nImports:")?;
     let mut modules: Vec<(&str, Vec<&Extern>)> = Vec::new();
     let mut positions: HashMap<&str, usize> = HashMap::new();
+    let place = |import| place(import, description.component);
     for import in imports {
-        let position = *positions.entry(&import.module).or_insert(modules.len());
+        let (module, _) = place(import);
+        let position = *positions.entry(module).or_insert(modules.len());
         if position == modules.len() {
-            modules.push((&import.module, Vec::new()));
+            modules.push((module, Vec::new()));
         }
         modules[position].1.push(import);
     }
     for (module, imports) in modules {
         let provided: Vec<String> = imports
             .iter()
-            .filter(|import| import.import_problem().is_none())
-            .map(|import| name(&import.name))
+            .filter(|import| description.problem_of_import(import).is_none())
+            .map(|import| name(place(import).1))
             .collect();
         if !provided.is_empty() {
             writeln!(out, "  {}: {}", name(module), provided.join(", "))?;
         }
-        for import in imports.iter().filter(|import| import.import_problem().is_some()) {
-            writeln!(out, "  {}: {} ({}) is NOT provided by wrun", name(module), name(&import.name), import.ty)?;
+        for import in imports.iter().filter(|import| description.problem_of_import(import).is_some()) {
+            writeln!(out, "  {}: {} ({}) is NOT provided by wrun", name(module), name(place(import).1), import.ty)?;
         }
     }
     Ok(())
@@ -93,6 +108,9 @@ fn write_grants(out: &mut String, grants: &[Grant]) -> fmt::Result {
 }
 
 fn write_memory(out: &mut String, description: &Description) -> fmt::Result {
+    if description.component {
+        return Ok(());
+    }
     let Some(memory) = &description.memory else { return writeln!(out, "\nExports no memory.") };
     let size = |pages: u64| HumanBytes(pages.saturating_mul(64 << 10));
     write!(out, "\nMemory: {} at start, ", size(memory.minimum))?;
@@ -100,8 +118,8 @@ fn write_memory(out: &mut String, description: &Description) -> fmt::Result {
         Some(maximum) => write!(out, "at most {}", size(maximum))?,
         None => write!(out, "no maximum")?,
     }
-    if memory.is_64 {
-        writeln!(out, "; with 64-bit addresses, inputs cannot be mapped")
+    if let Some(language) = &description.owns_memory {
+        writeln!(out, "; {language}'s allocator takes all of it: inputs can be read, or mapped over its buffers")
     } else if memory.room_pages() == 0 {
         writeln!(out, "; no room for mapped inputs: raise its maximum (wasm-ld --max-memory=BYTES)")
     } else if memory.room_pages() < SCARCE_PAGES && memory.maximum.is_some_and(|maximum| maximum < Memory::MAX_PAGES) {
@@ -125,9 +143,8 @@ fn write_exports(out: &mut String, exports: &[Extern]) -> fmt::Result {
 /// A command line for the function that is called by default, or if there is none, for each function.
 fn write_how_to_run(out: &mut String, description: &Description, entry: Option<Entry>, path: &Path) -> fmt::Result {
     writeln!(out, "\nRun it with:")?;
-    // A task that maps inputs usually gets files.
-    let maps = description.wrun_imports.iter().any(|import| import == wrun_abi::import::INPUT_MAP);
-    let items = if maps { "--files FILE..." } else { "ITEM..." };
+    // A task that reads inputs usually gets files.
+    let items = if description.reads_inputs() { "--files FILE..." } else { "ITEM..." };
     // A name that no command line can hold is shown with escapes.
     let word =
         |text: &str| shell_quote(text.as_bytes()).or_else(|| shell_quote(name(text).as_bytes())).unwrap_or_default();

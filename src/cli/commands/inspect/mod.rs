@@ -8,18 +8,18 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use wrun::module::Description;
+use wrun::module::{Described, Description};
 use wrun::sandbox::{Layer, MissingLayer};
 use wrun::{Event, Job, Pool};
 
-use crate::cli::options::compiler::{CompilerArgs, load_module};
+use crate::cli::options::compiler::CompilerArgs;
 use crate::cli::stdout;
-use crate::report::{ProgressMode, to_json};
+use crate::report::to_json;
 use description::describe;
 
 /// Show what a module provides and needs
 ///
-/// That is its tasks, functions, imports, exports and memory, and how to run it.
+/// That is its tasks, functions, imports, exports and memory, and how to run it. Nothing is compiled.
 #[derive(Debug, clap::Args)]
 pub struct InspectArgs {
     /// Inspect this module: a .wasm or .wat file, or a .cwasm file with --allow-precompiled
@@ -51,18 +51,18 @@ impl InspectArgs {
     ///
     /// # Errors
     ///
-    /// If the module cannot be read or compiled. A module that wrun cannot run is not an error: the output says so.
+    /// If the module cannot be read, or is not valid. A module that wrun cannot run is not an error: the output says so.
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let Some(path) = self.module else {
             stdout::print(&confinement(&self.compiler)?)?;
             return Ok(ExitCode::SUCCESS);
         };
-        let module = load_module(&path, self.compiler.compiler(), ProgressMode::Auto)?;
+        let Described { name, description, .. } = self.compiler.compiler().describe(&path)?;
         let text = if self.json {
-            let inspected = Inspected { name: module.name(), description: module.description() };
+            let inspected = Inspected { name: &name, description: &description };
             to_json(&inspected)? + "\n"
         } else {
-            describe(module.name(), module.description(), &path)?
+            describe(&name, &description, &path)?
         };
         stdout::print(&text)?;
         Ok(ExitCode::SUCCESS)

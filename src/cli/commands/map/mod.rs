@@ -66,7 +66,7 @@ pub struct MapArgs {
     #[command(flatten)]
     watching: WatchArgs,
 
-    /// Run a WASI command with these words as its arguments; `{}` in them stands for the item
+    /// Run a WASI program with these words as its arguments; `{}` in them stands for the item
     #[arg(last = true, value_name = "WORD", help_heading = None)]
     argv: Option<Vec<String>>,
 

@@ -88,7 +88,8 @@ impl MapPlan {
             notices.for_each(|notice| line_to_stderr(&format!("wrun: {notice}")));
         }
         let sandbox = args.sandbox.sandbox();
-        let module = args.compiler.load_to_run(&args.module, &args.limits, sandbox, args.watching.progress)?;
+        let (progress, unknown) = (args.watching.progress, args.task.unknown_imports());
+        let module = args.compiler.load_to_run(&args.module, &args.limits, sandbox, progress, unknown)?;
         let entry = find_entry(&module, &args, &items)?;
         let mut job = new_job(&module, &entry, &args)?;
         job.inputs = inputs;
@@ -147,11 +148,14 @@ fn find_entry(module: &Module, args: &MapArgs, items: &Items) -> anyhow::Result<
         module.entry(reduce, None)?;
     }
     let entry = module.entry(args.task.call.as_deref(), reduce)?;
-    if args.argv.is_some() && entry != Entry::Command {
+    if args.argv.is_some() && entry != Entry::Command && !module.description().reads_argv() {
         let name = module.name();
         return Err(usage(format!(
-            "words after -- are a command's arguments, and module {name} is not run as a command"
+            "words after -- are a WASI program's arguments, and module {name} imports no args_get of WASI"
         )));
+    }
+    if items.kind() == ItemKind::File {
+        module.check_own_inputs()?;
     }
     if let Entry::Scalar(function) = &entry {
         for argument in items.known_arguments() {
