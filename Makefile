@@ -128,4 +128,4 @@ book: toolchain
 
 # Says nothing where everything is there.
 toolchain:
-	@rustup --quiet target add wasm32-wasip1 2>/dev/null || rustup target add wasm32-wasip1
+	@rustup --quiet target add wasm32-wasip1 wasm32-wasip2 2>/dev/null || rustup target add wasm32-wasip1 wasm32-wasip2

@@ -3,25 +3,26 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use wasmtime::{Engine, Extern, Func, Instance, Module, ModuleExport, Store, TypedFunc, Val, WasmCoreDump};
+use wasmtime::{Engine, Extern, Func, Instance, ModuleExport, Store, TypedFunc, Val, WasmCoreDump};
 use wasmtime_wasi::I32Exit;
 
 use super::argv::argv;
+use super::code::Code;
 use super::host_error::HostError;
 use super::job_context::JobContext;
-use super::linked_job::{LinkedJob, TaskFunction};
+use super::linked_job::{LinkedJob, LinkedModule, LinkedProgram, TaskFunction};
 use super::open_files::{FileTable, GuestInput};
 use super::outcome::{Returned, decide_outcome};
 use super::stack_trace::Symbols;
 use super::state::State;
 use super::task_result::TaskResult;
-use super::{code_file, scalar_text, signals, wasi};
+use super::{component, scalar_text, signals, wasi};
 use crate::Access;
 use crate::ipc::ring::MemoryNotes;
 use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, TaskSlot, WindowBytes, max_core_dump_bytes};
 use crate::job::Limits;
-use crate::module::WASI_MODULE;
 use crate::module::engine::{self, CodeSettings, Fuel, WorkerSettings};
+use crate::module::{WASI_MODULE, code_file};
 use crate::result::Status;
 
 /// Runs the tasks of a worker.
@@ -43,7 +44,7 @@ pub(crate) struct Guest {
 struct LoadedModule {
     /// Its number in the pool.
     number: u64,
-    module: Module,
+    code: Code,
     symbols: Arc<Symbols>,
 }
 
@@ -67,7 +68,7 @@ impl Guest {
     pub fn new() -> wasmtime::Result<Guest> {
         let Limits { stack_bytes, table_elements, .. } = Limits::default();
         let code = CodeSettings::usual(Fuel::NotCounted);
-        Guest::with(WorkerSettings { code, stack_bytes, table_elements, core_dumps: false })
+        Guest::with(WorkerSettings { code, stack_bytes, table_elements, core_dumps: false, components: false })
     }
 
     fn with(settings: WorkerSettings) -> wasmtime::Result<Guest> {
@@ -101,6 +102,7 @@ impl Guest {
             stack_bytes: spec.stack_bytes,
             table_elements: spec.table_elements,
             core_dumps: spec.core_dumps,
+            components: spec.component,
         };
         if settings != self.settings {
             if engine::is_cramped() {
@@ -111,25 +113,31 @@ impl Guest {
             let guest = Guest::with(settings).map_err(|error| format!("cannot set up wasmtime: {error:#}"))?;
             *self = Guest { memory_notes: self.memory_notes.take(), ..guest };
         }
-        let LoadedModule { module, symbols, .. } = match &self.module {
+        let LoadedModule { code, symbols, .. } = match &self.module {
             Some(loaded) if loaded.number == spec.module => loaded.clone(),
             _ => {
                 // Only backtraces need it, so running out of descriptors is no error here.
                 let file = code.try_clone().ok();
-                let loaded = code_file::load(&self.engine, code);
-                let module = loaded.map_err(|error| {
+                let loaded = match spec.component {
+                    true => code_file::load_component(&self.engine, &code).map(Code::Component),
+                    false => code_file::load_module(&self.engine, code).map(Code::Module),
+                };
+                let code = loaded.map_err(|error| {
                     let message = format!("cannot load the compiled module: {error:#}");
                     engine::lack_of_room(code_settings, &message).unwrap_or(message)
                 })?;
-                let symbols = Arc::new(Symbols::new(module.clone(), file));
+                let symbols = Arc::new(Symbols::new(code.clone(), file));
                 signals::set_loaded(symbols.clone());
-                self.module.insert(LoadedModule { number: spec.module, module, symbols }).clone()
+                self.module.insert(LoadedModule { number: spec.module, code, symbols }).clone()
             }
         };
-        let uses_wasi = module.imports().any(|import| import.module() == WASI_MODULE);
+        let uses_wasi = match &code {
+            Code::Module(module) => module.imports().any(|import| import.module() == WASI_MODULE),
+            Code::Component(_) => true,
+        };
         let context = JobContext::new(spec, uses_wasi, symbols, files, stdio, directories);
         let context = JobContext { memory_notes: self.memory_notes.clone(), ..context };
-        self.job = Some(LinkedJob::link(&module, context)?);
+        self.job = Some(LinkedJob::link(&self.engine, &code, context)?);
         Ok(())
     }
 
@@ -152,15 +160,19 @@ impl Guest {
                 store.set_fuel(fuel)?;
             }
             // Most tasks that import WASI never call it, so their context is made at the first call.
-            if job.uses_wasi && (matches!(function, TaskFunction::Command(_)) || !job.preopens.is_empty()) {
-                if let TaskFunction::Command(_) = function {
+            if job.uses_wasi && (function.is_command() || !job.preopens.is_empty()) {
+                if function.is_command() {
                     store.data_mut().argv = Some(argv(store.data())?);
                 }
                 store.data_mut().wasi = Some(wasi::context(&store.data().wasi_settings())?);
             }
+            let module = match &linked.program {
+                LinkedProgram::Module(module) => module,
+                LinkedProgram::Component(command) => return component::run(command, store),
+            };
             let instance = match live.instance {
                 Some(instance) => instance,
-                None => signals::while_instantiating(|| instantiate(linked, store))?,
+                None => signals::while_instantiating(|| instantiate(module, store))?,
             };
             live.instance = Some(instance);
             call(slot.function, function, store, instance, &mut live.task)
@@ -264,12 +276,12 @@ fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable
     Ok(())
 }
 
-fn instantiate(job: &LinkedJob, store: &mut Store<Box<State>>) -> wasmtime::Result<Instance> {
-    let instance = job.pre.instantiate(&mut *store)?;
-    if let Some(export) = &job.memory {
+fn instantiate(module: &LinkedModule, store: &mut Store<Box<State>>) -> wasmtime::Result<Instance> {
+    let instance = module.pre.instantiate(&mut *store)?;
+    if let Some(export) = &module.memory {
         store.data_mut().memory = instance.get_module_export(&mut *store, export).and_then(Extern::into_memory);
     }
-    if let Some(export) = &job.initialize {
+    if let Some(export) = &module.initialize {
         function(store, instance, export)?.typed::<(), ()>(&*store)?.call(&mut *store, ())?;
     }
     Ok(instance)
@@ -295,6 +307,8 @@ fn call(
             function(store, instance, export)?.typed::<(), ()>(&*store)?.call(&mut *store, ())?;
             Ok(Returned::Code(0))
         }
+        // It has no instance of a module.
+        TaskFunction::ComponentCommand => Ok(Returned::Code(0)),
         TaskFunction::Scalar(export, scalar) => {
             let arguments = match scalar_text::parse(scalar, &store.data().argument) {
                 Ok(arguments) => arguments,

@@ -78,6 +78,7 @@ pub(super) mod for_tests {
     use wasmtime::{Engine, Module};
 
     use super::*;
+    use crate::guest::code::Code;
 
     /// A job of an empty module.
     pub fn empty(engine: &Engine) -> JobContext {
@@ -103,6 +104,7 @@ pub(super) mod for_tests {
             table_elements: 1 << 18,
             stack_bytes: 1 << 20,
             log_bytes: 1 << 10,
+            component: false,
             counts_fuel: false,
             fuel: None,
             core_dumps: false,
@@ -119,7 +121,7 @@ pub(super) mod for_tests {
             initial_data: 0..0,
             guards: true,
         };
-        let symbols = Arc::new(Symbols::new(module, None));
+        let symbols = Arc::new(Symbols::new(Code::Module(module), None));
         JobContext::new(spec, false, symbols, &FileTable::default(), None, &[])
     }
 }

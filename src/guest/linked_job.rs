@@ -3,22 +3,34 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use wasmtime::{InstancePre, Linker, MemoryType, Module, ModuleExport};
+use wasmtime::{Engine, InstancePre, Linker, MemoryType, Module, ModuleExport};
 
-use super::imports;
+use super::code::Code;
 use super::job_context::JobContext;
 use super::state::State;
+use super::{component, imports};
 use crate::module::{Entry, Scalar};
 
 /// A job whose tasks can be run.
 pub(super) struct LinkedJob {
     pub context: Arc<JobContext>,
-    pub pre: InstancePre<Box<State>>,
+    pub program: LinkedProgram,
     pub functions: Vec<TaskFunction>,
+    /// Where its machine code lies.
+    pub code: Range<usize>,
+}
+
+/// What an instance is made of.
+pub(super) enum LinkedProgram {
+    Module(LinkedModule),
+    Component(component::Command),
+}
+
+/// A module, linked.
+pub(super) struct LinkedModule {
+    pub pre: InstancePre<Box<State>>,
     pub initialize: Option<ModuleExport>,
     pub memory: Option<ModuleExport>,
-    /// Where the module's machine code lies.
-    pub code: Range<usize>,
 }
 
 /// A task function.
@@ -26,15 +38,43 @@ pub(super) enum TaskFunction {
     Task(ModuleExport),
     Scalar(ModuleExport, Scalar),
     Command(ModuleExport),
+    /// The command that a component is.
+    ComponentCommand,
+}
+
+impl TaskFunction {
+    /// Whether it is a program, with arguments and an exit code.
+    pub fn is_command(&self) -> bool {
+        matches!(self, TaskFunction::Command(_) | TaskFunction::ComponentCommand)
+    }
 }
 
 impl LinkedJob {
-    /// Links a module.
+    /// Links a module or a component.
     ///
     /// # Errors
     ///
     /// Returns a text for the user if an import or a function is missing.
-    pub fn link(module: &Module, context: JobContext) -> Result<LinkedJob, String> {
+    pub fn link(engine: &Engine, code: &Code, context: JobContext) -> Result<LinkedJob, String> {
+        match code {
+            Code::Module(module) => LinkedJob::link_module(module, code, context),
+            Code::Component(component) => {
+                imports::enter_runtime()
+                    .and_then(|()| imports::start_file_thread())
+                    .map_err(|error| format!("cannot start the runtime of WASI: {error}"))?;
+                let command = component::link(engine, component, !context.spec.real_clock);
+                let command = command.map_err(|error| format!("cannot link the component: {error:#}"))?;
+                Ok(LinkedJob {
+                    program: LinkedProgram::Component(command),
+                    functions: context.spec.functions.iter().map(|_| TaskFunction::ComponentCommand).collect(),
+                    code: code.addresses(),
+                    context: Arc::new(context),
+                })
+            }
+        }
+    }
+
+    fn link_module(module: &Module, code: &Code, context: JobContext) -> Result<LinkedJob, String> {
         let mut linker = Linker::new(module.engine());
         let memory_is_64 =
             module.get_export(wrun_abi::MEMORY_EXPORT).is_some_and(|it| it.memory().is_some_and(MemoryType::is_64));
@@ -60,13 +100,15 @@ impl LinkedJob {
             })
         };
         let functions = context.spec.functions.iter().map(function).collect::<Result<_, String>>()?;
-        let text = module.text().as_ptr_range();
-        Ok(LinkedJob {
+        let module = LinkedModule {
             pre: linker.instantiate_pre(module).map_err(|error| format!("cannot link the module: {error:#}"))?,
-            functions,
             initialize: module.get_export_index(wrun_abi::INITIALIZE_EXPORT),
             memory: module.get_export_index(wrun_abi::MEMORY_EXPORT),
-            code: text.start as usize..text.end as usize,
+        };
+        Ok(LinkedJob {
+            program: LinkedProgram::Module(module),
+            functions,
+            code: code.addresses(),
             context: Arc::new(context),
         })
     }

@@ -7,7 +7,8 @@ mod argument;
 mod argv;
 #[cfg(test)]
 mod atomics_tests;
-mod code_file;
+mod code;
+mod component;
 mod files;
 mod host_error;
 mod imports;

@@ -19,6 +19,8 @@ use crate::result::Status;
 pub(super) enum Returned {
     /// The task function's code, 0 for success.
     Code(i32),
+    /// The exit code of a program that returned.
+    Exit(i32),
     /// The argument does not match the function's parameters.
     BadArgument(String),
 }
@@ -33,7 +35,7 @@ pub(super) fn decide_outcome(
     std::mem::swap(&mut state.output, &mut result.output);
     std::mem::swap(&mut state.log, &mut result.log);
     result.output_file = state.output_file.take();
-    let program = if let TaskFunction::Command(_) = function { Program::Command } else { Program::Task };
+    let program = if function.is_command() { Program::Command } else { Program::Task };
     let reader_is_gone = state.wasi.as_ref().is_some_and(|wasi| wasi.attached.reader_is_gone());
     let seen = Seen::take(state);
     let stderr = streams(program, state, result);
@@ -95,6 +97,8 @@ fn decide_status(
             exited(0, stderr, state, result);
         }
         Ok(Returned::Code(0)) => {}
+        Ok(Returned::Exit(code)) if state.job.spec.attached => exit_attached(result, *code),
+        Ok(Returned::Exit(code)) => exited(*code, stderr, state, result),
         Ok(Returned::Code(code)) => {
             let message = state.failure.take().unwrap_or_else(|| format!("the task function returned {code}"));
             result.fail(Status::Error, message);

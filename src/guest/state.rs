@@ -124,7 +124,8 @@ impl State {
     /// What the task's WASI context is made from.
     pub fn wasi_settings(&self) -> WasiSettings<'_> {
         let State { job, own_inputs, merges, argument, index, .. } = self;
-        WasiSettings { job, own_inputs, merges: *merges, argument, index: *index }
+        let args = self.argv.as_deref().filter(|_| job.spec.component).unwrap_or_default();
+        WasiSettings { job, args, own_inputs, merges: *merges, argument, index: *index }
     }
 
     /// Bytes of output that the task may still write.

@@ -217,7 +217,7 @@ pub(super) mod tests {
     /// Metadata with an empty description.
     pub(in crate::module) fn meta(name: &str) -> Meta {
         let description = serde_json::json!({
-            "tasks": [], "scalars": [], "command": false, "initialize": false, "wasi": false,
+            "tasks": [], "scalars": [], "component": false, "command": false, "initialize": false, "wasi": false,
             "wrun_imports": [], "imports": [], "exports": [], "memory": null, "memories": 0, "tables": 0,
             "table_elements": 0, "large_memories": false,
         });

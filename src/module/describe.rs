@@ -81,6 +81,7 @@ impl Declarations {
         let mut description = Description {
             tasks: Vec::new(),
             scalars: Vec::new(),
+            component: false,
             command: false,
             initialize: false,
             wasi: false,

@@ -16,7 +16,9 @@ pub struct Description {
     pub tasks: Vec<String>,
     /// Exports with only numeric parameters and results.
     pub scalars: Vec<Scalar>,
-    /// Whether it is a WASI command (exports `_start`).
+    /// Whether it is a component. Its imports and exports are then interfaces.
+    pub component: bool,
+    /// Whether it is a WASI command (a module that exports `_start`, or a component that exports `wasi:cli/run`).
     pub command: bool,
     /// Whether it exports `_initialize` (a WASI reactor), to be called once per instance.
     pub initialize: bool,

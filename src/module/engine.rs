@@ -53,6 +53,8 @@ pub(crate) struct WorkerSettings {
     pub table_elements: u32,
     /// Whether a trap comes with a core dump.
     pub core_dumps: bool,
+    /// Whether there is room for components, which are made of many instances.
+    pub components: bool,
 }
 
 /// Makes an engine with these settings. All engines are made here, because the first one of a process installs wasmtime's fault
@@ -87,9 +89,15 @@ pub(crate) fn worker_config(settings: &WorkerSettings) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     let stack_bytes = settings.stack_bytes as usize;
     let room = MemoryRoom::new(settings.code, rlimit::address_space());
-    pool.total_core_instances(4)
+    let tables = if settings.components { MAX_COMPONENT_TABLES } else { 2 * MAX_TABLES };
+    pool.total_core_instances(if settings.components { MAX_CORE_INSTANCES } else { 4 })
+        .total_component_instances(2)
+        .max_core_instances_per_component(MAX_CORE_INSTANCES)
+        .max_memories_per_component(room.per_module)
+        .max_tables_per_component(tables)
+        .max_component_instance_size(8 << 20)
         .total_memories(room.all)
-        .total_tables(2 * MAX_TABLES)
+        .total_tables(tables)
         // Each of them is in one of the memories.
         .total_gc_heaps(2)
         // Stacks of asynchronous calls, which wrun does not make; the default of 1000 counts as 2 GiB of data (RLIMIT_DATA).
@@ -116,6 +124,10 @@ pub(crate) fn worker_config(settings: &WorkerSettings) -> Config {
 
 /// The most functions that a stack trace reports, the innermost ones.
 pub(crate) const MAX_FRAMES: usize = 64;
+
+/// The most tables and core instances of a component.
+const MAX_COMPONENT_TABLES: u32 = 64;
+const MAX_CORE_INSTANCES: u32 = 256;
 
 /// The most elements of one table unless a job raises it. A worker reserves private memory for all tables when it starts: 2 MiB each.
 pub(crate) const USUAL_TABLE_ELEMENTS: u32 = 1 << 18;
@@ -192,6 +204,12 @@ pub(crate) mod for_tests {
     /// The settings of a worker for usual code.
     pub fn worker(fuel: Fuel) -> WorkerSettings {
         let code = CodeSettings::usual(fuel);
-        WorkerSettings { code, stack_bytes: 1 << 20, table_elements: USUAL_TABLE_ELEMENTS, core_dumps: false }
+        WorkerSettings {
+            code,
+            stack_bytes: 1 << 20,
+            table_elements: USUAL_TABLE_ELEMENTS,
+            core_dumps: false,
+            components: false,
+        }
     }
 }

@@ -13,15 +13,17 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 
 use serde::{Deserialize, Serialize};
+use wasmtime::component::Component;
 
 use super::binary::{self, BinaryModule, Threads};
 use super::describe::Declarations;
 use super::description::Description;
 use super::engine::{self, CodeSettings, Fuel, WorkerSettings};
-use super::source::{COMPONENT, is_component};
-use super::{debug, explain, fingerprint, memory_use, proposals, resources};
+use super::source::is_component;
+use super::{code_file, component, debug, explain, fingerprint, memory_use, proposals, resources};
 use crate::sandbox::{self, MissingLayer, Sandbox};
 use crate::sys::{compiler_process, rlimit, self_exe};
 
@@ -174,11 +176,7 @@ fn obey(order: &CompilerRequest) -> io::Result<Answer> {
 /// Reads the module into `bytes`, and makes it binary.
 fn binary_module(bytes: &mut Vec<u8>) -> io::Result<Result<Cow<'_, [u8]>, String>> {
     io::stdin().lock().read_to_end(bytes)?;
-    Ok(match wat::parse_bytes(bytes) {
-        Ok(binary) if is_component(&binary) => Err(COMPONENT.into()),
-        Ok(binary) => Ok(binary),
-        Err(error) => Err(explain::text_error(&error.to_string())),
-    })
+    Ok(wat::parse_bytes(bytes).map_err(|error| explain::text_error(&error.to_string())))
 }
 
 /// Checks a module's declarations, and that a worker has room for what it declares.
@@ -194,6 +192,12 @@ fn inspect(threads: Threads) -> io::Result<Answer> {
         Ok(binary) => binary,
         Err(refusal) => return Ok(Answer::Refused(refusal)),
     };
+    if is_component(&binary) {
+        return Ok(match component::read(&binary) {
+            Ok(description) => Answer::Done { description: description.into(), debug_bytes: 0 },
+            Err(refusal) => Answer::Refused(refusal),
+        });
+    }
     Ok(match declared(&binary, threads) {
         Ok((module, declarations)) => match module.check_bodies(threads) {
             Ok(()) => Answer::Done {
@@ -212,38 +216,48 @@ fn compile(fuel: Fuel, threads: Threads) -> io::Result<Answer> {
         Ok(binary) => binary,
         Err(refusal) => return Ok(Answer::Refused(refusal)),
     };
-    let declarations = match declared(&binary, threads) {
-        Ok((_, declarations)) => declarations,
+    let described = match is_component(&binary) {
+        true => component::read(&binary),
+        false => {
+            declared(&binary, threads).map(|(_, declarations)| memory_use::examine(&binary, declarations.describe()))
+        }
+    };
+    let description = match described {
+        Ok(description) => description,
         Err(refusal) => return Ok(Answer::Refused(refusal)),
     };
-    let resources = declarations.resources;
-    let settings = CodeSettings { fuel, large_memories: resources.large_memories };
-    let engine = match engine_with_pool(settings, resources.table_elements, threads) {
+    let settings = CodeSettings { fuel, large_memories: description.large_memories };
+    let engine = match engine_with_pool(settings, &description, threads) {
         Ok(engine) => engine,
         Err(error) => return Ok(Answer::Unable(error)),
     };
-    let module = match wasmtime::Module::from_binary(&engine, &binary) {
-        Ok(module) => module,
+    let compiled = match description.component {
+        true => Component::from_binary(&engine, &binary).and_then(|component| component.serialize()),
+        false => wasmtime::Module::from_binary(&engine, &binary).and_then(|module| module.serialize()),
+    };
+    let code = match compiled {
+        Ok(code) => code,
         Err(error) => return Ok(not_compiled(&binary, settings, &format!("{error:#}"), threads)),
     };
-    let code = module.serialize().map_err(|error| io::Error::other(format!("{error:#}")))?;
     let debug = debug::collect(&binary);
     // Not through `stdout()`, which searches what it writes for line ends.
     let mut file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     file.write_all(&code)?;
     file.write_all(&debug)?;
-    Ok(Answer::Done {
-        description: memory_use::examine(&binary, declarations.describe()).into(),
-        debug_bytes: debug.len() as u64,
-    })
+    Ok(Answer::Done { description: description.into(), debug_bytes: debug.len() as u64 })
 }
 
 /// Makes an engine with a worker's settings, pool included, so that a module that would not fit there is refused here. The size of
 /// the stack does not matter for that.
-fn engine_with_pool(code: CodeSettings, table_elements: u64, threads: Threads) -> Result<wasmtime::Engine, String> {
+fn engine_with_pool(
+    code: CodeSettings,
+    description: &Description,
+    threads: Threads,
+) -> Result<wasmtime::Engine, String> {
     let most = u64::from(engine::MAX_TABLE_ELEMENTS);
-    let table_elements = table_elements.clamp(u64::from(engine::USUAL_TABLE_ELEMENTS), most) as u32;
-    let settings = WorkerSettings { code, stack_bytes: STACK_BYTES, table_elements, core_dumps: false };
+    let table_elements = description.table_elements.clamp(u64::from(engine::USUAL_TABLE_ELEMENTS), most) as u32;
+    let components = description.component;
+    let settings = WorkerSettings { code, stack_bytes: STACK_BYTES, table_elements, core_dumps: false, components };
     let mut config = engine::worker_config(&settings);
     config.parallel_compilation(threads == Threads::Many);
     engine::engine(&config).map_err(|error| explain::one_line(&format!("{error:#}")))
@@ -254,16 +268,20 @@ fn not_compiled(binary: &[u8], settings: CodeSettings, message: &str, threads: T
     if let Some(lack) = engine::lack_of_room(settings, message) {
         return Answer::Unable(lack);
     }
+    let not_compiled = || format!("cannot be compiled: {}", explain::one_line(message));
+    if is_component(binary) {
+        return Answer::Refused(not_compiled());
+    }
     // wasmtime has checked the bodies of functions while it compiled them.
     Answer::Refused(match binary::check(binary, proposals::SUPPORTED, threads) {
         Err(error) => proposals::explain(binary, &error, threads),
-        Ok(()) => resources::instance_too_large(message)
-            .unwrap_or_else(|| format!("cannot be compiled: {}", explain::one_line(message))),
+        Ok(()) => resources::instance_too_large(message).unwrap_or_else(not_compiled),
     })
 }
 
 /// Loads precompiled code as that of a module without 64-bit memories, or else as that of one with them.
 fn load(fuel: Fuel, code: File) -> io::Result<Answer> {
+    let is_component = wasmtime::Engine::detect_precompiled(&header(&code)?) == Some(wasmtime::Precompiled::Component);
     let mut refused = None;
     for large_memories in [false, true] {
         // Without a pool, which would refuse a module that is too large in words of its own.
@@ -274,12 +292,19 @@ fn load(fuel: Fuel, code: File) -> io::Result<Answer> {
                 return Ok(refused.unwrap_or(unable));
             }
         };
-        match load_with(&engine, code.try_clone()?) {
-            Ok(module) => {
+        let described = match is_component {
+            true => code_file::load_component(&engine, &code)
+                .map(|component| Ok(Description { large_memories, ..component::describe(&component) })),
+            false => code_file::load_module(&engine, code.try_clone()?).map(|module| {
                 let declarations = Declarations::of_module(&module, large_memories);
-                return Ok(match declarations.resources.problem() {
-                    None => Answer::Done { description: declarations.describe().into(), debug_bytes: 0 },
-                    Some(problem) => Answer::Refused(problem),
+                declarations.resources.problem().map_or(Ok(declarations.describe()), Err)
+            }),
+        };
+        match described {
+            Ok(described) => {
+                return Ok(match described {
+                    Ok(description) => Answer::Done { description: description.into(), debug_bytes: 0 },
+                    Err(problem) => Answer::Refused(problem),
                 });
             }
             Err(error) => {
@@ -293,11 +318,12 @@ fn load(fuel: Fuel, code: File) -> io::Result<Answer> {
     Ok(refused.expect("it was refused twice"))
 }
 
-#[expect(unsafe_code, reason = "precompiled code is loaded on the user's word")]
-fn load_with(engine: &wasmtime::Engine, code: File) -> wasmtime::Result<wasmtime::Module> {
-    // SAFETY: the code must be wasmtime's own and stay unchanged while it is loaded. The user asserts the first by
-    // `Compiler::allow_precompiled`. wasmtime checks its version and settings, and no instruction of it runs here.
-    unsafe { wasmtime::Module::deserialize_open_file(engine, code) }
+/// The start of a file, which says what it is.
+fn header(file: &File) -> io::Result<Vec<u8>> {
+    let mut start = vec![0; 64];
+    let len = file.read_at(&mut start, 0)?;
+    start.truncate(len);
+    Ok(start)
 }
 
 #[cfg(test)]

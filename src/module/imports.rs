@@ -1,5 +1,6 @@
 //! Checks a module's imports: whether wrun provides them, and what a user would have to grant.
 
+use super::component;
 use super::description::{Description, Extern, Memory, func_type};
 use super::explain::one_line;
 use super::wasi_imports::{self, WASI_MODULE};
@@ -52,6 +53,19 @@ impl Grant {
             _ if function.starts_with("path_") => Some(Grant::Files),
             _ if function.starts_with("clock_") => Some(Grant::Clock),
             _ if function.starts_with("sock_") => Some(Grant::Sockets),
+            _ => None,
+        }
+    }
+}
+
+impl Grant {
+    fn needed_for_interface(interface: &str) -> Option<Self> {
+        match interface.split_once('/')? {
+            ("wasi:filesystem", _) => Some(Grant::Files),
+            ("wasi:clocks", _) => Some(Grant::Clock),
+            ("wasi:random", _) => Some(Grant::Random),
+            ("wasi:sockets", _) => Some(Grant::Sockets),
+            ("wasi:cli", name) if name.starts_with("environment") => Some(Grant::Environment),
             _ => None,
         }
     }
@@ -112,7 +126,10 @@ impl Description {
     /// What the module's WASI imports could use if it were granted.
     pub fn grants(&self) -> Vec<Grant> {
         let wasi = self.imports.iter().filter(|import| import.module == WASI_MODULE);
-        let mut grants: Vec<Grant> = wasi.filter_map(|import| Grant::needed_for(&import.name)).collect();
+        let of_functions = wasi.filter_map(|import| Grant::needed_for(&import.name));
+        let interfaces = self.imports.iter().filter(|_| self.component);
+        let of_interfaces = interfaces.filter_map(|import| Grant::needed_for_interface(&import.name));
+        let mut grants: Vec<Grant> = of_functions.chain(of_interfaces).collect();
         grants.sort_unstable();
         grants.dedup();
         grants
@@ -133,7 +150,7 @@ impl Description {
     fn memory_problem(&self) -> Option<String> {
         let mapping = self.imported(MAPPING);
         let Some(import) = mapping.or_else(|| self.imported(COPYING)) else {
-            let needs_memory = self.wasi && self.memory.is_none();
+            let needs_memory = self.wasi && self.memory.is_none() && !self.component;
             return needs_memory.then(|| {
                 "imports WASI but exports no memory named \"memory\": export it (wasm-ld does unless told otherwise)".into()
             });
@@ -180,6 +197,9 @@ impl Description {
     /// Why wrun does not provide this import of the module, or `None` if it does. The text continues a sentence that begins with the module.
     pub fn problem_of_import(&self, import: &Extern) -> Option<String> {
         let Extern { module, name, ty } = import;
+        if self.component {
+            return component::import_problem(import);
+        }
         let shown = format!("{}::{}", one_line(module), one_line(name));
         match self.expected_type(import) {
             Some(expected) if expected == *ty => None,

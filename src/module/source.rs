@@ -29,7 +29,7 @@ const HEADER: &[u8; 8] = b"\0asm\x01\0\0\0";
 /// The format of a module's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
-    /// A core module in the binary format.
+    /// A core module or a component in the binary format.
     Binary,
     /// A module in the text format.
     Text,
@@ -148,8 +148,7 @@ fn judge(bytes: &[u8], extension: Option<&str>) -> Result<Format, String> {
         return Err(too_large());
     }
     match bytes {
-        _ if bytes.starts_with(HEADER) => Ok(Format::Binary),
-        _ if is_component(bytes) => Err(COMPONENT.into()),
+        _ if bytes.starts_with(HEADER) || is_component(bytes) => Ok(Format::Binary),
         [0, b'a', b's', b'm', version @ ..] if version.len() >= 4 => {
             let version = u32::from_le_bytes(version[..4].try_into().expect("four bytes"));
             Err(format!("has version {version} of the WebAssembly format, which is unknown: compile it to version 1"))
@@ -157,7 +156,7 @@ fn judge(bytes: &[u8], extension: Option<&str>) -> Result<Format, String> {
         [0, b'a', b's', b'm', ..] => {
             Err("ends within the header of a WebAssembly module: copy or build it again".into())
         }
-        _ if Engine::detect_precompiled(bytes) == Some(Precompiled::Module) => Ok(Format::Precompiled),
+        _ if Engine::detect_precompiled(bytes).is_some() => Ok(Format::Precompiled),
         _ if extension == Some("cwasm") => Err("is not a precompiled module; make one with `wrun compile`".into()),
         _ if extension == Some("wat") || is_text_module(bytes) => Ok(Format::Text),
         _ => Err("is not a WebAssembly module: name a .wasm (binary) or .wat (text) file".into()),
@@ -167,10 +166,6 @@ fn judge(bytes: &[u8], extension: Option<&str>) -> Result<Format, String> {
 fn too_large() -> String {
     format!("is larger than {} MiB, the limit for modules: name a .wasm or .wat file", MAX_MODULE_BYTES >> 20)
 }
-
-/// The message about a component, whichever part recognises it.
-pub(super) const COMPONENT: &str =
-    "is a component, which wrun does not support yet: build a core module, such as for the target wasm32-wasip1";
 
 /// Whether these are the bytes of a component, of any version.
 pub(super) fn is_component(bytes: &[u8]) -> bool {
@@ -197,7 +192,7 @@ mod tests {
         assert_eq!(judge(b"\0asm\x01\0\0\0", Some("wat")), Ok(Format::Binary));
         assert_eq!(judge(b" ;; a (comment\n\n  (module)", Some("txt")), Ok(Format::Text));
         assert_eq!(judge(b"module)", Some("wat")), Ok(Format::Text));
-        assert_eq!(judge(b"\0asm\x0d\0\x01\0", Some("wasm")), Err(COMPONENT.into()));
+        assert_eq!(judge(b"\0asm\x0d\0\x01\0", Some("wasm")), Ok(Format::Binary));
     }
 
     #[test]

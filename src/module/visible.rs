@@ -19,7 +19,7 @@ impl Description {
     /// Whether tasks can read inputs of their own ([`Task::inputs`](crate::Task::inputs)): by the contract, or as a file or standard
     /// input of WASI.
     pub fn reads_own_inputs(&self) -> bool {
-        self.imports_contract(INPUTS) || self.imports_wasi(&OWN_INPUTS)
+        self.imports_contract(INPUTS) || self.imports_wasi(&OWN_INPUTS) || self.imports_interface("wasi:cli/stdin")
     }
 
     /// Whether tasks can read the inputs that they share ([`Job::inputs`](crate::Job::inputs)): by the contract, or as files of WASI.
@@ -34,16 +34,21 @@ impl Description {
 
     /// Whether tasks can ask for the arguments of a WASI program ([`Job::argv`](crate::Job::argv)).
     pub fn reads_argv(&self) -> bool {
-        self.imports_wasi(&["args_get", "args_sizes_get"])
+        self.imports_wasi(&["args_get", "args_sizes_get"]) || self.imports_interface("wasi:cli/environment")
     }
 
     /// Whether tasks can end with an exit code.
     pub(crate) fn can_exit(&self) -> bool {
-        self.imports_wasi(&["proc_exit"])
+        self.imports_wasi(&["proc_exit"]) || self.component && self.command
     }
 
     fn imports_contract(&self, begin: &str) -> bool {
         self.wrun_imports.iter().any(|import| import.starts_with(begin))
+    }
+
+    /// Whether a component imports this interface, in any version.
+    fn imports_interface(&self, name: &str) -> bool {
+        self.component && self.imports.iter().any(|import| import.name.split('@').next() == Some(name))
     }
 
     fn imports_wasi(&self, names: &[&str]) -> bool {

@@ -103,6 +103,7 @@ impl PreparedJob {
             table_elements: limits.table_elements,
             stack_bytes: limits.stack_bytes,
             log_bytes: limits.log_bytes,
+            component: job.module.description().component,
             counts_fuel: job.module.counts_fuel(),
             fuel: limits.fuel,
             core_dumps: job.core_dumps,

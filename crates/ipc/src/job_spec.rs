@@ -68,6 +68,8 @@ pub struct JobSpec {
     pub stack_bytes: u64,
     /// The limit of log lines, in bytes.
     pub log_bytes: u64,
+    /// Whether the code is a component's.
+    pub component: bool,
     /// Whether the module's code counts fuel.
     pub counts_fuel: bool,
     /// The limit of fuel, in units.

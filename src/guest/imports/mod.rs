@@ -14,4 +14,4 @@ pub(super) use contract::add_to_linker as add_contract;
 #[cfg(test)]
 pub(super) use grow::grow;
 pub(super) use refusals::add_to_linker as refuse_wasi;
-pub(super) use wasi::{add_to_linker as add_wasi, enter_runtime};
+pub(super) use wasi::{add_to_linker as add_wasi, enter_runtime, start_file_thread, wasi};

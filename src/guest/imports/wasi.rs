@@ -6,6 +6,7 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, EnterGuard, Handle};
 use wasmtime::{AsContextMut, Linker, Result};
@@ -92,7 +93,7 @@ pub(in crate::guest) fn add_to_linker(linker: &mut Linker<Box<State>>) -> Result
 }
 
 /// The task's WASI, at the start of a call.
-pub(super) fn wasi(state: &mut State) -> &mut Wasi {
+pub(in crate::guest) fn wasi(state: &mut State) -> &mut Wasi {
     state.windows.settle();
     if state.wasi.is_none() {
         // The task is not a command and has no directories: `Guest::run` makes the context of the others.
@@ -127,10 +128,23 @@ pub(in crate::guest) fn enter_runtime() -> io::Result<()> {
     Ok(())
 }
 
+/// Starts the thread on which streams of files of components read and write: a worker may start no thread once it runs tasks. Further
+/// calls do nothing. Call it after [`enter_runtime`].
+pub(in crate::guest) fn start_file_thread() -> io::Result<()> {
+    let runtime = Handle::current();
+    runtime.block_on(runtime.spawn_blocking(|| {})).map_err(io::Error::other)
+}
+
 /// Starts a runtime with a thread that drives its timers for as long as the process lives. tokio would start that thread itself, and
 /// panic if there is no room for it.
 fn start_runtime() -> io::Result<Handle> {
-    let runtime = Builder::new_current_thread().enable_time().build()?;
+    // There is one thread for blocking calls, for good: see `start_file_thread`.
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .max_blocking_threads(1)
+        .thread_keep_alive(Duration::MAX)
+        .thread_name("wrun-files")
+        .build()?;
     let handle = runtime.handle().clone();
     let drive = move || runtime.block_on(std::future::pending::<()>());
     let started = thread::Builder::new().name("wrun-timers".into()).spawn(drive);

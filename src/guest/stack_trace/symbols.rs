@@ -5,12 +5,13 @@ use std::fs::File;
 use std::panic::catch_unwind;
 use std::sync::{Mutex, PoisonError};
 
-use wasmtime::{Module, WasmBacktrace};
+use wasmtime::WasmBacktrace;
 
 use super::backtrace::{Backtrace, BacktraceLine};
 use super::dwarf_lines::{DwarfLines, SourceLine};
-use crate::guest::code_file::debug_part;
+use crate::guest::code::Code;
 use crate::ipc::stack_trace::Detail;
+use crate::module::code_file::debug_part;
 use crate::module::debug::DebugInfo;
 use crate::module::engine::MAX_FRAMES;
 
@@ -25,8 +26,8 @@ pub(in crate::guest) struct Frame {
 
 /// The symbols of a module.
 pub(in crate::guest) struct Symbols {
-    module: Module,
-    code: Option<File>,
+    code: Code,
+    file: Option<File>,
     /// Read at the first trap and kept for later ones.
     details: Mutex<Option<Details>>,
 }
@@ -38,21 +39,21 @@ struct Details {
 }
 
 impl Symbols {
-    /// `code` is the file that the module was loaded from.
-    pub fn new(module: Module, code: Option<File>) -> Symbols {
-        Symbols { module, code, details: Mutex::new(None) }
+    /// `file` is the file that the code was loaded from.
+    pub fn new(code: Code, file: Option<File>) -> Symbols {
+        Symbols { code, file, details: Mutex::new(None) }
     }
 
     /// The functions at these addresses in the module's machine code. The first address is that of an instruction; the others are return
     /// addresses. Addresses in no function are left out (wasmtime has trampolines between host and guest).
     pub fn frames_at(&self, addresses: &[usize]) -> Vec<Frame> {
-        let text = self.module.text().as_ptr() as usize;
+        let text = self.code.addresses().start;
         // A call instruction ends before its return address.
         let offset = |(index, address): (usize, &usize)| address.checked_sub(text)?.checked_sub(usize::from(index > 0));
         let offsets: Vec<_> = addresses.iter().enumerate().filter_map(offset).collect();
         let mut frames = vec![None; offsets.len()];
         let mut starts = vec![0; offsets.len()];
-        for function in self.module.functions() {
+        for function in self.code.functions() {
             let within = |offset: &usize| (function.offset..function.offset + function.len).contains(offset);
             for (at, _) in offsets.iter().enumerate().filter(|(_, offset)| within(offset)) {
                 frames[at] = Some(Frame { function: function.index.as_u32(), offset: None });
@@ -61,7 +62,7 @@ impl Symbols {
         }
         // The map lists where each instruction begins, in the order of the machine code. Machine code of no instruction (a jump, a
         // move between registers) counts as the instruction before it; otherwise it would be chance whether there is an offset.
-        for (start, offset) in self.module.address_map().into_iter().flatten() {
+        for (start, offset) in self.code.address_map() {
             let Some(offset) = offset else { continue };
             for (at, frame) in frames.iter_mut().enumerate() {
                 if let Some(frame) = frame.as_mut().filter(|_| (starts[at]..=offsets[at]).contains(&start)) {
@@ -104,13 +105,13 @@ impl Symbols {
     }
 
     fn debug_info(&self) -> DebugInfo<'static> {
-        self.code.as_ref().and_then(debug_part).and_then(DebugInfo::read).unwrap_or_default()
+        self.file.as_ref().and_then(debug_part).and_then(DebugInfo::read).unwrap_or_default()
     }
 
     /// The names that the module itself gives the functions, as far as it has any.
     fn names(&self, frames: &[Frame]) -> Vec<Option<String>> {
         let mut names = vec![None; frames.len()];
-        for function in self.module.functions() {
+        for function in self.code.functions() {
             let is_of = |frame: &Frame| frame.function == function.index.as_u32();
             for (name, _) in names.iter_mut().zip(frames).filter(|(_, frame)| is_of(frame)) {
                 *name = function.name.as_deref().map(symbol);

@@ -1,7 +1,9 @@
 //! The clock of a task that is not granted the real one. Its time is virtual: it follows from the module and the input alone.
 
-use std::sync::Arc;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
@@ -12,6 +14,8 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 pub(in crate::guest) struct TaskClock {
     start_ns: u64,
     passed_ns: Arc<AtomicU64>,
+    /// The times that are waited for at the same time.
+    awaited: Arc<Mutex<Vec<u64>>>,
 }
 
 const TICK_NS: u64 = 1000;
@@ -19,7 +23,7 @@ const TICK_NS: u64 = 1000;
 impl TaskClock {
     /// A clock that starts at this time, in nanoseconds since 1970.
     pub fn new(start_ns: u64) -> TaskClock {
-        TaskClock { start_ns, passed_ns: Arc::default() }
+        TaskClock { start_ns, passed_ns: Arc::default(), awaited: Arc::default() }
     }
 
     /// Nanoseconds since the start; does not count as a look.
@@ -33,9 +37,74 @@ impl TaskClock {
         self.start_ns.saturating_add(self.passed_ns())
     }
 
+    /// A time of the monotonic clock to wait for.
+    pub fn wakening(&self, at_ns: u64) -> Wakening {
+        Wakening { clock: self.clone(), at_ns }
+    }
+
+    fn earliest_awaited(&self) -> Option<u64> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().min()
+    }
+
     /// Lets this many nanoseconds pass.
     pub fn sleep(&self, ns: u64) {
         self.passed_ns.store(self.passed_ns().saturating_add(ns), Ordering::Relaxed);
+    }
+}
+
+/// A time of the monotonic clock that a component can wait for, alone or with other things.
+pub(in crate::guest) struct Wakening {
+    clock: TaskClock,
+    at_ns: u64,
+}
+
+impl Wakening {
+    /// Waits, without any waiting: whatever else is waited for is looked at once, and if nothing is ready, the clock is set forward to the
+    /// earliest time that is waited for.
+    pub async fn wait(&self) {
+        let mut awaited = None;
+        poll_fn(|context| {
+            if self.clock.passed_ns() >= self.at_ns {
+                return Poll::Ready(());
+            }
+            match awaited {
+                None => {
+                    // A program that only looks must see time pass as well.
+                    self.clock.sleep(TICK_NS);
+                    awaited = Some(Awaited::new(&self.clock, self.at_ns));
+                    context.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                Some(_) if self.clock.earliest_awaited() == Some(self.at_ns) => {
+                    self.clock.sleep(self.at_ns.saturating_sub(self.clock.passed_ns()));
+                    Poll::Ready(())
+                }
+                Some(_) => Poll::Pending,
+            }
+        })
+        .await;
+    }
+}
+
+/// Removes its time from those that are waited for when it is dropped.
+struct Awaited<'a> {
+    clock: &'a TaskClock,
+    at_ns: u64,
+}
+
+impl<'a> Awaited<'a> {
+    fn new(clock: &'a TaskClock, at_ns: u64) -> Awaited<'a> {
+        clock.awaited.lock().unwrap_or_else(PoisonError::into_inner).push(at_ns);
+        Awaited { clock, at_ns }
+    }
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        let mut awaited = self.clock.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = awaited.iter().position(|at_ns| *at_ns == self.at_ns) {
+            awaited.swap_remove(at);
+        }
     }
 }
 

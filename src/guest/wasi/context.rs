@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 use wasmtime::Result;
 use wasmtime_wasi::p1::WasiP1Ctx;
-use wasmtime_wasi::{WasiCtxBuilder, WasiView as _};
+use wasmtime_wasi::{WasiCtxBuilder, WasiCtxView, WasiView as _};
 
 use super::clock::TaskClock;
 use super::descriptors::Descriptors;
@@ -53,6 +53,11 @@ impl Wasi {
         &mut self.ctx
     }
 
+    /// The context, for any call of a component, which knows nothing of the task's own files.
+    pub fn begin_component_call(&mut self) -> WasiCtxView<'_> {
+        self.begin_call().ctx.ctx()
+    }
+
     /// Whether the task's scratch directory was too small.
     pub fn scratch_is_full(&self) -> bool {
         self.files.is_full()
@@ -69,6 +74,8 @@ impl Wasi {
 /// What a task's WASI context is made from.
 pub(in crate::guest) struct WasiSettings<'a> {
     pub job: &'a Arc<JobContext>,
+    /// A component's arguments. Modules get theirs by a function of this crate's own.
+    pub args: &'a [String],
     /// The task's own inputs. The first one is standard input.
     pub own_inputs: &'a [GuestInput],
     /// Whether the task merges results.
@@ -78,14 +85,14 @@ pub(in crate::guest) struct WasiSettings<'a> {
     pub index: u64,
 }
 
-/// Makes the context of a task. It has no arguments: see `imports::args`.
+/// Makes the context of a task. Modules get their arguments elsewhere: see `imports::args`.
 ///
 /// # Errors
 ///
 /// Returns an error if a directory cannot be opened, for example because too many files are open.
 pub(in crate::guest) fn context(settings: &WasiSettings<'_>) -> Result<Wasi> {
     let mut builder = WasiCtxBuilder::new();
-    let &WasiSettings { job, own_inputs, index, .. } = settings;
+    let &WasiSettings { job, args, own_inputs, index, .. } = settings;
     let JobContext { spec, stdio, preopens, .. } = &**job;
     let stdout = Capture::new(spec.output_bytes, OnFull::Stop);
     let stderr = Capture::new(spec.log_bytes, OnFull::Drop);
@@ -102,7 +109,7 @@ pub(in crate::guest) fn context(settings: &WasiSettings<'_>) -> Result<Wasi> {
             }
         }
     }
-    builder.envs(&spec.environment).allow_blocking_current_thread(true);
+    builder.args(args).envs(&spec.environment).allow_blocking_current_thread(true);
     builder.max_random_size(spec.host_call_bytes);
     if !spec.real_random {
         // A task whose result must be the same in every run cannot have secret numbers.

@@ -24,7 +24,7 @@ mod refused;
 mod streams;
 mod target;
 
-pub(super) use clock::TaskClock;
+pub(super) use clock::{TaskClock, Wakening};
 pub(super) use context::{Wasi, WasiSettings, context};
 pub(super) use lookups::Lookups;
 pub(super) use refused::{Refused, Said, Words};

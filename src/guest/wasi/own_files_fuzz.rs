@@ -74,7 +74,7 @@ impl Pair {
         let mut spec = empty.spec.clone();
         (spec.directories, spec.scratch_bytes, spec.open_files) = (vec!["/real".into()], 64 << 20, 4096);
         let job = Arc::new(JobContext { preopens: vec![Preopen::new("/real", &opened)], spec, ..empty });
-        let settings = WasiSettings { job: &job, own_inputs: &[], merges: false, argument: b"", index: 0 };
+        let settings = WasiSettings { job: &job, args: &[], own_inputs: &[], merges: false, argument: b"", index: 0 };
         let wasi = context(&settings).expect("the directory is there");
         let mut pair = Pair { wasi, open: Vec::new(), succeeded: 0 };
         const GRANTED: i32 = 3;

@@ -86,8 +86,9 @@ fn the_size_of_a_table() {
                (table.size)))"#,
     );
     assert_eq!(ended(&place, &["table.wat", "250000"]), ok("250000"));
-    let message = "it needs a table of 300000 elements, and a table has 262144 at most";
+    let message = "it needs a table of 300000 elements, and the limit is 262144; raise it with --max-table-elements";
     assert_eq!(ended(&place, &["table.wat", "300000"]), limit(message));
+    assert_eq!(ended(&place, &["table.wat", "300000", "--max-table-elements", "300000"]), ok("300000"));
     let message = "it needs 2000000 bytes of memory, and the limit is 1048576 bytes; raise it with --memory";
     assert_eq!(ended(&place, &["table.wat", "250000", "--memory", "1M"]), limit(message));
 }

@@ -3,6 +3,7 @@
 mod arrays;
 mod attached;
 mod cached;
+mod components;
 mod core_dumps;
 mod determinism;
 mod dry_run;

@@ -222,7 +222,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("src/guest/window/", "maps files over guest memory"),
     ("tests/allocations/main.rs", "an allocator that counts"),
     ("tests/it/library/changed_inputs.rs", "a test that changes memory together with a worker"),
-    ("src/guest/code_file.rs", "loads precompiled code"),
+    ("src/module/code_file.rs", "loads precompiled code"),
     ("src/module/helper.rs", "loads precompiled code, to check it"),
     ("benches/peers/src/", "maps files by plain memmap2, as programs without wrun do"),
     ("guest-sdk/src/raw/", "the contract's imports, and the memory that they map"),

@@ -43,7 +43,7 @@ fn example_modules_are_described_alike_with_and_without_compiling_them() {
         assert_eq!(&described.description, compiled.description(), "{}", path.display());
         // What custom sections and data segments say is not kept in code.
         let mut known = described.description;
-        (known.owns_memory, known.data_segments) = (None, None);
+        (known.owns_memory, known.grows_safely, known.data_segments) = (None, false, None);
         assert_eq!(known, of_code(&compiled), "{}", path.display());
     }
 }

@@ -42,12 +42,21 @@ fn write_calls(out: &mut String, description: &Description) -> fmt::Result {
         writeln!(out, "  function  {}", name(&scalar.to_string()))?;
     }
     if description.command {
-        writeln!(out, "  command   _start (WASI preview 1)")?;
+        let what = if description.component { "wasi:cli/run (WASI preview 2)" } else { "_start (WASI preview 1)" };
+        writeln!(out, "  command   {what}")?;
     }
     if description.tasks.is_empty() && description.scalars.is_empty() && !description.command {
         writeln!(out, "  nothing: there is no task, no function of numbers, and no _start")?;
     }
     Ok(())
+}
+
+/// The module that an import comes from, and its name there. Interfaces of a component come from a package.
+fn place(import: &Extern, is_component: bool) -> (&str, &str) {
+    match import.name.split_once('/') {
+        Some(place) if is_component => place,
+        _ => (&import.module, &import.name),
+    }
 }
 
 /// One line for each module that is imported from, in order of appearance; imports that wrun does not provide are marked.
@@ -59,10 +68,12 @@ fn write_imports(out: &mut String, description: &Description) -> fmt::Result {
     writeln!(out, "\nImports:")?;
     let mut modules: Vec<(&str, Vec<&Extern>)> = Vec::new();
     let mut positions: HashMap<&str, usize> = HashMap::new();
+    let place = |import| place(import, description.component);
     for import in imports {
-        let position = *positions.entry(&import.module).or_insert(modules.len());
+        let (module, _) = place(import);
+        let position = *positions.entry(module).or_insert(modules.len());
         if position == modules.len() {
-            modules.push((&import.module, Vec::new()));
+            modules.push((module, Vec::new()));
         }
         modules[position].1.push(import);
     }
@@ -70,13 +81,13 @@ fn write_imports(out: &mut String, description: &Description) -> fmt::Result {
         let provided: Vec<String> = imports
             .iter()
             .filter(|import| description.problem_of_import(import).is_none())
-            .map(|import| name(&import.name))
+            .map(|import| name(place(import).1))
             .collect();
         if !provided.is_empty() {
             writeln!(out, "  {}: {}", name(module), provided.join(", "))?;
         }
         for import in imports.iter().filter(|import| description.problem_of_import(import).is_some()) {
-            writeln!(out, "  {}: {} ({}) is NOT provided by wrun", name(module), name(&import.name), import.ty)?;
+            writeln!(out, "  {}: {} ({}) is NOT provided by wrun", name(module), name(place(import).1), import.ty)?;
         }
     }
     Ok(())
@@ -97,6 +108,9 @@ fn write_grants(out: &mut String, grants: &[Grant]) -> fmt::Result {
 }
 
 fn write_memory(out: &mut String, description: &Description) -> fmt::Result {
+    if description.component {
+        return Ok(());
+    }
     let Some(memory) = &description.memory else { return writeln!(out, "\nExports no memory.") };
     let size = |pages: u64| HumanBytes(pages.saturating_mul(64 << 10));
     write!(out, "\nMemory: {} at start, ", size(memory.minimum))?;
@@ -167,7 +181,7 @@ mod tests {
 
     fn description(changes: serde_json::Value) -> Description {
         let mut all = serde_json::json!({
-            "tasks": [], "scalars": [], "command": false, "initialize": false, "wasi": false,
+            "tasks": [], "scalars": [], "component": false, "command": false, "initialize": false, "wasi": false,
             "wrun_imports": [], "imports": [], "exports": [], "memory": null, "memories": 0, "tables": 0,
             "table_elements": 0, "large_memories": false,
         });

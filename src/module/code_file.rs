@@ -3,23 +3,33 @@
 
 use std::fs::File;
 
+use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
-use crate::module::artifact;
+use super::artifact;
 use crate::sys::read_only_map::ReadOnlyMap;
 
 /// Loads a module's code.
-pub(super) fn load(engine: &Engine, code: File) -> wasmtime::Result<Module> {
+pub(crate) fn load_module(engine: &Engine, code: File) -> wasmtime::Result<Module> {
     // SAFETY: the file holds what this crate's compiler process wrote (kept in a cache directory that only this user can
-    // write, or in sealed memory), or a file that the user declared as trusted by `--allow-precompiled`. wasmtime
+    // write, or in sealed memory), or a file that the user declared as trusted by `Compiler::allow_precompiled`. wasmtime
     // checks that it was made by the same version with the same settings. Nobody changes the file afterwards: cache
     // entries are replaced by renaming, never rewritten.
     unsafe { Module::deserialize_open_file(engine, code) }
 }
 
+/// Loads a component's code. wasmtime maps files of modules alone, so this is a copy.
+pub(crate) fn load_component(engine: &Engine, code: &File) -> wasmtime::Result<Component> {
+    let len = code.metadata()?.len();
+    // SAFETY: as above: nobody changes the file.
+    let bytes = unsafe { ReadOnlyMap::of_unchanging(code, 0..len) }?;
+    // SAFETY: as above.
+    unsafe { Component::deserialize(engine, &*bytes) }
+}
+
 /// The part of that file that stack traces need. It stays mapped as long as the process lives, which loads the code of only one
 /// module; its pages are shared by all workers.
-pub(super) fn debug_part(code: &File) -> Option<&'static [u8]> {
+pub(crate) fn debug_part(code: &File) -> Option<&'static [u8]> {
     let range = artifact::debug_range(code).ok()??;
     // SAFETY: as above: nobody changes the file afterwards.
     let map = unsafe { ReadOnlyMap::of_unchanging(code, range) }.ok()?;
