@@ -198,6 +198,7 @@ fn inspect_prints_json() {
         "name": "sqrt.wat", "tasks": [], "command": false, "initialize": false, "wasi": false, "wrun_imports": [],
         "scalars": [{"name": "sqrt", "params": ["f64"], "results": ["f64"]}],
         "imports": [], "exports": [{"name": "sqrt", "ty": "func (f64) -> (f64)"}], "memory": null, "memories": 0, "tables": 0,
+        "owns_memory": null, "grows_safely": false, "data_segments": {"start": 0, "end": 0},
     });
     assert_eq!(objects(&said.stdout), [expected]);
     for (name, tasks, command) in [
