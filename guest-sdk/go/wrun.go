@@ -22,8 +22,10 @@
 package wrun
 
 import (
+	"errors"
 	"io"
 	"iter"
+	"runtime"
 	"unsafe"
 )
 
@@ -151,6 +153,9 @@ func (input Input) Len() int64 { return input.len }
 
 // ReadAt copies bytes from offset on, as [io.ReaderAt] says.
 func (input Input) ReadAt(to []byte, offset int64) (int, error) {
+	if offset < 0 {
+		return 0, errNegative
+	}
 	count := clip(int64(len(to)), offset, input.len)
 	if count > 0 {
 		inputRead(input.index, uint64(offset), uint32(count), unsafe.Pointer(&to[0]))
@@ -213,6 +218,9 @@ const sliceWindow = 1 << 20
 
 // Calls with, for each part of bytes, with the window that belongs to it.
 func (slice Slice) each(bytes []byte, offset int64, short error, with func(part, window []byte)) (int, error) {
+	if offset < 0 {
+		return 0, errNegative
+	}
 	count := clip(int64(len(bytes)), offset, slice.len)
 	buffer := newBuffer(min(int64(count), sliceWindow))
 	for done := 0; done < count; {
@@ -226,6 +234,8 @@ func (slice Slice) each(bytes []byte, offset int64, short error, with func(part,
 	}
 	return count, nil
 }
+
+var errNegative = errors.New("negative offset")
 
 // How many of count bytes from offset on there are in something with this length.
 func clip(count, offset, length int64) int {
@@ -254,8 +264,11 @@ func newBuffer(length int64) buffer {
 
 // Shows the window at this address, which lies in the buffer, and gives it back.
 func (buffer buffer) show(address uint32, length int, see func([]byte) bool) bool {
-	// Also if see panics: the memory is Go's again once nothing refers to the buffer.
-	defer inputUnmap(address)
+	// Also if see panics: the collector takes the memory back once nothing refers to it.
+	defer func() {
+		inputUnmap(address)
+		runtime.KeepAlive(buffer.memory)
+	}()
 	start := unsafe.Add(buffer.first, uintptr(address)-uintptr(buffer.first))
 	return see(unsafe.Slice((*byte)(start), length))
 }

@@ -153,7 +153,12 @@ fn name_refusal(state: &State, seen: &Seen, is_silent: bool, result: &mut TaskRe
         (true, Status::Error) => Words::None,
         (true, _) => return,
     };
-    let said = || Refused::said_by(words, &seen.lookups, !state.job.preopens.is_empty());
+    let grants_directories = !state.job.preopens.is_empty();
+    let said = || match Refused::said_by(words, &seen.lookups, grants_directories) {
+        // A component sees no files but those that are granted.
+        Some(Said::Perhaps(refused)) if state.job.spec.component && !grants_directories => Some(Said::Clearly(refused)),
+        said => said,
+    };
     match state.refused.map(Said::Clearly).or_else(said) {
         Some(Said::Clearly(refused)) => {
             result.hint = refused.reason().into();

@@ -62,7 +62,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<Description, String> {
     Validator::new_with_features(features).validate_all(bytes).map_err(invalid)?;
     let mut contents = Contents::default();
     contents.read(bytes).map_err(invalid)?;
-    Ok(contents.describe())
+    if contents.shares_memory {
+        return Err(proposals::shared_memory());
+    }
+    contents.resources.problem().map_or(Ok(contents.describe()), Err)
 }
 
 /// Describes a component that was compiled elsewhere. What its modules need is not known as exactly as for [`read`].
@@ -78,7 +81,7 @@ pub(super) fn describe(component: &Component) -> Description {
     };
     let imports = ty.imports(engine).map(|(name, item)| (name.to_owned(), kind_of(&item.ty))).collect();
     let exports = ty.exports(engine).map(|(name, item)| (name.to_owned(), kind_of(&item.ty))).collect();
-    Contents { imports, exports, resources }.describe()
+    Contents { imports, exports, resources, shares_memory: false }.describe()
 }
 
 /// What a component imports and exports, and what its modules define.
@@ -88,6 +91,7 @@ struct Contents {
     imports: Vec<(String, &'static str)>,
     exports: Vec<(String, &'static str)>,
     resources: Resources,
+    shares_memory: bool,
 }
 
 impl Contents {
@@ -113,6 +117,7 @@ impl Contents {
                 Payload::MemorySection(section) => {
                     for memory in section {
                         let memory = memory?;
+                        self.shares_memory |= memory.shared;
                         self.resources.memories += 1;
                         self.resources.memory_pages = self.resources.memory_pages.max(memory.initial);
                         self.resources.large_memories |= memory.memory64;
@@ -131,7 +136,7 @@ impl Contents {
     }
 
     fn describe(self) -> Description {
-        let Contents { imports, exports, resources } = self;
+        let Contents { imports, exports, resources, .. } = self;
         let item = |(name, kind): (String, &str)| Extern { module: String::new(), name, ty: kind.to_owned() };
         let imports: Vec<Extern> = imports.into_iter().map(item).collect();
         let exports: Vec<Extern> = exports.into_iter().map(item).collect();

@@ -128,6 +128,11 @@ fn the_next_task_finds_clean_memory() {
                 "{options:?} {way}: {pair:?}"
             );
         }
+        for dump in std::fs::read_dir(place.path().join("dumps")).into_iter().flatten().flatten() {
+            let dump = std::fs::read(dump.path()).expect("a core dump");
+            assert!(dump.windows(4).any(|bytes| bytes == b"DATA"), "it has the task's memory");
+            assert!(!dump.windows(20).any(|bytes| bytes == DATA.repeat(2).as_bytes()), "and nothing of a mapped input");
+        }
         let slice = std::fs::read(place.path().join("out")).expect("the file");
         let own = &slice[16 * 70_000..17 * 70_000];
         assert!(own[..10].iter().all(|byte| *byte == 0) && own[10..].iter().all(|byte| *byte == b'S'), "{options:?}");

@@ -130,7 +130,8 @@ fn features_that_have_no_place_here_are_refused() {
     let place = Place::new();
     for (text, says) in [
         ("(module (memory 1 2 shared) (func (export \"f\")))", "uses a shared memory, which wrun does not run: "),
-        ("(component (core module (memory 1 2 shared)))", "offers nothing to call"),
+        ("(component (core module (memory 1 2 shared)))", "uses a shared memory, which wrun does not run: "),
+        ("(component)", "offers nothing to call"),
         ("(module (memory 1 (pagesize 1)) (func (export \"f\")))", "uses custom page sizes, which wrun does not run: "),
         ("(module (tag $t) (func (export \"f\") try (throw $t) catch $t end))", "--translate-to-exnref"),
         ("(module (memory 1) (memory 1) (memory 1) (memory 1) (memory 1) (func (export \"f\")))", "memor"),

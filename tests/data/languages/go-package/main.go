@@ -56,6 +56,9 @@ func all() int32 {
 		if count, err := input.ReadAt(part, input.Len()-5); count != 5 || err != io.EOF || len(rest) != 0 {
 			return fmt.Errorf("read %d at the end: %w", count, err)
 		}
+		if _, err := input.ReadAt(part, -1); err == nil {
+			return errors.New("read before the start")
+		}
 		wrun.Log(wrun.Warn, fmt.Sprint("task ", wrun.TaskIndex()))
 		_, err = fmt.Fprintf(wrun.Output, "%s %d", part[:5], len(text))
 		return err
