@@ -22,7 +22,7 @@ use crate::ipc::ring::MemoryNotes;
 use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, TaskSlot, WindowBytes, max_core_dump_bytes};
 use crate::job::Limits;
 use crate::module::engine::{self, CodeSettings, Fuel, WorkerSettings};
-use crate::module::{WASI_MODULE, code_file};
+use crate::module::{code_file, is_wasi};
 use crate::result::Status;
 
 /// Runs the tasks of a worker.
@@ -132,7 +132,7 @@ impl Guest {
             }
         };
         let uses_wasi = match &code {
-            Code::Module(module) => module.imports().any(|import| import.module() == WASI_MODULE),
+            Code::Module(module) => module.imports().any(|import| is_wasi(import.module())),
             Code::Component(_) => true,
         };
         let context = JobContext::new(spec, uses_wasi, symbols, files, stdio, directories);

@@ -82,6 +82,7 @@ impl LinkedJob {
         if context.uses_wasi {
             imports::enter_runtime().map_err(|error| format!("cannot start the runtime of WASI: {error}"))?;
             imports::add_wasi(&mut linker)
+                .and_then(|()| imports::add_preview0(&mut linker, module))
                 .and_then(|()| imports::refuse_wasi(&mut linker, module))
                 .map_err(|error| format!("cannot link: {error:#}"))?;
         }

@@ -7,7 +7,7 @@ use wasmtime::{ExternType, HeapType, Module, ValType};
 
 use super::description::{Description, Extern, Memory, func_type};
 use super::resources::Resources;
-use super::wasi_imports::WASI_MODULE;
+use super::wasi_imports::is_wasi;
 use wrun_ipc::entry::{COMMAND_EXPORT, Number, Scalar};
 
 /// What a module declares.
@@ -100,7 +100,7 @@ impl Declarations {
         for Import { module, name, ty } in imports {
             match module.as_str() {
                 wrun_abi::MODULE => description.wrun_imports.push(name.clone()),
-                WASI_MODULE => description.wasi = true,
+                module if is_wasi(module) => description.wasi = true,
                 _ => {}
             }
             description.imports.push(Extern { module, name, ty: ty.to_string() });

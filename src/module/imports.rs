@@ -3,7 +3,7 @@
 use super::component;
 use super::description::{Description, Extern, Memory, func_type};
 use super::explain::one_line;
-use super::wasi_imports::{self, WASI_MODULE};
+use super::wasi_imports::{self, WASI_MODULE, WASI_UNSTABLE_MODULE, is_wasi};
 use crate::ipc::Setting;
 use crate::{Error, Result};
 
@@ -125,7 +125,7 @@ impl Description {
 
     /// What the module's WASI imports could use if it were granted.
     pub fn grants(&self) -> Vec<Grant> {
-        let wasi = self.imports.iter().filter(|import| import.module == WASI_MODULE);
+        let wasi = self.imports.iter().filter(|import| is_wasi(&import.module));
         let of_functions = wasi.filter_map(|import| Grant::needed_for(&import.name));
         let interfaces = self.imports.iter().filter(|_| self.component);
         let of_interfaces = interfaces.filter_map(|import| Grant::needed_for_interface(&import.name));
@@ -219,7 +219,7 @@ impl Description {
     fn expected_type(&self, import: &Extern) -> Option<String> {
         match import.module.as_str() {
             wrun_abi::MODULE => contract_type(&import.name, self.memory.as_ref().is_some_and(|memory| memory.is_64)),
-            WASI_MODULE => wasi_imports::func_type(&import.name),
+            module if is_wasi(module) => wasi_imports::func_type(&import.name),
             _ => None,
         }
     }
@@ -240,8 +240,9 @@ fn contract_type(name: &str, memory_is_64: bool) -> Option<String> {
 /// What to do about an import that wrun does not provide.
 fn advice(module: &str, name: &str) -> &'static str {
     match (module, name) {
-        (wrun_abi::MODULE | WASI_MODULE, _) => "there is no such function; build it with the current SDK",
-        ("wasi_unstable", _) => "that is the version of WASI before preview 1; build it with a current wasi-libc",
+        (wrun_abi::MODULE | WASI_MODULE | WASI_UNSTABLE_MODULE, _) => {
+            "there is no such function; build it with the current SDK"
+        }
         ("wasi", "thread-spawn") => "tasks have no threads; build it without them",
         ("env", "memory") | (_, "__linear_memory") => {
             "a module brings its own memory; link it without --import-memory and --shared-memory"

@@ -41,6 +41,6 @@ pub use compiled::Origin;
 pub use description::{Described, Description, Extern, Memory};
 pub(crate) use helper::{ROLE as HELPER_ROLE, helper_main};
 pub use imports::Grant;
-pub(crate) use wasi_imports::WASI_MODULE;
+pub(crate) use wasi_imports::{WASI_MODULE, WASI_UNSTABLE_MODULE, is_wasi};
 #[doc(inline)]
 pub use wrun_ipc::entry::{Entry, Number, Scalar};

@@ -2,7 +2,7 @@
 
 use super::compiled::Module;
 use super::description::Description;
-use super::wasi_imports::WASI_MODULE;
+use super::wasi_imports::is_wasi;
 use crate::ipc::Setting;
 use crate::{Error, Result};
 
@@ -52,7 +52,7 @@ impl Description {
     }
 
     fn imports_wasi(&self, names: &[&str]) -> bool {
-        let mut wasi = self.imports.iter().filter(|import| import.module == WASI_MODULE);
+        let mut wasi = self.imports.iter().filter(|import| is_wasi(&import.module));
         wasi.any(|import| names.contains(&import.name.as_str()))
     }
 }
@@ -93,7 +93,7 @@ impl Module {
 #[cfg(test)]
 mod tests {
     use super::super::binary::{self, Threads};
-    use super::*;
+    use super::super::wasi_imports::WASI_MODULE;
 
     /// Whether a module with this import sees own inputs, and shared inputs.
     fn sees(module: &str, name: &str) -> (bool, bool) {

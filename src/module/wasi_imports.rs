@@ -6,6 +6,14 @@
 /// The import module of WASI preview 1.
 pub(crate) const WASI_MODULE: &str = "wasi_snapshot_preview1";
 
+/// The import module of the version before, whose functions have the same names and types.
+pub(crate) const WASI_UNSTABLE_MODULE: &str = "wasi_unstable";
+
+/// Whether this import module is WASI's.
+pub(crate) fn is_wasi(module: &str) -> bool {
+    module == WASI_MODULE || module == WASI_UNSTABLE_MODULE
+}
+
 /// A function: its name, and the types of its parameters as letters, `i` for i32 and `I` for i64. All except `proc_exit` return an i32,
 /// the error number.
 pub(super) const FUNCTIONS: &[(&str, &str)] = &[

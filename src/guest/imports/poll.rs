@@ -16,8 +16,8 @@ use super::wasi::{errno, wasi};
 use crate::guest::wasi::TaskClock;
 
 /// The length of a subscription and of an event, in bytes.
-const SUBSCRIPTION_BYTES: usize = 48;
-const EVENT_BYTES: usize = 32;
+pub(super) const SUBSCRIPTION_BYTES: usize = 48;
+pub(super) const EVENT_BYTES: usize = 32;
 
 /// Waits for `count` subscriptions at `subscriptions`, and writes what happened to `events` and its number to `happened`.
 pub(super) fn poll_oneoff(
@@ -29,7 +29,7 @@ pub(super) fn poll_oneoff(
 ) -> Result<i32> {
     let clock = wasi(guest.data_mut()).clock.clone();
     if let Some(clock) = clock
-        && let Some(alarms) = alarms(&mut guest, subscriptions, count)?
+        && let Some(alarms) = alarms(&read_subscriptions(&mut guest, subscriptions, count)?)
     {
         return sleep(&mut guest, &clock, &alarms, events, happened);
     }
@@ -44,7 +44,7 @@ pub(super) fn poll_oneoff(
 }
 
 /// A subscription to a clock.
-struct Alarm {
+pub(super) struct Alarm {
     user_data: [u8; 8],
     clock: u32,
     timeout_ns: u64,
@@ -91,43 +91,61 @@ impl Alarm {
     }
 }
 
-/// The subscriptions, if all of them are to clocks. Others are ready at once, because files and streams are.
-fn alarms(guest: &mut Guest<'_>, address: u32, count: u32) -> Result<Option<Vec<Alarm>>> {
-    if count == 0 {
-        return Ok(None);
-    }
+/// The subscriptions, if there are any and all of them are to clocks. Others are ready at once, because files and streams are.
+pub(super) fn alarms(subscriptions: &[[u8; SUBSCRIPTION_BYTES]]) -> Option<Vec<Alarm>> {
+    let alarms: Option<Vec<Alarm>> = subscriptions.iter().map(Alarm::decode).collect();
+    alarms.filter(|alarms| !alarms.is_empty())
+}
+
+/// Copies records of `BYTES` bytes each: subscriptions of preview 1 or of the version before.
+pub(super) fn read_subscriptions<const BYTES: usize>(
+    guest: &mut Guest<'_>,
+    address: u32,
+    count: u32,
+) -> Result<Vec<[u8; BYTES]>> {
     if count > guest.data().job.spec.open_files {
         return Err(ResourceTableError::Full.into());
     }
     let memory = memory(guest, "poll_oneoff")?;
     let bytes = memory.data(&*guest);
-    let Some(range) = aligned(8, bytes.len(), address, count as usize * SUBSCRIPTION_BYTES) else {
+    let Some(range) = aligned(8, bytes.len(), address, count as usize * BYTES) else {
         bail!("poll_oneoff({address:#x}, _, {count}, _): the subscriptions do not lie in memory")
     };
     // They may lie in a window of a file that changes meanwhile, so they are only examined once they are copied.
     let copied = guest.data().windows.host_reads(range.clone(), || bytes[range].to_vec());
-    let (subscriptions, _) = copied.as_chunks::<SUBSCRIPTION_BYTES>();
-    Ok(subscriptions.iter().map(Alarm::decode).collect())
+    Ok(copied.as_chunks::<BYTES>().0.to_vec())
 }
 
 /// Sets the clock forward to the first alarm, and reports all alarms that are due then.
-fn sleep(guest: &mut Guest<'_>, clock: &TaskClock, alarms: &[Alarm], events: u32, happened: u32) -> Result<i32> {
+pub(super) fn sleep(
+    guest: &mut Guest<'_>,
+    clock: &TaskClock,
+    alarms: &[Alarm],
+    events: u32,
+    happened: u32,
+) -> Result<i32> {
     let due: Option<Vec<u64>> = alarms.iter().map(|alarm| alarm.due_ns(clock)).collect();
     let Some(due) = due else { return Ok(errno::INVAL) };
     let first = due.iter().copied().min().unwrap_or(0);
     let reported: Vec<u8> =
         alarms.iter().zip(&due).filter(|(_, due)| **due <= first).flat_map(|(alarm, _)| alarm.event()).collect();
+    report(guest, &reported, events, happened)?;
+    clock.sleep(first);
+    Ok(errno::SUCCESS)
+}
+
+/// Writes events, and how many there are.
+pub(super) fn report(guest: &mut Guest<'_>, reported: &[u8], events: u32, happened: u32) -> Result<()> {
     let count = (reported.len() / EVENT_BYTES) as u32;
     let memory = memory(guest, "poll_oneoff")?;
     let (bytes, state) = memory.data_and_store_mut(&mut *guest);
-    for (align, address, values) in [(8, events, &reported[..]), (4, happened, &count.to_le_bytes()[..])] {
+    for (align, address, values) in [(8, events, reported), (4, happened, &count.to_le_bytes()[..])] {
         let Some(range) = aligned(align, bytes.len(), address, values.len()) else {
-            bail!("poll_oneoff(_, {events:#x}, {}, {happened:#x}): the events do not lie in memory", alarms.len())
+            bail!("poll_oneoff(_, {events:#x}, _, {happened:#x}): {count} events do not lie in memory")
         };
         state.windows.host_writes(range.clone(), || bytes[range].copy_from_slice(values));
     }
-    clock.sleep(first);
-    Ok(errno::SUCCESS)
+    Ok(())
 }
 
 /// The range of `len` bytes at `address`, if it lies in memory; WASI's pointers must be aligned.

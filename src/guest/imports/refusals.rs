@@ -7,18 +7,18 @@ use wiggle::GuestMemory;
 use super::wasi::wasi;
 use crate::guest::state::State;
 use crate::guest::wasi::Refused;
-use crate::module::WASI_MODULE;
+use crate::module::is_wasi;
 
 /// Replaces the WASI functions of the network, which could do nothing but refuse. So no host code runs for them, and the refusal is
 /// recorded.
 pub(in crate::guest) fn add_to_linker(linker: &mut Linker<Box<State>>, module: &Module) -> Result<()> {
     linker.allow_shadowing(true);
-    for import in module.imports().filter(|import| import.module() == WASI_MODULE) {
+    for import in module.imports().filter(|import| is_wasi(import.module())) {
         let ExternType::Func(ty) = import.ty() else { continue };
         if !import.name().starts_with("sock_") {
             continue;
         }
-        linker.func_new(WASI_MODULE, import.name(), ty, move |mut guest, params, results| {
+        linker.func_new(import.module(), import.name(), ty, move |mut guest, params, results| {
             guest.data_mut().refused.get_or_insert(Refused::Network);
             let errno = not_a_socket(guest.data_mut(), params)?;
             if let Some(result) = results.first_mut() {

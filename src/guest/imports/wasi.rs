@@ -26,6 +26,7 @@ use crate::module::WASI_MODULE;
 pub(super) mod errno {
     pub const SUCCESS: i32 = 0;
     pub const INVAL: i32 = 28;
+    pub const NAMETOOLONG: i32 = 37;
 }
 
 /// Defines functions of WASI preview 1 that have to do with descriptors, by their parameters: see `wasi::preview1`.

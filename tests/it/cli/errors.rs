@@ -141,7 +141,6 @@ fn unknown_imports_are_named() {
     for (module, name, advice) in [
         ("env", "puts", "link the library that defines it, or remove its use"),
         ("wrun_v1", "teleport", "there is no such function; build it with the current SDK"),
-        ("wasi_unstable", "fd_read", "that is the version of WASI before preview 1; build it with a current wasi-libc"),
         ("other", "f", "only functions of wrun_v1 and wasi_snapshot_preview1 are"),
     ] {
         place.file("i.wat", importing(module, name));

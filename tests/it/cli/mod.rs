@@ -25,6 +25,7 @@ mod map_report;
 mod modules;
 mod odd_files;
 mod own_files;
+mod preview0;
 mod programs;
 mod reactors;
 mod regions;
