@@ -35,7 +35,11 @@ pub(super) fn decide_outcome(
     std::mem::swap(&mut state.output, &mut result.output);
     std::mem::swap(&mut state.log, &mut result.log);
     result.output_file = state.output_file.take();
-    let program = if function.is_command() { Program::Command } else { Program::Task };
+    let program = match function {
+        function if function.is_command() => Program::Command,
+        TaskFunction::Scalar(_, scalar) if scalar.results.is_empty() => Program::Procedure,
+        _ => Program::Task,
+    };
     let reader_is_gone = state.wasi.as_ref().is_some_and(|wasi| wasi.attached.reader_is_gone());
     let seen = Seen::take(state);
     let stderr = streams(program, state, result);
@@ -52,7 +56,7 @@ pub(super) fn decide_outcome(
     result.stderr = stderr;
     match result.status {
         // What the program printed went to the caller's own standard output.
-        _ if state.job.spec.attached || program == Program::Task => {}
+        _ if state.job.spec.attached || program != Program::Command => {}
         Status::Ok => result.output = stdout,
         _ => result.stdout = stdout,
     }
@@ -175,6 +179,8 @@ fn name_refusal(state: &State, seen: &Seen, is_silent: bool, result: &mut TaskRe
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Program {
     Task,
+    /// A function without results.
+    Procedure,
     Command,
 }
 
@@ -195,7 +201,7 @@ fn streams(program: Program, state: &mut State, result: &mut TaskResult) -> Vec<
     };
     match program {
         Program::Command if result.output_file.is_none() => result.output = stdout,
-        Program::Command | Program::Task => log(&stdout),
+        Program::Command | Program::Task | Program::Procedure => log(&stdout),
     }
     stderr
 }
@@ -232,7 +238,7 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
             Program::Task if code == 0 && state.job.spec.ok_exit_codes == [0] => {
                 result.fail(Status::Error, "exited with code 0 before it returned")
             }
-            Program::Command | Program::Task => exited(code, stderr, state, result),
+            Program::Command | Program::Task | Program::Procedure => exited(code, stderr, state, result),
         }
         return;
     }

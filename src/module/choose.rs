@@ -43,7 +43,7 @@ impl Description {
     /// What a task calls.
     ///
     /// With a name: the SDK task, else the numeric function, else `_start`. Without one: the only SDK task besides the one
-    /// named by `reduce`, else `_start`, else the only numeric function.
+    /// named by `reduce`, else `_start`, else the only numeric function, or of several the one without a name.
     ///
     /// # Errors
     ///
@@ -96,6 +96,8 @@ impl Description {
             ([task], ..) => Ok(Entry::Task((*task).clone())),
             ([_, _, ..], ..) => Err(NoEntry::of_several(format!("has several tasks ({})", names(&tasks)))),
             ([], true, _) => Ok(Entry::Command),
+            // What other runtimes call by default as well: a `_start` that is no command, or the export without a name.
+            ([], false, [_, _, ..]) if let Some(default) = default_of(&scalars) => Ok(Entry::Scalar(default.clone())),
             ([], false, [scalar]) => Ok(Entry::Scalar((*scalar).clone())),
             ([], false, [_, _, ..]) => Err(NoEntry::of_several(format!("has several functions ({})", names(&scalars)))),
             ([], false, []) => Err(match reduce {
@@ -135,6 +137,10 @@ impl Description {
             .max_by(|(a, _), (b, _)| a.total_cmp(b))
             .map(|(_, known)| known)
     }
+}
+
+fn default_of<'a>(scalars: &[&'a Scalar]) -> Option<&'a Scalar> {
+    [COMMAND_EXPORT, ""].iter().find_map(|name| scalars.iter().find(|scalar| scalar.name == *name).copied())
 }
 
 fn names<T: std::fmt::Display>(items: &[T]) -> String {
@@ -189,6 +195,8 @@ mod tests {
         assert_eq!(only(&[("wrun:task/a", TASK), ("wrun:task/b", TASK)], Some("b")), "task a");
         assert_eq!(only(&[("wrun:task/b", TASK), ("_start", "")], Some("b")), "command");
         assert_eq!(only(&[("_start", ""), ("f", NUMBERS), ("g", NUMBERS)], None), "command");
+        assert_eq!(only(&[("f", NUMBERS), ("_start", "(result i32)"), ("", "")], None), "scalar _start() -> i32");
+        assert_eq!(only(&[("f", NUMBERS), ("", ""), ("g", NUMBERS)], None), "scalar ()");
         assert_eq!(only(&[("f", NUMBERS)], None), "scalar f(f64, i64) -> f64");
         assert_eq!(
             only(&[("f", NUMBERS), ("__main_void", TASK), ("_initialize", "")], None),

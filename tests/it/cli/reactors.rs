@@ -141,3 +141,25 @@ fn nothing_stands_for_an_item_on_the_terminal() {
     let hello = crate::cli::kit::hello();
     assert_eq!(place.says_to(&["run", &hello, "{}"], ""), ok("hello, {}\n"));
 }
+
+#[test]
+fn the_export_without_a_name_is_called_by_default_and_may_exit() {
+    let place = Place::new();
+    place.file(
+        "pipeline.wat",
+        r#"(module
+            (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+            (memory (export "memory") 1)
+            (func (export "_initialize"))
+            (func (export "") (call $exit (i32.const 0)))
+            (func (export "fail") (call $exit (i32.const 3)))
+            (func (export "number") (result i32) (call $exit (i32.const 0)) (i32.const 0)))"#,
+    );
+    // It returns nothing, so nothing is incomplete.
+    assert_eq!(place.says(&["map", "pipeline.wat", ""]), ok(""));
+    assert_eq!(place.says(&["run", "pipeline.wat"]), ok(""));
+    let ended =
+        |call: &str| objects(&place.says(&["map", "--json", "pipeline.wat", "--call", call, ""]).stdout).remove(0);
+    assert_eq!(ended("fail")["error"], "exited with code 3");
+    assert_eq!(ended("number")["error"], "exited with code 0 before it returned");
+}
