@@ -163,8 +163,10 @@ impl Screen {
 
     /// Reads up to this text.
     fn read_until(&mut self, shown: &str) {
-        let mut chunk = [0; 4096];
+        let (mut chunk, begun) = ([0; 4096], std::time::Instant::now());
         loop {
+            // What ticks for ever would be read for ever.
+            assert!(begun.elapsed() < crate::support::PATIENCE, "{shown:?} was not shown in time");
             if let Some((_, rest)) = self.unread.split_once(shown) {
                 self.unread = rest.to_owned();
                 return;
