@@ -2,11 +2,10 @@
 
 use wasmtime::component::{Component, HasData, Linker, Resource, ResourceTable};
 use wasmtime::{Engine, Result, Store};
-use wasmtime_wasi::WasiCtxView;
-use wasmtime_wasi::WasiView;
 use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
 use wasmtime_wasi::p2::bindings::sync::CommandPre;
 use wasmtime_wasi::p2::{DynPollable, Pollable, add_to_linker_sync, subscribe};
+use wasmtime_wasi::{HostMonotonicClock, WasiCtxView, WasiView};
 
 use super::imports::wasi;
 use super::outcome::Returned;
@@ -65,18 +64,18 @@ struct ClockView<'a> {
 
 impl ClockView<'_> {
     fn wake_at(&mut self, ns: u64) -> Result<Resource<DynPollable>> {
-        let sleep = self.table.push(Sleep { wakening: self.clock.wakening(ns) })?;
-        subscribe(self.table, sleep)
+        let wakening = self.table.push(self.clock.wakening(ns))?;
+        subscribe(self.table, wakening)
     }
 }
 
 impl monotonic_clock::Host for ClockView<'_> {
     fn now(&mut self) -> Result<u64> {
-        Ok(wasmtime_wasi::HostMonotonicClock::now(&self.clock))
+        Ok(HostMonotonicClock::now(&self.clock))
     }
 
     fn resolution(&mut self) -> Result<u64> {
-        Ok(wasmtime_wasi::HostMonotonicClock::resolution(&self.clock))
+        Ok(HostMonotonicClock::resolution(&self.clock))
     }
 
     fn subscribe_instant(&mut self, when: u64) -> Result<Resource<DynPollable>> {
@@ -88,14 +87,9 @@ impl monotonic_clock::Host for ClockView<'_> {
     }
 }
 
-/// A time that is waited for.
-struct Sleep {
-    wakening: Wakening,
-}
-
 #[wasmtime_wasi::async_trait]
-impl Pollable for Sleep {
+impl Pollable for Wakening {
     async fn ready(&mut self) {
-        self.wakening.wait().await;
+        self.wait().await;
     }
 }

@@ -307,8 +307,7 @@ fn call(
             function(store, instance, export)?.typed::<(), ()>(&*store)?.call(&mut *store, ())?;
             Ok(Returned::Code(0))
         }
-        // It has no instance of a module.
-        TaskFunction::ComponentCommand => Ok(Returned::Code(0)),
+        TaskFunction::ComponentCommand => unreachable!("a component has no instance of a module"),
         TaskFunction::Scalar(export, scalar) => {
             let arguments = match scalar_text::parse(scalar, &store.data().argument) {
                 Ok(arguments) => arguments,

@@ -10,7 +10,7 @@ pub enum Instances {
     Reused,
 }
 
-/// What becomes of functions that a module imports and wrun does not know.
+/// What happens to functions that a module imports and wrun does not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownImports {
     /// The job is refused.

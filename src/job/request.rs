@@ -63,7 +63,7 @@ pub struct Job {
     /// The time after which a running task is reported as slow ([`Event::Slow`](crate::Event::Slow)), and again each time it has
     /// doubled.
     pub slow: Option<TaskTime>,
-    /// What becomes of functions that the module imports and wrun does not know.
+    /// What happens to functions that the module imports and wrun does not know.
     pub unknown_imports: UnknownImports,
 }
 

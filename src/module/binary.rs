@@ -12,9 +12,12 @@ use super::description::Memory;
 use super::proposals;
 use super::resources::Resources;
 
+/// Bodies of functions that are still to be checked.
+pub(super) type Bodies<'a> = Vec<(FuncToValidate<ValidatorResources>, FunctionBody<'a>)>;
+
 /// A module whose declarations are valid.
 pub(super) struct BinaryModule<'a> {
-    bodies: Vec<(FuncToValidate<ValidatorResources>, FunctionBody<'a>)>,
+    bodies: Bodies<'a>,
     types: types::Types,
     imports: Vec<wasmparser::Import<'a>>,
     exports: Vec<Export<'a>>,
@@ -63,25 +66,7 @@ impl<'a> BinaryModule<'a> {
     ///
     /// Returns the first error.
     pub fn check_bodies(self, threads: Threads) -> wasmparser::Result<()> {
-        let check = |allocations: &mut FuncValidatorAllocations,
-                     (function, body): (FuncToValidate<ValidatorResources>, FunctionBody<'a>)| {
-            let mut validator = function.into_validator(std::mem::take(allocations));
-            let checked = validator.validate(&body);
-            *allocations = validator.into_allocations();
-            checked.err()
-        };
-        let error = match threads {
-            Threads::One => {
-                let mut allocations = FuncValidatorAllocations::default();
-                self.bodies.into_iter().find_map(|body| check(&mut allocations, body))
-            }
-            Threads::Many => {
-                let errors =
-                    self.bodies.into_par_iter().with_min_len(64).map_init(FuncValidatorAllocations::default, check);
-                errors.find_map_first(|error| error)
-            }
-        };
-        error.map_or(Ok(()), Err)
+        check_bodies(self.bodies, threads)
     }
 
     /// What the module declares.
@@ -142,6 +127,32 @@ pub(super) fn read(bytes: &[u8], threads: Threads) -> Result<BinaryModule<'_>, S
 /// Returns the first error.
 pub(super) fn check(bytes: &[u8], features: WasmFeatures, threads: Threads) -> wasmparser::Result<()> {
     BinaryModule::read(bytes, features)?.check_bodies(threads)
+}
+
+/// Checks bodies of functions.
+///
+/// # Errors
+///
+/// Returns the first error.
+pub(super) fn check_bodies(bodies: Bodies<'_>, threads: Threads) -> wasmparser::Result<()> {
+    let check = |allocations: &mut FuncValidatorAllocations,
+                 (function, body): (FuncToValidate<ValidatorResources>, FunctionBody<'_>)| {
+        let mut validator = function.into_validator(std::mem::take(allocations));
+        let checked = validator.validate(&body);
+        *allocations = validator.into_allocations();
+        checked.err()
+    };
+    let error = match threads {
+        Threads::One => {
+            let mut allocations = FuncValidatorAllocations::default();
+            bodies.into_iter().find_map(|body| check(&mut allocations, body))
+        }
+        Threads::Many => {
+            let errors = bodies.into_par_iter().with_min_len(64).map_init(FuncValidatorAllocations::default, check);
+            errors.find_map_first(|error| error)
+        }
+    };
+    error.map_or(Ok(()), Err)
 }
 
 fn item_type(types: types::TypesRef<'_>, ty: types::EntityType) -> ItemType {

@@ -1,9 +1,10 @@
 //! Describes components, and knows which interfaces wrun gives them.
 
-use wasmparser::{ComponentExternalKind, Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{ComponentExternalKind, Parser, Payload, ValidPayload, Validator, WasmFeatures};
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
+use super::binary::{self, Bodies, Threads};
 use super::description::{Description, Extern};
 use super::explain::one_line;
 use super::proposals;
@@ -49,26 +50,54 @@ const VERSION: &str = "0.2.";
 /// The interface that a command exports, without its version.
 const RUN: &str = "wasi:cli/run";
 
-/// Reads and checks a binary component, and describes it.
-///
-/// # Errors
-///
-/// Returns why wrun does not run it. The text continues a sentence that begins with the module.
-pub(super) fn read(bytes: &[u8]) -> Result<Description, String> {
-    let features = proposals::SUPPORTED.union(WasmFeatures::COMPONENT_MODEL);
-    let invalid = |error: wasmparser::Error| {
-        format!("is not a valid component: {} (at offset {:#x})", one_line(error.message()), error.offset())
-    };
-    Validator::new_with_features(features).validate_all(bytes).map_err(invalid)?;
-    let mut contents = Contents::default();
-    contents.read(bytes).map_err(invalid)?;
-    if contents.shares_memory {
-        return Err(proposals::shared_memory());
-    }
-    contents.resources.problem().map_or(Ok(contents.describe()), Err)
+/// A binary component whose declarations are valid.
+pub(super) struct BinaryComponent<'a> {
+    contents: Contents,
+    bodies: Bodies<'a>,
 }
 
-/// Describes a component that was compiled elsewhere. What its modules need is not known as exactly as for [`read`].
+impl<'a> BinaryComponent<'a> {
+    /// Reads a component that wrun runs, as far as its declarations show. All of it is checked except the bodies of its functions.
+    ///
+    /// # Errors
+    ///
+    /// Returns why wrun does not run it. The text continues a sentence that begins with the module.
+    pub fn read(bytes: &'a [u8]) -> Result<BinaryComponent<'a>, String> {
+        let mut validator = Validator::new_with_features(proposals::SUPPORTED.union(WasmFeatures::COMPONENT_MODEL));
+        let (mut contents, mut bodies, mut depth) = (Contents::default(), Bodies::new(), 0);
+        for payload in Parser::new(0).parse_all(bytes) {
+            let payload = payload.map_err(|error| invalid(&error))?;
+            if let ValidPayload::Func(function, body) = validator.payload(&payload).map_err(|error| invalid(&error))? {
+                bodies.push((function, body));
+            }
+            contents.add(payload, &mut depth).map_err(|error| invalid(&error))?;
+        }
+        if contents.shares_memory {
+            return Err(proposals::shared_memory());
+        }
+        contents.resources.problem().map_or(Ok(BinaryComponent { contents, bodies }), Err)
+    }
+
+    /// Checks the bodies of all functions.
+    ///
+    /// # Errors
+    ///
+    /// As for [`BinaryComponent::read`].
+    pub fn check_bodies(self, threads: Threads) -> Result<(), String> {
+        binary::check_bodies(self.bodies, threads).map_err(|error| invalid(&error))
+    }
+
+    /// What it offers and needs.
+    pub fn describe(&self) -> Description {
+        self.contents.describe()
+    }
+}
+
+fn invalid(error: &wasmparser::Error) -> String {
+    format!("is not a valid component: {} (at offset {:#x})", one_line(error.message()), error.offset())
+}
+
+/// Describes a component that was compiled elsewhere. What its modules need is not known as exactly as for a binary one.
 pub(super) fn describe(component: &Component) -> Description {
     let (engine, ty) = (component.engine(), component.component_type());
     let needs = component.resources_required();
@@ -95,69 +124,59 @@ struct Contents {
 }
 
 impl Contents {
-    fn read(&mut self, bytes: &[u8]) -> wasmparser::Result<()> {
-        // Modules and components lie within each other.
-        let mut depth = 0;
-        for payload in Parser::new(0).parse_all(bytes) {
-            match payload? {
-                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-                Payload::End(_) => depth -= 1,
-                Payload::ComponentImportSection(section) if depth == 0 => {
-                    for import in section {
-                        let import = import?;
-                        self.imports.push((import.name.name.to_owned(), kind_name(import.ty.kind())));
-                    }
+    /// Adds a part. Modules and components lie within each other: `depth` says in how many this one lies.
+    fn add(&mut self, payload: Payload<'_>, depth: &mut u32) -> wasmparser::Result<()> {
+        match payload {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => *depth += 1,
+            Payload::End(_) => *depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if *depth == 0 => {
+                for import in section {
+                    let import = import?;
+                    self.imports.push((import.name.name.to_owned(), kind_name(import.ty.kind())));
                 }
-                Payload::ComponentExportSection(section) if depth == 0 => {
-                    for export in section {
-                        let export = export?;
-                        self.exports.push((export.name.name.to_owned(), kind_name(export.kind)));
-                    }
-                }
-                Payload::MemorySection(section) => {
-                    for memory in section {
-                        let memory = memory?;
-                        self.shares_memory |= memory.shared;
-                        self.resources.memories += 1;
-                        self.resources.memory_pages = self.resources.memory_pages.max(memory.initial);
-                        self.resources.large_memories |= memory.memory64;
-                    }
-                }
-                Payload::TableSection(section) => {
-                    for table in section {
-                        self.resources.tables += 1;
-                        self.resources.table_elements = self.resources.table_elements.max(table?.ty.initial);
-                    }
-                }
-                _ => {}
             }
+            Payload::ComponentExportSection(section) if *depth == 0 => {
+                for export in section {
+                    let export = export?;
+                    self.exports.push((export.name.name.to_owned(), kind_name(export.kind)));
+                }
+            }
+            Payload::MemorySection(section) => {
+                for memory in section {
+                    let memory = memory?;
+                    self.shares_memory |= memory.shared;
+                    self.resources.memories += 1;
+                    self.resources.memory_pages = self.resources.memory_pages.max(memory.initial);
+                    self.resources.large_memories |= memory.memory64;
+                }
+            }
+            Payload::TableSection(section) => {
+                for table in section {
+                    self.resources.tables += 1;
+                    self.resources.table_elements = self.resources.table_elements.max(table?.ty.initial);
+                }
+            }
+            _ => {}
         }
         Ok(())
     }
 
-    fn describe(self) -> Description {
-        let Contents { imports, exports, resources, .. } = self;
-        let item = |(name, kind): (String, &str)| Extern { module: String::new(), name, ty: kind.to_owned() };
-        let imports: Vec<Extern> = imports.into_iter().map(item).collect();
-        let exports: Vec<Extern> = exports.into_iter().map(item).collect();
+    fn describe(&self) -> Description {
+        let list = |items: &[(String, &str)]| -> Vec<Extern> {
+            let item = |(name, kind): &(String, &str)| Extern {
+                module: String::new(),
+                name: name.clone(),
+                ty: (*kind).to_owned(),
+            };
+            items.iter().map(item).collect()
+        };
         Description {
-            tasks: Vec::new(),
-            scalars: Vec::new(),
             component: true,
-            command: exports.iter().any(|export| is_interface(&export.name, RUN)),
-            initialize: false,
-            wasi: imports.iter().any(|import| import.name.starts_with("wasi:")),
-            wrun_imports: Vec::new(),
-            imports,
-            exports,
-            memory: None,
-            memories: resources.memories,
-            tables: resources.tables,
-            table_elements: resources.table_elements,
-            large_memories: resources.large_memories,
-            owns_memory: None,
-            grows_safely: false,
-            data_segments: None,
+            command: self.exports.iter().any(|(name, _)| is_interface(name, RUN)),
+            wasi: self.imports.iter().any(|(name, _)| name.starts_with("wasi:")),
+            imports: list(&self.imports),
+            exports: list(&self.exports),
+            ..self.resources.describe()
         }
     }
 }

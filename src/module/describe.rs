@@ -78,25 +78,7 @@ impl Declarations {
     /// Describes the module.
     pub fn describe(self) -> Description {
         let Declarations { imports, exports, resources } = self;
-        let mut description = Description {
-            tasks: Vec::new(),
-            scalars: Vec::new(),
-            component: false,
-            command: false,
-            initialize: false,
-            wasi: false,
-            wrun_imports: Vec::new(),
-            imports: Vec::new(),
-            exports: Vec::new(),
-            memory: None,
-            memories: resources.memories,
-            tables: resources.tables,
-            table_elements: resources.table_elements,
-            large_memories: resources.large_memories,
-            owns_memory: None,
-            grows_safely: false,
-            data_segments: None,
-        };
+        let mut description = resources.describe();
         for Import { module, name, ty } in imports {
             match module.as_str() {
                 wrun_abi::MODULE => description.wrun_imports.push(name.clone()),

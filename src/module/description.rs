@@ -9,7 +9,7 @@ use wrun_abi::PAGE;
 use wrun_ipc::entry::Scalar;
 
 /// What a module offers and needs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Description {
     /// Names of the SDK tasks: exports `wrun:task/NAME`.

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use wasmtime::component::Component;
 
 use super::binary::{self, BinaryModule, Threads};
+use super::component::BinaryComponent;
 use super::describe::Declarations;
 use super::description::Description;
 use super::engine::{self, CodeSettings, Fuel, WorkerSettings};
@@ -193,7 +194,11 @@ fn inspect(threads: Threads) -> io::Result<Answer> {
         Err(refusal) => return Ok(Answer::Refused(refusal)),
     };
     if is_component(&binary) {
-        return Ok(match component::read(&binary) {
+        let described = BinaryComponent::read(&binary).and_then(|component| {
+            let description = component.describe();
+            component.check_bodies(threads).map(|()| description)
+        });
+        return Ok(match described {
             Ok(description) => Answer::Done { description: description.into(), debug_bytes: 0 },
             Err(refusal) => Answer::Refused(refusal),
         });
@@ -217,7 +222,7 @@ fn compile(fuel: Fuel, threads: Threads) -> io::Result<Answer> {
         Err(refusal) => return Ok(Answer::Refused(refusal)),
     };
     let described = match is_component(&binary) {
-        true => component::read(&binary),
+        true => BinaryComponent::read(&binary).map(|component| component.describe()),
         false => {
             declared(&binary, threads).map(|(_, declarations)| memory_use::examine(&binary, declarations.describe()))
         }
@@ -269,10 +274,11 @@ fn not_compiled(binary: &[u8], settings: CodeSettings, message: &str, threads: T
         return Answer::Unable(lack);
     }
     let not_compiled = || format!("cannot be compiled: {}", explain::one_line(message));
-    if is_component(binary) {
-        return Answer::Refused(not_compiled());
-    }
     // wasmtime has checked the bodies of functions while it compiled them.
+    if is_component(binary) {
+        let checked = BinaryComponent::read(binary).and_then(|component| component.check_bodies(threads));
+        return Answer::Refused(checked.err().unwrap_or_else(not_compiled));
+    }
     Answer::Refused(match binary::check(binary, proposals::SUPPORTED, threads) {
         Err(error) => proposals::explain(binary, &error, threads),
         Ok(()) => resources::instance_too_large(message).unwrap_or_else(not_compiled),

@@ -1,5 +1,6 @@
 //! The memories and tables of a module, and whether a worker has room for them.
 
+use super::description::Description;
 use super::engine::{
     LARGE_MEMORY_BYTES, MAX_LARGE_MEMORIES, MAX_MEMORIES, MAX_MEMORY_BYTES, MAX_TABLE_ELEMENTS, MAX_TABLES,
 };
@@ -23,6 +24,12 @@ pub(super) struct Resources {
 const PAGE_BYTES: u64 = 64 << 10;
 
 impl Resources {
+    /// The description of a module that has these and offers nothing.
+    pub fn describe(&self) -> Description {
+        let &Resources { memories, tables, memory_pages: _, table_elements, large_memories } = self;
+        Description { memories, tables, table_elements, large_memories, ..Description::default() }
+    }
+
     /// Why no worker could run the module, whatever its job allows. The text continues a sentence that begins with the module.
     pub fn problem(&self) -> Option<String> {
         let memory_bytes = self.memory_pages.saturating_mul(PAGE_BYTES);

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::SystemTime;
 
-use wasmtime::{Engine, Precompiled};
+use wasmtime::Engine;
 
 use crate::error::Repr;
 use crate::shown::shown;
@@ -120,9 +120,9 @@ impl ModuleSource {
 fn binary_format(file: &File, path: &Path, len: u64) -> io::Result<Option<Format>> {
     let mut head = [0; HEADER.len()];
     file.read_exact_at(&mut head, 0)?;
-    let is_precompiled = |path| matches!(Engine::detect_precompiled_file(path), Ok(Some(Precompiled::Module)));
+    let is_precompiled = |path| matches!(Engine::detect_precompiled_file(path), Ok(Some(_)));
     Ok(match &head {
-        HEADER if len <= MAX_MODULE_BYTES => Some(Format::Binary),
+        head if (*head == *HEADER || is_component(head)) && len <= MAX_MODULE_BYTES => Some(Format::Binary),
         [0x7f, b'E', b'L', b'F', ..] if len <= MAX_PRECOMPILED_BYTES && is_precompiled(path) => {
             Some(Format::Precompiled)
         }
@@ -214,8 +214,10 @@ mod tests {
     fn a_large_binary_file_is_read_only_when_its_bytes_are_needed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("large.wasm");
-        let mut bytes = HEADER.to_vec();
-        for (len, is_read) in [(SMALL_BYTES as usize, true), (SMALL_BYTES as usize + 1, false)] {
+        let component = b"\0asm\x0d\0\x01\0";
+        let (small, large) = (SMALL_BYTES as usize, SMALL_BYTES as usize + 1);
+        for (header, len, is_read) in [(HEADER, small, true), (HEADER, large, false), (component, large, false)] {
+            let mut bytes = header.to_vec();
             bytes.resize(len, 0);
             std::fs::write(&path, &bytes).unwrap();
             let source = ModuleSource::read(&path).unwrap();

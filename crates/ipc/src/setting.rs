@@ -47,7 +47,7 @@ pub enum Setting {
     ItemSeparator,
     /// Whether each task gets a fresh instance.
     FreshInstances,
-    /// What becomes of imports that are not known.
+    /// What happens to unknown imports.
     UnknownImports,
     /// The inputs that each task has of its own.
     OwnInputs,

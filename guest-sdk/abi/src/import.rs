@@ -36,8 +36,8 @@ pub const INPUT_WRITABLE: &str = "input_writable";
 
 /// `(input, offset, len, dst) -> ()`: copies a range of an input to `dst`.
 ///
-/// For programs that read an input piece by piece into a buffer of their own, and for languages whose allocator takes all
-/// memory for its own, so that it would take a window of [`INPUT_MAP`] as well. Traps if there is no such input, if the
+/// For programs that read an input piece by piece into their own buffer, and for languages whose allocator assumes that
+/// all memory is its own, and so would overwrite a window of [`INPUT_MAP`]. Traps if there is no such input, if the
 /// range is not within [`INPUT_LEN`], or if the bytes do not fit into memory at `dst`. A file that has become too short
 /// ends the task as it does for a window.
 pub const INPUT_READ: &str = "input_read";

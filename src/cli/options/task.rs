@@ -47,7 +47,7 @@ enum UnknownImportsChoice {
 }
 
 impl TaskArgs {
-    /// What becomes of unknown imports.
+    /// What happens to unknown imports.
     pub fn unknown_imports(&self) -> UnknownImports {
         match self.unknown_imports {
             UnknownImportsChoice::Refuse => UnknownImports::Refuse,

@@ -104,27 +104,48 @@ fn no_such_input(state: &State) -> String {
     }
 }
 
-/// The input with this index, if the range lies in it. `values` are the arguments of the call, for messages.
-fn part_of_input(
+/// The input or region, if the range lies in it. `values` are the arguments of the call, for messages.
+fn whole(
     guest: &Guest<'_>,
     call: &str,
     values: Arguments<'_>,
-    index: u32,
+    of: Mapped,
     (offset, len): (u64, usize),
 ) -> Result<GuestInput> {
-    let Some(input) = guest.data().input(index as usize) else {
-        bail!("{call}({values}): {}", no_such_input(guest.data()))
+    let Some(whole) = guest.data().mapped(of) else {
+        match of {
+            Mapped::Input(_) => bail!("{call}({values}): {}", no_such_input(guest.data())),
+            Mapped::Region(_) => bail!("{call}({values}): {}", no_such_region(guest.data())),
+        }
     };
-    if offset.checked_add(len as u64).is_none_or(|end| end > input.len) {
-        bail!("{call}({values}): the input has {} bytes", input.len)
+    if offset.checked_add(len as u64).is_none_or(|end| end > whole.len) {
+        let what = if let Mapped::Input(_) = of { "input" } else { "region" };
+        bail!("{call}({values}): the {what} has {} bytes", whole.len)
     }
-    Ok(input.clone())
+    Ok(whole.clone())
+}
+
+/// Maps a range of an input or region into pages by which the memory grows.
+fn map_new<A: Address>(guest: &mut Guest<'_>, call: &str, of: Mapped, offset: u64, len: A) -> Result<A> {
+    let (Mapped::Input(index) | Mapped::Region(index)) = of;
+    let part = (offset, len.get());
+    let whole = whole(guest, call, format_args!("{index}, {offset}, {len}"), of, part)?;
+    map(guest, call, of, &whole, part, Place::NewPages).map(A::new)
+}
+
+/// Maps a range of an input or region over memory of the guest's own, from `dst` on.
+fn map_over<A: Address>(guest: &mut Guest<'_>, call: &str, of: Mapped, (offset, len): (u64, A), dst: A) -> Result<A> {
+    let (Mapped::Input(index) | Mapped::Region(index)) = of;
+    let part = (offset, len.get());
+    let values = format_args!("{index}, {offset}, {len}, {dst:#x}");
+    let whole = whole(guest, call, values, of, part)?;
+    map(guest, call, of, &whole, part, Place::At { dst: dst.get(), values }).map(A::new)
 }
 
 fn input_read<A: Address>(mut guest: Guest<'_>, index: u32, offset: u64, len: A, dst: A) -> Result<()> {
     let part = (offset, len.get());
     let values = format_args!("{index}, {offset}, {len}, {dst:#x}");
-    let input = part_of_input(&guest, "input_read", values, index, part)?;
+    let input = whole(&guest, "input_read", values, Mapped::Input(index), part)?;
     let memory = memory(&mut guest, "input_read")?;
     let Some(range) = range(memory.data_size(&guest), dst, len.get()) else {
         bail!("input_read({values}): {len} bytes there do not lie in memory")
@@ -133,18 +154,11 @@ fn input_read<A: Address>(mut guest: Guest<'_>, index: u32, offset: u64, len: A,
 }
 
 fn input_map<A: Address>(mut guest: Guest<'_>, index: u32, offset: u64, len: A) -> Result<A> {
-    let part = (offset, len.get());
-    let values = format_args!("{index}, {offset}, {len}");
-    let input = part_of_input(&guest, "input_map", values, index, part)?;
-    map(&mut guest, "input_map", Mapped::Input(index), &input, part, Place::NewPages).map(A::new)
+    map_new(&mut guest, "input_map", Mapped::Input(index), offset, len)
 }
 
 fn input_map_at<A: Address>(mut guest: Guest<'_>, index: u32, offset: u64, len: A, dst: A) -> Result<A> {
-    let part = (offset, len.get());
-    let values = format_args!("{index}, {offset}, {len}, {dst:#x}");
-    let input = part_of_input(&guest, "input_map_at", values, index, part)?;
-    let place = Place::At { dst: dst.get(), values };
-    map(&mut guest, "input_map_at", Mapped::Input(index), &input, part, place).map(A::new)
+    map_over(&mut guest, "input_map_at", Mapped::Input(index), (offset, len), dst)
 }
 
 fn region_len(guest: Guest<'_>, index: u32) -> Result<u64> {
@@ -161,36 +175,12 @@ fn no_such_region(state: &State) -> String {
     }
 }
 
-/// Like [`part_of_input`], for a region.
-fn part_of_region(
-    guest: &Guest<'_>,
-    call: &str,
-    values: Arguments<'_>,
-    index: u32,
-    (offset, len): (u64, usize),
-) -> Result<GuestInput> {
-    let Some(region) = guest.data().region(index as usize) else {
-        bail!("{call}({values}): {}", no_such_region(guest.data()))
-    };
-    if offset.checked_add(len as u64).is_none_or(|end| end > region.len) {
-        bail!("{call}({values}): the region has {} bytes", region.len)
-    }
-    Ok(region.clone())
-}
-
 fn region_map<A: Address>(mut guest: Guest<'_>, index: u32, offset: u64, len: A) -> Result<A> {
-    let part = (offset, len.get());
-    let values = format_args!("{index}, {offset}, {len}");
-    let region = part_of_region(&guest, "region_map", values, index, part)?;
-    map(&mut guest, "region_map", Mapped::Region(index), &region, part, Place::NewPages).map(A::new)
+    map_new(&mut guest, "region_map", Mapped::Region(index), offset, len)
 }
 
 fn region_map_at<A: Address>(mut guest: Guest<'_>, index: u32, offset: u64, len: A, dst: A) -> Result<A> {
-    let part = (offset, len.get());
-    let values = format_args!("{index}, {offset}, {len}, {dst:#x}");
-    let region = part_of_region(&guest, "region_map_at", values, index, part)?;
-    let place = Place::At { dst: dst.get(), values };
-    map(&mut guest, "region_map_at", Mapped::Region(index), &region, part, place).map(A::new)
+    map_over(&mut guest, "region_map_at", Mapped::Region(index), (offset, len), dst)
 }
 
 fn input_unmap<A: Address>(mut guest: Guest<'_>, address: A) -> Result<()> {

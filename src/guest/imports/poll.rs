@@ -6,13 +6,13 @@ use std::ops::Range;
 
 use wasmtime::component::ResourceTableError;
 use wasmtime::{AsContextMut, Result, bail};
-use wasmtime_wasi::p1::wasi_snapshot_preview1::{WasiSnapshotPreview1, poll_oneoff as poll_files};
+use wasmtime_wasi::p1::wasi_snapshot_preview1::poll_oneoff as poll_files;
 use wasmtime_wasi::runtime::in_tokio;
 use wiggle::GuestMemory;
 
 use super::grow::Guest;
 use super::map::{memory, range};
-use super::wasi::{errno, wasi};
+use super::wasi::{begin_call, errno, wasi};
 use crate::guest::wasi::TaskClock;
 
 /// The length of a subscription and of an event, in bytes.
@@ -36,8 +36,7 @@ pub(super) fn poll_oneoff(
     let fuel = guest.as_context_mut().hostcall_fuel();
     let memory = memory(&mut guest, "poll_oneoff")?;
     let (bytes, state) = memory.data_and_store_mut(&mut guest);
-    let wasi = wasi(state).begin_call();
-    wasi.set_hostcall_fuel(fuel);
+    let wasi = begin_call(state, fuel);
     let mut memory = GuestMemory::Unshared(bytes);
     let [subscriptions, events, count, happened] = [subscriptions, events, count, happened].map(u32::cast_signed);
     in_tokio(poll_files(wasi, &mut memory, subscriptions, events, count, happened))

@@ -4,14 +4,14 @@
 //! Source: wasi_unstable.witx of WASI's repository (`phases/old/snapshot_0`).
 
 use wasmtime::{AsContextMut, Linker, Module, Result, bail};
-use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPreview1 as _};
+use wasmtime_wasi::p1::wasi_snapshot_preview1 as preview1;
 use wasmtime_wasi::runtime::in_tokio;
 use wiggle::GuestMemory;
 
 use super::grow::Guest;
 use super::map::{memory, range};
 use super::poll::{self, EVENT_BYTES, SUBSCRIPTION_BYTES};
-use super::wasi::{errno, wasi};
+use super::wasi::{begin_call, errno, wasi};
 use crate::guest::state::State;
 use crate::module::{WASI_MODULE, WASI_UNSTABLE_MODULE};
 
@@ -78,8 +78,7 @@ fn path_filestat_get(mut guest: Guest<'_>, fd: i32, lookup: i32, path: u32, path
     let host = aligned(&mut host);
     let copy = &mut host[FILESTAT_BYTES..FILESTAT_BYTES + path_range.len()];
     state.windows.host_reads(path_range.clone(), || copy.copy_from_slice(&bytes[path_range]));
-    let wasi = wasi(state).begin_call();
-    wasi.set_hostcall_fuel(fuel);
+    let wasi = begin_call(state, fuel);
     let (at, len) = (FILESTAT_BYTES as i32, path_len.cast_signed());
     let mut memory = GuestMemory::Unshared(&mut *host);
     match in_tokio(preview1::path_filestat_get(wasi, &mut memory, fd, lookup, at, len, 0))? {
@@ -118,8 +117,7 @@ fn poll_oneoff(mut guest: Guest<'_>, subscriptions: u32, events: u32, count: u32
     let host = aligned(&mut host);
     host[..events_at].copy_from_slice(new.as_flattened());
     let fuel = guest.as_context_mut().hostcall_fuel();
-    let wasi = wasi(guest.data_mut()).begin_call();
-    wasi.set_hostcall_fuel(fuel);
+    let wasi = begin_call(guest.data_mut(), fuel);
     let mut memory = GuestMemory::Unshared(&mut *host);
     let polled = preview1::poll_oneoff(wasi, &mut memory, 0, events_at as i32, count.cast_signed(), count_at as i32);
     let errno = in_tokio(polled)?;

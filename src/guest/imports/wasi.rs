@@ -39,9 +39,7 @@ macro_rules! link {
                 let fuel = guest.as_context_mut().hostcall_fuel();
                 let memory = memory(&mut guest, stringify!($name))?;
                 let (bytes, state) = memory.data_and_store_mut(&mut guest);
-                let wasi = wasi(state).begin_call();
-                wasi.set_hostcall_fuel(fuel);
-                $run(preview1::$name(wasi, &mut GuestMemory::Unshared(bytes), $($parameter),+))
+                $run(preview1::$name(begin_call(state, fuel), &mut GuestMemory::Unshared(bytes), $($parameter),+))
             },
         )?;
     )+ };
@@ -101,6 +99,13 @@ pub(in crate::guest) fn wasi(state: &mut State) -> &mut Wasi {
         state.wasi = Some(context(&state.wasi_settings()).expect("only a directory can be refused"));
     }
     state.wasi.as_mut().expect("made just now")
+}
+
+/// The task's WASI, at the start of a call that may take over this many bytes from the guest.
+pub(super) fn begin_call(state: &mut State, fuel: usize) -> &mut Wasi {
+    let wasi = wasi(state).begin_call();
+    wasi.set_hostcall_fuel(fuel);
+    wasi
 }
 
 /// Enters a tokio runtime on this thread, for WASI calls that may block. Further calls do nothing.
