@@ -222,6 +222,7 @@ impl Fields {
             Entry::Task(name) => self.add(b"task").add(name.as_bytes()),
             Entry::Scalar(function) => self.add(b"function").add(function.name.as_bytes()),
             Entry::Command => self.add(b"command"),
+            Entry::Function(function) => self.add(b"component function").add(function.name.as_bytes()),
             // All of it, so that a new kind of entry cannot share keys with another one.
             other => self.add(b"other").add(format!("{other:?}").as_bytes()),
         }

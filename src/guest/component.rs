@@ -1,6 +1,6 @@
 //! Components: what they import, and how a command is run.
 
-use wasmtime::component::{Component, HasData, Linker, Resource, ResourceTable};
+use wasmtime::component::{Component, HasData, InstancePre, Linker, Resource, ResourceTable};
 use wasmtime::{Engine, Result, Store};
 use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
 use wasmtime_wasi::p2::bindings::sync::CommandPre;
@@ -8,19 +8,23 @@ use wasmtime_wasi::p2::{DynPollable, Pollable, add_to_linker_sync, subscribe};
 use wasmtime_wasi::{HostMonotonicClock, WasiCtxView, WasiView};
 
 use super::imports::wasi;
+use super::linked_job::TaskFunction;
 use super::outcome::Returned;
 use super::state::State;
 use super::wasi::{TaskClock, Wakening};
 
+/// A component that is linked.
+pub(super) type ComponentPre = InstancePre<Box<State>>;
+
 /// A command that is linked.
 pub(super) type Command = CommandPre<Box<State>>;
 
-/// Links a component that is a command.
+/// Links a component.
 ///
 /// # Errors
 ///
-/// Returns an error if it imports something that is not provided, or exports no `wasi:cli/run`.
-pub(super) fn link(engine: &Engine, component: &Component, has_own_clock: bool) -> Result<Command> {
+/// Returns an error if it imports something that is not provided.
+pub(super) fn link(engine: &Engine, component: &Component, has_own_clock: bool) -> Result<ComponentPre> {
     let mut linker = Linker::new(engine);
     add_to_linker_sync(&mut linker)?;
     if has_own_clock {
@@ -32,15 +36,30 @@ pub(super) fn link(engine: &Engine, component: &Component, has_own_clock: bool) 
         })?;
         linker.allow_shadowing(false);
     }
-    CommandPre::new(linker.instantiate_pre(component)?)
+    linker.instantiate_pre(component)
 }
 
-/// Runs a command in a fresh instance.
-pub(super) fn run(command: &Command, store: &mut Store<Box<State>>) -> Result<Returned> {
-    let instance = command.instantiate(&mut *store)?;
-    let ended = instance.wasi_cli_run().call_run(&mut *store)?;
-    // A program says no more than this, unless it exits with a code.
-    Ok(if ended.is_ok() { Returned::Code(0) } else { Returned::Exit(1) })
+/// Runs a command, or calls a function, in a fresh instance.
+pub(super) fn run(
+    component: &ComponentPre,
+    function: &TaskFunction,
+    store: &mut Store<Box<State>>,
+) -> Result<Returned> {
+    match function {
+        TaskFunction::ComponentFunction(function) => {
+            let instance = component.instantiate(&mut *store)?;
+            function.call(&instance, store)
+        }
+        TaskFunction::ComponentCommand(command) => {
+            let instance = command.instantiate(&mut *store)?;
+            let ended = instance.wasi_cli_run().call_run(&mut *store)?;
+            // A program says no more than this, unless it exits with a code.
+            Ok(if ended.is_ok() { Returned::Code(0) } else { Returned::Exit(1) })
+        }
+        TaskFunction::Task(_) | TaskFunction::Scalar(..) | TaskFunction::Command(_) => {
+            unreachable!("functions of modules are found in modules")
+        }
+    }
 }
 
 impl WasiView for Box<State> {

@@ -168,7 +168,7 @@ impl Guest {
             }
             let module = match &linked.program {
                 LinkedProgram::Module(module) => module,
-                LinkedProgram::Component(command) => return component::run(command, store),
+                LinkedProgram::Component(component) => return component::run(component, function, store),
             };
             let instance = match live.instance {
                 Some(instance) => instance,
@@ -307,7 +307,9 @@ fn call(
             function(store, instance, export)?.typed::<(), ()>(&*store)?.call(&mut *store, ())?;
             Ok(Returned::Code(0))
         }
-        TaskFunction::ComponentCommand => unreachable!("a component has no instance of a module"),
+        TaskFunction::ComponentCommand(_) | TaskFunction::ComponentFunction(_) => {
+            unreachable!("a component has no instance of a module")
+        }
         TaskFunction::Scalar(export, scalar) => {
             let arguments = match scalar_text::parse(scalar, &store.data().argument) {
                 Ok(arguments) => arguments,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use wasmtime::{Engine, InstancePre, Linker, MemoryType, Module, ModuleExport};
 
 use super::code::Code;
+use super::component_function::ComponentFunction;
 use super::job_context::JobContext;
 use super::state::State;
 use super::{component, imports};
@@ -23,7 +24,7 @@ pub(super) struct LinkedJob {
 /// What an instance is made of.
 pub(super) enum LinkedProgram {
     Module(LinkedModule),
-    Component(component::Command),
+    Component(component::ComponentPre),
 }
 
 /// A module, linked.
@@ -39,13 +40,14 @@ pub(super) enum TaskFunction {
     Scalar(ModuleExport, Scalar),
     Command(ModuleExport),
     /// The command that a component is.
-    ComponentCommand,
+    ComponentCommand(component::Command),
+    ComponentFunction(ComponentFunction),
 }
 
 impl TaskFunction {
     /// Whether it is a program, with arguments and an exit code.
     pub fn is_command(&self) -> bool {
-        matches!(self, TaskFunction::Command(_) | TaskFunction::ComponentCommand)
+        matches!(self, TaskFunction::Command(_) | TaskFunction::ComponentCommand(_))
     }
 }
 
@@ -62,11 +64,21 @@ impl LinkedJob {
                 imports::enter_runtime()
                     .and_then(|()| imports::start_file_thread())
                     .map_err(|error| format!("cannot start the runtime of WASI: {error}"))?;
-                let command = component::link(engine, component, !context.spec.real_clock);
-                let command = command.map_err(|error| format!("cannot link the component: {error:#}"))?;
+                let cannot_link = |error| format!("cannot link the component: {error:#}");
+                let pre = component::link(engine, component, !context.spec.real_clock).map_err(cannot_link)?;
+                let function = |entry: &Entry| match entry {
+                    Entry::Command => {
+                        component::Command::new(pre.clone()).map(TaskFunction::ComponentCommand).map_err(cannot_link)
+                    }
+                    Entry::Function(function) => {
+                        ComponentFunction::find(component, function).map(TaskFunction::ComponentFunction)
+                    }
+                    other => Err(format!("a component has no {:?}", other.name())),
+                };
+                let functions = context.spec.functions.iter().map(function).collect::<Result<_, String>>()?;
                 Ok(LinkedJob {
-                    program: LinkedProgram::Component(command),
-                    functions: context.spec.functions.iter().map(|_| TaskFunction::ComponentCommand).collect(),
+                    program: LinkedProgram::Component(pre),
+                    functions,
                     code: code.addresses(),
                     context: Arc::new(context),
                 })

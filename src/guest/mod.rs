@@ -9,6 +9,7 @@ mod argv;
 mod atomics_tests;
 mod code;
 mod component;
+mod component_function;
 mod files;
 mod host_error;
 mod imports;

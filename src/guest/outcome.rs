@@ -9,7 +9,7 @@ use super::input_faults::{input_fault, truncated};
 use super::linked_job::TaskFunction;
 use super::state::State;
 use super::task_result::TaskResult;
-use super::wasi::{Lookups, Refused, Said, Words};
+use super::wasi::{Lookups, Refused, Said, Sees, Words};
 use super::window::Recorded;
 use crate::ipc::Setting;
 use crate::module::explain::one_line;
@@ -157,12 +157,12 @@ fn name_refusal(state: &State, seen: &Seen, is_silent: bool, result: &mut TaskRe
         (true, Status::Error) => Words::None,
         (true, _) => return,
     };
-    let grants_directories = !state.job.preopens.is_empty();
-    let said = || match Refused::said_by(words, &seen.lookups, grants_directories) {
-        // A component sees no files but those that are granted.
-        Some(Said::Perhaps(refused)) if state.job.spec.component && !grants_directories => Some(Said::Clearly(refused)),
-        said => said,
+    let sees = match (state.job.preopens.is_empty(), state.job.spec.component) {
+        (false, _) => Sees::Directories,
+        (true, true) => Sees::Nothing,
+        (true, false) => Sees::OwnFiles,
     };
+    let said = || Refused::said_by(words, &seen.lookups, sees);
     match state.refused.map(Said::Clearly).or_else(said) {
         Some(Said::Clearly(refused)) => {
             result.hint = refused.reason().into();
@@ -292,11 +292,21 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
             format!("it wants more random bytes at once than the limit of {limit} bytes for one call of WASI");
         return result.fail_at(LimitReached::of(Setting::HostCallSize, message));
     }
+    if copies_too_much(&cause) {
+        let limit = state.job.spec.host_call_bytes;
+        let message = format!("its values take more than the limit of {limit} bytes for one call");
+        return result.fail_at(LimitReached::of(Setting::HostCallSize, message));
+    }
     let cause = cause.strip_prefix("wasm trap: ").unwrap_or(&cause);
     // The text of a panic says more than the `unreachable` that follows it.
     let first_words = state.failure.take().unwrap_or_else(|| stderr.to_owned());
     let message = if first_words.is_empty() { cause.to_owned() } else { format!("{first_words} ({cause})") };
     result.fail(Status::Trap, message);
+}
+
+/// Whether values of a component are larger than the limit for one call. wasmtime has no type for that error.
+fn copies_too_much(cause: &str) -> bool {
+    cause.contains("fuel allocated for hostcalls has been exhausted")
 }
 
 /// Whether `random_get` was called for more bytes than the limit. wasmtime-wasi has no type for that error.

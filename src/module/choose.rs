@@ -4,7 +4,7 @@ use super::description::Description;
 use super::explain::one_line;
 use crate::ipc::Setting;
 use crate::{Error, Result};
-use wrun_ipc::entry::{COMMAND_EXPORT, Entry, Scalar};
+use wrun_ipc::entry::{COMMAND_EXPORT, Entry, Function, Scalar};
 
 /// The most names in one message.
 const MAX_NAMES: usize = 12;
@@ -67,6 +67,9 @@ impl Description {
         if let Some(scalar) = self.scalars.iter().find(|scalar| scalar.name == name) {
             return Ok(Entry::Scalar(scalar.clone()));
         }
+        if let Some(function) = self.function(name)? {
+            return Ok(Entry::Function(function.clone()));
+        }
         if self.command && name == COMMAND_EXPORT {
             return Ok(Entry::Command);
         }
@@ -77,6 +80,9 @@ impl Description {
             return Err(
                 format!("has a task \"{shown}\" of the wrong type: it is {}, not func () -> (i32)", export.ty).into()
             );
+        }
+        if let Some(problem) = self.not_callable(name) {
+            return Err(problem.into());
         }
         if let Some(export) = self.exports.iter().find(|export| export.name == name) {
             return Err(format!("cannot be called by \"{shown}\", which is {}: {}", export.ty, self.offers()).into());
@@ -92,6 +98,9 @@ impl Description {
         let is_other = |name: &str| Some(name) != reduce;
         let tasks: Vec<&String> = self.tasks.iter().filter(|task| is_other(task)).collect();
         let scalars: Vec<&Scalar> = self.scalars.iter().filter(|scalar| is_other(&scalar.name)).collect();
+        if self.component && !self.command {
+            return self.only_function(reduce);
+        }
         match (&*tasks, self.command, &*scalars) {
             ([task], ..) => Ok(Entry::Task((*task).clone())),
             ([_, _, ..], ..) => Err(NoEntry::of_several(format!("has several tasks ({})", names(&tasks)))),
@@ -110,6 +119,17 @@ impl Description {
         }
     }
 
+    /// The only function of a component that is no command.
+    fn only_function(&self, reduce: Option<&str>) -> Result<Entry, NoEntry> {
+        let is_other = |function: &&Function| Some(function.name.as_str()) != reduce;
+        let functions: Vec<&Function> = self.functions.iter().filter(is_other).collect();
+        match &*functions {
+            [] => Err(self.offers().into()),
+            [function] => Ok(Entry::Function((*function).clone())),
+            _ => Err(NoEntry::of_several(format!("has several functions ({})", function_names(&functions)))),
+        }
+    }
+
     /// Lists what can be called. Continues a sentence.
     fn offers(&self) -> String {
         let mut offers = Vec::new();
@@ -119,10 +139,15 @@ impl Description {
         if !self.scalars.is_empty() {
             offers.push(format!("functions {}", names(&self.scalars)));
         }
+        if !self.functions.is_empty() {
+            let functions: Vec<&Function> = self.functions.iter().collect();
+            offers.push(format!("functions {}", function_names(&functions)));
+        }
         if self.command {
             offers.push("the WASI command _start".to_owned());
         }
         match &*offers {
+            [] if self.component => "offers nothing to call: export a function of plain values, or wasi:cli/run".into(),
             [] => "offers nothing to call: export a task (wrun:task/NAME), a function of numbers, or _start".into(),
             offers => format!("it offers {}", offers.join("; ")),
         }
@@ -130,9 +155,11 @@ impl Description {
 
     /// The name most similar to `name`, if one is similar enough.
     fn closest(&self, name: &str) -> Option<&str> {
-        let names = self.tasks.iter().chain(self.scalars.iter().map(|scalar| &scalar.name));
+        let functions = self.functions.iter().flat_map(|function| [function.name.as_str(), function.place().1]);
+        let names = self.tasks.iter().chain(self.scalars.iter().map(|scalar| &scalar.name)).map(String::as_str);
+        let names = names.chain(functions);
         names
-            .map(|known| (strsim::jaro_winkler(known, name), known.as_str()))
+            .map(|known| (strsim::jaro_winkler(known, name), known))
             .filter(|(similarity, _)| *similarity > 0.8)
             .max_by(|(a, _), (b, _)| a.total_cmp(b))
             .map(|(_, known)| known)
@@ -141,6 +168,11 @@ impl Description {
 
 fn default_of<'a>(scalars: &[&'a Scalar]) -> Option<&'a Scalar> {
     [COMMAND_EXPORT, ""].iter().find_map(|name| scalars.iter().find(|scalar| scalar.name == *name).copied())
+}
+
+/// Their names alone: signatures of components can be long.
+pub(super) fn function_names(functions: &[&Function]) -> String {
+    names(&functions.iter().map(|function| function.name.as_str()).collect::<Vec<_>>())
 }
 
 fn names<T: std::fmt::Display>(items: &[T]) -> String {

@@ -1,14 +1,16 @@
 //! Describes components, and knows which interfaces wrun gives them.
 
-use wasmparser::{ComponentExternalKind, Parser, Payload, ValidPayload, Validator, WasmFeatures};
+use wasmparser::{ComponentExternalKind, Parser, Payload, ValidPayload, Validator, WasmFeatures, types};
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
 use super::binary::{self, Bodies, Threads};
 use super::description::{Description, Extern};
 use super::explain::one_line;
+use super::functions::Functions;
 use super::proposals;
 use super::resources::Resources;
+use super::wit;
 
 /// The interfaces of WASI 0.2 that components may import. Sockets are among them, because runtimes of languages import them whether or
 /// not a program uses the network; each of their functions refuses.
@@ -52,7 +54,9 @@ const RUN: &str = "wasi:cli/run";
 
 /// A binary component whose declarations are valid.
 pub(super) struct BinaryComponent<'a> {
+    bytes: &'a [u8],
     contents: Contents,
+    types: types::Types,
     bodies: Bodies<'a>,
 }
 
@@ -64,18 +68,22 @@ impl<'a> BinaryComponent<'a> {
     /// Returns why wrun does not run it. The text continues a sentence that begins with the module.
     pub fn read(bytes: &'a [u8]) -> Result<BinaryComponent<'a>, String> {
         let mut validator = Validator::new_with_features(proposals::SUPPORTED.union(WasmFeatures::COMPONENT_MODEL));
-        let (mut contents, mut bodies, mut depth) = (Contents::default(), Bodies::new(), 0);
+        let (mut contents, mut bodies, mut types, mut depth) = (Contents::default(), Bodies::new(), None, 0);
         for payload in Parser::new(0).parse_all(bytes) {
             let payload = payload.map_err(|error| invalid(&error))?;
-            if let ValidPayload::Func(function, body) = validator.payload(&payload).map_err(|error| invalid(&error))? {
-                bodies.push((function, body));
+            match validator.payload(&payload).map_err(|error| invalid(&error))? {
+                ValidPayload::Func(function, body) => bodies.push((function, body)),
+                // The last one is that of the component itself.
+                ValidPayload::End(ended) => types = Some(ended),
+                _ => {}
             }
             contents.add(payload, &mut depth).map_err(|error| invalid(&error))?;
         }
         if contents.shares_memory {
             return Err(proposals::shared_memory());
         }
-        contents.resources.problem().map_or(Ok(BinaryComponent { contents, bodies }), Err)
+        let types = types.ok_or("is not a valid component: it has no end")?;
+        contents.resources.problem().map_or(Ok(BinaryComponent { bytes, contents, types, bodies }), Err)
     }
 
     /// Checks the bodies of all functions.
@@ -89,7 +97,9 @@ impl<'a> BinaryComponent<'a> {
 
     /// What it offers and needs.
     pub fn describe(&self) -> Description {
-        self.contents.describe()
+        let exports = self.contents.exports.iter().map(|(name, _)| name.as_str());
+        let description = self.contents.describe(Functions::of_binary(&self.types, exports));
+        Description { wit: wit::of(self.bytes), ..description }
     }
 }
 
@@ -110,7 +120,8 @@ pub(super) fn describe(component: &Component) -> Description {
     };
     let imports = ty.imports(engine).map(|(name, item)| (name.to_owned(), kind_of(&item.ty))).collect();
     let exports = ty.exports(engine).map(|(name, item)| (name.to_owned(), kind_of(&item.ty))).collect();
-    Contents { imports, exports, resources, shares_memory: false }.describe()
+    let contents = Contents { imports, exports, resources, shares_memory: false };
+    contents.describe(Functions::of_compiled(component))
 }
 
 /// What a component imports and exports, and what its modules define.
@@ -161,7 +172,11 @@ impl Contents {
         Ok(())
     }
 
-    fn describe(&self) -> Description {
+    fn describe(&self, functions: Functions) -> Description {
+        let Functions { mut callable, mut not_callable, .. } = functions;
+        // What a command is run by has an entry of its own.
+        callable.retain(|function| !function.place().0.is_some_and(|interface| is_interface(interface, RUN)));
+        not_callable.retain(|function| !function.name.starts_with(RUN));
         let list = |items: &[(String, &str)]| -> Vec<Extern> {
             let item = |(name, kind): &(String, &str)| Extern {
                 module: String::new(),
@@ -172,6 +187,8 @@ impl Contents {
         };
         Description {
             component: true,
+            functions: callable,
+            not_callable,
             command: self.exports.iter().any(|(name, _)| is_interface(name, RUN)),
             wasi: self.imports.iter().any(|(name, _)| name.starts_with("wasi:")),
             imports: list(&self.imports),

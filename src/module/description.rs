@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use wrun_abi::PAGE;
-use wrun_ipc::entry::Scalar;
+use wrun_ipc::entry::{Function, Scalar};
 
 /// What a module offers and needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,8 +16,17 @@ pub struct Description {
     pub tasks: Vec<String>,
     /// Exports with only numeric parameters and results.
     pub scalars: Vec<Scalar>,
+    /// Exported functions of a component whose parameters and results are plain values.
+    #[serde(default)]
+    pub functions: Vec<Function>,
+    /// Exported functions of a component that cannot be called by name.
+    #[serde(default)]
+    pub not_callable: Vec<NotCallable>,
     /// Whether it is a component. Its imports and exports are then interfaces.
     pub component: bool,
+    /// The WIT of a component, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wit: Option<String>,
     /// Whether it is a WASI command (a module that exports `_start`, or a component that exports `wasi:cli/run`).
     pub command: bool,
     /// Whether it exports `_initialize` (a WASI reactor), to be called once per instance.
@@ -68,6 +77,16 @@ impl Description {
         let all = self.memory.as_ref().map_or(0, |memory| memory.minimum.saturating_mul(PAGE));
         self.data_segments.clone().unwrap_or(0..all)
     }
+}
+
+/// An exported function of a component that cannot be called by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct NotCallable {
+    /// Its name, as that of a [`Function`].
+    pub name: String,
+    /// Why. Continues a sentence that begins with the function.
+    pub reason: String,
 }
 
 /// One import or export.

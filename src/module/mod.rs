@@ -21,6 +21,7 @@ pub(crate) mod description;
 pub(crate) mod engine;
 pub(crate) mod explain;
 mod fingerprint;
+mod functions;
 mod helper;
 mod imports;
 mod known_files;
@@ -35,12 +36,16 @@ mod source;
 mod tests;
 mod visible;
 mod wasi_imports;
+mod wave;
+mod wit;
 
 pub use cache::{Cache, CacheEntry, Cleared};
 pub use compiled::Origin;
-pub use description::{Described, Description, Extern, Memory};
+pub use description::{Described, Description, Extern, Memory, NotCallable};
 pub(crate) use helper::{ROLE as HELPER_ROLE, helper_main};
 pub use imports::Grant;
 pub(crate) use wasi_imports::{WASI_MODULE, WASI_UNSTABLE_MODULE, is_wasi};
+pub use wave::check_arguments;
+pub(crate) use wave::parse_arguments;
 #[doc(inline)]
-pub use wrun_ipc::entry::{Entry, Number, Scalar};
+pub use wrun_ipc::entry::{Entry, Function, Number, Param, Scalar, ValueType};

@@ -66,8 +66,16 @@ impl PreparedJob {
             UnknownImports::Trap => job.module.check_known_imports()?,
         }
         check_program(job, &entry)?;
+        if job.core_dumps && job.module.description().component {
+            let message = format!("{} is a component, and core dumps are of modules only", job.module.name());
+            return Err(Error::request(message).because_of(Setting::CoreDumps));
+        }
         if entry == Entry::Command && job.instances == Instances::Reused {
             let message = format!("{} is a WASI command, whose instance cannot be entered twice", job.module.name());
+            return Err(Error::request(message).because_of(Setting::FreshInstances));
+        }
+        if matches!(entry, Entry::Function(_)) && job.instances == Instances::Reused {
+            let message = format!("{} is a component, whose instances are not reused", job.module.name());
             return Err(Error::request(message).because_of(Setting::FreshInstances));
         }
         if let Some(word) = job.argv.iter().flatten().find(|word| word.contains('\0')) {
@@ -320,10 +328,15 @@ fn check_program(job: &Job, entry: &Entry) -> Result<()> {
         let message = format!("arguments are for WASI programs, and module {module} imports no args_get of WASI");
         return Err(Error::request(message));
     }
+    if job.argv.is_some() && matches!(entry, Entry::Function(_)) {
+        let name = entry.name();
+        let message = format!("arguments are for WASI programs, and {name:?} of component {module} is a function");
+        return Err(Error::request(message));
+    }
     let can_exit = match entry {
         Entry::Command => true,
-        // What a function of numbers returns is its result, and by exiting it returns nothing.
-        Entry::Scalar(_) => false,
+        // What such a function returns is its result, and by exiting it returns nothing.
+        Entry::Scalar(_) | Entry::Function(_) => false,
         _ => description.can_exit(),
     };
     if job.ok_exit_codes != [0] && !can_exit {

@@ -29,6 +29,7 @@ pub fn advice(setting: Setting) -> &'static str {
         Setting::Timeout => "limit its --fuel instead of --timeout, or run it in processes",
         Setting::ItemSeparator => "use --null if a NUL byte ends each item",
         Setting::FreshInstances => "leave --reuse out",
+        Setting::CoreDumps => "leave --coredump out",
         Setting::UnknownImports => "use --unknown-imports trap to let it trap only when it is called",
         Setting::OwnInputs => "leave --files, --split or --file out if tasks need only the names of files",
         Setting::SharedInputs => "leave --input out",

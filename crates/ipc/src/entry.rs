@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::function::{Function, Param, ValueType};
+
 /// The entry point of a WASI command.
 pub const COMMAND_EXPORT: &str = "_start";
 
@@ -17,6 +19,8 @@ pub enum Entry {
     Scalar(Scalar),
     /// The WASI command: the export `_start`.
     Command,
+    /// An exported function of a component, with plain values.
+    Function(Function),
 }
 
 impl Entry {
@@ -26,6 +30,7 @@ impl Entry {
             Entry::Task(name) => name,
             Entry::Scalar(function) => &function.name,
             Entry::Command => COMMAND_EXPORT,
+            Entry::Function(function) => &function.name,
         }
     }
 }

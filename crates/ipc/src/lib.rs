@@ -8,6 +8,7 @@ pub mod confinement;
 pub mod entry;
 mod failure;
 mod fault;
+mod function;
 #[cfg(any(test, feature = "test-support"))]
 pub mod fuzz;
 mod job_spec;

@@ -55,11 +55,13 @@ pub enum Setting {
     SharedInputs,
     /// Bytes in a scratch directory.
     Scratch,
+    /// Core dumps of failed tasks.
+    CoreDumps,
 }
 
 impl Setting {
     /// All of them, in the order of this definition.
-    pub const ALL: [Setting; 25] = {
+    pub const ALL: [Setting; 26] = {
         use Setting::*;
         [
             Memory,
@@ -87,6 +89,7 @@ impl Setting {
             OwnInputs,
             SharedInputs,
             Scratch,
+            CoreDumps,
         ]
     };
 
@@ -117,6 +120,7 @@ impl Setting {
             Setting::OwnInputs => "give tasks no Task::inputs",
             Setting::SharedInputs => "leave Job::inputs empty",
             Setting::Scratch => "raise Limits::scratch_bytes",
+            Setting::CoreDumps => "leave Job::core_dumps out",
             Setting::Slow => "set no Job::slow, or run it in processes or threads",
         }
     }

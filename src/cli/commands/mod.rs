@@ -1,7 +1,7 @@
 //! The subcommands, and checks that two of them share.
 
 pub mod cache;
-mod check_numbers;
+mod check_argument;
 pub mod compile;
 pub mod completions;
 pub mod inspect;

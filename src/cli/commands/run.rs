@@ -12,7 +12,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use wrun::module::Entry;
 use wrun::{EarlyWorker, Event, Job, Module, Outcome, Pool, PoolBuilder, Task, TaskError};
 
-use super::check_numbers::check_numbers;
+use super::check_argument::check_argument;
 use crate::cli::errors::usage;
 use crate::cli::file_roles::FileRoles;
 use crate::cli::options::compiler::CompilerArgs;
@@ -37,8 +37,8 @@ pub struct RunArgs {
     #[arg(value_name = "MODULE")]
     module: PathBuf,
 
-    /// Pass these words to a WASI command, or to a function of a WASI program that takes no numbers, as its arguments; for any other task,
-    /// join them with spaces to its argument. Options of wrun
+    /// Pass these words to a WASI command, or to a function of a WASI program that takes no numbers, as its arguments; for a component's
+    /// function, each is a value in WAVE notation; for any other task, join them with spaces to its argument. Options of wrun
     /// go before the first ARG; put `--` before it if it looks like an option
     #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<OsString>,
@@ -112,10 +112,13 @@ impl MapTaskArgs {
     /// Makes the task, and says what the ARGs in `words` are to it.
     fn task(&self, words: Vec<OsString>, words_use: WordsUse) -> anyhow::Result<TaskToRun> {
         let task = match (&self.item, &self.file) {
-            (None, None) if words_use == WordsUse::Program => Task::default(),
-            (None, None) => {
-                return Ok(TaskToRun { task: Task::new(join(&words).into_vec()), argv: None, index: self.index() });
-            }
+            (None, None) => match words_use.argument(&words) {
+                Some(argument) => {
+                    let task = Task::new(argument.into_vec());
+                    return Ok(TaskToRun { task, argv: None, index: self.index() });
+                }
+                None => Task::default(),
+            },
             (Some(item), _) => Task::new(item.as_bytes()),
             (None, Some(file)) => file.task()?,
         };
@@ -129,6 +132,8 @@ impl MapTaskArgs {
 enum WordsUse {
     /// Its argument.
     Argument,
+    /// Values for the parameters of a component's function.
+    Values,
     /// The words of its program: a function without parameters has no argument.
     Program,
 }
@@ -139,7 +144,17 @@ impl WordsUse {
             Entry::Scalar(function) if function.params.is_empty() && module.description().reads_argv() => {
                 WordsUse::Program
             }
+            Entry::Function(_) => WordsUse::Values,
             _ => WordsUse::Argument,
+        }
+    }
+
+    /// The argument that the ARGs are.
+    fn argument(self, words: &[OsString]) -> Option<OsString> {
+        match self {
+            WordsUse::Argument => Some(words.join(" ".as_ref())),
+            WordsUse::Values => Some(words.join(", ".as_ref())),
+            WordsUse::Program => None,
         }
     }
 }
@@ -200,8 +215,10 @@ impl RunArgs {
             true => WordsUse::Argument,
             false => WordsUse::of(&entry, &module),
         };
-        if let (Entry::Scalar(function), false, WordsUse::Argument) = (&entry, self.map_task.is_given(), words_use) {
-            check_numbers(function, &join(&self.words))?;
+        if !self.map_task.is_given()
+            && let Some(argument) = words_use.argument(&self.words)
+        {
+            check_argument(&entry, &argument)?;
         }
         if self.map_task.file.is_some() {
             module.check_own_inputs()?;
@@ -282,10 +299,6 @@ const ATTACHED: &str = "a program on this terminal reads and writes it by itself
 
 fn warn_not_cached(why: &str) {
     line_to_stderr(&format!("wrun: {}", report::not_cached(why)));
-}
-
-fn join(words: &[OsString]) -> OsString {
-    words.join(" ".as_ref())
 }
 
 /// The arguments of a command, which are text.

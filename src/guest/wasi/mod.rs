@@ -27,4 +27,4 @@ mod target;
 pub(super) use clock::{TaskClock, Wakening};
 pub(super) use context::{Wasi, WasiSettings, context};
 pub(super) use lookups::Lookups;
-pub(super) use refused::{Refused, Said, Words};
+pub(super) use refused::{Refused, Said, Sees, Words};

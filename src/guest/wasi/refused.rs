@@ -47,7 +47,7 @@ impl Refused {
     ///
     /// Sources: the standard library of Rust for wasip1 (`open_parent`), `strerror` of wasi-libc, the error numbers of WASI
     /// preview 1 as Rust and Python print them.
-    pub fn said_by(words: Words<'_>, lookups: &Lookups, grants_directories: bool) -> Option<Said> {
+    pub fn said_by(words: Words<'_>, lookups: &Lookups, sees: Sees) -> Option<Said> {
         const NOT_PERMITTED: [&str; 3] = ["(os error 63)", "Capabilities insufficient", "Operation not permitted"];
         const MISSING: [&str; 9] = [
             "(os error 44)",
@@ -60,13 +60,15 @@ impl Refused {
             "Not a directory",
             "Read-only file system",
         ];
+        let grants_directories = sees == Sees::Directories;
         let refused = if grants_directories { Refused::OutsideGrant } else { Refused::Files };
         let Words::Of(words) = words else { return lookups.last_failed().then_some(Said::Clearly(refused)) };
         let (not_permitted, missing) = (says(words, &NOT_PERMITTED), says(words, &MISSING));
         let is_clear = says(words, &["pre-opened file descriptor", "(os error 76)"])
             || grants_directories && says(words, &["(os error 63)"])
             || (not_permitted || missing) && (lookups.last_failed() || lookups.are_named_in(words));
-        if is_clear {
+        // What sees no files at all cannot have named a wrong one.
+        if is_clear || sees == Sees::Nothing && (not_permitted || missing) {
             return Some(Said::Clearly(refused));
         }
         // One that was granted a directory may have named a wrong file in it.
@@ -76,6 +78,17 @@ impl Refused {
 
 fn says(words: &str, signs: &[&str]) -> bool {
     signs.iter().any(|sign| words.contains(sign))
+}
+
+/// Which files a task sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::guest) enum Sees {
+    /// None, as a component without directories.
+    Nothing,
+    /// Its inputs and its scratch directory.
+    OwnFiles,
+    /// Also those in directories that are granted.
+    Directories,
 }
 
 /// What a guest said at its end.
@@ -101,7 +114,8 @@ mod tests {
     #[test]
     fn libraries_say_what_was_refused() {
         let nothing = Lookups::default();
-        let said = |words, grants| Refused::said_by(Words::Of(words), &nothing, grants);
+        let sees = |grants| if grants { Sees::Directories } else { Sees::OwnFiles };
+        let said = |words, grants| Refused::said_by(Words::Of(words), &nothing, sees(grants));
         let rust = r#"failed to find a pre-opened file descriptor through which "a" could be opened"#;
         assert_eq!(said(rust, false), Some(Said::Clearly(Refused::Files)));
         assert_eq!(said(rust, true), Some(Said::Clearly(Refused::OutsideGrant)));
@@ -111,6 +125,8 @@ mod tests {
         assert_eq!(said("a: No such file or directory", false), Some(Said::Perhaps(Refused::Files)));
         assert_eq!(said("a: No such file or directory", true), None);
         assert_eq!(said("no such file", false), None);
+        let component = Refused::said_by(Words::Of("a: No such file or directory"), &nothing, Sees::Nothing);
+        assert_eq!(component, Some(Said::Clearly(Refused::Files)));
     }
 
     #[test]
@@ -119,15 +135,18 @@ mod tests {
         lookups.miss("data/t.csv");
         lookups.miss("lib/site.py");
         lookups.pass();
-        let said = |words, lookups: &Lookups| Refused::said_by(Words::Of(words), lookups, false);
+        let said = |words, lookups: &Lookups| Refused::said_by(Words::Of(words), lookups, Sees::OwnFiles);
         let python = "FileNotFoundError: [Errno 44] No such file or directory: '/data/t.csv'";
         assert_eq!(said(python, &lookups), Some(Said::Clearly(Refused::Files)));
         assert_eq!(said("ValueError: t.csv has no rows", &lookups), None);
         assert_eq!(said("other: No such file or directory", &lookups), Some(Said::Perhaps(Refused::Files)));
-        assert_eq!(Refused::said_by(Words::None, &lookups, false), None);
+        assert_eq!(Refused::said_by(Words::None, &lookups, Sees::OwnFiles), None);
         lookups.miss("other");
         assert_eq!(said("cannot read it: No such file or directory", &lookups), Some(Said::Clearly(Refused::Files)));
         assert_eq!(said("it is wrong", &lookups), None);
-        assert_eq!(Refused::said_by(Words::None, &lookups, true), Some(Said::Clearly(Refused::OutsideGrant)));
+        assert_eq!(
+            Refused::said_by(Words::None, &lookups, Sees::Directories),
+            Some(Said::Clearly(Refused::OutsideGrant))
+        );
     }
 }

@@ -173,3 +173,30 @@ fn components_for_other_worlds_are_refused() {
         assert!(said.code == Some(1) && said.stderr.contains(says), "{text}: {said:?}");
     }
 }
+
+#[test]
+fn it_exits_with_a_code() {
+    let place = Place::new();
+    let program = r#"(component
+        (import "wasi:cli/exit@0.2.12" (instance $exit (export "exit-with-code" (func (param "status-code" u8)))))
+        (core func $exit (canon lower (func $exit "exit-with-code")))
+        (core module $m
+            (import "exit" "exit" (func $exit (param i32)))
+            (func (export "run") (result i32) (call $exit (i32.const 42)) unreachable))
+        (core instance $m (instantiate $m (with "exit" (instance (export "exit" (func $exit))))))
+        (func $run (result (result)) (canon lift (core func $m "run")))
+        (instance $run (export "run" (func $run)))
+        (export "wasi:cli/run@0.2.12" (instance $run)))"#;
+    place.file("exits.wat", program);
+    assert_eq!(place.says(&["run", "exits.wat"]).code, Some(42));
+    let ended = &objects(&place.says(&["map", "exits.wat", "--json", "x"]).stdout)[0];
+    assert_eq!((&ended["status"], &ended["exit_code"]), (&"error".into(), &42.into()), "{ended}");
+}
+
+#[test]
+fn core_dumps_are_of_modules_only() {
+    let place = place();
+    let said = map(&place, &["--coredump", "dumps"], &["panic"]);
+    let says = "wrun: program.wasm is a component, and core dumps are of modules only; leave --coredump out\n";
+    assert_eq!((said.code, said.stderr.as_str()), (Some(2), says));
+}

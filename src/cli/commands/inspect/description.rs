@@ -6,9 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use indicatif::HumanBytes;
-use wrun::module::{Description, Entry, Extern, Grant, Memory, Scalar};
+use wrun::module::{Description, Entry, Extern, Function, Grant, Memory, Scalar};
 
-use crate::report::{advice, name, shell_quote};
+use crate::report::{advice, name, one_line, shell_quote};
 
 /// The whole text, in paragraphs; `path` is the module as the user named it.
 pub fn describe(module: &str, description: &Description, path: impl AsRef<Path>) -> Result<String, fmt::Error> {
@@ -20,17 +20,23 @@ pub fn describe(module: &str, description: &Description, path: impl AsRef<Path>)
     write_grants(out, &description.grants())?;
     write_memory(out, description)?;
     write_exports(out, &description.exports)?;
+    write_wit(out, description.wit.as_deref())?;
     match (description.check_imports(), description.entry(None, None)) {
         (Err(problem), _) => {
             let advice = problem.setting().map(|setting| format!("; {}", advice(setting))).unwrap_or_default();
             writeln!(out, "\nCannot be run: {}{advice}", name(&problem.to_string()))?;
         }
-        (_, Err(problem)) if description.tasks.is_empty() && description.scalars.is_empty() => {
+        (_, Err(problem)) if offers_no_function(description) => {
             writeln!(out, "\nCannot be run: {}", name(&problem.to_string()))?;
         }
         (_, entry) => write_how_to_run(out, description, entry.ok(), path.as_ref())?,
     }
     Ok(text)
+}
+
+/// Whether it has nothing that is called by its name.
+fn offers_no_function(description: &Description) -> bool {
+    description.tasks.is_empty() && description.scalars.is_empty() && description.functions.is_empty()
 }
 
 fn write_calls(out: &mut String, description: &Description) -> fmt::Result {
@@ -41,12 +47,25 @@ fn write_calls(out: &mut String, description: &Description) -> fmt::Result {
     for scalar in &description.scalars {
         writeln!(out, "  function  {}", name(&scalar.to_string()))?;
     }
+    for function in &description.functions {
+        writeln!(out, "  function  {}", one_line(&function.to_string()))?;
+    }
     if description.command {
         let what = if description.component { "wasi:cli/run (WASI preview 2)" } else { "_start (WASI preview 1)" };
         writeln!(out, "  command   {what}")?;
     }
-    if description.tasks.is_empty() && description.scalars.is_empty() && !description.command {
-        writeln!(out, "  nothing: there is no task, no function of numbers, and no _start")?;
+    if offers_no_function(description) && !description.command {
+        let what = match description.component {
+            true => "no function of plain values, and no wasi:cli/run",
+            false => "no task, no function of numbers, and no _start",
+        };
+        writeln!(out, "  nothing: there is {what}")?;
+    }
+    if !description.not_callable.is_empty() {
+        writeln!(out, "\nCannot be called:")?;
+        for function in &description.not_callable {
+            writeln!(out, "  {}: {}", name(&function.name), name(&function.reason))?;
+        }
     }
     Ok(())
 }
@@ -140,6 +159,21 @@ fn write_exports(out: &mut String, exports: &[Extern]) -> fmt::Result {
     Ok(())
 }
 
+/// The WIT without the packages of WASI, which everybody has.
+fn write_wit(out: &mut String, wit: Option<&str>) -> fmt::Result {
+    let Some(wit) = wit else { return Ok(()) };
+    writeln!(out, "\nWIT (--json has that of WASI as well):")?;
+    let mut is_wasi = false;
+    for line in wit.lines() {
+        is_wasi |= line.starts_with("package wasi:");
+        if !is_wasi && !line.is_empty() {
+            writeln!(out, "  {}", name(line))?;
+        }
+        is_wasi &= line != "}";
+    }
+    Ok(())
+}
+
 /// A command line for the function that is called by default, or if there is none, for each function.
 fn write_how_to_run(out: &mut String, description: &Description, entry: Option<Entry>, path: &Path) -> fmt::Result {
     writeln!(out, "\nRun it with:")?;
@@ -153,6 +187,10 @@ fn write_how_to_run(out: &mut String, description: &Description, entry: Option<E
         Some(Entry::Task(_)) => writeln!(out, "  wrun map {path} {items}"),
         Some(Entry::Scalar(scalar)) => writeln!(out, "  wrun map {path} {}...", item_of(&scalar)),
         Some(Entry::Command) => writeln!(out, "  wrun run {path} [ARG]..."),
+        Some(Entry::Function(function)) => writeln!(out, "  wrun map {path} {}...", values_of(&function)),
+        _ if description.component => description.functions.iter().try_for_each(|function| {
+            writeln!(out, "  wrun map {path} --call {} {}...", word(&function.name), values_of(function))
+        }),
         // Other entries, and several of them.
         _ if !description.tasks.is_empty() => description
             .tasks
@@ -171,6 +209,17 @@ fn item_of(scalar: &Scalar) -> String {
         [param] => param.to_string().to_uppercase(),
         params => {
             format!("'{}'", params.iter().map(|param| param.to_string().to_uppercase()).collect::<Vec<_>>().join(" "))
+        }
+    }
+}
+
+/// What an item of a component's function looks like: a value for each parameter.
+fn values_of(function: &Function) -> String {
+    match &*function.params {
+        [] => "''".into(),
+        params => {
+            let names: Vec<String> = params.iter().map(|param| name(&param.name).to_uppercase()).collect();
+            format!("'{}'", names.join(", "))
         }
     }
 }

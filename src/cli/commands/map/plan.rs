@@ -12,7 +12,7 @@ use wrun::module::Entry;
 use wrun::{Input, Job, Module, Sandbox};
 
 use super::{MapArgs, ReduceFailed};
-use crate::cli::commands::check_numbers::check_numbers;
+use crate::cli::commands::check_argument::check_argument;
 use crate::cli::errors::usage;
 use crate::cli::items::Items;
 use crate::cli::items::resume::LoggedItems;
@@ -157,10 +157,8 @@ fn find_entry(module: &Module, args: &MapArgs, items: &Items) -> anyhow::Result<
     if items.kind() == ItemKind::File {
         module.check_own_inputs()?;
     }
-    if let Entry::Scalar(function) = &entry {
-        for argument in items.known_arguments() {
-            check_numbers(function, argument)?;
-        }
+    for argument in items.known_arguments() {
+        check_argument(&entry, argument)?;
     }
     Ok(entry)
 }

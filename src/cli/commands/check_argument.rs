@@ -1,10 +1,34 @@
-//! A check of the arguments of functions of numbers before any task runs.
+//! A check of the arguments of functions before any task runs.
 
 use std::ffi::OsStr;
 
-use wrun::module::Scalar;
+use wrun::module::{Entry, Function, Scalar, check_arguments};
 
 use crate::cli::errors::usage;
+use crate::report::one_line;
+
+/// Checks that an argument fits the parameters of a function of numbers, or of a component's function.
+///
+/// # Errors
+///
+/// If it does not. The message names the parameter.
+pub fn check_argument(entry: &Entry, argument: &OsStr) -> anyhow::Result<()> {
+    match entry {
+        Entry::Scalar(function) => check_numbers(function, argument),
+        Entry::Function(function) => check_values(function, argument),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that an argument has a value, as WAVE text, for each parameter of a component's function.
+fn check_values(function: &Function, argument: &OsStr) -> anyhow::Result<()> {
+    let shown = one_line(&function.to_string());
+    let problem = match argument.to_str() {
+        Some(text) => check_arguments(function, text).err(),
+        None => Some("it is not UTF-8".to_owned()),
+    };
+    problem.map_or(Ok(()), |problem| Err(usage(format!("argument {argument:?} does not fit {shown}: {problem}"))))
+}
 
 /// Checks that an argument consists of the numbers that an exported function takes, separated by white space or commas. Workers
 /// parse it the same way.
@@ -12,7 +36,7 @@ use crate::cli::errors::usage;
 /// # Errors
 ///
 /// If there are too few or too many numbers, or one does not fit its parameter.
-pub fn check_numbers(function: &Scalar, argument: &OsStr) -> anyhow::Result<()> {
+fn check_numbers(function: &Scalar, argument: &OsStr) -> anyhow::Result<()> {
     let Some(text) = argument.to_str() else {
         return Err(usage(format!("argument {argument:?} does not fit {function}: it is not UTF-8")));
     };
