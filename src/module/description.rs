@@ -17,10 +17,10 @@ pub struct Description {
     /// Exports with only numeric parameters and results.
     pub scalars: Vec<Scalar>,
     /// Exported functions of a component whose parameters and results are plain values.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub functions: Vec<Function>,
     /// Exported functions of a component that cannot be called by name.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_callable: Vec<NotCallable>,
     /// Whether it is a component. Its imports and exports are then interfaces.
     pub component: bool,
