@@ -62,29 +62,35 @@ impl<'a> BinaryComponent<'a> {
     /// # Errors
     ///
     /// Returns why wrun does not run it. The text continues a sentence that begins with the module.
-    pub fn read(bytes: &'a [u8]) -> Result<BinaryComponent<'a>, String> {
-        let mut validator = Validator::new_with_features(proposals::SUPPORTED.union(WasmFeatures::COMPONENT_MODEL));
-        let (mut contents, mut bodies, mut depth) = (Contents::default(), Bodies::new(), 0);
-        for payload in Parser::new(0).parse_all(bytes) {
-            let payload = payload.map_err(|error| invalid(&error))?;
-            if let ValidPayload::Func(function, body) = validator.payload(&payload).map_err(|error| invalid(&error))? {
-                bodies.push((function, body));
-            }
-            contents.add(payload, &mut depth).map_err(|error| invalid(&error))?;
-        }
-        if contents.shares_memory {
+    pub fn read(bytes: &'a [u8], threads: Threads) -> Result<BinaryComponent<'a>, String> {
+        let component = BinaryComponent::parse(bytes, proposals::SUPPORTED_BY_COMPONENTS)
+            .map_err(|error| proposals::explain(bytes, &error, threads))?;
+        if component.contents.shares_memory {
             return Err(proposals::shared_memory());
         }
-        contents.resources.problem().map_or(Ok(BinaryComponent { contents, bodies }), Err)
+        component.contents.resources.problem().map_or(Ok(component), Err)
+    }
+
+    fn parse(bytes: &'a [u8], features: WasmFeatures) -> wasmparser::Result<BinaryComponent<'a>> {
+        let mut validator = Validator::new_with_features(features);
+        let (mut contents, mut bodies, mut depth) = (Contents::default(), Bodies::new(), 0);
+        for payload in Parser::new(0).parse_all(bytes) {
+            let payload = payload?;
+            if let ValidPayload::Func(function, body) = validator.payload(&payload)? {
+                bodies.push((function, body));
+            }
+            contents.add(payload, &mut depth)?;
+        }
+        Ok(BinaryComponent { contents, bodies })
     }
 
     /// Checks the bodies of all functions.
     ///
     /// # Errors
     ///
-    /// As for [`BinaryComponent::read`].
-    pub fn check_bodies(self, threads: Threads) -> Result<(), String> {
-        binary::check_bodies(self.bodies, threads).map_err(|error| invalid(&error))
+    /// Returns the first error.
+    pub fn check_bodies(self, threads: Threads) -> wasmparser::Result<()> {
+        binary::check_bodies(self.bodies, threads)
     }
 
     /// What it offers and needs.
@@ -93,8 +99,13 @@ impl<'a> BinaryComponent<'a> {
     }
 }
 
-fn invalid(error: &wasmparser::Error) -> String {
-    format!("is not a valid component: {} (at offset {:#x})", one_line(error.message()), error.offset())
+/// Checks a component with these features, the bodies of its functions included.
+///
+/// # Errors
+///
+/// Returns the first error.
+pub(super) fn check(bytes: &[u8], features: WasmFeatures, threads: Threads) -> wasmparser::Result<()> {
+    BinaryComponent::parse(bytes, features)?.check_bodies(threads)
 }
 
 /// Describes a component that was compiled elsewhere. What its modules need is not known as exactly as for a binary one.

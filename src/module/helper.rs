@@ -194,9 +194,10 @@ fn inspect(threads: Threads) -> io::Result<Answer> {
         Err(refusal) => return Ok(Answer::Refused(refusal)),
     };
     if is_component(&binary) {
-        let described = BinaryComponent::read(&binary).and_then(|component| {
+        let described = BinaryComponent::read(&binary, threads).and_then(|component| {
             let description = component.describe();
-            component.check_bodies(threads).map(|()| description)
+            let checked = component.check_bodies(threads);
+            checked.map(|()| description).map_err(|error| proposals::explain(&binary, &error, threads))
         });
         return Ok(match described {
             Ok(description) => Answer::Done { description: description.into(), debug_bytes: 0 },
@@ -222,7 +223,7 @@ fn compile(fuel: Fuel, threads: Threads) -> io::Result<Answer> {
         Err(refusal) => return Ok(Answer::Refused(refusal)),
     };
     let described = match is_component(&binary) {
-        true => BinaryComponent::read(&binary).map(|component| component.describe()),
+        true => BinaryComponent::read(&binary, threads).map(|component| component.describe()),
         false => {
             declared(&binary, threads).map(|(_, declarations)| memory_use::examine(&binary, declarations.describe()))
         }
@@ -275,11 +276,11 @@ fn not_compiled(binary: &[u8], settings: CodeSettings, message: &str, threads: T
     }
     let not_compiled = || format!("cannot be compiled: {}", explain::one_line(message));
     // wasmtime has checked the bodies of functions while it compiled them.
-    if is_component(binary) {
-        let checked = BinaryComponent::read(binary).and_then(|component| component.check_bodies(threads));
-        return Answer::Refused(checked.err().unwrap_or_else(not_compiled));
-    }
-    Answer::Refused(match binary::check(binary, proposals::SUPPORTED, threads) {
+    let checked = match is_component(binary) {
+        true => component::check(binary, proposals::SUPPORTED_BY_COMPONENTS, threads),
+        false => binary::check(binary, proposals::SUPPORTED, threads),
+    };
+    Answer::Refused(match checked {
         Err(error) => proposals::explain(binary, &error, threads),
         Ok(()) => resources::instance_too_large(message).unwrap_or_else(not_compiled),
     })

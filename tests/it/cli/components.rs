@@ -167,6 +167,18 @@ fn components_for_other_worlds_are_refused() {
             "imports own:kv/store, which wrun does not provide: only interfaces of the world wasi:cli/command 0.2 are",
         ),
         ("(component (core module (func (result i32) (i64.const 0))))", "is not a valid component: type mismatch"),
+        (
+            "(component (core func (canon task.cancel)))",
+            "uses the component model's async functions, which wrun does not run: build it for WASI 0.2",
+        ),
+        (
+            "(component (core module (memory 1 1 (pagesize 1))) (core func (canon task.cancel)))",
+            "uses the component model's async functions and custom page sizes, which wrun does not run",
+        ),
+        (
+            "(component (core module (memory 1 1 shared)))",
+            "uses a shared memory, which wrun does not run: tasks have no threads",
+        ),
     ] {
         place.file("other.wat", text);
         let said = place.says(&["map", "other.wat", "x"]);
