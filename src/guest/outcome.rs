@@ -80,7 +80,7 @@ fn decide_status(
         match input_fault(state, recorded) {
             Some(fault) => result.fail(Status::InputFault, fault.encode()),
             None if recorded == Recorded::NoMemory => {
-                result.fail(Status::Limit, "there is no memory left for its result, or for inputs that it writes to")
+                result.fail(Status::Limit, "the system has no memory left for its result or for inputs that it writes to, or no mapping (vm.max_map_count)")
             }
             None if recorded == Recorded::MemoryLimit => {
                 state.usage.refuse_write();

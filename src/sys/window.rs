@@ -157,7 +157,14 @@ pub unsafe fn map_nothing(at: *mut u8, len: usize) -> io::Result<()> {
 unsafe fn map_anonymous(at: *mut u8, len: usize, protection: ProtFlags) -> io::Result<()> {
     let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
     // SAFETY: passed on to the caller.
-    unsafe { mmap_anonymous(at.cast(), len, protection, flags)? };
+    let map = || unsafe { mmap_anonymous(at.cast(), len, protection, flags) };
+    if map().is_err_and(|error| error == Errno::NOMEM) {
+        // The process may have as many mappings as the kernel allows (`vm.max_map_count`), and the kernel refuses even a call that
+        // would leave fewer of them. Neighbours become one mapping when their protection is the same.
+        // SAFETY: passed on to the caller.
+        unsafe { mprotect(at.cast::<c_void>(), len, MprotectFlags::empty())? };
+        map()?;
+    }
     Ok(())
 }
 
