@@ -21,13 +21,16 @@ use crate::Access;
 use crate::ipc::ring::MemoryNotes;
 use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, TaskSlot, WindowBytes, max_core_dump_bytes};
 use crate::job::Limits;
+use crate::module::code_file::{self, CodeFiles};
 use crate::module::engine::{self, CodeSettings, Fuel, WorkerSettings};
-use crate::module::{code_file, is_wasi};
+use crate::module::is_wasi;
 use crate::result::Status;
 
 /// Runs the tasks of a worker.
 pub(crate) struct Guest {
     engine: Engine,
+    /// Where the engine keeps the code of components, if it runs them.
+    code_files: Option<Arc<CodeFiles>>,
     settings: WorkerSettings,
     module: Option<LoadedModule>,
     job: Option<LinkedJob>,
@@ -73,8 +76,13 @@ impl Guest {
 
     fn with(settings: WorkerSettings) -> wasmtime::Result<Guest> {
         signals::ask_about_faults();
-        let engine = engine::engine(&engine::worker_config(&settings))?;
-        Ok(Guest { engine, settings, module: None, job: None, spare: None, kept: None, memory_notes: None })
+        let mut config = engine::worker_config(&settings);
+        let code_files = settings.components.then(Arc::<CodeFiles>::default);
+        if let Some(files) = &code_files {
+            config.with_custom_code_memory(Some(files.clone()));
+        }
+        let engine = engine::engine(&config)?;
+        Ok(Guest { engine, code_files, settings, module: None, job: None, spare: None, kept: None, memory_notes: None })
     }
 
     /// Notes the memory of each task there, as long as it runs.
@@ -119,7 +127,9 @@ impl Guest {
                 // Only backtraces need it, so running out of descriptors is no error here.
                 let file = code.try_clone().ok();
                 let loaded = match spec.component {
-                    true => code_file::load_component(&self.engine, &code).map(Code::Component),
+                    true => {
+                        code_file::load_component(&self.engine, &code, self.code_files.as_deref()).map(Code::Component)
+                    }
                     false => code_file::load_module(&self.engine, code).map(Code::Module),
                 };
                 let code = loaded.map_err(|error| {

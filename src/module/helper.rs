@@ -300,7 +300,7 @@ fn load(fuel: Fuel, code: File) -> io::Result<Answer> {
             }
         };
         let described = match is_component {
-            true => code_file::load_component(&engine, &code)
+            true => code_file::load_component(&engine, &code, None)
                 .map(|component| Ok(Description { large_memories, ..component::describe(&component) })),
             false => code_file::load_module(&engine, code.try_clone()?).map(|module| {
                 let declarations = Declarations::of_module(&module, large_memories);
