@@ -11,6 +11,7 @@
 # make bench   criterion's benches of the parts: ring, layouts, single tasks, windows
 # make bench-peers    one table: wrun beside wasmtime, native threads, joblib and others; installs what that needs
 # make bench-programs programs that others built, beside wasmtime's command; downloads them
+# make bench-components  components in Python and JavaScript, beside wasmtime; downloads what builds them
 # make bench-results  the same, written to benches/RESULTS.md and benches/results.json
 # make callgrind      the instructions that a task costs on its way through the ring, against the number that is committed
 # make install  installs the command, completions and manual pages under DESTDIR and PREFIX (/usr/local)
@@ -19,7 +20,7 @@
 # make languages  the guests in Go, AssemblyScript and Zig, and their tests; skips languages whose tools are missing (GO, ZIG, npm)
 # make book    the book in docs/, into target/book; installs mdBook if there is none
 
-.PHONY: demo languages test check check-aarch64 doc deny package fuzz programs soak bench bench-peers bench-programs bench-results callgrind guests book toolchain build install reference
+.PHONY: demo languages test check check-aarch64 doc deny package fuzz programs soak bench bench-components bench-peers bench-programs bench-results callgrind guests book toolchain build install reference
 
 demo: build guests
 	@examples/demo.sh
@@ -85,6 +86,10 @@ bench-peers: build guests
 
 bench-programs: build
 	python3 benches/peers/driver/programs.py --compile
+
+bench-components: build
+	cargo build --quiet --release -p wrun-peers
+	python3 benches/peers/driver/components.py
 
 bench-results: build bench
 	benches/peers/run --write --parts
