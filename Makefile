@@ -12,7 +12,7 @@
 # make bench-peers    one table: wrun beside wasmtime, native threads, joblib and others; installs what that needs
 # make bench-programs programs that others built, beside wasmtime's command; downloads them
 # make bench-components  components in Python and JavaScript, beside wasmtime; downloads what builds them
-# make bench-results  the same, written to benches/RESULTS.md and benches/results.json
+# make bench-results  the parts and bench-peers, written to benches/RESULTS.md and benches/results.json
 # make callgrind      the instructions that a task costs on its way through the ring, against the number that is committed
 # make install  installs the command, completions and manual pages under DESTDIR and PREFIX (/usr/local)
 # make reference  renews docs/src/reference/options.md from the command line's definition

@@ -185,3 +185,34 @@ fn components_for_other_worlds_are_refused() {
         assert!(said.code == Some(1) && said.stderr.contains(says), "{text}: {said:?}");
     }
 }
+
+#[test]
+fn components_that_no_worker_has_room_for_are_refused() {
+    let place = place();
+    for (body, instances, says) in [
+        ("", 256, "has 257 core module instances, and wrun runs components with at most 256"),
+        ("(memory 1)", 16, "has 17 Wasm linear memories, and wrun runs components with at most 16"),
+        ("(table 1 funcref)", 64, "has 65 tables, and wrun runs components with at most 64"),
+        (
+            "(table 300000 funcref)",
+            1,
+            "has a table of 300000 elements, and the limit is 262144; raise it with --max-table-elements",
+        ),
+    ] {
+        let instances = "(core instance (instantiate $m))".repeat(instances);
+        place.file(
+            "large.wat",
+            &format!(
+                r#"(component
+                (core module $m {body} (func (export "run") (result i32) (i32.const 0)))
+                {instances}
+                (core instance $i (instantiate $m))
+                (func $run (result (result)) (canon lift (core func $i "run")))
+                (instance $run (export "run" (func $run)))
+                (export "wasi:cli/run@0.2.0" (instance $run)))"#
+            ),
+        );
+        let said = place.says(&["map", "large.wat", "x"]);
+        assert!(said.code == Some(1) && said.stderr.contains(says), "{said:?}");
+    }
+}
