@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use wasmtime::{Engine, InstancePre, Linker, MemoryType, Module, ModuleExport};
+use wasmtime::{Engine, ExternType, InstancePre, Linker, MemoryType, Module, ModuleExport};
 
 use super::code::Code;
 use super::job_context::JobContext;
@@ -92,9 +92,20 @@ impl LinkedJob {
         let export = |name: &str| {
             module.get_export_index(name).ok_or_else(|| format!("the module has no export `{name}` (any more)"))
         };
+        // Something else may have one of the two names that the task's export can have.
+        let task = |name: &str| {
+            let exports = wrun_abi::TASK_EXPORT_PREFIXES.map(|prefix| format!("{prefix}{name}"));
+            let is_task = |name: &&String| match module.get_export(name) {
+                Some(ExternType::Func(ty)) => {
+                    ty.params().len() == 0 && ty.results().next().is_some_and(|ty| ty.is_i32())
+                }
+                _ => false,
+            };
+            export(exports.iter().find(is_task).unwrap_or(&exports[0]))
+        };
         let function = |entry: &Entry| {
             Ok(match entry {
-                Entry::Task(name) => TaskFunction::Task(export(&format!("{}{name}", wrun_abi::TASK_EXPORT_PREFIX))?),
+                Entry::Task(name) => TaskFunction::Task(task(name)?),
                 Entry::Scalar(scalar) => TaskFunction::Scalar(export(&scalar.name)?, scalar.clone()),
                 Entry::Command => TaskFunction::Command(export(entry.name())?),
                 other => return Err(format!("this version of wrun cannot call {:?}", other.name())),

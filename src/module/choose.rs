@@ -72,8 +72,7 @@ impl Description {
         }
         // Formatted without `{:?}`, because it is escaped already.
         let shown = one_line(name);
-        let task_export = format!("{}{name}", wrun_abi::TASK_EXPORT_PREFIX);
-        if let Some(export) = self.exports.iter().find(|export| export.name == task_export) {
+        if let Some(export) = self.exports.iter().find(|export| wrun_abi::task_name(&export.name) == Some(name)) {
             return Err(
                 format!("has a task \"{shown}\" of the wrong type: it is {}, not func () -> (i32)", export.ty).into()
             );
@@ -123,7 +122,7 @@ impl Description {
             offers.push("the WASI command _start".to_owned());
         }
         match &*offers {
-            [] => "offers nothing to call: export a task (wrun:task/NAME), a function of numbers, or _start".into(),
+            [] => "offers nothing to call: export a task (wrun:task/NAME or wrun_task_NAME), a function of numbers, or _start".into(),
             offers => format!("it offers {}", offers.join("; ")),
         }
     }

@@ -86,6 +86,10 @@ pub const VERSION: u32 = 1;
 /// The prefix of a task export's name; the rest is the task's name.
 pub const TASK_EXPORT_PREFIX: &str = "wrun:task/";
 
+/// The prefixes that a task export may have. The second is for languages whose names of exports are plain identifiers. If a module
+/// exports a task under both, the first is called.
+pub const TASK_EXPORT_PREFIXES: [&str; 2] = [TASK_EXPORT_PREFIX, "wrun_task_"];
+
 /// The name of the export that is the module's linear memory.
 pub const MEMORY_EXPORT: &str = "memory";
 
@@ -119,10 +123,12 @@ pub const PAGE: u64 = 64 << 10;
 ///
 /// ```
 /// assert_eq!(wrun_abi::task_name("wrun:task/count"), Some("count"));
+/// assert_eq!(wrun_abi::task_name("wrun_task_count"), Some("count"));
 /// assert_eq!(wrun_abi::task_name("memory"), None);
 /// ```
 pub fn task_name(export: &str) -> Option<&str> {
-    export.strip_prefix(TASK_EXPORT_PREFIX).filter(|name| !name.is_empty())
+    let name = TASK_EXPORT_PREFIXES.iter().find_map(|prefix| export.strip_prefix(prefix));
+    name.filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]
@@ -138,6 +144,8 @@ mod tests {
 
     #[test]
     fn prefix_alone_is_no_task() {
-        assert_eq!(task_name(TASK_EXPORT_PREFIX), None);
+        for prefix in TASK_EXPORT_PREFIXES {
+            assert_eq!(task_name(prefix), None);
+        }
     }
 }

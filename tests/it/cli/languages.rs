@@ -1,9 +1,10 @@
-//! Modules of other languages' own compilers. `make languages` builds them; without them, these tests say so and pass, unless
-//! `WRUN_LANGUAGES` is set.
+//! Modules of other languages' own compilers. `make languages` builds them; without them, these tests say so and pass, except
+//! in CI.
 
 use std::path::PathBuf;
 
 use crate::cli::kit::{Place, Said, objects};
+use crate::support::in_ci;
 
 /// A module that `make languages` builds, if it is there.
 fn module(name: &str) -> Option<String> {
@@ -12,7 +13,7 @@ fn module(name: &str) -> Option<String> {
     if path.exists() {
         return Some(path.to_str().expect("a path in UTF-8").to_owned());
     }
-    assert!(std::env::var_os("WRUN_LANGUAGES").is_none(), "{} is missing: run `make languages`", path.display());
+    assert!(!in_ci(), "{} is missing: run `make languages`", path.display());
     eprintln!("skipped: {name}.wasm is missing; `make languages` builds it");
     None
 }
@@ -45,7 +46,7 @@ fn word_counts_of_all_languages_agree() {
     let pieces: &[&str] = &["--split", "300K", "text", "--reduce", "merge"];
     let expected = count(&rust, whole);
     assert!(expected.lines().count() > 1000 && expected == count(&rust, pieces));
-    for name in ["wordcount-c", "wordcount-go", "wordcount-as"] {
+    for name in ["wordcount-c", "wordcount-cpp", "wordcount-zig", "wordcount-go", "wordcount-as"] {
         let Some(module) = module(name) else { continue };
         for how in [whole, pieces, &[pieces, &["--reuse"]].concat()] {
             assert!(count(&module, how) == expected, "{name} {how:?}");
@@ -55,7 +56,7 @@ fn word_counts_of_all_languages_agree() {
 
 #[test]
 fn the_packages_do_what_they_say() {
-    for name in ["package-go", "library-as"] {
+    for name in ["package-go", "library-as", "package-zig"] {
         let Some(module) = module(name) else { continue };
         let place = Place::new();
         place.file("data", text());
@@ -81,6 +82,12 @@ fn the_packages_do_what_they_say() {
         }
         let said = place.says(&["map", &module, "--call", "fails", "x"]);
         assert!(said.stderr.contains("failed: line 3: not a number\n"), "{name}: {}", said.stderr);
+    }
+    if let Some(module) = module("package-zig") {
+        let says = |task: &str| Place::new().says(&["map", &module, "--call", task, "x"]);
+        assert!(says("panics").stderr.contains("trapped: a short argument"), "{}", says("panics").stderr);
+        assert!(says("runs_out").stderr.contains("failed: OutOfMemory"), "{}", says("runs_out").stderr);
+        assert_eq!(says("nothing").code, Some(0));
     }
     let Some(module) = module("library-as") else { return };
     let said = Place::new().says(&["map", &module, "--call", "aborts", "x"]);

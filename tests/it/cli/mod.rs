@@ -23,6 +23,7 @@ mod map;
 mod map_files;
 mod map_report;
 mod modules;
+mod new;
 mod odd_files;
 mod own_files;
 mod preview0;

@@ -299,3 +299,25 @@ fn inspect_shows_the_layers_of_confinement_of_a_real_worker() {
     let strict = place.says(&["map", "sqrt.wat", "4", "--sandbox", "strict"]);
     assert_eq!(strict.code == Some(0), !said.stdout.contains("missing: "), "{}", strict.stderr);
 }
+
+#[test]
+fn tasks_may_be_exported_under_plain_identifiers() {
+    let place = Place::new();
+    let write = r#"(import "wrun_v1" "output_write" (func $write (param i32 i32))) (memory (export "memory") 1) (data (i32.const 0) "ab")"#;
+    place.file("plain.wat", format!(r#"(module {write} (func (export "wrun_task_a") (result i32) (call $write (i32.const 0) (i32.const 1)) (i32.const 0)))"#));
+    assert_eq!(place.says(&["map", "plain.wat", "x"]), ok("a\n"));
+    assert_eq!(place.says(&["map", "plain.wat", "x", "--call", "a"]), ok("a\n"));
+    // Of two exports for one task, the one with the contract's first name is called, unless it is none.
+    let task = |byte| format!("(result i32) (call $write (i32.const {byte}) (i32.const 1)) (i32.const 0))");
+    for (first, result) in [(task(0), "a\n"), ("(param i32))".to_owned(), "b\n")] {
+        let second = task(1);
+        place.file(
+            "both.wat",
+            format!(r#"(module {write} (func (export "wrun_task_a") {second} (func (export "wrun:task/a") {first})"#),
+        );
+        assert_eq!(place.says(&["map", "both.wat", "x"]), ok(result));
+    }
+    place.file("wrong.wat", r#"(module (func (export "wrun_task_a") (result i64) (i64.const 0)))"#);
+    let said = place.says(&["map", "wrong.wat", "x", "--call", "a"]);
+    assert!(said.stderr.contains("has a task \"a\" of the wrong type"), "{}", said.stderr);
+}

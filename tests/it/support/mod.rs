@@ -23,6 +23,11 @@ pub fn wrun(args: &[&str]) -> Command {
     command
 }
 
+/// Whether a missing tool fails the test instead of skipping it.
+pub fn in_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| !value.is_empty() && value != "false")
+}
+
 /// Runs the command to its end.
 pub fn run(args: &[&str]) -> Output {
     wrun(args).output().expect("wrun starts")
