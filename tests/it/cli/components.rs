@@ -202,7 +202,7 @@ fn components_that_no_worker_has_room_for_are_refused() {
         let instances = "(core instance (instantiate $m))".repeat(instances);
         place.file(
             "large.wat",
-            &format!(
+            format!(
                 r#"(component
                 (core module $m {body} (func (export "run") (result i32) (i32.const 0)))
                 {instances}
