@@ -7,6 +7,7 @@
 # make package packs every crate that is published, and checks the packages
 # make fuzz    the fuzzers, FUZZ_SECONDS (60) together
 # make programs  the commands of docs/src/tasks/programs.md; downloads the programs, and skips what it cannot download
+# make wasi-suite SUITE=CLONE  the public test suite of WASI preview 1, of which this is a clone
 # make soak    a million tasks, good and hostile, while workers are killed (SOAK_TASKS, at most SOAK_SECONDS, SOAK_SEED)
 # make bench   criterion's benches of the parts: ring, layouts, single tasks, windows
 # make bench-peers    one table: wrun beside wasmtime, native threads, joblib and others; installs what that needs
@@ -21,7 +22,7 @@
 #              installs Zig and Go)
 # make book    the book in docs/, into target/book; installs mdBook if there is none
 
-.PHONY: demo languages test check check-aarch64 doc deny package fuzz programs soak bench bench-components bench-peers bench-programs bench-results callgrind guests book toolchain build install reference
+.PHONY: demo languages test check check-aarch64 doc deny package fuzz programs soak bench bench-components bench-peers bench-programs bench-results callgrind guests book toolchain build install reference wasi-suite
 
 demo: build guests
 	@examples/demo.sh
@@ -65,6 +66,9 @@ package: toolchain
 # PROGRAMS names some of them, by words of their titles.
 programs: build
 	tests/programs/run.py $(PROGRAMS)
+
+wasi-suite: build
+	tests/programs/wasi_suite.py $(SUITE)
 
 SOAK_TASKS ?= 1000000
 SOAK_SECONDS ?= 180
