@@ -52,6 +52,43 @@ fn word_counts_of_all_languages_agree() {
             assert!(count(&module, how) == expected, "{name} {how:?}");
         }
     }
+    for (name, script) in [("quickjs", "quickjs/wordcount.js")] {
+        let Some(module) = module(name) else { continue };
+        let script = format!("script={}/examples/guests/{script}", env!("CARGO_MANIFEST_DIR"));
+        for how in [whole, pieces] {
+            let said = place.says(&[&["map", &module, "--call", "run", "-i", &script], how].concat());
+            assert!(said.stdout == expected, "{name} {how:?}: {}", said.stderr);
+        }
+    }
+}
+
+#[test]
+fn scripts_see_their_task_and_fail_with_a_message() {
+    let Some(module) = module("quickjs") else { return };
+    let place = Place::new();
+    place.file("f", "text");
+    let script = "function run([own, shared], item, index) {\n  wrun.log(`at ${index}`);\n  return `${item}: ${own} ${shared}`;\n}\n\
+                  function merge(results) {\n  throw new Error(`no ${results.length}`);\n}";
+    place.file("s.js", script);
+    let run = &["map", &module, "--call", "run", "-i", "script=s.js", "-i", "more=f", "--files", "f"][..];
+    let said = place.says(run);
+    assert_eq!((said.code, &*said.stdout, &*said.stderr), (Some(0), "f: text text\n", "task 0 (f): at 0\n"));
+    let said = place.says(&[run, &["f", "--reduce", "merge"]].concat());
+    assert_eq!(said.code, Some(100));
+    assert!(said.stderr.contains("failed: Error: no 2\n"), "{}", said.stderr);
+    for (script, message) in [
+        (
+            "function run() { return 1",
+            "failed: Error: unexpected token in expression: ''\n        at eval_script:1:26\n",
+        ),
+        ("function other() {}", "failed: Error: the script has no function run\n"),
+    ] {
+        place.file("s.js", script);
+        let said = place.says(&["map", &module, "--call", "run", "-i", "script=s.js", "x"]);
+        assert!(said.code == Some(100) && said.stderr.contains(message), "{}", said.stderr);
+    }
+    let said = place.says(&["map", &module, "--call", "run", "x"]);
+    assert!(said.code == Some(100) && said.stderr.contains("\"script\""), "{}", said.stderr);
 }
 
 #[test]
