@@ -1,27 +1,31 @@
-//! Components: what they import, and how a command is run.
+//! Components: what they import, and how their functions are called.
 
-use wasmtime::component::{Component, HasData, Linker, Resource, ResourceTable};
-use wasmtime::{Engine, Result, Store};
+use wasmtime::component::{Component, HasData, InstancePre, Linker, Resource, ResourceTable};
+use wasmtime::{Engine, Result, Store, format_err};
 use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
-use wasmtime_wasi::p2::bindings::sync::CommandPre;
+use wasmtime_wasi::p2::bindings::sync::{Command, CommandIndices};
 use wasmtime_wasi::p2::{DynPollable, Pollable, add_to_linker_sync, subscribe};
 use wasmtime_wasi::{HostMonotonicClock, WasiCtxView, WasiView};
 
 use super::imports::wasi;
+use super::linked_job::TaskFunction;
 use super::outcome::Returned;
 use super::state::State;
+use super::task_world;
 use super::wasi::{TaskClock, Wakening};
+use crate::module::Entry;
 
-/// A command that is linked.
-pub(super) type Command = CommandPre<Box<State>>;
+/// A component that is linked.
+pub(super) type Linked = InstancePre<Box<State>>;
 
-/// Links a component that is a command.
+/// Links a component.
 ///
 /// # Errors
 ///
-/// Returns an error if it imports something that is not provided, or exports no `wasi:cli/run`.
-pub(super) fn link(engine: &Engine, component: &Component, has_own_clock: bool) -> Result<Command> {
+/// Returns an error if it imports something that is not provided.
+pub(super) fn link(engine: &Engine, component: &Component, has_own_clock: bool) -> Result<Linked> {
     let mut linker = Linker::new(engine);
+    task_world::add_to_linker(&mut linker)?;
     add_to_linker_sync(&mut linker)?;
     if has_own_clock {
         linker.allow_shadowing(true);
@@ -32,13 +36,34 @@ pub(super) fn link(engine: &Engine, component: &Component, has_own_clock: bool) 
         })?;
         linker.allow_shadowing(false);
     }
-    CommandPre::new(linker.instantiate_pre(component)?)
+    linker.instantiate_pre(component)
 }
 
-/// Runs a command in a fresh instance.
-pub(super) fn run(command: &Command, store: &mut Store<Box<State>>) -> Result<Returned> {
-    let instance = command.instantiate(&mut *store)?;
-    let ended = instance.wasi_cli_run().call_run(&mut *store)?;
+/// Finds the function of a component that this entry names.
+///
+/// # Errors
+///
+/// Returns an error if it exports no such function.
+pub(super) fn function(linked: &Linked, entry: &Entry) -> Result<TaskFunction> {
+    match entry {
+        Entry::Command => CommandIndices::new(linked).map(TaskFunction::ComponentCommand),
+        Entry::Task(name) => task_world::find(linked.component(), name).map(TaskFunction::ComponentTask),
+        other => Err(format_err!("this version of wrun cannot call {:?} of a component", other.name())),
+    }
+}
+
+/// Runs a function in a fresh instance.
+pub(super) fn run(linked: &Linked, function: &TaskFunction, store: &mut Store<Box<State>>) -> Result<Returned> {
+    let instance = linked.instantiate(&mut *store)?;
+    match function {
+        TaskFunction::ComponentCommand(command) => run_command(&command.load(&mut *store, &instance)?, store),
+        TaskFunction::ComponentTask(task) => task_world::call(*task, instance, store),
+        _ => unreachable!("the functions of a component are found by `function`"),
+    }
+}
+
+fn run_command(command: &Command, store: &mut Store<Box<State>>) -> Result<Returned> {
+    let ended = command.wasi_cli_run().call_run(&mut *store)?;
     // A program says no more than this, unless it exits with a code.
     Ok(if ended.is_ok() { Returned::Code(0) } else { Returned::Exit(1) })
 }

@@ -170,15 +170,15 @@ impl Guest {
                 store.set_fuel(fuel)?;
             }
             // Most tasks that import WASI never call it, so their context is made at the first call.
-            if job.uses_wasi && (function.is_command() || !job.preopens.is_empty()) {
-                if function.is_command() {
+            if job.uses_wasi && (function.is_command() || job.needs_context()) {
+                if function.is_command() || job.spec.component && job.spec.argv.is_some() {
                     store.data_mut().argv = Some(argv(store.data())?);
                 }
                 store.data_mut().wasi = Some(wasi::context(&store.data().wasi_settings())?);
             }
             let module = match &linked.program {
                 LinkedProgram::Module(module) => module,
-                LinkedProgram::Component(command) => return component::run(command, store),
+                LinkedProgram::Component(linked) => return component::run(linked, function, store),
             };
             let instance = match live.instance {
                 Some(instance) => instance,
@@ -249,6 +249,7 @@ impl Live {
         self.store.data_mut().windows.restore();
         let mut state = self.store.into_data();
         state.usage.reset();
+        state.host_regions.forget();
         state.memory = None;
         state
     }
@@ -317,7 +318,9 @@ fn call(
             function(store, instance, export)?.typed::<(), ()>(&*store)?.call(&mut *store, ())?;
             Ok(Returned::Code(0))
         }
-        TaskFunction::ComponentCommand => unreachable!("a component has no instance of a module"),
+        TaskFunction::ComponentCommand(_) | TaskFunction::ComponentTask(_) => {
+            unreachable!("a component has no instance of a module")
+        }
         TaskFunction::Scalar(export, scalar) => {
             let arguments = match scalar_text::parse(scalar, &store.data().argument) {
                 Ok(arguments) => arguments,

@@ -51,6 +51,11 @@ impl JobContext {
             spec,
         }
     }
+
+    /// Whether each task needs its WASI context before it runs: one with directories or words may be refused.
+    pub fn needs_context(&self) -> bool {
+        !self.preopens.is_empty() || self.spec.component && self.spec.argv.is_some()
+    }
 }
 
 /// A directory that tasks may use.

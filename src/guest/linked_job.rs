@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use wasmtime::component::ComponentExportIndex;
 use wasmtime::{Engine, ExternType, InstancePre, Linker, MemoryType, Module, ModuleExport};
+use wasmtime_wasi::p2::bindings::sync::CommandIndices;
 
 use super::code::Code;
 use super::job_context::JobContext;
@@ -23,7 +25,7 @@ pub(super) struct LinkedJob {
 /// What an instance is made of.
 pub(super) enum LinkedProgram {
     Module(LinkedModule),
-    Component(component::Command),
+    Component(component::Linked),
 }
 
 /// A module, linked.
@@ -39,13 +41,15 @@ pub(super) enum TaskFunction {
     Scalar(ModuleExport, Scalar),
     Command(ModuleExport),
     /// The command that a component is.
-    ComponentCommand,
+    ComponentCommand(CommandIndices),
+    /// A task of a component.
+    ComponentTask(ComponentExportIndex),
 }
 
 impl TaskFunction {
     /// Whether it is a program, with arguments and an exit code.
     pub fn is_command(&self) -> bool {
-        matches!(self, TaskFunction::Command(_) | TaskFunction::ComponentCommand)
+        matches!(self, TaskFunction::Command(_) | TaskFunction::ComponentCommand(_))
     }
 }
 
@@ -62,11 +66,13 @@ impl LinkedJob {
                 imports::enter_runtime()
                     .and_then(|()| imports::start_file_thread())
                     .map_err(|error| format!("cannot start the runtime of WASI: {error}"))?;
-                let command = component::link(engine, component, !context.spec.real_clock);
-                let command = command.map_err(|error| format!("cannot link the component: {error:#}"))?;
+                let linked = component::link(engine, component, !context.spec.real_clock)
+                    .map_err(|error| format!("cannot link the component: {error:#}"))?;
+                let functions = context.spec.functions.iter().map(|entry| component::function(&linked, entry));
+                let functions = functions.collect::<wasmtime::Result<_>>().map_err(|error| format!("{error:#}"))?;
                 Ok(LinkedJob {
-                    program: LinkedProgram::Component(command),
-                    functions: context.spec.functions.iter().map(|_| TaskFunction::ComponentCommand).collect(),
+                    program: LinkedProgram::Component(linked),
+                    functions,
                     code: code.addresses(),
                     context: Arc::new(context),
                 })

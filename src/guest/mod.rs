@@ -24,6 +24,7 @@ mod signals;
 mod stack_trace;
 mod state;
 mod task_result;
+mod task_world;
 mod wasi;
 mod window;
 

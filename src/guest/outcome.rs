@@ -286,6 +286,15 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
         None if error.is::<ThrownException>() => "it threw an exception that nothing caught".to_owned(),
         None => error.root_cause().to_string(),
     };
+    if cause.starts_with(TOO_MUCH_IN_A_CALL) {
+        let limit = state.job.spec.host_call_bytes;
+        let message = format!("one call of it passes on more than the limit of {limit} bytes");
+        return result.fail_at(LimitReached::of(Setting::HostCallSize, message));
+    }
+    if cause == TOO_MANY_HANDLES {
+        let message = "it has more handles of resources than the limit of 100000; drop some".to_owned();
+        return result.fail_at(LimitReached::fixed(message));
+    }
     if wants_too_much_random(&cause) {
         let limit = state.job.spec.host_call_bytes;
         let message =
@@ -298,6 +307,13 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
     let message = if first_words.is_empty() { cause.to_owned() } else { format!("{first_words} ({cause})") };
     result.fail(Status::Trap, message);
 }
+
+/// How the error begins of a component's call that passes more on to the host than is allowed. wasmtime has no public type for it, nor for
+/// the next one.
+const TOO_MUCH_IN_A_CALL: &str = "too much data is being copied between the host and the guest";
+
+/// The error of a component that has as many handles as wasmtime's `DEFAULT_MAX_COMPONENT_HANDLES`.
+const TOO_MANY_HANDLES: &str = "cannot allocate another handle: store handle limit exceeded";
 
 /// Whether `random_get` was called for more bytes than the limit. wasmtime-wasi has no type for that error.
 fn wants_too_much_random(cause: &str) -> bool {

@@ -9,6 +9,7 @@ use super::job_context::JobContext;
 use super::memory_usage::MemoryUsage;
 use super::open_files::GuestInput;
 use super::task_result::{LogBuffer, MappedOutput};
+use super::task_world::HostRegions;
 use super::wasi::{Refused, Wasi, WasiSettings};
 use super::window::{DirtyPages, WindowAccess, Windows};
 use crate::ipc::wire::{Mapped, WindowBytes};
@@ -36,6 +37,8 @@ pub(super) struct State {
     pub log: LogBuffer,
     pub usage: MemoryUsage,
     pub windows: Windows,
+    /// What the host has mapped for a component. Dropped after the windows, which lie there.
+    pub host_regions: HostRegions,
     /// Bytes that its windows have mapped and copied so far.
     pub window_bytes: WindowBytes,
     /// The memory exported as `memory`, once the instance exists.
@@ -67,6 +70,7 @@ impl State {
                 job.memory_notes.clone(),
             ),
             windows: Windows::new(dirty),
+            host_regions: HostRegions::default(),
             window_bytes: WindowBytes::default(),
             memory: None,
             wasi: None,

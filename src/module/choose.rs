@@ -2,6 +2,7 @@
 
 use super::description::Description;
 use super::explain::one_line;
+use super::task_world::DEFAULT_TASK;
 use crate::ipc::Setting;
 use crate::{Error, Result};
 use wrun_ipc::entry::{COMMAND_EXPORT, Entry, Scalar};
@@ -93,6 +94,10 @@ impl Description {
         let scalars: Vec<&Scalar> = self.scalars.iter().filter(|scalar| is_other(&scalar.name)).collect();
         match (&*tasks, self.command, &*scalars) {
             ([task], ..) => Ok(Entry::Task((*task).clone())),
+            // Components have a world whose task is called so.
+            ([_, _, ..], ..) if self.component && tasks.iter().any(|task| *task == DEFAULT_TASK) => {
+                Ok(Entry::Task(DEFAULT_TASK.to_owned()))
+            }
             ([_, _, ..], ..) => Err(NoEntry::of_several(format!("has several tasks ({})", names(&tasks)))),
             ([], true, _) => Ok(Entry::Command),
             // What other runtimes call by default as well: a `_start` that is no command, or the export without a name.
@@ -119,9 +124,13 @@ impl Description {
             offers.push(format!("functions {}", names(&self.scalars)));
         }
         if self.command {
-            offers.push("the WASI command _start".to_owned());
+            let command = if self.component { "the command wasi:cli/run" } else { "the WASI command _start" };
+            offers.push(command.to_owned());
         }
         match &*offers {
+            [] if self.component => {
+                "offers nothing to call: export a task (func() -> result<_, string>) or wasi:cli/run".into()
+            }
             [] => "offers nothing to call: export a task (wrun:task/NAME or wrun_task_NAME), a function of numbers, or _start".into(),
             offers => format!("it offers {}", offers.join("; ")),
         }

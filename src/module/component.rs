@@ -9,6 +9,7 @@ use super::description::{Description, Extern};
 use super::explain::one_line;
 use super::proposals;
 use super::resources::Resources;
+use super::task_world::{self, is_task, is_task_type};
 
 /// The interfaces of WASI 0.2 that components may import. Sockets are among them, because runtimes of languages import them whether or
 /// not a program uses the network; each of their functions refuses.
@@ -76,8 +77,13 @@ impl<'a> BinaryComponent<'a> {
         let (mut contents, mut bodies, mut depth) = (Contents::default(), Bodies::new(), 0);
         for payload in Parser::new(0).parse_all(bytes) {
             let payload = payload?;
-            if let ValidPayload::Func(function, body) = validator.payload(&payload)? {
-                bodies.push((function, body));
+            match validator.payload(&payload)? {
+                ValidPayload::Func(function, body) => bodies.push((function, body)),
+                ValidPayload::End(types) if depth == 0 => {
+                    let exports = contents.exports.iter().map(|(name, _)| name);
+                    contents.tasks = exports.filter(|name| is_task(&types, name)).cloned().collect();
+                }
+                _ => {}
             }
             contents.add(payload, &mut depth)?;
         }
@@ -121,7 +127,10 @@ pub(super) fn describe(component: &Component) -> Description {
     };
     let imports = ty.imports(engine).map(|(name, item)| (name.to_owned(), kind_of(&item.ty))).collect();
     let exports = ty.exports(engine).map(|(name, item)| (name.to_owned(), kind_of(&item.ty))).collect();
-    Contents { imports, exports, resources, shares_memory: false }.describe()
+    let is_task =
+        |item: &ComponentItem| matches!(item, ComponentItem::ComponentFunc(function) if is_task_type(function));
+    let tasks = ty.exports(engine).filter(|(_, item)| is_task(&item.ty)).map(|(name, _)| name.to_owned()).collect();
+    Contents { imports, exports, tasks, resources, shares_memory: false }.describe()
 }
 
 /// What a component imports and exports, and what its modules define.
@@ -130,6 +139,7 @@ struct Contents {
     /// Names and kinds.
     imports: Vec<(String, &'static str)>,
     exports: Vec<(String, &'static str)>,
+    tasks: Vec<String>,
     resources: Resources,
     shares_memory: bool,
 }
@@ -183,6 +193,7 @@ impl Contents {
         };
         Description {
             component: true,
+            tasks: self.tasks.clone(),
             command: self.exports.iter().any(|(name, _)| is_interface(name, RUN)),
             wasi: self.imports.iter().any(|(name, _)| name.starts_with("wasi:")),
             imports: list(&self.imports),
@@ -229,11 +240,15 @@ pub(super) fn import_problem(import: &Extern) -> Option<String> {
         return None;
     }
     let advice = match name {
+        _ if let Some(problem) = task_world::import_problem(name) => match problem {
+            Ok(()) => return None,
+            Err(advice) => advice,
+        },
         _ if name.starts_with("wasi:http/") => "tasks have no network; build it without HTTP",
         _ if INTERFACES.iter().any(|interface| name.split('@').next() == Some(interface)) => {
             "wrun gives version 0.2 of WASI; build it for wasm32-wasip2 or wasi:cli 0.2"
         }
-        _ => "only interfaces of the world wasi:cli/command 0.2 are",
+        _ => "only interfaces of the world wasi:cli/command 0.2 and of wrun:task 0.1 are",
     };
     Some(format!("imports {}, which wrun does not provide: {advice}", one_line(name)))
 }

@@ -12,7 +12,7 @@ use wrun_ipc::entry::Scalar;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Description {
-    /// Names of the SDK tasks: exports `wrun:task/NAME`.
+    /// Names of the tasks: of a module's exports `wrun:task/NAME`, and of a component's functions `func() -> result<_, string>`.
     pub tasks: Vec<String>,
     /// Exports with only numeric parameters and results.
     pub scalars: Vec<Scalar>,

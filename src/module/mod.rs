@@ -31,6 +31,7 @@ mod proposals;
 mod refusal_tests;
 mod resources;
 mod source;
+pub(crate) mod task_world;
 #[cfg(test)]
 mod tests;
 mod visible;

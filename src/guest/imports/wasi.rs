@@ -18,6 +18,7 @@ use super::args::{args_get, args_sizes_get};
 use super::grow::Guest;
 use super::map::memory;
 use super::poll::poll_oneoff;
+use crate::guest::argv::argv;
 use crate::guest::state::State;
 use crate::guest::wasi::{Wasi, context};
 use crate::module::WASI_MODULE;
@@ -95,7 +96,11 @@ pub(in crate::guest) fn add_to_linker(linker: &mut Linker<Box<State>>) -> Result
 pub(in crate::guest) fn wasi(state: &mut State) -> &mut Wasi {
     state.windows.settle();
     if state.wasi.is_none() {
-        // The task is not a command and has no directories: `Guest::run` makes the context of the others.
+        // The task is not a command and has no directories: `Guest::run` makes the context of the others. A component gets its arguments
+        // with the context; an item that can be none matters only to a program.
+        if state.job.spec.component {
+            state.argv = argv(state).ok();
+        }
         state.wasi = Some(context(&state.wasi_settings()).expect("only a directory can be refused"));
     }
     state.wasi.as_mut().expect("made just now")

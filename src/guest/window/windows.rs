@@ -303,7 +303,7 @@ impl Windows {
         Some(private_bytes)
     }
 
-    fn free(&mut self, index: usize) {
+    pub(super) fn free(&mut self, index: usize) {
         self.settle();
         let Area { start, len, is_guests, .. } = self.areas[index];
         if is_guests {
