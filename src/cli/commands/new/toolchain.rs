@@ -32,7 +32,8 @@ pub fn find(language: Language) -> Tools {
             None => only(false, &format!("Zig {ZIG_VERSION}")),
         },
         Language::Go => only(output("go", &["version"]).is_some(), "go"),
-        Language::Assemblyscript => only(output("npm", &["--version"]).is_some(), "npm"),
+        Language::Assemblyscript | Language::Javascript => only(output("npm", &["--version"]).is_some(), "npm"),
+        Language::Python => only(output("componentize-py", &["--version"]).is_some(), "componentize-py"),
     }
 }
 
