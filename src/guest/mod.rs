@@ -1,6 +1,6 @@
 //! Runs guests: a worker's jobs, instances, windows and imports.
 //!
-//! From the top down, each file using those below it: [`instance`]; `outcome`, `linked_job`; `imports`, `signals`;
+//! From the top down, each file using those below it: [`instance`]; `outcome`, `linked_job`; `imports`, `task_world`, `signals`;
 //! `input_faults`, `state`; `wasi`; `files`; `job_context`, `stack_trace`, `window`.
 
 mod argument;

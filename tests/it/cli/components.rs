@@ -164,7 +164,7 @@ fn components_for_other_worlds_are_refused() {
         ),
         (
             r#"(component (import "own:kv/store" (instance)))"#,
-            "imports own:kv/store, which wrun does not provide: only interfaces of the world wasi:cli/command 0.2 are",
+            "imports own:kv/store, which wrun does not provide: only interfaces of the world wasi:cli/command 0.2 and of wrun:task 0.1 are",
         ),
         ("(component (core module (func (result i32) (i64.const 0))))", "is not a valid component: type mismatch"),
         (

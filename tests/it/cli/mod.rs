@@ -3,6 +3,7 @@
 mod arrays;
 mod attached;
 mod cached;
+mod component_tasks;
 mod components;
 mod core_dumps;
 mod determinism;

@@ -6,6 +6,7 @@ mod at_scale;
 mod backends;
 mod cached;
 mod changed_inputs;
+mod component_tasks;
 mod cow;
 mod descriptions;
 mod dispatch;
