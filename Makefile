@@ -17,9 +17,10 @@
 # make reference  renews docs/src/reference/options.md from the command line's definition
 # make guests  the example guests, into examples/guests/target/wasm
 # make languages  the guests in Go, AssemblyScript and Zig, and their tests; skips languages whose tools are missing (GO, ZIG, npm)
+# make snapshots  how long tasks take with a snapshot of an initializer and without one
 # make book    the book in docs/, into target/book; installs mdBook if there is none
 
-.PHONY: demo languages test check check-aarch64 doc deny package fuzz programs soak bench bench-peers bench-programs bench-results callgrind guests book toolchain build install reference
+.PHONY: demo languages snapshots test check check-aarch64 doc deny package fuzz programs soak bench bench-peers bench-programs bench-results callgrind guests book toolchain build install reference
 
 demo: build guests
 	@examples/demo.sh
@@ -112,6 +113,9 @@ reference: toolchain
 languages: guests
 	examples/guests/languages
 	cargo test --release -p wrun --test it languages::
+
+snapshots: build guests
+	@examples/guests/dictionary/measure
 
 guests: toolchain
 	$(MAKE) --no-print-directory -C examples/guests
