@@ -1,10 +1,12 @@
 //! Initializers: instances begin as a module's initializer has left them, with the same results whether it ran once or in each of them.
 
+use std::process::Command;
+
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cli::kit::{Place, Said, objects, ok, output, said};
 use crate::cli::signals::children_of;
-use crate::support::wait_for;
+use crate::support::{built_guests, guest, wait_for};
 
 /// Writes what `_initialize` and the initializer have left: how often both ran, a text in memory, a global, the size of memory. The
 /// task `next` counts its own calls as well.
@@ -373,4 +375,48 @@ fn snapshot_process(parent: u32) -> Option<u32> {
 /// The command line of a process; empty once it has ended.
 fn command_line(process: u32) -> String {
     std::fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap_or_default()
+}
+
+#[test]
+fn the_dictionary_is_parsed_once_for_all_tasks() {
+    let place = Place::new();
+    let dictionary = guest("dictionary");
+    let map = |options: &[&str]| place.says(&[&["map", &dictionary, "be", "bo"], options].concat());
+    assert_eq!(map(&[]), ok("leketikibokobi 1\nlofanokafikebo 3\n"));
+    assert_eq!(map(&["--no-snapshot"]), map(&[]));
+    // To parse it takes far more instructions than to look a word up.
+    let limit = ["--fuel", "1M"];
+    assert_eq!(map(&limit), map(&[]));
+    assert_eq!(map(&[&limit[..], &["--no-snapshot"]].concat()), map(&[]), "the limit is the task's");
+}
+
+#[test]
+fn c_code_in_the_book_has_an_initializer() {
+    if !built_guests().join("target/wasm/wordcount-c.wasm").exists() {
+        eprintln!("skipped: there is no compiler for C (see `make guests`)");
+        return;
+    }
+    let root = env!("CARGO_MANIFEST_DIR");
+    let page = std::fs::read_to_string(format!("{root}/docs/src/guide/snapshots.md")).expect("a page");
+    let code = page.split("```c\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of C");
+    let place = Place::new();
+    place.file("squares.c", code);
+    let include = format!("-I{root}/guest-sdk/c");
+    let words = ["--target=wasm32-wasi", "-mexec-model=reactor", "-O1", "-g", "-Wall", "-Werror", &include];
+    let mut clang = Command::new("clang");
+    clang.args(words).args(["squares.c", "-o", "squares.wasm"]).current_dir(place.path());
+    assert!(clang.status().expect("clang").success());
+    for option in [&[][..], &["--no-snapshot"]] {
+        assert_eq!(place.says(&[&["map", "squares.wasm", "12", "999"], option].concat()), ok("144\n998001\n"));
+    }
+    // The lines of a trap are those of the source, in an initializer and after one.
+    let traps = code.replace("if (n >= 1000)", "if (n >= 1000) __builtin_trap();\n    if (0)");
+    place.file("squares.c", traps.replace("WRUN_INIT {", "WRUN_INIT {\n    if (getenv(\"TRAP\")) __builtin_trap();"));
+    assert!(clang.status().expect("clang").success());
+    let line = |of: &str| 1 + code.lines().position(|line| line.contains(of)).expect("a line");
+    let Said { stderr, .. } = place.says(&["snapshot", "squares.wasm", "-o", "s.wasm", "--env", "TRAP=1"]);
+    let place_in_initializer = format!("wrun_initializer at squares.c:{}:", line("WRUN_INIT") + 1);
+    assert!(stderr.contains(&place_in_initializer), "{stderr}");
+    let Said { stderr, .. } = place.says(&["map", "squares.wasm", "1000"]);
+    assert!(stderr.contains(&format!("wrun_task_square at squares.c:{}:", line("if (n >=") + 1)), "{stderr}");
 }
