@@ -18,11 +18,12 @@
 # make install  installs the command, completions and manual pages under DESTDIR and PREFIX (/usr/local)
 # make reference  renews docs/src/reference/options.md from the command line's definition
 # make guests  the example guests, into examples/guests/target/wasm
-# make languages  the guests in C++, Go, AssemblyScript, Zig and JavaScript, their tests, and a table of all languages' sizes and speeds; skips
-#              languages whose tools are missing (.ci/toolchains installs Zig and Go)
+# make languages  the guests in C++, Go, AssemblyScript, Zig, Python and JavaScript, their tests, and a table of all languages' sizes and
+#              speeds; skips languages whose tools are missing (.ci/toolchains installs Zig, Go and componentize-py)
+# make snapshots  how long tasks take with a snapshot of an initializer and without one
 # make book    the book in docs/, into target/book; installs mdBook if there is none
 
-.PHONY: demo languages test check check-aarch64 doc deny package fuzz programs soak bench bench-components bench-peers bench-programs bench-results callgrind guests book toolchain build install reference wasi-suite
+.PHONY: demo languages snapshots test check check-aarch64 doc deny package fuzz programs soak bench bench-components bench-peers bench-programs bench-results callgrind guests book toolchain build install reference wasi-suite
 
 demo: build guests
 	@examples/demo.sh
@@ -123,6 +124,9 @@ languages: guests build
 	examples/guests/languages
 	cargo test --release -p wrun --test it languages::
 	@WRUN=$(WRUN) examples/guests/compare
+
+snapshots: build guests
+	@examples/guests/dictionary/measure
 
 guests: toolchain
 	$(MAKE) --no-print-directory -C examples/guests

@@ -16,7 +16,7 @@ use super::outcome::{Returned, decide_outcome};
 use super::stack_trace::Symbols;
 use super::state::State;
 use super::task_result::TaskResult;
-use super::{component, scalar_text, signals, wasi};
+use super::{component, initializer, scalar_text, signals, wasi};
 use crate::Access;
 use crate::ipc::ring::MemoryNotes;
 use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, TaskSlot, WindowBytes, max_core_dump_bytes};
@@ -182,7 +182,20 @@ impl Guest {
             };
             let instance = match live.instance {
                 Some(instance) => instance,
-                None => signals::while_instantiating(|| instantiate(module, store))?,
+                None => match &module.initializer {
+                    None => signals::while_instantiating(|| instantiate(module, store))?,
+                    Some(initializer) => {
+                        // The limit of fuel is the task's.
+                        let set_fuel = |store: &mut Store<Box<State>>, fuel| match job.spec.counts_fuel {
+                            true => store.set_fuel(fuel),
+                            false => Ok(()),
+                        };
+                        set_fuel(store, u64::MAX)?;
+                        let initialized = initializer::run_before_task(module, initializer, store);
+                        set_fuel(store, fuel)?;
+                        initialized?
+                    }
+                },
             };
             live.instance = Some(instance);
             call(slot.function, function, store, instance, &mut live.task)
@@ -213,6 +226,41 @@ impl Guest {
         } else {
             *spare = Some(live.into_state());
         }
+    }
+}
+
+impl Guest {
+    /// Runs the initializer of the job's module in an instance of its own, which sees what the job grants. Its outcome replaces what is
+    /// in `result`; if it passed, its instance is returned.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no job of a module with an initializer was loaded.
+    pub(super) fn initialize(&mut self, result: &mut TaskResult) -> Option<(Store<Box<State>>, Instance)> {
+        let linked = self.job.as_ref().expect("a job was loaded");
+        let LinkedProgram::Module(module) = &linked.program else {
+            unreachable!("a component has no initializer here")
+        };
+        let initializer = module.initializer.as_ref().expect("the job names its initializer");
+        let job = &linked.context;
+        let mut live = Live::new(&self.engine, job, None);
+        let ended = signals::watch(&mut live.store, linked.code.clone(), |store| {
+            if job.spec.counts_fuel {
+                store.set_fuel(u64::MAX)?;
+            }
+            if job.uses_wasi {
+                store.data_mut().wasi = Some(wasi::context(&store.data().wasi_settings())?);
+            }
+            initializer::run(module, initializer, store)
+        });
+        result.clear();
+        let (instance, ended) = match ended {
+            Ok(instance) => (Some(instance), Ok(Returned::Code(0))),
+            Err(error) => (None, Err(error)),
+        };
+        let function = TaskFunction::Task(initializer.function);
+        decide_outcome(&ended, &function, live.store.data_mut(), result);
+        instance.filter(|_| result.status == Status::Ok).map(|instance| (live.store, instance))
     }
 }
 
@@ -287,7 +335,7 @@ fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable
     Ok(())
 }
 
-fn instantiate(module: &LinkedModule, store: &mut Store<Box<State>>) -> wasmtime::Result<Instance> {
+pub(super) fn instantiate(module: &LinkedModule, store: &mut Store<Box<State>>) -> wasmtime::Result<Instance> {
     let instance = module.pre.instantiate(&mut *store)?;
     if let Some(export) = &module.memory {
         store.data_mut().memory = instance.get_module_export(&mut *store, export).and_then(Extern::into_memory);
@@ -339,7 +387,11 @@ fn call(
     }
 }
 
-fn function(store: &mut Store<Box<State>>, instance: Instance, export: &ModuleExport) -> wasmtime::Result<Func> {
+pub(super) fn function(
+    store: &mut Store<Box<State>>,
+    instance: Instance,
+    export: &ModuleExport,
+) -> wasmtime::Result<Func> {
     let found = instance.get_module_export(store, export).and_then(Extern::into_func);
     found.ok_or_else(|| wasmtime::format_err!("the export is not a function"))
 }

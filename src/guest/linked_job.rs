@@ -33,6 +33,14 @@ pub(super) struct LinkedModule {
     pub pre: InstancePre<Box<State>>,
     pub initialize: Option<ModuleExport>,
     pub memory: Option<ModuleExport>,
+    pub initializer: Option<Initializer>,
+}
+
+/// What is called in a new instance before its first task.
+pub(super) struct Initializer {
+    pub function: ModuleExport,
+    /// What it may see.
+    pub job: Arc<JobContext>,
 }
 
 /// A task function.
@@ -118,10 +126,17 @@ impl LinkedJob {
             })
         };
         let functions = context.spec.functions.iter().map(function).collect::<Result<_, String>>()?;
+        let initializer = match &context.spec.initializer {
+            Some(name) => Some(Initializer { function: export(name)?, job: Arc::new(context.for_initializer()) }),
+            None => None,
+        };
         let module = LinkedModule {
             pre: linker.instantiate_pre(module).map_err(|error| format!("cannot link the module: {error:#}"))?,
-            initialize: module.get_export_index(wrun_abi::INITIALIZE_EXPORT),
+            initialize: module
+                .get_export_index(wrun_abi::INITIALIZE_EXPORT)
+                .filter(|_| context.spec.initializer.as_deref() != Some(wrun_abi::INITIALIZE_EXPORT)),
             memory: module.get_export_index(wrun_abi::MEMORY_EXPORT),
+            initializer,
         };
         Ok(LinkedJob {
             program: LinkedProgram::Module(module),

@@ -253,6 +253,11 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
             result.setting = *setting;
             return;
         }
+        Some(HostError::Denied(LimitReached { message, setting })) => {
+            result.fail(Status::Denied, message.as_str());
+            result.setting = *setting;
+            return;
+        }
         Some(HostError::Input(fault)) => return result.fail(Status::InputFault, fault.encode()),
         None => {}
     }

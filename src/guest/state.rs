@@ -8,6 +8,7 @@ use super::argument::GuestArgument;
 use super::job_context::JobContext;
 use super::memory_usage::MemoryUsage;
 use super::open_files::GuestInput;
+use super::phase::Phase;
 use super::task_result::{LogBuffer, MappedOutput};
 use super::task_world::HostRegions;
 use super::wasi::{Refused, Wasi, WasiSettings};
@@ -46,6 +47,8 @@ pub(super) struct State {
     pub wasi: Option<Wasi>,
     /// The first thing that the task was refused.
     pub refused: Option<Refused>,
+    /// Whether the task runs already.
+    pub phase: Phase,
 }
 
 impl State {
@@ -75,6 +78,7 @@ impl State {
             memory: None,
             wasi: None,
             refused: None,
+            phase: Phase::Task,
             job,
         }
     }

@@ -108,6 +108,7 @@ fn add_function(description: &mut Description, name: &str, params: &[ValueType],
     match (name, params.as_deref(), results.as_deref()) {
         (COMMAND_EXPORT, Some([]), Some([])) => description.command = true,
         (wrun_abi::INITIALIZE_EXPORT, Some([]), Some([])) => description.initialize = true,
+        (wrun_abi::INITIALIZER_EXPORT, Some([]), Some([])) => description.initializer = true,
         (name, params, results) if is_task_export(name) => {
             if let (Some(task), Some([]), Some([Number::I32])) = (wrun_abi::task_name(name), params, results)
                 && !description.tasks.iter().any(|known| known == task)

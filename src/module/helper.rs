@@ -17,6 +17,7 @@ use std::os::unix::fs::FileExt;
 
 use serde::{Deserialize, Serialize};
 use wasmtime::component::Component;
+use wasmtime_wizer::Wizer;
 
 use super::binary::{self, BinaryModule, Threads};
 use super::component::BinaryComponent;
@@ -58,6 +59,12 @@ pub(super) struct CompilerRequest {
 pub(super) enum Work {
     /// Compile and describe a `.wasm` or `.wat`.
     Compile,
+    /// The same, but of a module that has an initializer, compile the form of which a snapshot can be made.
+    CompileUnlessInitializer,
+    /// Compile that form, and describe the module itself.
+    Instrument,
+    /// Compile and describe a module that is a snapshot.
+    CompileSnapshot,
     /// Check and describe a `.wasm` or `.wat`, without compiling it.
     Inspect,
     /// Check and describe precompiled code. It is loaded, so it must be trusted.
@@ -68,7 +75,7 @@ impl Work {
     /// What takes time and memory.
     pub fn verb(self) -> &'static str {
         match self {
-            Work::Compile => "compile",
+            Work::Compile | Work::CompileUnlessInitializer | Work::Instrument | Work::CompileSnapshot => "compile",
             Work::Inspect | Work::Load => "read",
         }
     }
@@ -86,6 +93,8 @@ pub(super) enum Answer {
     },
     /// The module is at fault. The text continues a sentence that begins with its name, such as `is not valid: ...`.
     Refused(String),
+    /// The module can be run, but it has no snapshot: why.
+    NoSnapshot(String),
     /// This program cannot do it.
     Unable(String),
 }
@@ -95,6 +104,9 @@ impl CompilerRequest {
     pub fn to_args(&self) -> [String; 9] {
         let work = match self.work {
             Work::Compile => "code",
+            Work::CompileUnlessInitializer => "code-unless-initializer",
+            Work::Instrument => "instrumented",
+            Work::CompileSnapshot => "snapshot",
             Work::Inspect => "description",
             Work::Load => "precompiled",
         };
@@ -128,6 +140,9 @@ impl CompilerRequest {
             output_bytes: output_bytes.parse().ok()?,
             work: match &*work {
                 "code" => Work::Compile,
+                "code-unless-initializer" => Work::CompileUnlessInitializer,
+                "instrumented" => Work::Instrument,
+                "snapshot" => Work::CompileSnapshot,
                 "description" => Work::Inspect,
                 "precompiled" => Work::Load,
                 _ => return None,
@@ -168,8 +183,10 @@ fn obey(order: &CompilerRequest) -> io::Result<Answer> {
         Err(_) => Threads::One,
     };
     match order.work {
-        Work::Compile => compile(order.fuel, threads),
         Work::Inspect => inspect(threads),
+        Work::Compile | Work::CompileUnlessInitializer | Work::Instrument | Work::CompileSnapshot => {
+            compile(order.work, order.fuel, threads)
+        }
         Work::Load => load(order.fuel, io::stdin().as_fd().try_clone_to_owned()?.into()),
     }
 }
@@ -216,7 +233,7 @@ fn inspect(threads: Threads) -> io::Result<Answer> {
     })
 }
 
-fn compile(fuel: Fuel, threads: Threads) -> io::Result<Answer> {
+fn compile(work: Work, fuel: Fuel, threads: Threads) -> io::Result<Answer> {
     let mut bytes = Vec::new();
     let binary = match binary_module(&mut bytes)? {
         Ok(binary) => binary,
@@ -228,9 +245,22 @@ fn compile(fuel: Fuel, threads: Threads) -> io::Result<Answer> {
             declared(&binary, threads).map(|(_, declarations)| memory_use::examine(&binary, declarations.describe()))
         }
     };
-    let description = match described {
+    let mut description = match described {
         Ok(description) => description,
         Err(refusal) => return Ok(Answer::Refused(refusal)),
+    };
+    let is_instrumented = match work {
+        Work::Instrument => true,
+        Work::CompileUnlessInitializer => description.initializer,
+        Work::Compile | Work::CompileSnapshot | Work::Inspect | Work::Load => false,
+    };
+    if work == Work::CompileSnapshot {
+        (description.initializer, description.snapshot) = (true, true);
+    }
+    let binary = match is_instrumented.then(|| instrumented(&binary, &description, threads)) {
+        None => binary,
+        Some(Ok(instrumented)) => Cow::Owned(instrumented),
+        Some(Err(answer)) => return Ok(answer),
     };
     let settings = CodeSettings { fuel, large_memories: description.large_memories };
     let engine = match engine_with_pool(settings, &description, threads) {
@@ -251,6 +281,25 @@ fn compile(fuel: Fuel, threads: Threads) -> io::Result<Answer> {
     file.write_all(&code)?;
     file.write_all(&debug)?;
     Ok(Answer::Done { description: description.into(), debug_bytes: debug.len() as u64 })
+}
+
+/// The module with exports for all that a snapshot keeps.
+fn instrumented(binary: &[u8], description: &Description, threads: Threads) -> Result<Vec<u8>, Answer> {
+    if description.component {
+        return Err(Answer::NoSnapshot("it is a component, and snapshots are made of core modules".to_owned()));
+    }
+    // The crate takes proposals that wrun does not run, and no invalid module.
+    binary::check(binary, proposals::SUPPORTED, threads)
+        .map_err(|error| Answer::Refused(proposals::explain(binary, &error, threads)))?;
+    if let Some(import) = description.imports.iter().find(|import| !import.ty.starts_with("func ")) {
+        let (module, name) = (explain::one_line(&import.module), explain::one_line(&import.name));
+        let kind = import.ty.split(' ').next().unwrap_or_default();
+        return Err(Answer::NoSnapshot(format!("it imports a {kind} ({module}::{name}), whose state is not its own")));
+    }
+    match Wizer::new().instrument(binary) {
+        Ok((_, instrumented)) => Ok(instrumented),
+        Err(error) => Err(Answer::NoSnapshot(explain::one_line(&format!("{error:#}")))),
+    }
 }
 
 /// Makes an engine with a worker's settings, pool included, so that a module that would not fit there is refused here. The size of
@@ -339,7 +388,8 @@ mod tests {
 
     #[test]
     fn orders_survive_the_command_line() {
-        for work in [Work::Compile, Work::Inspect, Work::Load] {
+        let compilations = [Work::Compile, Work::CompileUnlessInitializer, Work::Instrument, Work::CompileSnapshot];
+        for work in compilations.into_iter().chain([Work::Inspect, Work::Load]) {
             for fuel in [Fuel::Counted, Fuel::NotCounted] {
                 let fingerprint = "f".to_owned();
                 let sandbox = Sandbox::Strict;

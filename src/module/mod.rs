@@ -30,7 +30,8 @@ mod proposals;
 #[cfg(test)]
 mod refusal_tests;
 mod resources;
-mod source;
+pub(crate) mod snapshot;
+pub(crate) mod source;
 pub(crate) mod task_world;
 #[cfg(test)]
 mod tests;
@@ -40,8 +41,10 @@ mod wasi_imports;
 pub use cache::{Cache, CacheEntry, Cleared};
 pub use compiled::Origin;
 pub use description::{Described, Description, Extern, Memory};
+pub(crate) use fingerprint::is_this_compiler;
 pub(crate) use helper::{ROLE as HELPER_ROLE, helper_main};
 pub use imports::Grant;
+pub(crate) use snapshot::{ROLE as SNAPSHOT_ROLE, SnapshotAnswer, SnapshotRequest};
 pub(crate) use wasi_imports::{WASI_MODULE, WASI_UNSTABLE_MODULE, is_wasi};
 #[doc(inline)]
 pub use wrun_ipc::entry::{Entry, Number, Scalar};

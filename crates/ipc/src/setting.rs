@@ -55,11 +55,17 @@ pub enum Setting {
     SharedInputs,
     /// Bytes in a scratch directory.
     Scratch,
+    /// Which export is the module's initializer.
+    Initializer,
+    /// The directories that an initializer may use.
+    InitializerDirectories,
+    /// Whether an initializer's work is done once, in a snapshot.
+    Snapshot,
 }
 
 impl Setting {
     /// All of them, in the order of this definition.
-    pub const ALL: [Setting; 25] = {
+    pub const ALL: [Setting; 28] = {
         use Setting::*;
         [
             Memory,
@@ -87,6 +93,9 @@ impl Setting {
             OwnInputs,
             SharedInputs,
             Scratch,
+            Initializer,
+            InitializerDirectories,
+            Snapshot,
         ]
     };
 
@@ -117,6 +126,9 @@ impl Setting {
             Setting::OwnInputs => "give tasks no Task::inputs",
             Setting::SharedInputs => "leave Job::inputs empty",
             Setting::Scratch => "raise Limits::scratch_bytes",
+            Setting::Initializer => "name another one with SnapshotOptions::initializer",
+            Setting::InitializerDirectories => "make a snapshot for which SnapshotOptions::directories grants one",
+            Setting::Snapshot => "set Compiler::snapshot to false to call its initializer in each instance",
             Setting::Slow => "set no Job::slow, or run it in processes or threads",
         }
     }

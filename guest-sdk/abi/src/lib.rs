@@ -98,6 +98,15 @@ pub const MEMORY_EXPORT: &str = "memory";
 /// It is the entry point of a WASI reactor, which runs the module's constructors.
 pub const INITIALIZE_EXPORT: &str = "_initialize";
 
+/// The export that the host calls once, before it takes the snapshot with which all instances begin, if it exists: the module's
+/// initializer, a function without parameters and results.
+///
+/// It runs after [`INITIALIZE_EXPORT`], and what it leaves in memory and in globals is there for every task. It may call
+/// [`import::FAIL`] and [`import::LOG`]; any other import of the contract is about a task, and traps.
+///
+/// The name is that of the pre-initializer Wizer.
+pub const INITIALIZER_EXPORT: &str = "wizer-initialize";
+
 /// What a task function returns when its result is complete.
 pub const TASK_OK: i32 = 0;
 

@@ -10,3 +10,4 @@ pub mod map;
 pub mod new;
 pub mod report;
 pub mod run;
+pub mod snapshot;

@@ -35,6 +35,7 @@ mod rerun;
 mod results_dir;
 mod run;
 pub mod signals;
+mod snapshots;
 mod surroundings;
 mod terminal;
 mod trace;

@@ -193,6 +193,7 @@ fn inspect_prints_json() {
     assert_eq!((said.code, said.stderr.as_str(), said.stdout.lines().count()), (Some(0), "", 1));
     let expected = json!({
         "name": "sqrt.wat", "tasks": [], "component": false, "command": false, "initialize": false, "wasi": false, "wrun_imports": [],
+        "initializer": false, "snapshot": false,
         "scalars": [{"name": "sqrt", "params": ["f64"], "results": ["f64"]}],
         "imports": [], "exports": [{"name": "sqrt", "ty": "func (f64) -> (f64)"}], "memory": null, "memories": 0, "tables": 0,
         "table_elements": 0, "large_memories": false, "owns_memory": null, "grows_safely": false, "data_segments": {"start": 0, "end": 0},
