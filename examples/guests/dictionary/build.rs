@@ -19,8 +19,8 @@ fn main() {
 /// The word with this number: a syllable for each digit of the number, in base 32.
 fn word(mut number: u32) -> String {
     const SYLLABLES: [&str; 32] = [
-        "ba", "be", "bi", "bo", "da", "de", "di", "do", "fa", "fe", "fi", "fo", "ka", "ke", "ki", "ko", "la", "le", "li",
-        "lo", "ma", "me", "mi", "mo", "na", "ne", "ni", "no", "ta", "te", "ti", "to",
+        "ba", "be", "bi", "bo", "da", "de", "di", "do", "fa", "fe", "fi", "fo", "ka", "ke", "ki", "ko", "la", "le",
+        "li", "lo", "ma", "me", "mi", "mo", "na", "ne", "ni", "no", "ta", "te", "ti", "to",
     ];
     let mut word = String::new();
     loop {

@@ -28,6 +28,7 @@ mod reduce;
 mod sdk;
 mod shared_memory;
 mod slices;
+mod snapshots;
 mod summary;
 mod task_times;
 mod timeouts;
