@@ -16,7 +16,7 @@
 # make install  installs the command, completions and manual pages under DESTDIR and PREFIX (/usr/local)
 # make reference  renews docs/src/reference/options.md from the command line's definition
 # make guests  the example guests, into examples/guests/target/wasm
-# make languages  the guests in C++, Go, AssemblyScript, Zig and JavaScript, their tests, and a table of all languages' sizes and speeds; skips
+# make languages  the guests in C++, Go, AssemblyScript, Zig, JavaScript and Lua, their tests, and a table of all languages' sizes and speeds; skips
 #              languages whose tools are missing (.ci/toolchains installs Zig and Go)
 # make book    the book in docs/, into target/book; installs mdBook if there is none
 
