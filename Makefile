@@ -18,7 +18,7 @@
 # make install  installs the command, completions and manual pages under DESTDIR and PREFIX (/usr/local)
 # make reference  renews docs/src/reference/options.md from the command line's definition
 # make guests  the example guests, into examples/guests/target/wasm
-# make languages  the guests in C++, Go, AssemblyScript, Zig, Python and JavaScript, their tests, and a table of all languages' sizes and
+# make languages  the guests in C++, Go, AssemblyScript, Zig, Python, JavaScript and Lua, their tests, and a table of all languages' sizes and
 #              speeds; skips languages whose tools are missing (.ci/toolchains installs Zig, Go and componentize-py)
 # make snapshots  how long tasks take with a snapshot of an initializer and without one
 # make book    the book in docs/, into target/book; installs mdBook if there is none

@@ -97,7 +97,7 @@ def install():
     run(PYTHON, "-m", "pip", "install", "--quiet", *pip)
     name = "@bytecodealliance/componentize-js"
     if not os.path.exists(f"{DIRECTORY}/npm/node_modules/{name}"):
-        run("npm", "install", "--silent", "--prefix", f"{DIRECTORY}/npm", f"{name}@{VERSIONS[name]}")
+        run("npm", "install", "--silent", "--prefix", f"{DIRECTORY}/npm", f"{name}@{VERSIONS[name]}", "@bytecodealliance/preview2-shim@^0.17.4")
 
 
 def wasi_wit():

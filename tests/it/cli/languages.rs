@@ -59,7 +59,7 @@ fn word_counts_of_all_languages_agree() {
             assert!(count(&module, how) == expected, "{name} {how:?}");
         }
     }
-    for (name, script) in [("quickjs", "quickjs/wordcount.js")] {
+    for (name, script) in [("quickjs", "quickjs/wordcount.js"), ("lua", "lua/wordcount.lua")] {
         let Some(module) = module(name) else { continue };
         let script = format!("script={}/examples/guests/{script}", env!("CARGO_MANIFEST_DIR"));
         for how in [whole, pieces] {
@@ -69,33 +69,46 @@ fn word_counts_of_all_languages_agree() {
     }
 }
 
-#[test]
-fn scripts_see_their_task_and_fail_with_a_message() {
-    let Some(module) = module("quickjs") else { return };
+/// Runs scripts in an interpreter: one that uses all it is given, then wrong ones with their messages.
+fn runs_scripts(interpreter: &str, script: &str, wrong: [(&str, &str); 2]) {
+    let Some(module) = module(interpreter) else { return };
     let place = Place::new();
     place.file("f", "text");
-    let script = "function run([own, shared], item, index) {\n  wrun.log(`at ${index}`);\n  return `${item}: ${own} ${shared}`;\n}\n\
-                  function merge(results) {\n  throw new Error(`no ${results.length}`);\n}";
-    place.file("s.js", script);
-    let run = &["map", &module, "--call", "run", "-i", "script=s.js", "-i", "more=f", "--files", "f"][..];
+    place.file("script", script);
+    let run = &["map", &module, "--call", "run", "-i", "script=script", "-i", "more=f", "--files", "f"][..];
     let said = place.says(run);
     assert_eq!((said.code, &*said.stdout, &*said.stderr), (Some(0), "f: text text\n", "task 0 (f): at 0\n"));
     let said = place.says(&[run, &["f", "--reduce", "merge"]].concat());
-    assert_eq!(said.code, Some(100));
-    assert!(said.stderr.contains("failed: Error: no 2\n"), "{}", said.stderr);
-    for (script, message) in [
-        (
-            "function run() { return 1",
-            "failed: Error: unexpected token in expression: ''\n        at eval_script:1:26\n",
-        ),
-        ("function other() {}", "failed: Error: the script has no function run\n"),
-    ] {
-        place.file("s.js", script);
-        let said = place.says(&["map", &module, "--call", "run", "-i", "script=s.js", "x"]);
+    assert!(said.code == Some(100) && said.stderr.contains("no 2\n"), "{}", said.stderr);
+    let missing = ("", "the script has no function run\n");
+    for (script, message) in wrong.into_iter().chain([missing]) {
+        place.file("script", script);
+        let said = place.says(&["map", &module, "--call", "run", "-i", "script=script", "x"]);
         assert!(said.code == Some(100) && said.stderr.contains(message), "{}", said.stderr);
     }
     let said = place.says(&["map", &module, "--call", "run", "x"]);
     assert!(said.code == Some(100) && said.stderr.contains("\"script\""), "{}", said.stderr);
+}
+
+#[test]
+fn scripts_in_javascript_see_their_task_and_fail_with_a_message() {
+    let script = "function run([own, shared], item, index) {\n  wrun.log(`at ${index}`);\n  return `${item}: ${own} ${shared}`;\n}\n\
+                  function merge(results) {\n  throw new Error(`no ${results.length}`);\n}";
+    let syntax = "failed: Error: unexpected token in expression: ''\n        at eval_script:1:26\n";
+    let thrown =
+        ("function run() {\n  throw new Error('bad');\n}", "failed: Error: bad\n        at run (eval_script:2:");
+    runs_scripts("quickjs", script, [("function run() { return 1", syntax), thrown]);
+}
+
+#[test]
+fn scripts_in_lua_see_their_task_and_fail_with_a_message() {
+    let script = "function run(inputs, item, index)\n  wrun.log('at ' .. index)\n  \
+                  return item .. ': ' .. inputs[1] .. ' ' .. inputs[2]\nend\n\
+                  function merge(results) error('no ' .. #results, 0) end";
+    let syntax = ("function run()", "failed: syntax error: script:1: 'end' expected near <eof>\n");
+    // An error that is caught jumps over calls of the interpreter's own.
+    let thrown = "function run() assert(not pcall(string.rep)) assert(not pcall(wrun.log))\n  error('bad')\nend";
+    runs_scripts("lua", script, [syntax, (thrown, "failed: runtime error: script:2: bad\n")]);
 }
 
 #[test]
