@@ -8,6 +8,7 @@ use wasmtime_wasi::p2::{DynPollable, Pollable, add_to_linker_sync, subscribe};
 use wasmtime_wasi::{HostMonotonicClock, WasiCtxView, WasiView};
 
 use super::imports::wasi;
+use super::job_context::JobContext;
 use super::linked_job::TaskFunction;
 use super::outcome::Returned;
 use super::state::State;
@@ -23,20 +24,32 @@ pub(super) type Linked = InstancePre<Box<State>>;
 /// # Errors
 ///
 /// Returns an error if it imports something that is not provided.
-pub(super) fn link(engine: &Engine, component: &Component, has_own_clock: bool) -> Result<Linked> {
+pub(super) fn link(engine: &Engine, component: &Component, job: &JobContext) -> Result<Linked> {
     let mut linker = Linker::new(engine);
     task_world::add_to_linker(&mut linker)?;
-    add_to_linker_sync(&mut linker)?;
+    if job.uses_wasi {
+        add_wasi(&mut linker, !job.spec.real_clock)?;
+    }
+    linker.instantiate_pre(component)
+}
+
+/// Whether a component imports an interface of WASI.
+pub(super) fn uses_wasi(component: &Component) -> bool {
+    component.component_type().imports(component.engine()).any(|(name, _)| name.starts_with("wasi:"))
+}
+
+fn add_wasi(linker: &mut Linker<Box<State>>, has_own_clock: bool) -> Result<()> {
+    add_to_linker_sync(linker)?;
     if has_own_clock {
         linker.allow_shadowing(true);
-        monotonic_clock::add_to_linker::<_, OwnClock>(&mut linker, |state: &mut Box<State>| {
+        monotonic_clock::add_to_linker::<_, OwnClock>(linker, |state: &mut Box<State>| {
             let wasi = wasi(state);
             let clock = wasi.clock.clone().expect("a task without the real clock has its own");
             ClockView { clock, table: wasi.begin_component_call().table }
         })?;
         linker.allow_shadowing(false);
     }
-    linker.instantiate_pre(component)
+    Ok(())
 }
 
 /// Finds the function of a component that this entry names.

@@ -143,7 +143,7 @@ impl Guest {
         };
         let uses_wasi = match &code {
             Code::Module(module) => module.imports().any(|import| is_wasi(import.module())),
-            Code::Component(_) => true,
+            Code::Component(component) => component::uses_wasi(component),
         };
         let context = JobContext::new(spec, uses_wasi, symbols, files, stdio, directories);
         let context = JobContext { memory_notes: self.memory_notes.clone(), ..context };

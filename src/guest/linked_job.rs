@@ -71,10 +71,12 @@ impl LinkedJob {
         match code {
             Code::Module(module) => LinkedJob::link_module(module, code, context),
             Code::Component(component) => {
-                imports::enter_runtime()
-                    .and_then(|()| imports::start_file_thread())
-                    .map_err(|error| format!("cannot start the runtime of WASI: {error}"))?;
-                let linked = component::link(engine, component, !context.spec.real_clock)
+                if context.uses_wasi {
+                    imports::enter_runtime()
+                        .and_then(|()| imports::start_file_thread())
+                        .map_err(|error| format!("cannot start the runtime of WASI: {error}"))?;
+                }
+                let linked = component::link(engine, component, &context)
                     .map_err(|error| format!("cannot link the component: {error:#}"))?;
                 let functions = context.spec.functions.iter().map(|entry| component::function(&linked, entry));
                 let functions = functions.collect::<wasmtime::Result<_>>().map_err(|error| format!("{error:#}"))?;
