@@ -9,6 +9,7 @@
 //! The middle one is in `worker`, because it runs a guest. Its output is a module as untrusted as its input.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -169,7 +170,7 @@ fn run_initializer(
     let problem = match export {
         Some(export) if export.ty == "func () -> ()" => None,
         Some(export) => Some(format!("exports `{name}` as {}, and an initializer is a func () -> ()", export.ty)),
-        None => Some(format!("has no initializer: it exports no `{name}`")),
+        None => Some(format!("has no initializer: it exports no `{name}`{}", old_name(description))),
     };
     if let Some(problem) = problem {
         return Err(Error::module(format!("{} {problem}", source.label)).because_of(Setting::Initializer));
@@ -183,7 +184,17 @@ fn run_initializer(
 
     let (ours, theirs) = Socket::pair().map_err(hold)?;
     // The messages wait there for the process.
-    let send = |message: ToWorker<&File>| message.send(&ours, SocketWait::Never).map_err(hold);
+    let send = |message: ToWorker<&File>| {
+        message.send(&ours, SocketWait::Never).map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock => {
+                let count = order.directories.len();
+                Error::request(format!(
+                    "{count} directories are more than an initializer can have: grant one above them"
+                ))
+            }
+            _ => hold(error),
+        })
+    };
     for (_, directory, access) in &order.directories {
         send(ToWorker::Directory { access: *access, directory })?;
     }
@@ -228,6 +239,12 @@ fn run_initializer(
             Err(compile::crashed(compiler, source, VERB, status, &String::from_utf8_lossy(&text)))
         }
     }
+}
+
+/// Says so if the module has an initializer by the name that Wizer used to have for it.
+fn old_name(description: &Description) -> &'static str {
+    let is_old = description.exports.iter().any(|export| export.name == "wizer.initialize");
+    if is_old { ", but `wizer.initialize`" } else { "" }
 }
 
 /// How an initializer failed.

@@ -342,6 +342,11 @@ fn state_that_a_snapshot_cannot_hold_is_refused_in_one_line() {
     ] {
         assert_eq!(place.says(&["snapshot", module, "-o", "s.wasm"]), said(1, "", &format!("wrun: {module} {why}\n")));
     }
+    place.file("old.wat", r#"(module (memory (export "memory") 1) (func (export "wizer.initialize")))"#);
+    let old = "wrun: old.wat has no initializer: it exports no `wizer-initialize`, but `wizer.initialize`; \
+               name another one with --init\n";
+    assert_eq!(place.says(&["snapshot", "old.wat", "-o", "s.wasm"]), said(1, "", old));
+    assert_eq!(place.says(&["snapshot", "old.wat", "-o", "s.wasm", "--init", "wizer.initialize"]), ok(""));
     let wrong = "wrun: sqrt.wat exports `sqrt` as func (f64) -> (f64), and an initializer is a func () -> (); \
                  name another one with --init\n";
     assert_eq!(place.says(&["snapshot", "sqrt.wat", "-o", "s.wasm", "--init", "sqrt"]), said(1, "", wrong));

@@ -85,7 +85,7 @@ fn an_initializer_that_fails_is_an_error_with_a_backtrace_and_a_setting() {
 #[test]
 fn many_directories_reach_an_initializer() {
     let dir = tempfile::tempdir().expect("a directory");
-    let open = |number| Directory::open(dir.path(), format!("/{number}"), Access::ReadOnly).expect("a directory");
+    let open = |number: u32| Directory::open(dir.path(), format!("/{number}"), Access::ReadOnly).expect("a directory");
     let count_them = r#"(module
       (import "wasi_snapshot_preview1" "fd_prestat_get" (func $prestat (param i32 i32) (result i32)))
       (memory (export "memory") 1)
@@ -100,4 +100,7 @@ fn many_directories_reach_an_initializer() {
     let module = compiler().load_bytes("s.wasm", &snapshot.to_bytes().expect("memory")).expect("a module");
     // And the root, which has the initializer's own files.
     assert_eq!(left(&module), ["101", "101"]);
+    let options = SnapshotOptions { directories: vec![open(0); 2000], ..SnapshotOptions::default() };
+    let error = compiler().snapshot_bytes("m.wat", count_them.as_bytes(), &options).expect_err("too many");
+    assert_eq!(error.kind(), ErrorKind::Request, "{error:?}");
 }
