@@ -2,9 +2,10 @@
 #![expect(unsafe_code, reason = "precompiled code is trusted code")]
 
 use std::fs::File;
+use std::io;
 
 use wasmtime::component::Component;
-use wasmtime::{Engine, Module};
+use wasmtime::{Engine, Module, Precompiled};
 
 use super::artifact;
 use crate::sys::read_only_map::ReadOnlyMap;
@@ -25,6 +26,15 @@ pub(crate) fn load_component(engine: &Engine, code: &File) -> wasmtime::Result<C
     let bytes = unsafe { ReadOnlyMap::of_unchanging(code, 0..len) }?;
     // SAFETY: as above.
     unsafe { Component::deserialize(engine, &*bytes) }
+}
+
+/// Whether code is a component's.
+pub(crate) fn is_component(code: &File) -> io::Result<bool> {
+    let len = code.metadata()?.len();
+    // SAFETY: as above: nobody changes the file.
+    let bytes = unsafe { ReadOnlyMap::of_unchanging(code, 0..len) }?;
+    // The tables that it is told by are at the file's end.
+    Ok(Engine::detect_precompiled(&bytes) == Some(Precompiled::Component))
 }
 
 /// The part of that file that stack traces need. It stays mapped as long as the process lives, which loads the code of only one
