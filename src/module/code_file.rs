@@ -2,11 +2,12 @@
 #![expect(unsafe_code, reason = "precompiled code is trusted code")]
 
 use std::fs::File;
+use std::io;
 use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
 
 use wasmtime::component::Component;
-use wasmtime::{CustomCodeMemory, Engine, Module};
+use wasmtime::{CustomCodeMemory, Engine, Module, Precompiled};
 
 use super::artifact;
 use crate::sys::read_only_map::{ReadOnlyMap, set_executable};
@@ -65,6 +66,15 @@ impl CustomCodeMemory for CodeFiles {
         // SAFETY: as above.
         Ok(unsafe { set_executable(std::slice::from_raw_parts(ptr, len), false) }?)
     }
+}
+
+/// Whether code is a component's.
+pub(crate) fn is_component(code: &File) -> io::Result<bool> {
+    let len = code.metadata()?.len();
+    // SAFETY: as above: nobody changes the file.
+    let bytes = unsafe { ReadOnlyMap::of_unchanging(code, 0..len) }?;
+    // The tables that it is told by are at the file's end.
+    Ok(Engine::detect_precompiled(&bytes) == Some(Precompiled::Component))
 }
 
 /// The part of that file that stack traces need. It stays mapped as long as the process lives, which loads the code of only one

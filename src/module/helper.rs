@@ -13,7 +13,6 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
 
 use serde::{Deserialize, Serialize};
 use wasmtime::component::Component;
@@ -337,7 +336,7 @@ fn not_compiled(binary: &[u8], settings: CodeSettings, message: &str, threads: T
 
 /// Loads precompiled code as that of a module without 64-bit memories, or else as that of one with them.
 fn load(fuel: Fuel, code: File) -> io::Result<Answer> {
-    let is_component = wasmtime::Engine::detect_precompiled(&header(&code)?) == Some(wasmtime::Precompiled::Component);
+    let is_component = code_file::is_component(&code)?;
     let mut refused = None;
     for large_memories in [false, true] {
         // Without a pool, which would refuse a module that is too large in words of its own.
@@ -372,14 +371,6 @@ fn load(fuel: Fuel, code: File) -> io::Result<Answer> {
         }
     }
     Ok(refused.expect("it was refused twice"))
-}
-
-/// The start of a file, which says what it is.
-fn header(file: &File) -> io::Result<Vec<u8>> {
-    let mut start = vec![0; 64];
-    let len = file.read_at(&mut start, 0)?;
-    start.truncate(len);
-    Ok(start)
 }
 
 #[cfg(test)]

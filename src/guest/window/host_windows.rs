@@ -27,6 +27,7 @@ impl Windows {
     /// Maps a range of a region for the host. Returns the address of its first byte in `memory`, which has to live as long as these
     /// windows, and be the only one.
     pub fn map_for_host(&mut self, memory: &HostMemory, range: &FileRange<'_>) -> Result<usize, MapError> {
+        self.is_host = true;
         let len = range.area_len();
         let index = match self.take_free(len) {
             Some(index) => index,
