@@ -7,19 +7,23 @@
 # make package packs every crate that is published, and checks the packages
 # make fuzz    the fuzzers, FUZZ_SECONDS (60) together
 # make programs  the commands of docs/src/tasks/programs.md; downloads the programs, and skips what it cannot download
+# make wasi-suite SUITE=CLONE  the public test suite of WASI preview 1, of which this is a clone
 # make soak    a million tasks, good and hostile, while workers are killed (SOAK_TASKS, at most SOAK_SECONDS, SOAK_SEED)
 # make bench   criterion's benches of the parts: ring, layouts, single tasks, windows
 # make bench-peers    one table: wrun beside wasmtime, native threads, joblib and others; installs what that needs
 # make bench-programs programs that others built, beside wasmtime's command; downloads them
-# make bench-results  the same, written to benches/RESULTS.md and benches/results.json
+# make bench-components  components in Python and JavaScript, beside wasmtime; downloads what builds them
+# make bench-results  the parts and bench-peers, written to benches/RESULTS.md and benches/results.json
 # make callgrind      the instructions that a task costs on its way through the ring, against the number that is committed
 # make install  installs the command, completions and manual pages under DESTDIR and PREFIX (/usr/local)
 # make reference  renews docs/src/reference/options.md from the command line's definition
 # make guests  the example guests, into examples/guests/target/wasm
-# make languages  the guests in Go, AssemblyScript and Zig, and their tests; skips languages whose tools are missing (GO, ZIG, npm)
+# make languages  the guests in C++, Go, AssemblyScript, Zig, Python, JavaScript and Lua, their tests, and a table of all languages' sizes and
+#              speeds; skips languages whose tools are missing (.ci/toolchains installs Zig, Go and componentize-py)
+# make snapshots  how long tasks take with a snapshot of an initializer and without one
 # make book    the book in docs/, into target/book; installs mdBook if there is none
 
-.PHONY: demo languages test check check-aarch64 doc deny package fuzz programs soak bench bench-peers bench-programs bench-results callgrind guests book toolchain build install reference
+.PHONY: demo languages snapshots test check check-aarch64 doc deny package fuzz programs soak bench bench-components bench-peers bench-programs bench-results callgrind guests book toolchain build install reference wasi-suite
 
 demo: build guests
 	@examples/demo.sh
@@ -64,6 +68,9 @@ package: toolchain
 programs: build
 	tests/programs/run.py $(PROGRAMS)
 
+wasi-suite: build
+	tests/programs/wasi_suite.py $(SUITE)
+
 SOAK_TASKS ?= 1000000
 SOAK_SECONDS ?= 180
 SOAK_SEED ?= 1
@@ -85,6 +92,10 @@ bench-peers: build guests
 
 bench-programs: build
 	python3 benches/peers/driver/programs.py --compile
+
+bench-components: build
+	cargo build --quiet --release -p wrun-peers
+	python3 benches/peers/driver/components.py
 
 bench-results: build bench
 	benches/peers/run --write --parts
@@ -109,9 +120,13 @@ install: build
 reference: toolchain
 	WRUN_BLESS=1 cargo test --release --bin wrun reference
 
-languages: guests
+languages: guests build
 	examples/guests/languages
 	cargo test --release -p wrun --test it languages::
+	@WRUN=$(WRUN) examples/guests/compare
+
+snapshots: build guests
+	@examples/guests/dictionary/measure
 
 guests: toolchain
 	$(MAKE) --no-print-directory -C examples/guests

@@ -70,6 +70,9 @@ pub(crate) enum Repr {
     /// See [`ErrorKind::Module`].
     #[error("{0}")]
     Module(String),
+    /// A module whose initializer failed: the message, and where and after what it failed, in lines.
+    #[error("{0}")]
+    Initializer(String, String),
     /// See [`ErrorKind::Backend`].
     #[error("{0}")]
     Workers(String),
@@ -141,6 +144,11 @@ impl Error {
         }
     }
 
+    /// If a module's initializer failed, its stack, one frame per line, innermost first, and after a `|` each what it logged last.
+    pub fn backtrace(&self) -> Option<&str> {
+        self.0.backtrace()
+    }
+
     /// Whether this process may open no more files.
     pub(crate) fn is_lack_of_descriptors(&self) -> bool {
         match &self.0 {
@@ -156,13 +164,21 @@ impl Error {
 }
 
 impl Repr {
+    fn backtrace(&self) -> Option<&str> {
+        match self {
+            Repr::Initializer(_, backtrace) => Some(backtrace),
+            Repr::Refused(repr, _) => repr.backtrace(),
+            _ => None,
+        }
+    }
+
     fn kind(&self) -> ErrorKind {
         match self {
             Repr::Refused(repr, _) => repr.kind(),
             Repr::Request(_) => ErrorKind::Request,
             Repr::File { .. } => ErrorKind::File,
             Repr::System { .. } => ErrorKind::System,
-            Repr::Module(_) => ErrorKind::Module,
+            Repr::Module(_) | Repr::Initializer(..) => ErrorKind::Module,
             Repr::Workers(_) => ErrorKind::Backend,
         }
     }

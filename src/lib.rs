@@ -32,6 +32,7 @@
 //!
 //! | to | see |
 //! |---|---|
+//! | begin instances after an initializer | [`Compiler::snapshot`](field@Compiler::snapshot), [`Snapshot`] |
 //! | load and compile modules | [`Module`], [`Compiler`], [`module`] |
 //! | describe what to run | [`Job`], [`Task`], [`Argument`], [`Limits`], [`Source`], [`job`] |
 //! | give tasks data without copying it | [`Input`], [`SplitAt`], [`SplitSize`], [`input`] (also for NumPy's arrays) |
@@ -61,6 +62,7 @@ pub mod result;
 pub mod sandbox;
 mod shown;
 pub mod signals;
+mod snapshot;
 mod sys;
 #[cfg(test)]
 mod test_program;
@@ -89,6 +91,7 @@ pub use pool::{EarlyWorker, Pool, PoolBuilder, Run, StopHandle};
 pub use result::output::Output;
 pub use result::stats::TaskStats;
 pub use result::task_error::TaskError;
+pub use snapshot::{Snapshot, SnapshotOptions};
 #[doc(inline)]
 pub use wrun_ipc::Status;
 #[doc(inline)]
@@ -105,6 +108,7 @@ pub fn init() {
     if sys::self_exe::is_started_again() {
         match std::env::args().nth(2).as_deref() {
             Some(module::HELPER_ROLE) => with_enough_stack(|| module::helper_main()),
+            Some(module::SNAPSHOT_ROLE) => with_enough_stack(|| worker::snapshot_main()),
             Some(ipc::WORKER_ROLE) => {
                 let parent = std::env::args().nth(3).and_then(|pid| pid.parse().ok());
                 with_enough_stack(|| std::process::exit(worker::main(parent.unwrap_or_default())))

@@ -20,6 +20,7 @@ fn main() -> ExitCode {
     run().unwrap_or_else(|error| {
         // Names of modules, functions and files in the message may contain anything.
         report::line_to_stderr(&report::one_line(&format!("wrun: {}", cli::message_of(&error))));
+        cli::details_of(&error).for_each(|line| report::line_to_stderr(&report::one_line(line)));
         cli::exit_code_of(&error)
     })
 }

@@ -67,6 +67,13 @@ enum wrun_level { WRUN_ERROR = 1, WRUN_WARN = 2, WRUN_INFO = 3, WRUN_DEBUG = 4, 
     WRUN_C_LINKAGE __attribute__((export_name("wrun:task/" #name))) int wrun_task_##name(void);                     \
     int wrun_task_##name(void)
 
+/* Starts the definition of the module's initializer: a function without parameters and results. It runs once, and all instances
+ * begin as it has left memory and globals. It can log and fail (with `wrun_fail` and `__builtin_trap()`); it sees nothing that
+ * differs between tasks or runs, and calls for that trap. */
+#define WRUN_INIT                                                                                                   \
+    WRUN_C_LINKAGE __attribute__((export_name("wizer-initialize"))) void wrun_initializer(void);                    \
+    void wrun_initializer(void)
+
 #define WRUN_IMPORT(name) __attribute__((import_module("wrun_v1"), import_name(name)))
 
 /* ---- The contract's imports -------------------------------------------------------------------------------------- */

@@ -79,6 +79,7 @@ mod argument;
 #[cfg(feature = "arrow")]
 pub mod arrow;
 mod error;
+mod init;
 mod input;
 mod inputs;
 #[cfg(feature = "json")]
@@ -133,9 +134,40 @@ pub use wrun_npy::{Dtype, Kind as DtypeKind, Order as ByteOrder};
 /// ```
 pub use wrun_guest_macros::task;
 
+/// Makes a function the module's initializer: it runs once, and all instances begin as it has left them.
+///
+/// `wrun` takes a snapshot of the module's memory after it and caches that, so its work costs tasks nothing. It has no parameters and
+/// returns nothing, or a `Result<(), E>` with an error that implements `Display`. It can log. Whatever differs between tasks or runs
+/// (arguments, inputs, the time, random numbers) ends it with a trap that names the call. A [`HashMap`](std::collections::HashMap) with
+/// the default hasher takes random numbers; one with `BuildHasherDefault<DefaultHasher>` does not.
+///
+/// What it makes is kept in a `static`. In native tests nobody calls it, so tasks make it themselves there:
+///
+/// ```
+/// use std::sync::OnceLock;
+///
+/// static PRIMES: OnceLock<Vec<u32>> = OnceLock::new();
+///
+/// fn primes() -> &'static [u32] {
+///     PRIMES.get_or_init(|| (2..1000).filter(|n| (2..*n).all(|d| n % d != 0)).collect())
+/// }
+///
+/// #[wrun_guest::init]
+/// fn init() {
+///     primes();
+/// }
+///
+/// #[wrun_guest::task]
+/// fn is_prime(number: u32) -> bool {
+///     primes().binary_search(&number).is_ok()
+/// }
+/// ```
+pub use wrun_guest_macros::init;
+
 /// Called by the code that the macro generates; not part of the public interface.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::init::{Initialized, assert_initializer_export, prepare_instance};
     pub use crate::task::{assert_task_export, run};
 }
 

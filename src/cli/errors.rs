@@ -30,6 +30,12 @@ pub fn message_of(error: &anyhow::Error) -> String {
     }
 }
 
+/// The lines that follow the message: where an initializer failed.
+pub fn details_of(error: &anyhow::Error) -> impl Iterator<Item = &str> {
+    let backtrace = error.chain().find_map(|cause| cause.downcast_ref::<wrun::Error>()?.backtrace());
+    backtrace.unwrap_or_default().lines()
+}
+
 /// The exit code for an error of [`run`](super::run).
 pub fn exit_code_of(error: &anyhow::Error) -> ExitCode {
     let wrong_usage = error.chain().any(|cause| {

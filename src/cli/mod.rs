@@ -27,8 +27,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use wrun::{EarlyWorker, Pool, PoolBuilder};
 
-use commands::{cache, compile, completions, inspect, man, map, report, run};
-pub use errors::{exit_code_of, message_of};
+use commands::{cache, compile, completions, inspect, man, map, new, report, run, snapshot};
+pub use errors::{details_of, exit_code_of, message_of};
 use errors::{print_help, usage, without_usage_text};
 
 /// How environment variables set options.
@@ -67,6 +67,8 @@ enum Command {
     Run(Box<run::RunArgs>),
     Inspect(inspect::InspectArgs),
     Compile(compile::CompileArgs),
+    New(new::NewArgs),
+    Snapshot(snapshot::SnapshotArgs),
     Report(report::ReportArgs),
     Cache(cache::CacheArgs),
     Completions(completions::CompletionsArgs),
@@ -77,8 +79,12 @@ impl Command {
     /// Whether it may start workers or compilers.
     fn uses_processes(&self) -> bool {
         match self {
-            Command::Map(_) | Command::Run(_) | Command::Inspect(_) | Command::Compile(_) => true,
-            Command::Report(_) | Command::Cache(_) | Command::Completions(_) | Command::Man(_) => false,
+            Command::Map(_) | Command::Run(_) | Command::Inspect(_) | Command::Compile(_) | Command::Snapshot(_) => {
+                true
+            }
+            Command::New(_) | Command::Report(_) | Command::Cache(_) | Command::Completions(_) | Command::Man(_) => {
+                false
+            }
         }
     }
 }
@@ -119,6 +125,8 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode
         Command::Run(args) => args.execute(early),
         Command::Inspect(args) => args.execute(),
         Command::Compile(args) => args.execute(),
+        Command::New(args) => args.execute(),
+        Command::Snapshot(args) => args.execute(),
         Command::Report(args) => args.execute(),
         Command::Cache(args) => args.execute(),
         Command::Completions(args) => args.execute(definition()),

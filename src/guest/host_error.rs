@@ -14,6 +14,8 @@ pub(super) enum HostError {
     Input(InputFault),
     /// The task's argument cannot be an argument of a program.
     Argument(LimitReached),
+    /// An initializer used what it was not granted.
+    Denied(LimitReached),
 }
 
 /// Why a task got no more of something.
@@ -52,7 +54,9 @@ impl HostError {
 impl fmt::Display for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HostError::Limit(reached) | HostError::Argument(reached) => f.write_str(&reached.message),
+            HostError::Limit(reached) | HostError::Argument(reached) | HostError::Denied(reached) => {
+                f.write_str(&reached.message)
+            }
             HostError::Input(fault) => write!(f, "{fault:?}"),
         }
     }

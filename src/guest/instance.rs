@@ -16,18 +16,21 @@ use super::outcome::{Returned, decide_outcome};
 use super::stack_trace::Symbols;
 use super::state::State;
 use super::task_result::TaskResult;
-use super::{component, scalar_text, signals, wasi};
+use super::{component, initializer, scalar_text, signals, wasi};
 use crate::Access;
 use crate::ipc::ring::MemoryNotes;
 use crate::ipc::wire::{InputRange, JobSpec, MAP, REDUCE, TaskSlot, WindowBytes, max_core_dump_bytes};
 use crate::job::Limits;
+use crate::module::code_file::{self, CodeFiles};
 use crate::module::engine::{self, CodeSettings, Fuel, WorkerSettings};
-use crate::module::{code_file, is_wasi};
+use crate::module::is_wasi;
 use crate::result::Status;
 
 /// Runs the tasks of a worker.
 pub(crate) struct Guest {
     engine: Engine,
+    /// Where the engine keeps the code of components, if it runs them.
+    code_files: Option<Arc<CodeFiles>>,
     settings: WorkerSettings,
     module: Option<LoadedModule>,
     job: Option<LinkedJob>,
@@ -73,8 +76,13 @@ impl Guest {
 
     fn with(settings: WorkerSettings) -> wasmtime::Result<Guest> {
         signals::ask_about_faults();
-        let engine = engine::engine(&engine::worker_config(&settings))?;
-        Ok(Guest { engine, settings, module: None, job: None, spare: None, kept: None, memory_notes: None })
+        let mut config = engine::worker_config(&settings);
+        let code_files = settings.components.then(Arc::<CodeFiles>::default);
+        if let Some(files) = &code_files {
+            config.with_custom_code_memory(Some(files.clone()));
+        }
+        let engine = engine::engine(&config)?;
+        Ok(Guest { engine, code_files, settings, module: None, job: None, spare: None, kept: None, memory_notes: None })
     }
 
     /// Notes the memory of each task there, as long as it runs.
@@ -119,7 +127,9 @@ impl Guest {
                 // Only backtraces need it, so running out of descriptors is no error here.
                 let file = code.try_clone().ok();
                 let loaded = match spec.component {
-                    true => code_file::load_component(&self.engine, &code).map(Code::Component),
+                    true => {
+                        code_file::load_component(&self.engine, &code, self.code_files.as_deref()).map(Code::Component)
+                    }
                     false => code_file::load_module(&self.engine, code).map(Code::Module),
                 };
                 let code = loaded.map_err(|error| {
@@ -133,7 +143,7 @@ impl Guest {
         };
         let uses_wasi = match &code {
             Code::Module(module) => module.imports().any(|import| is_wasi(import.module())),
-            Code::Component(_) => true,
+            Code::Component(component) => component::uses_wasi(component),
         };
         let context = JobContext::new(spec, uses_wasi, symbols, files, stdio, directories);
         let context = JobContext { memory_notes: self.memory_notes.clone(), ..context };
@@ -160,19 +170,32 @@ impl Guest {
                 store.set_fuel(fuel)?;
             }
             // Most tasks that import WASI never call it, so their context is made at the first call.
-            if job.uses_wasi && (function.is_command() || !job.preopens.is_empty()) {
-                if function.is_command() {
+            if job.uses_wasi && (function.is_command() || job.needs_context()) {
+                if function.is_command() || job.spec.component && job.spec.argv.is_some() {
                     store.data_mut().argv = Some(argv(store.data())?);
                 }
                 store.data_mut().wasi = Some(wasi::context(&store.data().wasi_settings())?);
             }
             let module = match &linked.program {
                 LinkedProgram::Module(module) => module,
-                LinkedProgram::Component(component) => return component::run(component, function, store),
+                LinkedProgram::Component(linked) => return component::run(linked, function, store),
             };
             let instance = match live.instance {
                 Some(instance) => instance,
-                None => signals::while_instantiating(|| instantiate(module, store))?,
+                None => match &module.initializer {
+                    None => signals::while_instantiating(|| instantiate(module, store))?,
+                    Some(initializer) => {
+                        // The limit of fuel is the task's.
+                        let set_fuel = |store: &mut Store<Box<State>>, fuel| match job.spec.counts_fuel {
+                            true => store.set_fuel(fuel),
+                            false => Ok(()),
+                        };
+                        set_fuel(store, u64::MAX)?;
+                        let initialized = initializer::run_before_task(module, initializer, store);
+                        set_fuel(store, fuel)?;
+                        initialized?
+                    }
+                },
             };
             live.instance = Some(instance);
             call(slot.function, function, store, instance, &mut live.task)
@@ -203,6 +226,41 @@ impl Guest {
         } else {
             *spare = Some(live.into_state());
         }
+    }
+}
+
+impl Guest {
+    /// Runs the initializer of the job's module in an instance of its own, which sees what the job grants. Its outcome replaces what is
+    /// in `result`; if it passed, its instance is returned.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no job of a module with an initializer was loaded.
+    pub(super) fn initialize(&mut self, result: &mut TaskResult) -> Option<(Store<Box<State>>, Instance)> {
+        let linked = self.job.as_ref().expect("a job was loaded");
+        let LinkedProgram::Module(module) = &linked.program else {
+            unreachable!("a component has no initializer here")
+        };
+        let initializer = module.initializer.as_ref().expect("the job names its initializer");
+        let job = &linked.context;
+        let mut live = Live::new(&self.engine, job, None);
+        let ended = signals::watch(&mut live.store, linked.code.clone(), |store| {
+            if job.spec.counts_fuel {
+                store.set_fuel(u64::MAX)?;
+            }
+            if job.uses_wasi {
+                store.data_mut().wasi = Some(wasi::context(&store.data().wasi_settings())?);
+            }
+            initializer::run(module, initializer, store)
+        });
+        result.clear();
+        let (instance, ended) = match ended {
+            Ok(instance) => (Some(instance), Ok(Returned::Code(0))),
+            Err(error) => (None, Err(error)),
+        };
+        let function = TaskFunction::Task(initializer.function);
+        decide_outcome(&ended, &function, live.store.data_mut(), result);
+        instance.filter(|_| result.status == Status::Ok).map(|instance| (live.store, instance))
     }
 }
 
@@ -239,6 +297,7 @@ impl Live {
         self.store.data_mut().windows.restore();
         let mut state = self.store.into_data();
         state.usage.reset();
+        state.host_regions.forget();
         state.memory = None;
         state
     }
@@ -276,7 +335,7 @@ fn prepare(state: &mut State, slot: &TaskSlot, payload: &[u8], files: &FileTable
     Ok(())
 }
 
-fn instantiate(module: &LinkedModule, store: &mut Store<Box<State>>) -> wasmtime::Result<Instance> {
+pub(super) fn instantiate(module: &LinkedModule, store: &mut Store<Box<State>>) -> wasmtime::Result<Instance> {
     let instance = module.pre.instantiate(&mut *store)?;
     if let Some(export) = &module.memory {
         store.data_mut().memory = instance.get_module_export(&mut *store, export).and_then(Extern::into_memory);
@@ -307,7 +366,7 @@ fn call(
             function(store, instance, export)?.typed::<(), ()>(&*store)?.call(&mut *store, ())?;
             Ok(Returned::Code(0))
         }
-        TaskFunction::ComponentCommand(_) | TaskFunction::ComponentFunction(_) => {
+        TaskFunction::ComponentCommand(_) | TaskFunction::ComponentTask(_) | TaskFunction::ComponentFunction(_) => {
             unreachable!("a component has no instance of a module")
         }
         TaskFunction::Scalar(export, scalar) => {
@@ -328,7 +387,11 @@ fn call(
     }
 }
 
-fn function(store: &mut Store<Box<State>>, instance: Instance, export: &ModuleExport) -> wasmtime::Result<Func> {
+pub(super) fn function(
+    store: &mut Store<Box<State>>,
+    instance: Instance,
+    export: &ModuleExport,
+) -> wasmtime::Result<Func> {
     let found = instance.get_module_export(store, export).and_then(Extern::into_func);
     found.ok_or_else(|| wasmtime::format_err!("the export is not a function"))
 }

@@ -51,6 +51,37 @@ impl JobContext {
             spec,
         }
     }
+
+    /// Whether each task needs its WASI context before it runs: one with directories or words may be refused.
+    pub fn needs_context(&self) -> bool {
+        !self.preopens.is_empty() || self.spec.component && self.spec.argv.is_some()
+    }
+}
+
+impl JobContext {
+    /// What an initializer may see that a task's instance calls: neither what was granted to the task nor what it works on.
+    pub fn for_initializer(&self) -> JobContext {
+        let spec = JobSpec {
+            inputs: Vec::new(),
+            shared_memories: Vec::new(),
+            slices: None,
+            attached: false,
+            directories: Vec::new(),
+            environment: Vec::new(),
+            scratch_bytes: 0,
+            ..self.spec.clone()
+        };
+        JobContext {
+            spec,
+            inputs: Vec::new(),
+            shared_memories: Vec::new(),
+            uses_wasi: self.uses_wasi,
+            symbols: self.symbols.clone(),
+            stdio: None,
+            preopens: Vec::new(),
+            memory_notes: self.memory_notes.clone(),
+        }
+    }
 }
 
 /// A directory that tasks may use.
@@ -120,6 +151,7 @@ pub(super) mod for_tests {
             traps_unknown_imports: false,
             initial_data: 0..0,
             guards: true,
+            initializer: None,
         };
         let symbols = Arc::new(Symbols::new(Code::Module(module), None));
         JobContext::new(spec, false, symbols, &FileTable::default(), None, &[])

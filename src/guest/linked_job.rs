@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use wasmtime::{Engine, InstancePre, Linker, MemoryType, Module, ModuleExport};
+use wasmtime::component::ComponentExportIndex;
+use wasmtime::{Engine, ExternType, InstancePre, Linker, MemoryType, Module, ModuleExport};
+use wasmtime_wasi::p2::bindings::sync::CommandIndices;
 
 use super::code::Code;
 use super::component_function::ComponentFunction;
@@ -24,7 +26,7 @@ pub(super) struct LinkedJob {
 /// What an instance is made of.
 pub(super) enum LinkedProgram {
     Module(LinkedModule),
-    Component(component::ComponentPre),
+    Component(component::Linked),
 }
 
 /// A module, linked.
@@ -32,6 +34,14 @@ pub(super) struct LinkedModule {
     pub pre: InstancePre<Box<State>>,
     pub initialize: Option<ModuleExport>,
     pub memory: Option<ModuleExport>,
+    pub initializer: Option<Initializer>,
+}
+
+/// What is called in a new instance before its first task.
+pub(super) struct Initializer {
+    pub function: ModuleExport,
+    /// What it may see.
+    pub job: Arc<JobContext>,
 }
 
 /// A task function.
@@ -40,7 +50,10 @@ pub(super) enum TaskFunction {
     Scalar(ModuleExport, Scalar),
     Command(ModuleExport),
     /// The command that a component is.
-    ComponentCommand(component::Command),
+    ComponentCommand(CommandIndices),
+    /// A task of a component.
+    ComponentTask(ComponentExportIndex),
+    /// A function of a component, of plain values.
     ComponentFunction(ComponentFunction),
 }
 
@@ -61,23 +74,17 @@ impl LinkedJob {
         match code {
             Code::Module(module) => LinkedJob::link_module(module, code, context),
             Code::Component(component) => {
-                imports::enter_runtime()
-                    .and_then(|()| imports::start_file_thread())
-                    .map_err(|error| format!("cannot start the runtime of WASI: {error}"))?;
-                let cannot_link = |error| format!("cannot link the component: {error:#}");
-                let pre = component::link(engine, component, !context.spec.real_clock).map_err(cannot_link)?;
-                let function = |entry: &Entry| match entry {
-                    Entry::Command => {
-                        component::Command::new(pre.clone()).map(TaskFunction::ComponentCommand).map_err(cannot_link)
-                    }
-                    Entry::Function(function) => {
-                        ComponentFunction::find(component, function).map(TaskFunction::ComponentFunction)
-                    }
-                    other => Err(format!("a component has no {:?}", other.name())),
-                };
-                let functions = context.spec.functions.iter().map(function).collect::<Result<_, String>>()?;
+                if context.uses_wasi {
+                    imports::enter_runtime()
+                        .and_then(|()| imports::start_file_thread())
+                        .map_err(|error| format!("cannot start the runtime of WASI: {error}"))?;
+                }
+                let linked = component::link(engine, component, &context)
+                    .map_err(|error| format!("cannot link the component: {error:#}"))?;
+                let functions = context.spec.functions.iter().map(|entry| component::function(&linked, entry));
+                let functions = functions.collect::<wasmtime::Result<_>>().map_err(|error| format!("{error:#}"))?;
                 Ok(LinkedJob {
-                    program: LinkedProgram::Component(pre),
+                    program: LinkedProgram::Component(linked),
                     functions,
                     code: code.addresses(),
                     context: Arc::new(context),
@@ -104,19 +111,37 @@ impl LinkedJob {
         let export = |name: &str| {
             module.get_export_index(name).ok_or_else(|| format!("the module has no export `{name}` (any more)"))
         };
+        // Something else may have one of the two names that the task's export can have.
+        let task = |name: &str| {
+            let exports = wrun_abi::TASK_EXPORT_PREFIXES.map(|prefix| format!("{prefix}{name}"));
+            let is_task = |name: &&String| match module.get_export(name) {
+                Some(ExternType::Func(ty)) => {
+                    ty.params().len() == 0 && ty.results().next().is_some_and(|ty| ty.is_i32())
+                }
+                _ => false,
+            };
+            export(exports.iter().find(is_task).unwrap_or(&exports[0]))
+        };
         let function = |entry: &Entry| {
             Ok(match entry {
-                Entry::Task(name) => TaskFunction::Task(export(&format!("{}{name}", wrun_abi::TASK_EXPORT_PREFIX))?),
+                Entry::Task(name) => TaskFunction::Task(task(name)?),
                 Entry::Scalar(scalar) => TaskFunction::Scalar(export(&scalar.name)?, scalar.clone()),
                 Entry::Command => TaskFunction::Command(export(entry.name())?),
                 other => return Err(format!("this version of wrun cannot call {:?}", other.name())),
             })
         };
         let functions = context.spec.functions.iter().map(function).collect::<Result<_, String>>()?;
+        let initializer = match &context.spec.initializer {
+            Some(name) => Some(Initializer { function: export(name)?, job: Arc::new(context.for_initializer()) }),
+            None => None,
+        };
         let module = LinkedModule {
             pre: linker.instantiate_pre(module).map_err(|error| format!("cannot link the module: {error:#}"))?,
-            initialize: module.get_export_index(wrun_abi::INITIALIZE_EXPORT),
+            initialize: module
+                .get_export_index(wrun_abi::INITIALIZE_EXPORT)
+                .filter(|_| context.spec.initializer.as_deref() != Some(wrun_abi::INITIALIZE_EXPORT)),
             memory: module.get_export_index(wrun_abi::MEMORY_EXPORT),
+            initializer,
         };
         Ok(LinkedJob {
             program: LinkedProgram::Module(module),

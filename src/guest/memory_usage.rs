@@ -142,7 +142,8 @@ impl MemoryUsage {
         }
     }
 
-    fn allows(&mut self, bytes: u64) -> bool {
+    /// Whether the task may have this many more bytes. If not, that is noted as a refusal.
+    pub fn allows(&mut self, bytes: u64) -> bool {
         let wanted = self.total().saturating_add(bytes);
         let allowed = wanted <= self.limit_bytes;
         if !allowed {

@@ -1,7 +1,7 @@
 //! Runs guests: a worker's jobs, instances, windows and imports.
 //!
-//! From the top down, each file using those below it: [`instance`]; `outcome`, `linked_job`; `imports`, `signals`;
-//! `input_faults`, `state`; `wasi`; `files`; `job_context`, `stack_trace`, `window`.
+//! From the top down, each file using those below it: `snapshot`, [`instance`], `initializer`; `outcome`, `linked_job`; `imports`, `task_world`,
+//! `signals`; `input_faults`, `state`; `phase`; `wasi`; `files`; `job_context`, `stack_trace`, `window`.
 
 mod argument;
 mod argv;
@@ -13,6 +13,7 @@ mod component_function;
 mod files;
 mod host_error;
 mod imports;
+mod initializer;
 mod input_faults;
 mod instance;
 mod job_context;
@@ -20,11 +21,14 @@ mod linked_job;
 mod memory_usage;
 mod open_files;
 mod outcome;
+mod phase;
 mod scalar_text;
 mod signals;
+mod snapshot;
 mod stack_trace;
 mod state;
 mod task_result;
+mod task_world;
 mod wasi;
 mod window;
 

@@ -80,7 +80,7 @@ fn decide_status(
         match input_fault(state, recorded) {
             Some(fault) => result.fail(Status::InputFault, fault.encode()),
             None if recorded == Recorded::NoMemory => {
-                result.fail(Status::Limit, "there is no memory left for its result, or for inputs that it writes to")
+                result.fail(Status::Limit, "the system has no memory left for its result or for inputs that it writes to, or no mapping (vm.max_map_count)")
             }
             None if recorded == Recorded::MemoryLimit => {
                 state.usage.refuse_write();
@@ -253,6 +253,11 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
             result.setting = *setting;
             return;
         }
+        Some(HostError::Denied(LimitReached { message, setting })) => {
+            result.fail(Status::Denied, message.as_str());
+            result.setting = *setting;
+            return;
+        }
         Some(HostError::Input(fault)) => return result.fail(Status::InputFault, fault.encode()),
         None => {}
     }
@@ -286,15 +291,19 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
         None if error.is::<ThrownException>() => "it threw an exception that nothing caught".to_owned(),
         None => error.root_cause().to_string(),
     };
+    if cause.starts_with(TOO_MUCH_IN_A_CALL) {
+        let limit = state.job.spec.host_call_bytes;
+        let message = format!("one call of it passes on more than the limit of {limit} bytes");
+        return result.fail_at(LimitReached::of(Setting::HostCallSize, message));
+    }
+    if cause == TOO_MANY_HANDLES {
+        let message = "it has more handles of resources than the limit of 100000; drop some".to_owned();
+        return result.fail_at(LimitReached::fixed(message));
+    }
     if wants_too_much_random(&cause) {
         let limit = state.job.spec.host_call_bytes;
         let message =
             format!("it wants more random bytes at once than the limit of {limit} bytes for one call of WASI");
-        return result.fail_at(LimitReached::of(Setting::HostCallSize, message));
-    }
-    if copies_too_much(&cause) {
-        let limit = state.job.spec.host_call_bytes;
-        let message = format!("its values take more than the limit of {limit} bytes for one call");
         return result.fail_at(LimitReached::of(Setting::HostCallSize, message));
     }
     let cause = cause.strip_prefix("wasm trap: ").unwrap_or(&cause);
@@ -304,10 +313,12 @@ fn stopped(error: &wasmtime::Error, program: Program, stderr: &str, state: &mut 
     result.fail(Status::Trap, message);
 }
 
-/// Whether values of a component are larger than the limit for one call. wasmtime has no type for that error.
-fn copies_too_much(cause: &str) -> bool {
-    cause.contains("fuel allocated for hostcalls has been exhausted")
-}
+/// How the error begins of a component's call that passes more on to the host than is allowed. wasmtime has no public type for it, nor for
+/// the next one.
+const TOO_MUCH_IN_A_CALL: &str = "too much data is being copied between the host and the guest";
+
+/// The error of a component that has as many handles as wasmtime's `DEFAULT_MAX_COMPONENT_HANDLES`.
+const TOO_MANY_HANDLES: &str = "cannot allocate another handle: store handle limit exceeded";
 
 /// Whether `random_get` was called for more bytes than the limit. wasmtime-wasi has no type for that error.
 fn wants_too_much_random(cause: &str) -> bool {

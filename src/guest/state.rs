@@ -8,7 +8,9 @@ use super::argument::GuestArgument;
 use super::job_context::JobContext;
 use super::memory_usage::MemoryUsage;
 use super::open_files::GuestInput;
+use super::phase::Phase;
 use super::task_result::{LogBuffer, MappedOutput};
+use super::task_world::HostRegions;
 use super::wasi::{Refused, Wasi, WasiSettings};
 use super::window::{DirtyPages, WindowAccess, Windows};
 use crate::ipc::wire::{Mapped, WindowBytes};
@@ -36,6 +38,8 @@ pub(super) struct State {
     pub log: LogBuffer,
     pub usage: MemoryUsage,
     pub windows: Windows,
+    /// What the host has mapped for a component. Dropped after the windows, which lie there.
+    pub host_regions: HostRegions,
     /// Bytes that its windows have mapped and copied so far.
     pub window_bytes: WindowBytes,
     /// The memory exported as `memory`, once the instance exists.
@@ -43,6 +47,8 @@ pub(super) struct State {
     pub wasi: Option<Wasi>,
     /// The first thing that the task was refused.
     pub refused: Option<Refused>,
+    /// Whether the task runs already.
+    pub phase: Phase,
 }
 
 impl State {
@@ -67,10 +73,12 @@ impl State {
                 job.memory_notes.clone(),
             ),
             windows: Windows::new(dirty),
+            host_regions: HostRegions::default(),
             window_bytes: WindowBytes::default(),
             memory: None,
             wasi: None,
             refused: None,
+            phase: Phase::Task,
             job,
         }
     }

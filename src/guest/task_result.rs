@@ -228,7 +228,7 @@ impl LogBuffer {
         &self.bytes
     }
 
-    fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.bytes.clear();
         (self.dropped_lines, self.dropped_bytes) = (0, 0);
     }

@@ -79,7 +79,7 @@ pub struct Limits {
     pub table_elements: u32,
     /// Files and directories that a task may have open at a time by WASI, and events that it may wait for (1,024 unless set).
     pub open_files: u32,
-    /// Bytes that one call of WASI may take from a task, and random bytes that one may give (128 MiB unless set).
+    /// Bytes that one call of WASI, or any call of a component, may take from a task, and random bytes that one may give (128 MiB unless set).
     pub host_call_bytes: u64,
     /// Bytes that a task may keep in its scratch directory, which WASI programs see as `/tmp` (64 MiB unless set). With 0, there is no
     /// such directory.

@@ -2,6 +2,7 @@
 
 use super::description::Description;
 use super::explain::one_line;
+use super::task_world::DEFAULT_TASK;
 use crate::ipc::Setting;
 use crate::{Error, Result};
 use wrun_ipc::entry::{COMMAND_EXPORT, Entry, Function, Scalar};
@@ -75,8 +76,7 @@ impl Description {
         }
         // Formatted without `{:?}`, because it is escaped already.
         let shown = one_line(name);
-        let task_export = format!("{}{name}", wrun_abi::TASK_EXPORT_PREFIX);
-        if let Some(export) = self.exports.iter().find(|export| export.name == task_export) {
+        if let Some(export) = self.exports.iter().find(|export| wrun_abi::task_name(&export.name) == Some(name)) {
             return Err(
                 format!("has a task \"{shown}\" of the wrong type: it is {}, not func () -> (i32)", export.ty).into()
             );
@@ -98,11 +98,15 @@ impl Description {
         let is_other = |name: &str| Some(name) != reduce;
         let tasks: Vec<&String> = self.tasks.iter().filter(|task| is_other(task)).collect();
         let scalars: Vec<&Scalar> = self.scalars.iter().filter(|scalar| is_other(&scalar.name)).collect();
-        if self.component && !self.command {
+        if self.component && !self.command && tasks.is_empty() && !self.functions.is_empty() {
             return self.only_function(reduce);
         }
         match (&*tasks, self.command, &*scalars) {
             ([task], ..) => Ok(Entry::Task((*task).clone())),
+            // Components have a world whose task is called so.
+            ([_, _, ..], ..) if self.component && tasks.iter().any(|task| *task == DEFAULT_TASK) => {
+                Ok(Entry::Task(DEFAULT_TASK.to_owned()))
+            }
             ([_, _, ..], ..) => Err(NoEntry::of_several(format!("has several tasks ({})", names(&tasks)))),
             ([], true, _) => Ok(Entry::Command),
             // What other runtimes call by default as well: a `_start` that is no command, or the export without a name.
@@ -144,11 +148,15 @@ impl Description {
             offers.push(format!("functions {}", function_names(&functions)));
         }
         if self.command {
-            offers.push("the WASI command _start".to_owned());
+            let command = if self.component { "the command wasi:cli/run" } else { "the WASI command _start" };
+            offers.push(command.to_owned());
         }
         match &*offers {
-            [] if self.component => "offers nothing to call: export a function of plain values, or wasi:cli/run".into(),
-            [] => "offers nothing to call: export a task (wrun:task/NAME), a function of numbers, or _start".into(),
+            [] if self.component => {
+                "offers nothing to call: export a task (func() -> result<_, string>), a function of plain values, or wasi:cli/run"
+                    .into()
+            }
+            [] => "offers nothing to call: export a task (wrun:task/NAME or wrun_task_NAME), a function of numbers, or _start".into(),
             offers => format!("it offers {}", offers.join("; ")),
         }
     }

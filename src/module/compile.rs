@@ -5,7 +5,7 @@ use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 
 use super::artifact::{self, Meta};
 use super::compiler::Compiler;
@@ -24,15 +24,15 @@ use crate::{Error, Result};
 
 /// The most bytes of code for one module. This stops a compiler that is tricked into endless output; code usually has about five times
 /// the size of its module.
-const MAX_CODE_BYTES: u64 = 2 << 30;
+pub(super) const MAX_CODE_BYTES: u64 = 2 << 30;
 
-/// Compiles a module. Returns code and trailer in sealed memory, and the trailer's metadata.
-pub(super) fn compile(compiler: &Compiler, source: &ModuleSource, target: Target) -> Result<(File, Meta)> {
+/// Compiles a module, as `work` says. Returns code and trailer in sealed memory, and the trailer's metadata.
+pub(super) fn compile(compiler: &Compiler, source: &ModuleSource, target: Target, work: Work) -> Result<(File, Meta)> {
     let hold = |error| Error::system("cannot hold a module in memory", error);
     let mut module = memory_file::sealed(source.bytes()?).map_err(hold)?;
     module.rewind().map_err(hold)?;
     let mut code = memory_file::growing("wrun-code").map_err(hold)?;
-    let (description, debug_len) = run(compiler, source, target, Work::Compile, &module, &code)?;
+    let (description, debug_len) = run(compiler, source, target, work, &module, &code)?;
     let finish = || {
         let whole_len = code.seek(SeekFrom::End(0))?;
         let code_len = whole_len.checked_sub(debug_len).filter(|len| *len > 0 && whole_len <= MAX_CODE_BYTES);
@@ -97,7 +97,6 @@ fn run(
     module: &File,
     code: &File,
 ) -> Result<(Description, u64)> {
-    let exe = executable(compiler)?;
     let order = CompilerRequest {
         fingerprint: target.fingerprint.to_owned(),
         fuel: target.fuel,
@@ -109,13 +108,61 @@ fn run(
         work,
     };
     let system = |error| Error::system("cannot start the compiler process", error);
+    let stdin = module.try_clone().map_err(system)?;
+    let Ended { exe, status, text } =
+        start_and_wait(compiler, source, work.verb(), &order.to_args(), stdin.into(), code)?;
+    match serde_json::from_slice(&text) {
+        Ok(Answer::Done { description, debug_bytes }) if status.success() => Ok((*description, debug_bytes)),
+        Ok(Answer::Refused(reason) | Answer::Unable(reason)) if is_out_of_memory(&reason) => {
+            Err(out_of_memory(compiler, source, work.verb()))
+        }
+        // Words of wasmtime's engine; in a refusal they could be the module's.
+        Ok(Answer::Unable(reason)) if reason.ends_with("out of memory") => {
+            Err(out_of_memory(compiler, source, work.verb()))
+        }
+        Ok(Answer::NoSnapshot(reason)) => {
+            let error = Error::module(format!("{} cannot have a snapshot: {}", source.label, one_line(&reason)));
+            Err(if work == Work::CompileUnlessInitializer { error.because_of(Setting::Snapshot) } else { error })
+        }
+        Ok(Answer::Refused(reason)) => Err(Error::module(format!("{} {}", source.label, one_line(&reason)))),
+        Ok(Answer::Unable(reason)) => {
+            let text = format!("the compiler process ({}) failed: {}", exe.display(), one_line(&reason));
+            Err(Repr::Workers(text).into())
+        }
+        Ok(Answer::Done { .. }) | Err(_) => {
+            Err(crashed(compiler, source, work.verb(), status, &String::from_utf8_lossy(&text)))
+        }
+    }
+}
+
+/// How a process ended.
+pub(super) struct Ended {
+    /// The program that ran.
+    pub exe: PathBuf,
+    pub status: ExitStatus,
+    /// What it wrote to standard error: its answer, or the message of a crash.
+    pub text: Vec<u8>,
+}
+
+/// Starts this program with these arguments, and waits for its end for as long as a compilation may take. `verb` is what it does to the
+/// module.
+pub(super) fn start_and_wait(
+    compiler: &Compiler,
+    source: &ModuleSource,
+    verb: &str,
+    args: &[String],
+    stdin: Stdio,
+    stdout: &File,
+) -> Result<Ended> {
+    let exe = executable(compiler)?;
+    let system = |error| Error::system("cannot start the compiler process", error);
     let answer = memory_file::growing("wrun-answer").map_err(system)?;
     let mut command = Command::new(&exe);
     command
-        .args(order.to_args())
+        .args(args)
         .env_clear()
-        .stdin(module.try_clone().map_err(system)?)
-        .stdout(code.try_clone().map_err(system)?)
+        .stdin(stdin)
+        .stdout(stdout.try_clone().map_err(system)?)
         .stderr(answer.try_clone().map_err(system)?);
     let process = Compiling::start(&mut command).map_err(|source| Repr::File {
         what: "cannot start the compiler process",
@@ -126,31 +173,11 @@ fn run(
         .wait_or_kill(compiler.timeout)
         .map_err(|error| Error::system("cannot wait for the compiler process", error))?;
     let Some(status) = ended else {
-        return Err(Error::module(format!(
-            "{} took longer to {} than {:?}",
-            source.label,
-            work.verb(),
-            compiler.timeout
-        ))
-        .because_of(Setting::CompileTime));
+        return Err(Error::module(format!("{} took longer to {verb} than {:?}", source.label, compiler.timeout))
+            .because_of(Setting::CompileTime));
     };
     let text = read_answer(&answer).map_err(|error| Error::system("cannot read the compiler's answer", error))?;
-    match serde_json::from_slice(&text) {
-        Ok(Answer::Done { description, debug_bytes }) if status.success() => Ok((*description, debug_bytes)),
-        Ok(Answer::Refused(reason) | Answer::Unable(reason)) if is_out_of_memory(&reason) => {
-            Err(out_of_memory(compiler, source, work))
-        }
-        // Words of wasmtime's engine; in a refusal they could be the module's.
-        Ok(Answer::Unable(reason)) if reason.ends_with("out of memory") => Err(out_of_memory(compiler, source, work)),
-        Ok(Answer::Refused(reason)) => Err(Error::module(format!("{} {}", source.label, one_line(&reason)))),
-        Ok(Answer::Unable(reason)) => {
-            let text = format!("the compiler process ({}) failed: {}", exe.display(), one_line(&reason));
-            Err(Repr::Workers(text).into())
-        }
-        Ok(Answer::Done { .. }) | Err(_) => {
-            Err(crashed(compiler, source, work, status, &String::from_utf8_lossy(&text)))
-        }
-    }
+    Ok(Ended { exe, status, text })
 }
 
 /// The beginning of the answer. A valid answer is never longer.
@@ -162,10 +189,16 @@ fn read_answer(answer: &File) -> std::io::Result<Vec<u8>> {
 }
 
 /// The error if the process did not give an answer.
-fn crashed(compiler: &Compiler, source: &ModuleSource, work: Work, status: ExitStatus, words: &str) -> Error {
+pub(super) fn crashed(
+    compiler: &Compiler,
+    source: &ModuleSource,
+    verb: &str,
+    status: ExitStatus,
+    words: &str,
+) -> Error {
     let label = &source.label;
     if is_out_of_memory(words) {
-        return out_of_memory(compiler, source, work);
+        return out_of_memory(compiler, source, verb);
     }
     if status.signal() == Some(SIGXFSZ)
         && let Some(limit) = rlimit::current(Resource::Fsize).filter(|limit| *limit < MAX_CODE_BYTES)
@@ -186,14 +219,14 @@ fn crashed(compiler: &Compiler, source: &ModuleSource, work: Work, status: ExitS
 }
 
 /// Whether this is a message of Rust's allocator, its standard library, wasmtime's collections or mmap(2) when `RLIMIT_DATA` is reached.
-fn is_out_of_memory(words: &str) -> bool {
+pub(super) fn is_out_of_memory(words: &str) -> bool {
     // ENOMEM has this number on every Linux; its text depends on the C library.
     let signs = ["memory allocation of", "Cannot allocate memory", "(os error 12)", "unhandled out-of-memory error"];
     words == "out of memory" || signs.iter().any(|sign| words.contains(sign))
 }
 
 /// The error if the process ran out of memory, by its own limit or by a lower one that it inherited.
-fn out_of_memory(compiler: &Compiler, source: &ModuleSource, work: Work) -> Error {
+pub(super) fn out_of_memory(compiler: &Compiler, source: &ModuleSource, verb: &str) -> Error {
     let mib = |bytes: u64| match bytes {
         bytes if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
         bytes => format!("{bytes} bytes"),
@@ -204,8 +237,7 @@ fn out_of_memory(compiler: &Compiler, source: &ModuleSource, work: Work) -> Erro
         rlimit::current(resource).filter(|limit| *limit < most).map(|limit| not_in(source, name, &mib(limit)))
     };
     [address_space, data].into_iter().find_map(inherited).unwrap_or_else(|| {
-        let message =
-            format!("{} took more memory to {} than {}", source.label, work.verb(), mib(compiler.memory_bytes));
+        let message = format!("{} took more memory to {verb} than {}", source.label, mib(compiler.memory_bytes));
         Error::module(message).because_of(Setting::CompileMemory)
     })
 }

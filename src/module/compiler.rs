@@ -33,6 +33,10 @@ pub struct Compiler {
     pub count_fuel: bool,
     /// How strictly the system must confine the compiler process.
     pub sandbox: Sandbox,
+    /// Whether a module that has an initializer (see [`Description::initializer`](crate::module::Description::initializer)) is compiled
+    /// as a snapshot of what that leaves behind. If not, each instance calls it before its first task, with the same results. The limits
+    /// above hold for the initializer, too.
+    pub snapshot: bool,
 }
 
 impl Default for Compiler {
@@ -45,6 +49,7 @@ impl Default for Compiler {
             allow_precompiled: false,
             count_fuel: false,
             sandbox: Sandbox::Default,
+            snapshot: true,
         }
     }
 }

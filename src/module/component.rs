@@ -10,6 +10,7 @@ use super::explain::one_line;
 use super::functions::Functions;
 use super::proposals;
 use super::resources::Resources;
+use super::task_world::{self, is_task, is_task_type};
 use super::wit;
 
 /// The interfaces of WASI 0.2 that components may import. Sockets are among them, because runtimes of languages import them whether or
@@ -56,7 +57,8 @@ const RUN: &str = "wasi:cli/run";
 pub(super) struct BinaryComponent<'a> {
     bytes: &'a [u8],
     contents: Contents,
-    types: types::Types,
+    /// Those of the component itself.
+    types: Option<types::Types>,
     bodies: Bodies<'a>,
 }
 
@@ -66,45 +68,59 @@ impl<'a> BinaryComponent<'a> {
     /// # Errors
     ///
     /// Returns why wrun does not run it. The text continues a sentence that begins with the module.
-    pub fn read(bytes: &'a [u8]) -> Result<BinaryComponent<'a>, String> {
-        let mut validator = Validator::new_with_features(proposals::SUPPORTED.union(WasmFeatures::COMPONENT_MODEL));
-        let (mut contents, mut bodies, mut types, mut depth) = (Contents::default(), Bodies::new(), None, 0);
-        for payload in Parser::new(0).parse_all(bytes) {
-            let payload = payload.map_err(|error| invalid(&error))?;
-            match validator.payload(&payload).map_err(|error| invalid(&error))? {
-                ValidPayload::Func(function, body) => bodies.push((function, body)),
-                // The last one is that of the component itself.
-                ValidPayload::End(ended) => types = Some(ended),
-                _ => {}
-            }
-            contents.add(payload, &mut depth).map_err(|error| invalid(&error))?;
-        }
-        if contents.shares_memory {
+    pub fn read(bytes: &'a [u8], threads: Threads) -> Result<BinaryComponent<'a>, String> {
+        let component = BinaryComponent::parse(bytes, proposals::SUPPORTED_BY_COMPONENTS)
+            .map_err(|error| proposals::explain(bytes, &error, threads))?;
+        if component.contents.shares_memory {
             return Err(proposals::shared_memory());
         }
-        let types = types.ok_or("is not a valid component: it has no end")?;
-        contents.resources.problem().map_or(Ok(BinaryComponent { bytes, contents, types, bodies }), Err)
+        component.contents.resources.problem().map_or(Ok(component), Err)
+    }
+
+    fn parse(bytes: &'a [u8], features: WasmFeatures) -> wasmparser::Result<BinaryComponent<'a>> {
+        let mut validator = Validator::new_with_features(features);
+        let (mut contents, mut bodies, mut types, mut depth) = (Contents::default(), Bodies::new(), None, 0);
+        for payload in Parser::new(0).parse_all(bytes) {
+            let payload = payload?;
+            match validator.payload(&payload)? {
+                ValidPayload::Func(function, body) => bodies.push((function, body)),
+                ValidPayload::End(ended) if depth == 0 => {
+                    let exports = contents.exports.iter().map(|(name, _)| name);
+                    contents.tasks = exports.filter(|name| is_task(&ended, name)).cloned().collect();
+                    types = Some(ended);
+                }
+                _ => {}
+            }
+            contents.add(payload, &mut depth)?;
+        }
+        Ok(BinaryComponent { bytes, contents, types, bodies })
     }
 
     /// Checks the bodies of all functions.
     ///
     /// # Errors
     ///
-    /// As for [`BinaryComponent::read`].
-    pub fn check_bodies(self, threads: Threads) -> Result<(), String> {
-        binary::check_bodies(self.bodies, threads).map_err(|error| invalid(&error))
+    /// Returns the first error.
+    pub fn check_bodies(self, threads: Threads) -> wasmparser::Result<()> {
+        binary::check_bodies(self.bodies, threads)
     }
 
     /// What it offers and needs.
     pub fn describe(&self) -> Description {
         let exports = self.contents.exports.iter().map(|(name, _)| name.as_str());
-        let description = self.contents.describe(Functions::of_binary(&self.types, exports));
+        let functions = self.types.as_ref().map(|types| Functions::of_binary(types, exports)).unwrap_or_default();
+        let description = self.contents.describe(functions);
         Description { wit: wit::of(self.bytes), ..description }
     }
 }
 
-fn invalid(error: &wasmparser::Error) -> String {
-    format!("is not a valid component: {} (at offset {:#x})", one_line(error.message()), error.offset())
+/// Checks a component with these features, the bodies of its functions included.
+///
+/// # Errors
+///
+/// Returns the first error.
+pub(super) fn check(bytes: &[u8], features: WasmFeatures, threads: Threads) -> wasmparser::Result<()> {
+    BinaryComponent::parse(bytes, features)?.check_bodies(threads)
 }
 
 /// Describes a component that was compiled elsewhere. What its modules need is not known as exactly as for a binary one.
@@ -120,7 +136,10 @@ pub(super) fn describe(component: &Component) -> Description {
     };
     let imports = ty.imports(engine).map(|(name, item)| (name.to_owned(), kind_of(&item.ty))).collect();
     let exports = ty.exports(engine).map(|(name, item)| (name.to_owned(), kind_of(&item.ty))).collect();
-    let contents = Contents { imports, exports, resources, shares_memory: false };
+    let is_task =
+        |item: &ComponentItem| matches!(item, ComponentItem::ComponentFunc(function) if is_task_type(function));
+    let tasks = ty.exports(engine).filter(|(_, item)| is_task(&item.ty)).map(|(name, _)| name.to_owned()).collect();
+    let contents = Contents { imports, exports, tasks, resources, shares_memory: false };
     contents.describe(Functions::of_compiled(component))
 }
 
@@ -130,6 +149,7 @@ struct Contents {
     /// Names and kinds.
     imports: Vec<(String, &'static str)>,
     exports: Vec<(String, &'static str)>,
+    tasks: Vec<String>,
     resources: Resources,
     shares_memory: bool,
 }
@@ -174,8 +194,9 @@ impl Contents {
 
     fn describe(&self, functions: Functions) -> Description {
         let Functions { mut callable, mut not_callable, .. } = functions;
-        // What a command is run by has an entry of its own.
+        // What a command is run by has an entry of its own, and so have tasks.
         callable.retain(|function| !function.place().0.is_some_and(|interface| is_interface(interface, RUN)));
+        callable.retain(|function| !self.tasks.contains(&function.name));
         not_callable.retain(|function| !function.name.starts_with(RUN));
         let list = |items: &[(String, &str)]| -> Vec<Extern> {
             let item = |(name, kind): &(String, &str)| Extern {
@@ -187,6 +208,7 @@ impl Contents {
         };
         Description {
             component: true,
+            tasks: self.tasks.clone(),
             functions: callable,
             not_callable,
             command: self.exports.iter().any(|(name, _)| is_interface(name, RUN)),
@@ -235,11 +257,15 @@ pub(super) fn import_problem(import: &Extern) -> Option<String> {
         return None;
     }
     let advice = match name {
+        _ if let Some(problem) = task_world::import_problem(name) => match problem {
+            Ok(()) => return None,
+            Err(advice) => advice,
+        },
         _ if name.starts_with("wasi:http/") => "tasks have no network; build it without HTTP",
         _ if INTERFACES.iter().any(|interface| name.split('@').next() == Some(interface)) => {
             "wrun gives version 0.2 of WASI; build it for wasm32-wasip2 or wasi:cli 0.2"
         }
-        _ => "only interfaces of the world wasi:cli/command 0.2 are",
+        _ => "only interfaces of the world wasi:cli/command 0.2 and of wrun:task 0.1 are",
     };
     Some(format!("imports {}, which wrun does not provide: {advice}", one_line(name)))
 }

@@ -108,8 +108,11 @@ fn add_function(description: &mut Description, name: &str, params: &[ValueType],
     match (name, params.as_deref(), results.as_deref()) {
         (COMMAND_EXPORT, Some([]), Some([])) => description.command = true,
         (wrun_abi::INITIALIZE_EXPORT, Some([]), Some([])) => description.initialize = true,
-        (name, params, results) if name.starts_with(wrun_abi::TASK_EXPORT_PREFIX) => {
-            if let (Some(task), Some([]), Some([Number::I32])) = (wrun_abi::task_name(name), params, results) {
+        (wrun_abi::INITIALIZER_EXPORT, Some([]), Some([])) => description.initializer = true,
+        (name, params, results) if is_task_export(name) => {
+            if let (Some(task), Some([]), Some([Number::I32])) = (wrun_abi::task_name(name), params, results)
+                && !description.tasks.iter().any(|known| known == task)
+            {
                 description.tasks.push(task.to_owned());
             }
         }
@@ -121,6 +124,10 @@ fn add_function(description: &mut Description, name: &str, params: &[ValueType],
             }
         }
     }
+}
+
+fn is_task_export(name: &str) -> bool {
+    wrun_abi::TASK_EXPORT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 impl ValueType {

@@ -12,7 +12,7 @@ use wrun_ipc::entry::{Function, Scalar};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Description {
-    /// Names of the SDK tasks: exports `wrun:task/NAME`.
+    /// Names of the tasks: of a module's exports `wrun:task/NAME`, and of a component's functions `func() -> result<_, string>`.
     pub tasks: Vec<String>,
     /// Exports with only numeric parameters and results.
     pub scalars: Vec<Scalar>,
@@ -59,6 +59,12 @@ pub struct Description {
     /// The part of the memory exported as `memory` that its data segments fill, in bytes; `None` if that is not known.
     #[serde(default)]
     pub data_segments: Option<Range<u64>>,
+    /// Whether it has an initializer: the export `wizer-initialize`, whose work is done once for all instances.
+    #[serde(default)]
+    pub initializer: bool,
+    /// Whether instances begin as its initializer has left them, because this is a snapshot. It is then not called any more.
+    #[serde(default)]
+    pub snapshot: bool,
 }
 
 /// What a module offers and needs, with its name.
@@ -72,6 +78,11 @@ pub struct Described {
 }
 
 impl Description {
+    /// The initializer that each instance has to call.
+    pub(crate) fn initializer_to_call(&self) -> Option<String> {
+        (self.initializer && !self.snapshot).then(|| wrun_abi::INITIALIZER_EXPORT.to_owned())
+    }
+
     /// Where data segments may lie in the memory exported as `memory`, in bytes: all of its initial size, if that is not known.
     pub(crate) fn initial_data(&self) -> Range<u64> {
         let all = self.memory.as_ref().map_or(0, |memory| memory.minimum.saturating_mul(PAGE));

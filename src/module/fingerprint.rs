@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use super::engine::{self, CodeSettings, Fuel};
 use crate::{Error, Result};
 
-/// The version of the artifact format; see `artifact`.
-const FORMAT: u32 = 5;
+/// The version of the artifact format (see `artifact`) and of how snapshots are made.
+const FORMAT: u32 = 7;
 
 /// The kind of code to compile.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +51,16 @@ fn of_engine(engine: &wasmtime::Engine) -> String {
     env!("CARGO_PKG_VERSION").hash(&mut hasher);
     engine.precompile_compatibility_hash().hash(&mut hasher);
     hasher.0.finalize().to_hex().to_string()
+}
+
+/// Whether code with this fingerprint is of this program and this machine.
+pub(crate) fn is_this_compiler(other: &str) -> bool {
+    [Fuel::NotCounted, Fuel::Counted].into_iter().any(|fuel| fingerprint(fuel).is_ok_and(|ours| ours == other))
+}
+
+/// The cache key of the module with this hash, whose code calls its initializer in each instance.
+pub(super) fn cache_key_without_snapshot(fingerprint: &str, module: &[u8]) -> String {
+    cache_key(&format!("{fingerprint} without snapshot "), module)
 }
 
 /// The cache key of the module with this hash.

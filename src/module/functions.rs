@@ -345,7 +345,9 @@ mod tests {
     #[test]
     fn functions_are_described_as_wasmtime_describes_them() {
         let bytes = wat::parse_str(COMPONENT).expect("a component");
-        let ours = component::BinaryComponent::read(&bytes).expect("a valid component").describe();
+        let ours = component::BinaryComponent::read(&bytes, crate::module::binary::Threads::One)
+            .expect("a valid component")
+            .describe();
         let engine = wasmtime::Engine::default();
         let theirs = wasmtime::component::Component::new(&engine, &bytes).expect("a component");
         let theirs = component::describe(&theirs);

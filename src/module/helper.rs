@@ -13,10 +13,10 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
 
 use serde::{Deserialize, Serialize};
 use wasmtime::component::Component;
+use wasmtime_wizer::Wizer;
 
 use super::binary::{self, BinaryModule, Threads};
 use super::component::BinaryComponent;
@@ -58,6 +58,12 @@ pub(super) struct CompilerRequest {
 pub(super) enum Work {
     /// Compile and describe a `.wasm` or `.wat`.
     Compile,
+    /// The same, but of a module that has an initializer, compile the form of which a snapshot can be made.
+    CompileUnlessInitializer,
+    /// Compile that form, and describe the module itself.
+    Instrument,
+    /// Compile and describe a module that is a snapshot.
+    CompileSnapshot,
     /// Check and describe a `.wasm` or `.wat`, without compiling it.
     Inspect,
     /// Check and describe precompiled code. It is loaded, so it must be trusted.
@@ -68,7 +74,7 @@ impl Work {
     /// What takes time and memory.
     pub fn verb(self) -> &'static str {
         match self {
-            Work::Compile => "compile",
+            Work::Compile | Work::CompileUnlessInitializer | Work::Instrument | Work::CompileSnapshot => "compile",
             Work::Inspect | Work::Load => "read",
         }
     }
@@ -86,6 +92,8 @@ pub(super) enum Answer {
     },
     /// The module is at fault. The text continues a sentence that begins with its name, such as `is not valid: ...`.
     Refused(String),
+    /// The module can be run, but it has no snapshot: why.
+    NoSnapshot(String),
     /// This program cannot do it.
     Unable(String),
 }
@@ -95,6 +103,9 @@ impl CompilerRequest {
     pub fn to_args(&self) -> [String; 9] {
         let work = match self.work {
             Work::Compile => "code",
+            Work::CompileUnlessInitializer => "code-unless-initializer",
+            Work::Instrument => "instrumented",
+            Work::CompileSnapshot => "snapshot",
             Work::Inspect => "description",
             Work::Load => "precompiled",
         };
@@ -128,6 +139,9 @@ impl CompilerRequest {
             output_bytes: output_bytes.parse().ok()?,
             work: match &*work {
                 "code" => Work::Compile,
+                "code-unless-initializer" => Work::CompileUnlessInitializer,
+                "instrumented" => Work::Instrument,
+                "snapshot" => Work::CompileSnapshot,
                 "description" => Work::Inspect,
                 "precompiled" => Work::Load,
                 _ => return None,
@@ -168,8 +182,10 @@ fn obey(order: &CompilerRequest) -> io::Result<Answer> {
         Err(_) => Threads::One,
     };
     match order.work {
-        Work::Compile => compile(order.fuel, threads),
         Work::Inspect => inspect(threads),
+        Work::Compile | Work::CompileUnlessInitializer | Work::Instrument | Work::CompileSnapshot => {
+            compile(order.work, order.fuel, threads)
+        }
         Work::Load => load(order.fuel, io::stdin().as_fd().try_clone_to_owned()?.into()),
     }
 }
@@ -194,9 +210,10 @@ fn inspect(threads: Threads) -> io::Result<Answer> {
         Err(refusal) => return Ok(Answer::Refused(refusal)),
     };
     if is_component(&binary) {
-        let described = BinaryComponent::read(&binary).and_then(|component| {
+        let described = BinaryComponent::read(&binary, threads).and_then(|component| {
             let description = component.describe();
-            component.check_bodies(threads).map(|()| description)
+            let checked = component.check_bodies(threads);
+            checked.map(|()| description).map_err(|error| proposals::explain(&binary, &error, threads))
         });
         return Ok(match described {
             Ok(description) => Answer::Done { description: description.into(), debug_bytes: 0 },
@@ -215,21 +232,34 @@ fn inspect(threads: Threads) -> io::Result<Answer> {
     })
 }
 
-fn compile(fuel: Fuel, threads: Threads) -> io::Result<Answer> {
+fn compile(work: Work, fuel: Fuel, threads: Threads) -> io::Result<Answer> {
     let mut bytes = Vec::new();
     let binary = match binary_module(&mut bytes)? {
         Ok(binary) => binary,
         Err(refusal) => return Ok(Answer::Refused(refusal)),
     };
     let described = match is_component(&binary) {
-        true => BinaryComponent::read(&binary).map(|component| component.describe()),
+        true => BinaryComponent::read(&binary, threads).map(|component| component.describe()),
         false => {
             declared(&binary, threads).map(|(_, declarations)| memory_use::examine(&binary, declarations.describe()))
         }
     };
-    let description = match described {
+    let mut description = match described {
         Ok(description) => description,
         Err(refusal) => return Ok(Answer::Refused(refusal)),
+    };
+    let is_instrumented = match work {
+        Work::Instrument => true,
+        Work::CompileUnlessInitializer => description.initializer,
+        Work::Compile | Work::CompileSnapshot | Work::Inspect | Work::Load => false,
+    };
+    if work == Work::CompileSnapshot {
+        (description.initializer, description.snapshot) = (true, true);
+    }
+    let binary = match is_instrumented.then(|| instrumented(&binary, &description, threads)) {
+        None => binary,
+        Some(Ok(instrumented)) => Cow::Owned(instrumented),
+        Some(Err(answer)) => return Ok(answer),
     };
     let settings = CodeSettings { fuel, large_memories: description.large_memories };
     let engine = match engine_with_pool(settings, &description, threads) {
@@ -250,6 +280,25 @@ fn compile(fuel: Fuel, threads: Threads) -> io::Result<Answer> {
     file.write_all(&code)?;
     file.write_all(&debug)?;
     Ok(Answer::Done { description: description.into(), debug_bytes: debug.len() as u64 })
+}
+
+/// The module with exports for all that a snapshot keeps.
+fn instrumented(binary: &[u8], description: &Description, threads: Threads) -> Result<Vec<u8>, Answer> {
+    if description.component {
+        return Err(Answer::NoSnapshot("it is a component, and snapshots are made of core modules".to_owned()));
+    }
+    // The crate takes proposals that wrun does not run, and no invalid module.
+    binary::check(binary, proposals::SUPPORTED, threads)
+        .map_err(|error| Answer::Refused(proposals::explain(binary, &error, threads)))?;
+    if let Some(import) = description.imports.iter().find(|import| !import.ty.starts_with("func ")) {
+        let (module, name) = (explain::one_line(&import.module), explain::one_line(&import.name));
+        let kind = import.ty.split(' ').next().unwrap_or_default();
+        return Err(Answer::NoSnapshot(format!("it imports a {kind} ({module}::{name}), whose state is not its own")));
+    }
+    match Wizer::new().instrument(binary) {
+        Ok((_, instrumented)) => Ok(instrumented),
+        Err(error) => Err(Answer::NoSnapshot(explain::one_line(&format!("{error:#}")))),
+    }
 }
 
 /// Makes an engine with a worker's settings, pool included, so that a module that would not fit there is refused here. The size of
@@ -275,11 +324,11 @@ fn not_compiled(binary: &[u8], settings: CodeSettings, message: &str, threads: T
     }
     let not_compiled = || format!("cannot be compiled: {}", explain::one_line(message));
     // wasmtime has checked the bodies of functions while it compiled them.
-    if is_component(binary) {
-        let checked = BinaryComponent::read(binary).and_then(|component| component.check_bodies(threads));
-        return Answer::Refused(checked.err().unwrap_or_else(not_compiled));
-    }
-    Answer::Refused(match binary::check(binary, proposals::SUPPORTED, threads) {
+    let checked = match is_component(binary) {
+        true => component::check(binary, proposals::SUPPORTED_BY_COMPONENTS, threads),
+        false => binary::check(binary, proposals::SUPPORTED, threads),
+    };
+    Answer::Refused(match checked {
         Err(error) => proposals::explain(binary, &error, threads),
         Ok(()) => resources::instance_too_large(message).unwrap_or_else(not_compiled),
     })
@@ -287,7 +336,7 @@ fn not_compiled(binary: &[u8], settings: CodeSettings, message: &str, threads: T
 
 /// Loads precompiled code as that of a module without 64-bit memories, or else as that of one with them.
 fn load(fuel: Fuel, code: File) -> io::Result<Answer> {
-    let is_component = wasmtime::Engine::detect_precompiled(&header(&code)?) == Some(wasmtime::Precompiled::Component);
+    let is_component = code_file::is_component(&code)?;
     let mut refused = None;
     for large_memories in [false, true] {
         // Without a pool, which would refuse a module that is too large in words of its own.
@@ -299,7 +348,7 @@ fn load(fuel: Fuel, code: File) -> io::Result<Answer> {
             }
         };
         let described = match is_component {
-            true => code_file::load_component(&engine, &code)
+            true => code_file::load_component(&engine, &code, None)
                 .map(|component| Ok(Description { large_memories, ..component::describe(&component) })),
             false => code_file::load_module(&engine, code.try_clone()?).map(|module| {
                 let declarations = Declarations::of_module(&module, large_memories);
@@ -324,21 +373,14 @@ fn load(fuel: Fuel, code: File) -> io::Result<Answer> {
     Ok(refused.expect("it was refused twice"))
 }
 
-/// The start of a file, which says what it is.
-fn header(file: &File) -> io::Result<Vec<u8>> {
-    let mut start = vec![0; 64];
-    let len = file.read_at(&mut start, 0)?;
-    start.truncate(len);
-    Ok(start)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn orders_survive_the_command_line() {
-        for work in [Work::Compile, Work::Inspect, Work::Load] {
+        let compilations = [Work::Compile, Work::CompileUnlessInitializer, Work::Instrument, Work::CompileSnapshot];
+        for work in compilations.into_iter().chain([Work::Inspect, Work::Load]) {
             for fuel in [Fuel::Counted, Fuel::NotCounted] {
                 let fingerprint = "f".to_owned();
                 let sandbox = Sandbox::Strict;

@@ -3,6 +3,7 @@
 use super::component;
 use super::description::{Description, Extern, Memory, func_type};
 use super::explain::one_line;
+use super::task_world::Interface;
 use super::wasi_imports::{self, WASI_MODULE, WASI_UNSTABLE_MODULE, is_wasi};
 use crate::ipc::Setting;
 use crate::{Error, Result};
@@ -110,12 +111,17 @@ impl Description {
 
     /// Whether it has an import by which tasks get the bytes of inputs.
     pub fn reads_inputs(&self) -> bool {
-        self.imported(READING).is_some()
+        self.imported(READING).is_some() || self.imports_task_interface(Interface::Inputs)
     }
 
-    /// Whether it has an import by which tasks get the memory of output slices and shared memory.
-    pub fn maps_regions(&self) -> bool {
-        self.imported(REGIONS).is_some()
+    /// Whether it has an import by which tasks write to output slices.
+    pub fn writes_slices(&self) -> bool {
+        self.imported(REGIONS).is_some() || self.imports_task_interface(Interface::OutputSlice)
+    }
+
+    /// Whether it has an import by which tasks use shared memory.
+    pub fn uses_shared_memory(&self) -> bool {
+        self.imported(REGIONS).is_some() || self.imports_task_interface(Interface::Shared)
     }
 
     /// The first of these imports of the contract that it has.

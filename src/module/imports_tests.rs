@@ -39,7 +39,7 @@ fn the_whole_contract_and_wasi_are_given() {
         let module = whole_contract(address, memory);
         assert_eq!(module.find_import_problem(), None);
         assert_eq!((module.wrun_imports.len(), module.wasi), (wrun_abi::IMPORTS.len(), true));
-        assert!(module.reads_inputs() && module.maps_regions());
+        assert!(module.reads_inputs() && module.writes_slices() && module.uses_shared_memory());
     }
     let problem = whole_contract("i64", r#"(memory (export "memory") 1)"#).find_import_problem().unwrap();
     assert!(

@@ -10,7 +10,7 @@ use super::description::Described;
 use super::engine::Fuel;
 use super::fingerprint::{self, Target};
 use super::source::{Format, ModuleSource};
-use super::{artifact, compile};
+use super::{artifact, compile, snapshot};
 use crate::ipc::Setting;
 use crate::{Error, Result};
 
@@ -54,7 +54,9 @@ impl Compiler {
             None => *blake3::hash(source.bytes()?).as_bytes(),
         };
         let key = fingerprint::cache_key(target.fingerprint, &content);
-        let description = match cache.and_then(|cache| cache.description(&key, target.fingerprint)) {
+        let known = cache.and_then(|cache| cache.description(&key, target.fingerprint));
+        // That of a snapshot is not the module's own.
+        let description = match known.filter(|known| !known.snapshot) {
             Some(description) => description,
             None => compile::inspect(self, &source, target)?,
         };
@@ -68,9 +70,9 @@ impl Compiler {
         let target = Target::new(Fuel::new(self.count_fuel))?;
         let Target { fuel, fingerprint } = target;
         let (cache, mut cache_problem) = self.open_cache();
-        let look = |content: &[u8; 32]| {
-            let key = fingerprint::cache_key(fingerprint, content);
-            cache.as_ref().map_or(Found::Nothing, |cache| cache.get(&key, fingerprint))
+        let look = |content: &[u8; 32]| match &cache {
+            Some(cache) => self.look_into(cache, fingerprint, content),
+            None => Found::Nothing,
         };
         let known = known_content(cache.as_ref(), &source).map(|content| (content, look(&content)));
         let recalled = known.as_ref().map(|(content, _)| *content);
@@ -89,9 +91,12 @@ impl Compiler {
         let (code, meta, origin) = match found {
             Found::Code(code, meta) => (code, *meta, Origin::Cache),
             Found::Nothing | Found::Damaged => {
-                let (code, meta) = compile::compile(self, &source, target)?;
+                let (code, meta) = snapshot::compile(self, &source, target)?;
                 if let Some(dir) = self.cache_dir.as_deref().filter(|_| cache_problem.is_none()) {
-                    let key = fingerprint::cache_key(fingerprint, &content);
+                    let key = match meta.description.initializer && !meta.description.snapshot {
+                        true => fingerprint::cache_key_without_snapshot(fingerprint, &content),
+                        false => fingerprint::cache_key(fingerprint, &content),
+                    };
                     cache_problem = keep(dir, &key, &code).err();
                 }
                 (code, meta, Origin::Compiled)
@@ -102,6 +107,17 @@ impl Compiler {
         }
         let (name, description) = (source.name, meta.description);
         Ok(Module::new(Compiled { content, name, description, code, origin, cache_problem, replaces_damaged, fuel }))
+    }
+
+    /// Looks for code of the module with this hash. Code of a module without an initializer is the same with and without snapshots.
+    fn look_into(&self, cache: &Cache, fingerprint: &str, content: &[u8; 32]) -> Found {
+        let key = fingerprint::cache_key(fingerprint, content);
+        let other_key = fingerprint::cache_key_without_snapshot(fingerprint, content);
+        match cache.get(&key, fingerprint) {
+            Found::Code(_, meta) if meta.description.snapshot && !self.snapshot => cache.get(&other_key, fingerprint),
+            Found::Nothing if !self.snapshot => cache.get(&other_key, fingerprint),
+            found => found,
+        }
     }
 
     /// The cache, if there is one, or why it cannot be used.

@@ -31,7 +31,9 @@ mod proposals;
 #[cfg(test)]
 mod refusal_tests;
 mod resources;
-mod source;
+pub(crate) mod snapshot;
+pub(crate) mod source;
+pub(crate) mod task_world;
 #[cfg(test)]
 mod tests;
 mod visible;
@@ -42,8 +44,10 @@ mod wit;
 pub use cache::{Cache, CacheEntry, Cleared};
 pub use compiled::Origin;
 pub use description::{Described, Description, Extern, Memory, NotCallable};
+pub(crate) use fingerprint::is_this_compiler;
 pub(crate) use helper::{ROLE as HELPER_ROLE, helper_main};
 pub use imports::Grant;
+pub(crate) use snapshot::{ROLE as SNAPSHOT_ROLE, SnapshotAnswer, SnapshotRequest};
 pub(crate) use wasi_imports::{WASI_MODULE, WASI_UNSTABLE_MODULE, is_wasi};
 pub use wave::check_arguments;
 pub(crate) use wave::parse_arguments;

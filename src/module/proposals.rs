@@ -1,15 +1,20 @@
-//! The proposals of WebAssembly that wrun runs, and what to say of a module that uses others.
+//! The proposals of WebAssembly that wrun runs, and what to say of a module or component that uses others.
 //!
-//! Messages are not matched: a module that is valid with all proposals is validated again with fewer and fewer of them, until those are
+//! Messages are not matched: a binary that is valid with all proposals is validated again with fewer and fewer of them, until those are
 //! left that it needs.
 
 use wasmparser::WasmFeatures;
 
 use super::binary::{self, Threads};
+use super::component;
 use super::explain::one_line;
+use super::source::is_component;
 
 /// What wasmtime runs by default. A test compares this with wasmtime.
 pub(super) const SUPPORTED: WasmFeatures = WasmFeatures::WASM3;
+
+/// The same for components.
+pub(super) const SUPPORTED_BY_COMPONENTS: WasmFeatures = SUPPORTED.union(WasmFeatures::COMPONENT_MODEL);
 
 /// A proposal that wrun does not run.
 struct Proposal {
@@ -19,7 +24,35 @@ struct Proposal {
     advice: &'static str,
 }
 
-/// The proposals that are recognized.
+/// The proposals for components that are recognized. Those for modules are recognized in a component, too.
+const OTHERS_OF_COMPONENTS: &[Proposal] = &[
+    Proposal {
+        feature: WasmFeatures::CM_ASYNC
+            .union(WasmFeatures::CM_ASYNC_STACKFUL)
+            .union(WasmFeatures::CM_MORE_ASYNC_BUILTINS)
+            .union(WasmFeatures::CM_THREADING)
+            .union(WasmFeatures::CM_ERROR_CONTEXT),
+        name: "the component model's async functions",
+        advice: "build it for WASI 0.2, without async (componentize-qjs --sync)",
+    },
+    Proposal { feature: WasmFeatures::CM_GC, name: "the component model's GC values", advice: "build it without them" },
+    Proposal { feature: WasmFeatures::CM_MAP, name: "the component model's maps", advice: "use lists of tuples" },
+    Proposal {
+        feature: WasmFeatures::CM_FIXED_LENGTH_LISTS,
+        name: "the component model's lists of fixed length",
+        advice: "use lists or tuples",
+    },
+    Proposal {
+        feature: WasmFeatures::CM_VALUES
+            .union(WasmFeatures::CM_NESTED_NAMES)
+            .union(WasmFeatures::CM_IMPLEMENTS)
+            .union(WasmFeatures::CM_CANON_NAMES),
+        name: "drafts of the component model",
+        advice: "build it for WASI 0.2",
+    },
+];
+
+/// The proposals for modules that are recognized.
 const OTHERS: &[Proposal] = &[
     Proposal {
         feature: WasmFeatures::LEGACY_EXCEPTIONS,
@@ -52,14 +85,14 @@ const OTHERS: &[Proposal] = &[
     Proposal { feature: WasmFeatures::CUSTOM_DESCRIPTORS, name: "custom descriptors", advice: "build it without them" },
 ];
 
-/// Why wrun does not run a module that is not valid with the supported features, with this error. The text continues a sentence that
-/// begins with the module.
+/// Why wrun does not run a module or component that is not valid with the supported features, with this error. The text continues a
+/// sentence that begins with it.
 pub(super) fn explain(bytes: &[u8], error: &wasmparser::Error, threads: Threads) -> String {
     let needed = match needed(bytes, threads) {
         Ok(needed) => needed,
         // What is wrong apart from the proposals is what is wrong with it.
-        Err(other) if error.missing_wasm_feature().is_some() => return invalid(&other),
-        Err(_) => return invalid(error),
+        Err(other) if error.missing_wasm_feature().is_some() => return invalid(bytes, &other),
+        Err(_) => return invalid(bytes, error),
     };
     let names: Vec<&str> = needed.iter().map(|proposal| proposal.name).collect();
     let advice: Vec<&str> = needed.iter().map(|proposal| proposal.advice).collect();
@@ -78,27 +111,35 @@ fn refusal(name: &str, advice: &str) -> String {
     format!("uses {name}, which wrun does not run: {advice}")
 }
 
-/// The fewest proposals that make the module valid.
+/// The fewest proposals that make it valid.
 fn needed(bytes: &[u8], threads: Threads) -> wasmparser::Result<Vec<&'static Proposal>> {
-    let features = |proposals: &[&Proposal]| {
-        proposals.iter().fold(SUPPORTED, |features, proposal| features.union(proposal.feature))
+    let (supported, mut needed): (_, Vec<&Proposal>) = match is_component(bytes) {
+        true => (SUPPORTED_BY_COMPONENTS, OTHERS_OF_COMPONENTS.iter().chain(OTHERS).collect()),
+        false => (SUPPORTED, OTHERS.iter().collect()),
     };
-    let mut needed: Vec<&Proposal> = OTHERS.iter().collect();
-    binary::check(bytes, features(&needed), threads)?;
-    for proposal in OTHERS {
+    let check = |proposals: &[&Proposal]| {
+        let features = proposals.iter().fold(supported, |features, proposal| features.union(proposal.feature));
+        match is_component(bytes) {
+            true => component::check(bytes, features, threads),
+            false => binary::check(bytes, features, threads),
+        }
+    };
+    check(&needed)?;
+    for proposal in needed.clone() {
         let fewer: Vec<&Proposal> = needed.iter().copied().filter(|other| other.feature != proposal.feature).collect();
-        if binary::check(bytes, features(&fewer), threads).is_ok() {
+        if check(&fewer).is_ok() {
             needed = fewer;
         }
     }
     Ok(needed)
 }
 
-/// Why a module is not valid. A limit of the validator's own is no fault of the module.
-fn invalid(error: &wasmparser::Error) -> String {
+/// Why it is not valid. A limit of the validator's own is no fault of the module.
+fn invalid(bytes: &[u8], error: &wasmparser::Error) -> String {
     let message = one_line(error.message());
     if let Some((what, most)) = message.split_once(" count exceeds limit of ") {
         return format!("is too large: wrun runs modules with at most {most} {what}");
     }
-    format!("is not a valid module: {message} (at offset {:#x})", error.offset())
+    let kind = if is_component(bytes) { "component" } else { "module" };
+    format!("is not a valid {kind}: {message} (at offset {:#x})", error.offset())
 }

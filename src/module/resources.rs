@@ -56,18 +56,25 @@ impl Resources {
     }
 }
 
-/// If wasmtime refuses a module because its instances would be too large, says so.
+/// If wasmtime refuses a module or component because no pool of a worker has room for its instances, says so.
 pub(super) fn instance_too_large(message: &str) -> Option<String> {
-    let (_, rest) = message.split_once("instance allocation for this module requires ")?;
-    let (needed, rest) = rest.split_once(" bytes which exceeds the configured maximum of ")?;
-    let (most, _) = rest.split_once(" bytes")?;
-    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    (is_number(needed) && is_number(most)).then(|| {
-        format!(
-            "is too large: an instance needs {needed} bytes for its functions, globals and segments, and wrun gives it at \
-             most {most}"
-        )
-    })
+    let number_after = |text: &str, before: &str| -> Option<u64> {
+        let (_, rest) = text.split_once(before)?;
+        rest.split(' ').next()?.parse().ok()
+    };
+    let most = number_after(message, "exceeds the configured maximum of ")?;
+    if let Some((_, contents)) = message.split_once("transitively contains ") {
+        let (contents, _) = contents.split_once(", which")?;
+        return Some(format!("has {contents}, and wrun runs components with at most {most}"));
+    }
+    let (kind, needed) = ["module", "component"].iter().find_map(|kind| {
+        Some((kind, number_after(message, &format!("instance allocation for this {kind} requires "))?))
+    })?;
+    let of = match *kind {
+        "module" => "its functions, globals and segments",
+        _ => "the functions, globals and segments of its modules",
+    };
+    Some(format!("is too large: an instance needs {needed} bytes for {of}, and wrun gives it at most {most}"))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::sys::file_state::FileState;
 use crate::{Error, Result};
 
 /// The largest module that is read, in bytes. The largest ones in use (language runtimes with their libraries) have tens of MiB.
-const MAX_MODULE_BYTES: u64 = 256 << 20;
+pub(super) const MAX_MODULE_BYTES: u64 = 256 << 20;
 
 /// The largest file of precompiled code that is loaded, in bytes: as much as the compiler writes, and what follows it.
 const MAX_PRECOMPILED_BYTES: u64 = 3 << 30;
@@ -28,7 +28,7 @@ const HEADER: &[u8; 8] = b"\0asm\x01\0\0\0";
 
 /// The format of a module's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+pub(crate) enum Format {
     /// A core module or a component in the binary format.
     Binary,
     /// A module in the text format.
@@ -39,7 +39,7 @@ pub(super) enum Format {
 
 /// A module as the user gave it.
 #[derive(Debug)]
-pub(super) struct ModuleSource {
+pub(crate) struct ModuleSource {
     /// The path or name as it was given, for messages.
     pub label: String,
     /// The last component of the path.
@@ -54,7 +54,7 @@ pub(super) struct ModuleSource {
 
 /// The file of a module.
 #[derive(Debug)]
-pub(super) struct ModuleFile {
+pub(crate) struct ModuleFile {
     pub file: File,
     /// Its state before any of it was read.
     pub state: FileState,
@@ -100,6 +100,17 @@ impl ModuleSource {
         let format = judge(&bytes, extension).map_err(|problem| Error::module(format!("{label} {problem}")))?;
         let bytes = OnceCell::from(bytes);
         Ok(ModuleSource { label: label.to_owned(), name: label.to_owned(), bytes, format, file: None })
+    }
+
+    /// Another module in the binary format, under the same names.
+    pub fn with_bytes(&self, bytes: Vec<u8>) -> Self {
+        ModuleSource {
+            label: self.label.clone(),
+            name: self.name.clone(),
+            format: Format::Binary,
+            file: None,
+            bytes: OnceCell::from(bytes),
+        }
     }
 
     /// The whole module, which is read now unless it has been read before.

@@ -224,9 +224,14 @@ fn compiler_process_that_misbehaves_is_an_error() {
 #[test]
 fn compiler_process_of_another_version_is_refused() {
     let source = ModuleSource::from_bytes("m.wat", SQRT.as_bytes().to_vec(), None).unwrap();
-    let error = compile::compile(&compiler(), &source, Target { fuel: Fuel::NotCounted, fingerprint: "other" })
-        .unwrap_err()
-        .to_string();
+    let error = compile::compile(
+        &compiler(),
+        &source,
+        Target { fuel: Fuel::NotCounted, fingerprint: "other" },
+        helper::Work::Compile,
+    )
+    .unwrap_err()
+    .to_string();
     assert!(error.contains("it is another version of wrun than this one"), "{error}");
 }
 

@@ -2,6 +2,7 @@
 
 use super::compiled::Module;
 use super::description::Description;
+use super::task_world::Interface;
 use super::wasi_imports::is_wasi;
 use crate::ipc::Setting;
 use crate::{Error, Result};
@@ -19,17 +20,17 @@ impl Description {
     /// Whether tasks can read inputs of their own ([`Task::inputs`](crate::Task::inputs)): by the contract, or as a file or standard
     /// input of WASI.
     pub fn reads_own_inputs(&self) -> bool {
-        self.imports_contract(INPUTS) || self.imports_wasi(&OWN_INPUTS) || self.imports_interface("wasi:cli/stdin")
+        self.reads_results() || self.imports_wasi(&OWN_INPUTS) || self.imports_interface("wasi:cli/stdin")
     }
 
     /// Whether tasks can read the inputs that they share ([`Job::inputs`](crate::Job::inputs)): by the contract, or as files of WASI.
     pub fn reads_shared_inputs(&self) -> bool {
-        self.imports_contract(INPUTS) || self.imports_wasi(&SHARED_INPUTS)
+        self.reads_results() || self.imports_wasi(&SHARED_INPUTS)
     }
 
     /// Whether tasks can merge results, which are inputs that only the contract gives.
     pub(crate) fn reads_results(&self) -> bool {
-        self.imports_contract(INPUTS)
+        self.imports_contract(INPUTS) || self.imports_task_interface(Interface::Inputs)
     }
 
     /// Whether tasks can ask for the arguments of a WASI program ([`Job::argv`](crate::Job::argv)).
@@ -44,6 +45,11 @@ impl Description {
 
     fn imports_contract(&self, begin: &str) -> bool {
         self.wrun_imports.iter().any(|import| import.starts_with(begin))
+    }
+
+    /// Whether a component imports this interface of `wrun:task`.
+    pub(super) fn imports_task_interface(&self, interface: Interface) -> bool {
+        self.imports_interface(&interface.path())
     }
 
     /// Whether a component imports this interface, in any version.
@@ -70,23 +76,53 @@ impl Module {
     /// Why tasks cannot read inputs of their own.
     pub(crate) fn unseen_own_inputs(&self) -> Option<String> {
         let description = self.description();
-        (!description.reads_own_inputs()).then(|| {
-            format!(
-                "module {} reads no inputs (it imports no wrun_v1::input_* and neither path_open nor fd_read of WASI)",
-                self.name()
-            )
-        })
+        let imports = match description.component {
+            true => "neither wrun:task/inputs nor wasi:cli/stdin",
+            false => "no wrun_v1::input_* and neither path_open nor fd_read of WASI",
+        };
+        (!description.reads_own_inputs())
+            .then(|| format!("module {} reads no inputs (it imports {imports})", self.name()))
     }
 
     /// Why tasks cannot read inputs that they share.
     pub(crate) fn unseen_shared_inputs(&self) -> Option<String> {
         let description = self.description();
-        (!description.reads_shared_inputs()).then(|| {
-            format!(
-                "module {} reads no inputs that tasks share (it imports no wrun_v1::input_* and no path_open of WASI)",
-                self.name()
-            )
+        let imports = match description.component {
+            true => "no wrun:task/inputs",
+            false => "no wrun_v1::input_* and no path_open of WASI",
+        };
+        (!description.reads_shared_inputs())
+            .then(|| format!("module {} reads no inputs that tasks share (it imports {imports})", self.name()))
+    }
+
+    /// Why tasks cannot write to an output file.
+    pub(crate) fn unseen_output_file(&self) -> Option<String> {
+        (!self.description().writes_slices()).then(|| match self.description().component {
+            true => self.uses_none("output file", Interface::OutputSlice),
+            false => self.maps_no_regions(),
         })
+    }
+
+    /// Why tasks cannot use shared memory.
+    pub(crate) fn unseen_shared_memory(&self) -> Option<String> {
+        (!self.description().uses_shared_memory()).then(|| match self.description().component {
+            true => self.uses_none("shared memory", Interface::Shared),
+            false => self.maps_no_regions(),
+        })
+    }
+
+    fn uses_none(&self, what: &str, interface: Interface) -> String {
+        format!("module {} writes to no {what} (it imports no {}): give it none", self.name(), interface.path())
+    }
+
+    fn maps_no_regions(&self) -> String {
+        format!(
+            "module {} writes to no output file and no shared memory (it imports neither wrun_v1::{} nor wrun_v1::{}): give \
+             it none",
+            self.name(),
+            wrun_abi::import::REGION_MAP,
+            wrun_abi::import::REGION_MAP_AT
+        )
     }
 }
 

@@ -74,10 +74,7 @@ impl PreparedJob {
             let message = format!("{} is a WASI command, whose instance cannot be entered twice", job.module.name());
             return Err(Error::request(message).because_of(Setting::FreshInstances));
         }
-        if matches!(entry, Entry::Function(_)) && job.instances == Instances::Reused {
-            let message = format!("{} is a component, whose instances are not reused", job.module.name());
-            return Err(Error::request(message).because_of(Setting::FreshInstances));
-        }
+        check_component(job)?;
         if let Some(word) = job.argv.iter().flatten().find(|word| word.contains('\0')) {
             return Err(Error::request(format!("the word {word:?} contains a NUL byte, which an argument cannot")));
         }
@@ -127,6 +124,7 @@ impl PreparedJob {
             traps_unknown_imports: job.unknown_imports == UnknownImports::Trap,
             initial_data: job.module.description().initial_data(),
             guards: !job.module.description().grows_safely,
+            initializer: job.module.description().initializer_to_call(),
         };
         let directories = job.grants.directories.clone();
         let slow = job.slow;
@@ -216,15 +214,23 @@ impl PreparedJob {
 ///
 /// If the module has no such task.
 pub(super) fn merge_entry(module: &Module, name: &str) -> Result<Entry> {
+    let description = module.description();
     match module.entry(Some(name), None)? {
-        Entry::Task(_) if !module.description().reads_results() => Err(Error::request(format!(
-            "{name:?} cannot merge: results are its inputs, and module {} imports no wrun_v1::input_*",
-            module.name()
+        Entry::Task(_) if !description.reads_results() => Err(Error::request(format!(
+            "{name:?} cannot merge: results are its inputs, and module {} imports no {}",
+            module.name(),
+            if description.component { "wrun:task/inputs" } else { "wrun_v1::input_*" }
         ))),
         entry @ Entry::Task(_) => Ok(entry),
-        _ => Err(Error::request(format!(
-            "{name:?} cannot merge: only a task (an export `wrun:task/NAME`) can read the results as its inputs"
-        ))),
+        _ => {
+            let task = match description.component {
+                true => "a function `func() -> result<_, string>`",
+                false => "an export `wrun:task/NAME`",
+            };
+            Err(Error::request(format!(
+                "{name:?} cannot merge: only a task ({task}) can read the results as its inputs"
+            )))
+        }
     }
 }
 
@@ -233,14 +239,10 @@ type Regions = (Vec<Arc<File>>, Option<Slices>, NamedRanges);
 
 /// Checks a job's regions; numbers their files from `first` on.
 fn regions(job: &Job, first: u32) -> Result<Regions> {
-    if !job.module.description().maps_regions() && (job.out.is_some() || !job.shared.is_empty()) {
-        return Err(Error::request(format!(
-            "module {} writes to no output file and no shared memory (it imports neither wrun_v1::{} nor wrun_v1::{}): give \
-             it none",
-            job.module.name(),
-            wrun_abi::import::REGION_MAP,
-            wrun_abi::import::REGION_MAP_AT
-        )));
+    let output_file = job.out.as_ref().and_then(|_| job.module.unseen_output_file());
+    let shared_memory = || job.shared.first().and_then(|_| job.module.unseen_shared_memory());
+    if let Some(message) = output_file.or_else(shared_memory) {
+        return Err(Error::request(message));
     }
     let (mut files, mut shared_memories) = (Vec::new(), NamedRanges::new());
     let inputs = || job.inputs.iter();
@@ -343,6 +345,24 @@ fn check_program(job: &Job, entry: &Entry) -> Result<()> {
         let name = entry.name();
         return Err(Error::request(format!(
             "exit codes are for WASI programs, and {name:?} of module {module} is no command, nor a task that can exit"
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses what the tasks of a component cannot have.
+fn check_component(job: &Job) -> Result<()> {
+    if !job.module.description().component {
+        return Ok(());
+    }
+    let module = job.module.name();
+    if job.instances == Instances::Reused {
+        let message = format!("{module} is a component, and each of its tasks needs an instance of its own");
+        return Err(Error::request(message).because_of(Setting::FreshInstances));
+    }
+    if job.input_mode == InputMode::CopyOnWrite {
+        return Err(Error::request(format!(
+            "{module} is a component, and its tasks read copies of inputs: none is mapped"
         )));
     }
     Ok(())

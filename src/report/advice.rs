@@ -34,6 +34,9 @@ pub fn advice(setting: Setting) -> &'static str {
         Setting::OwnInputs => "leave --files, --split or --file out if tasks need only the names of files",
         Setting::SharedInputs => "leave --input out",
         Setting::Slow => "leave --slow out, or run it in processes or threads",
+        Setting::Initializer => "name another one with --init",
+        Setting::InitializerDirectories => "make the snapshot with `wrun snapshot --dir HOST[::GUEST]`",
+        Setting::Snapshot => "use --no-snapshot to call its initializer in each instance",
         Setting::Scratch => "raise it with --scratch",
         // A later version of the library may know more.
         other => other.advice(),

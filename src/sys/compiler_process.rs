@@ -71,6 +71,11 @@ impl Compiling {
 /// space also holds what wasmtime and malloc merely reserve, which is many GiB and costs nothing.
 pub fn confine(parent: u32, memory_bytes: u64, output_bytes: u64) -> io::Result<()> {
     process::cut_off(parent)?;
+    limit(memory_bytes, output_bytes)
+}
+
+/// The second half of [`confine`], for a process that has cut itself off already.
+pub fn limit(memory_bytes: u64, output_bytes: u64) -> io::Result<()> {
     rlimit::no_new_privileges()?;
     rlimit::limit(&[
         Limit { resource: Resource::Data, most: memory_bytes },

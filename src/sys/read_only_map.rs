@@ -6,6 +6,7 @@ use std::io;
 use std::ops::Range;
 
 use memmap2::{Mmap, MmapOptions};
+use rustix::mm::{MprotectFlags, mprotect};
 
 use super::memory_file;
 
@@ -50,6 +51,22 @@ impl ReadOnlyMap {
         let map = unsafe { MmapOptions::new().offset(range.start).len(len).map(file)? };
         Ok(ReadOnlyMap(Some(map)))
     }
+}
+
+/// Allows the machine code in a map to run, or forbids it again.
+///
+/// # Errors
+///
+/// If the kernel refuses it.
+///
+/// # Safety
+///
+/// The range is whole pages of a [`ReadOnlyMap`] that stays while its code runs, and the code is trusted.
+pub unsafe fn set_executable(code: &[u8], executable: bool) -> io::Result<()> {
+    let exec = if executable { MprotectFlags::EXEC } else { MprotectFlags::empty() };
+    // SAFETY: the caller's promise; the map stays readable.
+    unsafe { mprotect(code.as_ptr().cast_mut().cast(), code.len(), MprotectFlags::READ | exec)? };
+    Ok(())
 }
 
 impl std::ops::Deref for ReadOnlyMap {

@@ -89,22 +89,53 @@ pub fn can_map(file: &File) -> bool {
     }
 }
 
-/// A page of reserved addresses, inaccessible at first.
+/// Reserved addresses, inaccessible at first.
 #[derive(Debug)]
-pub struct SparePage(usize);
+pub struct Reservation {
+    address: usize,
+    len: usize,
+}
 
-impl SparePage {
-    /// Reserves a page.
-    pub fn new() -> io::Result<SparePage> {
+impl Reservation {
+    /// Reserves `len` bytes, whole pages.
+    pub fn new(len: usize) -> io::Result<Reservation> {
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: the kernel chooses addresses that are free.
-        let page = unsafe { mmap_anonymous(std::ptr::null_mut(), page_size(), ProtFlags::empty(), flags)? };
-        Ok(SparePage(page as usize))
+        let start = unsafe { mmap_anonymous(std::ptr::null_mut(), len, ProtFlags::empty(), flags)? };
+        Ok(Reservation { address: start as usize, len })
     }
 
     /// Its first address.
     pub fn address(&self) -> usize {
-        self.0
+        self.address
+    }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        // SAFETY: the addresses are this value's own. An error would only leave them reserved.
+        let _ = unsafe { munmap(self.address as *mut c_void, self.len) };
+    }
+}
+
+/// A page of reserved addresses, inaccessible at first.
+#[derive(Debug)]
+pub struct SparePage(Reservation);
+
+impl SparePage {
+    /// Reserves a page.
+    pub fn new() -> io::Result<SparePage> {
+        Reservation::new(page_size()).map(SparePage)
+    }
+
+    /// Its first address.
+    pub fn address(&self) -> usize {
+        self.0.address()
     }
 
     /// Copies bytes into a page of a file through a mapping, so other bytes of the page stay as they are. Unlike pwrite(2) this never
@@ -116,7 +147,7 @@ impl SparePage {
     /// Panics if the bytes do not fit into the page from `start` on.
     pub fn copy_to_file(&mut self, file: &File, page_offset: u64, start: usize, bytes: &[u8]) -> io::Result<()> {
         assert!(start + bytes.len() <= page_size(), "more than a page");
-        let page = self.0 as *mut u8;
+        let page = self.address() as *mut u8;
         // SAFETY: the page is this value's own, and no reference to it exists. The bytes fit, as was checked above, and do not
         // overlap it.
         unsafe {
@@ -124,13 +155,6 @@ impl SparePage {
             page.add(start).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
             map_nothing(page, page_size())
         }
-    }
-}
-
-impl Drop for SparePage {
-    fn drop(&mut self) {
-        // SAFETY: the page is this value's own. An error would only leave a page of addresses reserved.
-        let _ = unsafe { munmap(self.0 as *mut c_void, page_size()) };
     }
 }
 
@@ -157,7 +181,14 @@ pub unsafe fn map_nothing(at: *mut u8, len: usize) -> io::Result<()> {
 unsafe fn map_anonymous(at: *mut u8, len: usize, protection: ProtFlags) -> io::Result<()> {
     let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
     // SAFETY: passed on to the caller.
-    unsafe { mmap_anonymous(at.cast(), len, protection, flags)? };
+    let map = || unsafe { mmap_anonymous(at.cast(), len, protection, flags) };
+    if map().is_err_and(|error| error == Errno::NOMEM) {
+        // The process may have as many mappings as the kernel allows (`vm.max_map_count`), and the kernel refuses even a call that
+        // would leave fewer of them. Neighbours become one mapping when their protection is the same.
+        // SAFETY: passed on to the caller.
+        unsafe { mprotect(at.cast::<c_void>(), len, MprotectFlags::empty())? };
+        map()?;
+    }
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! A worker process: receives jobs and tasks, runs them and sends their results, until its pool is gone.
 
+mod snapshot;
+
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -19,6 +21,8 @@ use crate::sys::path_access::Access;
 use crate::sys::process::{become_worker, monotonic_ns};
 use crate::sys::socket::{Socket, SocketWait};
 use crate::sys::window::page_size;
+
+pub(crate) use snapshot::main as snapshot_main;
 
 /// The stack of the thread that runs guests: the maximum of [`Limits::stack_bytes`], and room for host calls.
 const STACK_BYTES: usize = Limits::MAX_STACK_BYTES as usize + (4 << 20);

@@ -7,6 +7,7 @@
 
 mod abi;
 mod backtraces;
+mod components;
 mod ends;
 mod floods;
 mod greedy;

@@ -133,3 +133,38 @@ fn a_compiler_has_its_module_and_nothing_else_and_dies_with_its_pool() {
     let is_gone = || fs::read_to_string(format!("/proc/{compiler}/stat")).map_or(true, |stat| stat.contains(") Z "));
     wait_for(|| is_gone().then_some(()));
 }
+
+#[test]
+fn an_initializer_runs_with_its_module_and_nothing_else_and_dies_with_its_pool() {
+    let place = Place::new();
+    place.file("m.wat", r#"(module (memory (export "memory") 1) (func (export "wizer-initialize") (loop (br 0))))"#);
+    let secret = fs::File::open(place.file("secret", "x")).expect("a file");
+    let mut command = place.wrun(&["snapshot", "m.wat", "-o", "s.wasm"]);
+    let mut pool = command.env("WRUN_TEST_SECRET", "x").stdin(secret).spawn().expect("wrun starts");
+    // The second filter forbids new code. It is the last layer that comes before the initializer.
+    let filters = |thread: &fs::DirEntry| {
+        let status = fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        status.lines().find_map(|line| line.strip_prefix("Seccomp_filters:")?.trim().parse::<u32>().ok())
+    };
+    let threads = |pid: u32| fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let ours = threads(std::process::id()).filter_map(|thread| filters(&thread)).max().unwrap_or(0);
+    let is_closed = |pid: &u32| threads(*pid).any(|thread| filters(&thread) == Some(ours + 2));
+    let process = wait_for(|| children(pool.id()).into_iter().find(is_closed));
+    assert_eq!(
+        (limit(process, "Max data size"), status(process)["NoNewPrivs"].as_str()),
+        ((4u64 << 30).to_string(), "1")
+    );
+    assert_eq!(environment(process), b"", "nothing in its environment");
+    let open = open_files(process);
+    let is_own = |path: &str| {
+        let is_memory = path.starts_with("/memfd:") || path == format!("/proc/{process}/pagemap");
+        is_memory || path.starts_with("socket:") || path.starts_with("anon_inode:") || path == "/dev/null"
+    };
+    assert!(open.len() >= 3 && open.iter().all(|file| is_own(&file.to_string_lossy())), "{open:?}");
+    assert_only_job_control_reaches(process, pool.id());
+    pool.kill().expect("a process of this test's");
+    pool.wait().expect("its end");
+    let is_gone = || fs::read_to_string(format!("/proc/{process}/stat")).map_or(true, |stat| stat.contains(") Z "));
+    wait_for(|| is_gone().then_some(()));
+    assert!(!place.path().join("s.wasm").exists());
+}

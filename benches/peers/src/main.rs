@@ -1,6 +1,7 @@
 //! Measures one row of the comparison once: `wrun-peers ROW ARG...` prints the measurements as a JSON object.
 
 mod bare;
+mod component;
 mod count;
 mod lost;
 mod noop;
@@ -26,6 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["noop-unordered", tasks, workers] => noop::unordered(tasks.parse()?, workers.parse()?),
         ["noop-reuse", tasks, workers] => noop::reuse(tasks.parse()?, workers.parse()?),
         ["bare", tasks, threads] => bare::rate(tasks.parse()?, threads.parse()?),
+        ["component", path, tasks] => component::call(path, tasks.parse()?),
         ["make-numbers", path, mib] => sum::make_numbers(path, mib.parse()?),
         ["sum", path, slices, threads] => sum::sum(path, slices.parse()?, threads.parse()?),
         ["words", path, piece_bytes, threads] => count::count(path, piece_bytes.parse()?, threads.parse()?),

@@ -13,7 +13,7 @@ pub const COMMAND_EXPORT: &str = "_start";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Entry {
-    /// The SDK task of this name: the export `wrun:task/NAME`.
+    /// The task of this name: a module's export `wrun:task/NAME`, or a component's function `func() -> result<_, string>`.
     Task(String),
     /// An export with numeric parameters and results.
     Scalar(Scalar),

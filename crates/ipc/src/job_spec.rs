@@ -101,4 +101,6 @@ pub struct JobSpec {
     pub initial_data: Range<u64>,
     /// Whether windows that can be written have inaccessible pages around them.
     pub guards: bool,
+    /// The export to call in each instance before its first task, as the module's initializer.
+    pub initializer: Option<String>,
 }

@@ -55,13 +55,19 @@ pub enum Setting {
     SharedInputs,
     /// Bytes in a scratch directory.
     Scratch,
+    /// Which export is the module's initializer.
+    Initializer,
+    /// The directories that an initializer may use.
+    InitializerDirectories,
+    /// Whether an initializer's work is done once, in a snapshot.
+    Snapshot,
     /// Core dumps of failed tasks.
     CoreDumps,
 }
 
 impl Setting {
     /// All of them, in the order of this definition.
-    pub const ALL: [Setting; 26] = {
+    pub const ALL: [Setting; 29] = {
         use Setting::*;
         [
             Memory,
@@ -89,6 +95,9 @@ impl Setting {
             OwnInputs,
             SharedInputs,
             Scratch,
+            Initializer,
+            InitializerDirectories,
+            Snapshot,
             CoreDumps,
         ]
     };
@@ -120,6 +129,9 @@ impl Setting {
             Setting::OwnInputs => "give tasks no Task::inputs",
             Setting::SharedInputs => "leave Job::inputs empty",
             Setting::Scratch => "raise Limits::scratch_bytes",
+            Setting::Initializer => "name another one with SnapshotOptions::initializer",
+            Setting::InitializerDirectories => "make a snapshot for which SnapshotOptions::directories grants one",
+            Setting::Snapshot => "set Compiler::snapshot to false to call its initializer in each instance",
             Setting::CoreDumps => "leave Job::core_dumps out",
             Setting::Slow => "set no Job::slow, or run it in processes or threads",
         }

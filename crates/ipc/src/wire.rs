@@ -9,7 +9,7 @@ use crate::setting::Setting;
 use crate::status::Status;
 
 /// Changes whenever anything in this module or the ring changes; the worker checks it first.
-pub const PROTOCOL_VERSION: u32 = 9;
+pub const PROTOCOL_VERSION: u32 = 11;
 
 /// The number of words in a task's slot.
 pub const TASK_SLOT_WORDS: usize = 8;

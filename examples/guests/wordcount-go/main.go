@@ -1,6 +1,6 @@
-// Counts words, in Go: the same tasks as the Rust guest `wordcount`, with identical results.
+// Counts words.
 //
-//	wrun map wordcount-go.wasm --call count --split 16M big.txt --reduce merge
+//	wrun map MODULE --call count --split 16M big.txt --reduce merge
 //
 // A word is a maximal run of ASCII letters and digits. `count` writes a line `WORD COUNT` for each word, in the order of the
 // words' bytes; `merge` combines several such tables into one, in any grouping and order.

@@ -86,6 +86,10 @@ pub const VERSION: u32 = 1;
 /// The prefix of a task export's name; the rest is the task's name.
 pub const TASK_EXPORT_PREFIX: &str = "wrun:task/";
 
+/// The prefixes that a task export may have. The second is for languages whose names of exports are plain identifiers. If a module
+/// exports a task under both, the first is called.
+pub const TASK_EXPORT_PREFIXES: [&str; 2] = [TASK_EXPORT_PREFIX, "wrun_task_"];
+
 /// The name of the export that is the module's linear memory.
 pub const MEMORY_EXPORT: &str = "memory";
 
@@ -93,6 +97,15 @@ pub const MEMORY_EXPORT: &str = "memory";
 ///
 /// It is the entry point of a WASI reactor, which runs the module's constructors.
 pub const INITIALIZE_EXPORT: &str = "_initialize";
+
+/// The export that the host calls once, before it takes the snapshot with which all instances begin, if it exists: the module's
+/// initializer, a function without parameters and results.
+///
+/// It runs after [`INITIALIZE_EXPORT`], and what it leaves in memory and in globals is there for every task. It may call
+/// [`import::FAIL`] and [`import::LOG`]; any other import of the contract is about a task, and traps.
+///
+/// The name is that of the pre-initializer Wizer.
+pub const INITIALIZER_EXPORT: &str = "wizer-initialize";
 
 /// What a task function returns when its result is complete.
 pub const TASK_OK: i32 = 0;
@@ -119,10 +132,12 @@ pub const PAGE: u64 = 64 << 10;
 ///
 /// ```
 /// assert_eq!(wrun_abi::task_name("wrun:task/count"), Some("count"));
+/// assert_eq!(wrun_abi::task_name("wrun_task_count"), Some("count"));
 /// assert_eq!(wrun_abi::task_name("memory"), None);
 /// ```
 pub fn task_name(export: &str) -> Option<&str> {
-    export.strip_prefix(TASK_EXPORT_PREFIX).filter(|name| !name.is_empty())
+    let name = TASK_EXPORT_PREFIXES.iter().find_map(|prefix| export.strip_prefix(prefix));
+    name.filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]
@@ -138,6 +153,8 @@ mod tests {
 
     #[test]
     fn prefix_alone_is_no_task() {
-        assert_eq!(task_name(TASK_EXPORT_PREFIX), None);
+        for prefix in TASK_EXPORT_PREFIXES {
+            assert_eq!(task_name(prefix), None);
+        }
     }
 }

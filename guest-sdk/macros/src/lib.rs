@@ -1,11 +1,13 @@
-//! The attribute macro behind `wrun_guest::task`, which makes an ordinary function a task that `wrun` can call.
+//! The attribute macros behind `wrun_guest::task` and `wrun_guest::init`, which make an ordinary function a task that `wrun` can call,
+//! or a module's initializer.
 //!
-//! Do not depend on this crate directly. The code that the macro generates refers to the `wrun-guest` crate, which
-//! re-exports the macro and documents it with examples.
+//! Do not depend on this crate directly. The code that the macros generate refers to the `wrun-guest` crate, which
+//! re-exports the macros and documents them with examples.
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+mod init;
 mod task;
 
 use proc_macro::TokenStream;
@@ -14,4 +16,10 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
     task::expand(options.into(), item.into()).into()
+}
+
+/// Makes a function the module's initializer; see `wrun_guest::init` for the documentation.
+#[proc_macro_attribute]
+pub fn init(options: TokenStream, item: TokenStream) -> TokenStream {
+    init::expand(options.into(), item.into()).into()
 }

@@ -7,5 +7,7 @@ pub mod completions;
 pub mod inspect;
 pub mod man;
 pub mod map;
+pub mod new;
 pub mod report;
 pub mod run;
+pub mod snapshot;

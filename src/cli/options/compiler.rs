@@ -10,7 +10,7 @@ use super::limits::LimitArgs;
 use super::values;
 use crate::report::{Code, ProgressMode, line_to_stderr, while_compiling};
 
-/// What one compilation may use, and whether precompiled code is accepted.
+/// What one compilation may use, and which code is accepted and made.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Compiler")]
 pub struct CompilerArgs {
@@ -18,6 +18,18 @@ pub struct CompilerArgs {
     #[arg(long)]
     allow_precompiled: bool,
 
+    #[command(flatten)]
+    limits: CompilationLimitArgs,
+
+    /// Call the module's initializer in each instance, instead of once for a snapshot with which all instances begin
+    #[arg(long, help_heading = "Compiler")]
+    no_snapshot: bool,
+}
+
+/// What one compilation may use.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Compiler")]
+pub struct CompilationLimitArgs {
     /// Give up on a module that takes longer than TIME to compile (500ms, 2s, 1m)
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = values::duration)]
     compile_timeout: Duration,
@@ -27,15 +39,17 @@ pub struct CompilerArgs {
     compile_memory: u64,
 }
 
+impl CompilationLimitArgs {
+    /// The settings for the library.
+    pub fn compiler(&self) -> Compiler {
+        Compiler { timeout: self.compile_timeout, memory_bytes: self.compile_memory, ..Compiler::default() }
+    }
+}
+
 impl CompilerArgs {
     /// The settings for the library.
     pub fn compiler(&self) -> Compiler {
-        Compiler {
-            allow_precompiled: self.allow_precompiled,
-            timeout: self.compile_timeout,
-            memory_bytes: self.compile_memory,
-            ..Compiler::default()
-        }
+        Compiler { allow_precompiled: self.allow_precompiled, snapshot: !self.no_snapshot, ..self.limits.compiler() }
     }
 
     /// Loads a module whose tasks will run with these limits and this confinement.

@@ -65,20 +65,25 @@ impl GrantArgs {
 
 /// A value of `--dir`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct NamedDirectory {
+pub struct NamedDirectory {
     host: PathBuf,
     guest: String,
     access: Access,
 }
 
 impl NamedDirectory {
-    fn open(&self) -> wrun::Result<Directory> {
+    /// Opens it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such directory, or it may not be used.
+    pub fn open(&self) -> wrun::Result<Directory> {
         Directory::open(&self.host, self.guest.clone(), self.access)
     }
 }
 
 /// Parses `HOST[::GUEST][:rw]`. The last `::` counts, because HOST may contain others.
-fn directory(text: OsString) -> Result<NamedDirectory, String> {
+pub fn directory(text: OsString) -> Result<NamedDirectory, String> {
     let text = text.into_vec();
     let (text, access) = match (text.strip_suffix(b":rw"), text.strip_suffix(b":ro")) {
         (Some(text), _) => (text, Access::ReadWrite),
@@ -106,7 +111,7 @@ fn clock_start(text: &str) -> Result<SystemTime, String> {
 }
 
 /// Parses `NAME=VALUE`; a `NAME` alone gets the value that this process has.
-fn variable(text: &str) -> Result<(String, String), String> {
+pub fn variable(text: &str) -> Result<(String, String), String> {
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, value.to_owned()),
         None => match std::env::var(text) {

@@ -60,7 +60,7 @@ pub struct LimitArgs {
     #[arg(long, value_name = "N", default_value_t = Limits::default().open_files, value_parser = up_to(Limits::MAX_OPEN_FILES))]
     max_open_files: u32,
 
-    /// Limit the data that one WASI call takes from a task, and the random bytes that one gives, to SIZE bytes
+    /// Limit the data that one call of WASI, or of a component, takes from a task, and the random bytes that one gives, to SIZE bytes
     #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = values::size_above_0)]
     max_host_call: u64,
 

@@ -11,6 +11,7 @@ use super::grow::Guest;
 use super::map::memory;
 use super::wasi::errno;
 use crate::guest::argv::argv;
+use crate::guest::phase::OfTask;
 
 /// Writes the number of arguments to `count`, and the bytes that they need with a NUL after each to `bytes`.
 pub(super) fn args_sizes_get(mut guest: Guest<'_>, count: u32, bytes: u32) -> Result<i32> {
@@ -44,6 +45,7 @@ pub(super) fn args_get(mut guest: Guest<'_>, addresses: u32, buffer: u32) -> Res
 /// The task's words, which are made now unless they were before.
 fn take_words(guest: &mut Guest<'_>) -> Result<Vec<String>> {
     let state = guest.data_mut();
+    state.only_in_task("args_get", OfTask::Argument)?;
     // As before any other call that writes to the guest's memory.
     state.windows.settle();
     match state.argv.take() {

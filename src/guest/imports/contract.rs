@@ -16,6 +16,7 @@ use crate::guest::host_error::HostError;
 use crate::guest::input_faults::truncated;
 use crate::guest::job_context::JobContext;
 use crate::guest::open_files::GuestInput;
+use crate::guest::phase::OfTask;
 use crate::guest::state::State;
 use crate::guest::task_result::MappedOutput;
 use crate::guest::window::WASM_PAGE;
@@ -25,18 +26,29 @@ use crate::sys::memory_file;
 /// Defines all imports of the contract, for a module whose memory has 64-bit addresses or 32-bit ones.
 pub(in crate::guest) fn add_to_linker(linker: &mut Linker<Box<State>>, memory_is_64: bool) -> Result<()> {
     let m = wrun_abi::MODULE;
-    linker.func_wrap(m, import::TASK_INDEX, |guest: Guest<'_>| guest.data().index)?;
-    linker.func_wrap(m, import::INPUT_COUNT, |guest: Guest<'_>| guest.data().input_count() as u32)?;
+    linker.func_wrap(m, import::TASK_INDEX, |guest: Guest<'_>| {
+        guest.data().only_in_task(import::TASK_INDEX, OfTask::Index).map(|()| guest.data().index)
+    })?;
+    linker.func_wrap(m, import::INPUT_COUNT, |guest: Guest<'_>| {
+        guest.data().only_in_task(import::INPUT_COUNT, OfTask::Inputs).map(|()| guest.data().input_count() as u32)
+    })?;
     linker.func_wrap(m, import::INPUT_LEN, input_len)?;
-    linker.func_wrap(m, import::INPUT_WRITABLE, |guest: Guest<'_>| u32::from(guest.data().job.spec.copy_on_write))?;
-    linker.func_wrap(m, import::REGION_COUNT, |guest: Guest<'_>| guest.data().region_count() as u32)?;
+    linker.func_wrap(m, import::INPUT_WRITABLE, |guest: Guest<'_>| {
+        let writable = u32::from(guest.data().job.spec.copy_on_write);
+        guest.data().only_in_task(import::INPUT_WRITABLE, OfTask::Inputs).map(|()| writable)
+    })?;
+    linker.func_wrap(m, import::REGION_COUNT, |guest: Guest<'_>| {
+        guest.data().only_in_task(import::REGION_COUNT, OfTask::Output).map(|()| guest.data().region_count() as u32)
+    })?;
     linker.func_wrap(m, import::REGION_LEN, region_len)?;
     if memory_is_64 { add_with_addresses::<u64>(linker) } else { add_with_addresses::<u32>(linker) }
 }
 
 fn add_with_addresses<A: Address>(linker: &mut Linker<Box<State>>) -> Result<()> {
     let m = wrun_abi::MODULE;
-    linker.func_wrap(m, import::ARG_LEN, |guest: Guest<'_>| A::new(guest.data().argument.len()))?;
+    linker.func_wrap(m, import::ARG_LEN, |guest: Guest<'_>| {
+        guest.data().only_in_task(import::ARG_LEN, OfTask::Argument).map(|()| A::new(guest.data().argument.len()))
+    })?;
     linker.func_wrap(m, import::ARG_READ, arg_read::<A>)?;
     linker.func_wrap(m, import::INPUT_FIND, input_find::<A>)?;
     linker.func_wrap(m, import::INPUT_READ, input_read::<A>)?;
@@ -54,6 +66,7 @@ fn add_with_addresses<A: Address>(linker: &mut Linker<Box<State>>) -> Result<()>
 }
 
 fn arg_read<A: Address>(mut guest: Guest<'_>, dst: A) -> Result<()> {
+    guest.data().only_in_task("arg_read", OfTask::Argument)?;
     let memory = memory(&mut guest, "arg_read")?;
     let (bytes, state) = memory.data_and_store_mut(&mut guest);
     let len = state.argument.len();
@@ -84,6 +97,7 @@ fn find<A: Address>(
     (name, len): (A, A),
     list: impl Fn(&JobContext) -> &[(String, InputRange)],
 ) -> Result<Option<usize>> {
+    guest.data().only_in_task(call, if call == "input_find" { OfTask::Inputs } else { OfTask::Output })?;
     // One byte more than the longest name is enough to differ from all names.
     let longest = list(&guest.data().job).iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let wanted = copy(guest, call, format_args!("{name:#x}, {len}"), (name, len), longest + 1)?;
@@ -91,6 +105,7 @@ fn find<A: Address>(
 }
 
 fn input_len(guest: Guest<'_>, index: u32) -> Result<u64> {
+    guest.data().only_in_task("input_len", OfTask::Inputs)?;
     match guest.data().input(index as usize) {
         Some(input) => Ok(input.len),
         None => bail!("input_len({index}): {}", no_such_input(guest.data())),
@@ -112,6 +127,8 @@ fn whole(
     of: Mapped,
     (offset, len): (u64, usize),
 ) -> Result<GuestInput> {
+    let what = if let Mapped::Input(_) = of { OfTask::Inputs } else { OfTask::Output };
+    guest.data().only_in_task(call, what)?;
     let Some(whole) = guest.data().mapped(of) else {
         match of {
             Mapped::Input(_) => bail!("{call}({values}): {}", no_such_input(guest.data())),
@@ -162,6 +179,7 @@ fn input_map_at<A: Address>(mut guest: Guest<'_>, index: u32, offset: u64, len: 
 }
 
 fn region_len(guest: Guest<'_>, index: u32) -> Result<u64> {
+    guest.data().only_in_task("region_len", OfTask::Output)?;
     match guest.data().region(index as usize) {
         Some(region) => Ok(region.len),
         None => bail!("region_len({index}): {}", no_such_region(guest.data())),
@@ -201,6 +219,7 @@ fn input_unmap<A: Address>(mut guest: Guest<'_>, address: A) -> Result<()> {
 }
 
 fn output_write<A: Address>(mut guest: Guest<'_>, address: A, len: A) -> Result<()> {
+    guest.data().only_in_task("output_write", OfTask::Output)?;
     let memory = memory(&mut guest, "output_write")?;
     let (bytes, state) = memory.data_and_store_mut(&mut guest);
     let Some(range) = range(bytes.len(), address, len.get()) else {
@@ -219,6 +238,7 @@ fn output_write<A: Address>(mut guest: Guest<'_>, address: A, len: A) -> Result<
 
 fn output_map<A: Address>(mut guest: Guest<'_>, len: A) -> Result<A> {
     let state = guest.data();
+    state.only_in_task("output_map", OfTask::Output)?;
     if state.output_file.is_some() || !state.output.is_empty() {
         bail!("output_map({len}): the task has a result already")
     }

@@ -128,13 +128,13 @@ fn count_window(state: &mut State, private_bytes: u64) -> Result<()> {
 }
 
 /// The end of a task whose file has become too short.
-pub(super) fn truncated(of: Mapped, file: &File) -> wasmtime::Error {
+pub(in crate::guest) fn truncated(of: Mapped, file: &File) -> wasmtime::Error {
     let file_len = memory_file::len(file).unwrap_or(0);
     HostError::Input(InputFault { of, kind: InputFaultKind::Truncated { file_len } }).into()
 }
 
 /// The end of a task whose file could not be read at this offset of the task's view.
-pub(super) fn unreadable(of: Mapped, offset: u64) -> wasmtime::Error {
+pub(in crate::guest) fn unreadable(of: Mapped, offset: u64) -> wasmtime::Error {
     HostError::Input(InputFault { of, kind: InputFaultKind::Unreadable { offset } }).into()
 }
 

@@ -13,6 +13,7 @@ use wiggle::GuestMemory;
 use super::grow::Guest;
 use super::map::{memory, range};
 use super::wasi::{begin_call, errno, wasi};
+use crate::guest::phase::OfTask;
 use crate::guest::wasi::TaskClock;
 
 /// The length of a subscription and of an event, in bytes.
@@ -27,6 +28,7 @@ pub(super) fn poll_oneoff(
     count: u32,
     happened: u32,
 ) -> Result<i32> {
+    guest.data().only_in_task("poll_oneoff", OfTask::Clock)?;
     let clock = wasi(guest.data_mut()).clock.clone();
     if let Some(clock) = clock
         && let Some(alarms) = alarms(&read_subscriptions(&mut guest, subscriptions, count)?)

@@ -12,6 +12,7 @@ use super::grow::Guest;
 use super::map::{memory, range};
 use super::poll::{self, EVENT_BYTES, SUBSCRIPTION_BYTES};
 use super::wasi::{begin_call, errno, wasi};
+use crate::guest::phase::OfTask;
 use crate::guest::state::State;
 use crate::module::{WASI_MODULE, WASI_UNSTABLE_MODULE};
 
@@ -81,7 +82,9 @@ fn path_filestat_get(mut guest: Guest<'_>, fd: i32, lookup: i32, path: u32, path
     let wasi = begin_call(state, fuel);
     let (at, len) = (FILESTAT_BYTES as i32, path_len.cast_signed());
     let mut memory = GuestMemory::Unshared(&mut *host);
-    match in_tokio(preview1::path_filestat_get(wasi, &mut memory, fd, lookup, at, len, 0))? {
+    let errno = in_tokio(preview1::path_filestat_get(wasi, &mut memory, fd, lookup, at, len, 0))?;
+    guest.data().only_granted("path_filestat_get")?;
+    match errno {
         errno::SUCCESS => write_filestat(&mut guest, host, result),
         errno => Ok(errno),
     }
@@ -105,6 +108,7 @@ fn write_filestat(guest: &mut Guest<'_>, filestat: &[u8], result: u32) -> Result
 
 /// Its subscriptions to clocks have a field more.
 fn poll_oneoff(mut guest: Guest<'_>, subscriptions: u32, events: u32, count: u32, happened: u32) -> Result<i32> {
+    guest.data().only_in_task("poll_oneoff", OfTask::Clock)?;
     let old = poll::read_subscriptions::<OLD_SUBSCRIPTION_BYTES>(&mut guest, subscriptions, count)?;
     let new: Vec<_> = old.iter().map(subscription).collect();
     let clock = wasi(guest.data_mut()).clock.clone();

@@ -18,6 +18,7 @@ use super::args::{args_get, args_sizes_get};
 use super::grow::Guest;
 use super::map::memory;
 use super::poll::poll_oneoff;
+use crate::guest::argv::argv;
 use crate::guest::state::State;
 use crate::guest::wasi::{Wasi, context};
 use crate::module::WASI_MODULE;
@@ -29,17 +30,27 @@ pub(super) mod errno {
     pub const NAMETOOLONG: i32 = 37;
 }
 
-/// Defines functions of WASI preview 1 that have to do with descriptors, by their parameters: see `wasi::preview1`.
+/// The first parameter, which is the descriptor if there is one.
+macro_rules! first {
+    ($first:ident $($rest:ident)*) => {
+        $first
+    };
+}
+
+/// Defines functions of WASI preview 1 that have to do with descriptors, or that an initializer may not call, by their parameters: see `wasi::preview1`.
 macro_rules! link {
     ($linker:ident, $run:expr; $($name:ident($($parameter:ident: $ty:ty),+);)+) => { $(
         $linker.func_wrap(
             WASI_MODULE,
             stringify!($name),
             |mut guest: Guest<'_>, $($parameter: $ty),+| -> Result<i32> {
+                guest.data().allowed_now(stringify!($name), first!($($parameter)+))?;
                 let fuel = guest.as_context_mut().hostcall_fuel();
                 let memory = memory(&mut guest, stringify!($name))?;
                 let (bytes, state) = memory.data_and_store_mut(&mut guest);
-                $run(preview1::$name(begin_call(state, fuel), &mut GuestMemory::Unshared(bytes), $($parameter),+))
+                let mut memory = GuestMemory::Unshared(bytes);
+                let errno = $run(preview1::$name(begin_call(state, fuel), &mut memory, $($parameter),+))?;
+                state.only_granted(stringify!($name)).map(|()| errno)
             },
         )?;
     )+ };
@@ -86,6 +97,9 @@ pub(in crate::guest) fn add_to_linker(linker: &mut Linker<Box<State>>) -> Result
         fd_prestat_dir_name(fd: i32, path: i32, len: i32);
         fd_prestat_get(fd: i32, result: i32);
         fd_tell(fd: i32, result: i32);
+        clock_res_get(clock: i32, result: i32);
+        clock_time_get(clock: i32, precision: i64, result: i32);
+        random_get(buffer: i32, len: i32);
     );
     linker.allow_shadowing(false);
     Ok(())
@@ -95,7 +109,11 @@ pub(in crate::guest) fn add_to_linker(linker: &mut Linker<Box<State>>) -> Result
 pub(in crate::guest) fn wasi(state: &mut State) -> &mut Wasi {
     state.windows.settle();
     if state.wasi.is_none() {
-        // The task is not a command and has no directories: `Guest::run` makes the context of the others.
+        // The task is not a command and has no directories: `Guest::run` makes the context of the others. A component gets its arguments
+        // with the context; an item that can be none matters only to a program.
+        if state.job.spec.component {
+            state.argv = argv(state).ok();
+        }
         state.wasi = Some(context(&state.wasi_settings()).expect("only a directory can be refused"));
     }
     state.wasi.as_mut().expect("made just now")

@@ -24,6 +24,8 @@ use crate::sys::window as memory;
 pub(in crate::guest) struct Windows {
     /// Where the linear memory begins in this process; 0 until it is known.
     pub(super) base: usize,
+    /// Whether that memory is the host's, which needs none of its pages once the windows are gone.
+    pub(super) is_host: bool,
     /// Memory reserved for windows, in the order of addresses.
     pub(super) areas: Vec<Area>,
     /// The index of the first shared input in the current task's view.
@@ -39,6 +41,7 @@ impl Windows {
     pub fn new(dirty: Arc<DirtyPages>) -> Self {
         Windows {
             base: 0,
+            is_host: false,
             areas: Vec::new(),
             first_shared: 0,
             faults: FaultRecord::default(),
@@ -303,7 +306,7 @@ impl Windows {
         Some(private_bytes)
     }
 
-    fn free(&mut self, index: usize) {
+    pub(super) fn free(&mut self, index: usize) {
         self.settle();
         let Area { start, len, is_guests, .. } = self.areas[index];
         if is_guests {
@@ -369,8 +372,11 @@ impl Windows {
         let Some(mut run) = areas.next() else { return };
         let restore = |run: Range<usize>| {
             // SAFETY: whole areas of ours, next to each other.
-            unsafe { memory::map_zeros((self.base as *mut u8).add(run.start), run.len()) }
-                .unwrap_or_else(|error| give_up(&error));
+            let restored = unsafe {
+                let start = (self.base as *mut u8).add(run.start);
+                if self.is_host { memory::map_nothing(start, run.len()) } else { memory::map_zeros(start, run.len()) }
+            };
+            restored.unwrap_or_else(|error| give_up(&error));
         };
         for area in areas {
             if area.start == run.end {

@@ -108,7 +108,7 @@ fn results_are_bounded() {
     let said = map(&place, "bytes", &["--json"], &["100000000"]);
     let ended = &objects(&said.stdout)[0];
     assert_eq!(ended["status"], "limit", "{ended}");
-    assert!(ended["error"].as_str().expect("words").contains("bytes for one call"), "{ended}");
+    assert!(ended["error"].as_str().expect("words").contains("one call of it passes on more"), "{ended}");
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn what_cannot_be_called_is_explained() {
     let said = map(&place, "add", &["--reduce", "add"], &["1, 2"]);
     assert!(said.stderr.contains("cannot merge"), "{said:?}");
     let said = map(&place, "add", &["--reuse"], &["1, 2"]);
-    assert!(said.stderr.contains("instances are not reused"), "{said:?}");
+    assert!(said.stderr.contains("needs an instance of its own"), "{said:?}");
 }
 
 #[test]

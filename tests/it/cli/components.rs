@@ -164,9 +164,21 @@ fn components_for_other_worlds_are_refused() {
         ),
         (
             r#"(component (import "own:kv/store" (instance)))"#,
-            "imports own:kv/store, which wrun does not provide: only interfaces of the world wasi:cli/command 0.2 are",
+            "imports own:kv/store, which wrun does not provide: only interfaces of the world wasi:cli/command 0.2 and of wrun:task 0.1 are",
         ),
         ("(component (core module (func (result i32) (i64.const 0))))", "is not a valid component: type mismatch"),
+        (
+            "(component (core func (canon task.cancel)))",
+            "uses the component model's async functions, which wrun does not run: build it for WASI 0.2",
+        ),
+        (
+            "(component (core module (memory 1 1 (pagesize 1))) (core func (canon task.cancel)))",
+            "uses the component model's async functions and custom page sizes, which wrun does not run",
+        ),
+        (
+            "(component (core module (memory 1 1 shared)))",
+            "uses a shared memory, which wrun does not run: tasks have no threads",
+        ),
     ] {
         place.file("other.wat", text);
         let said = place.says(&["map", "other.wat", "x"]);
@@ -199,4 +211,35 @@ fn core_dumps_are_of_modules_only() {
     let said = map(&place, &["--coredump", "dumps"], &["panic"]);
     let says = "wrun: program.wasm is a component, and core dumps are of modules only; leave --coredump out\n";
     assert_eq!((said.code, said.stderr.as_str()), (Some(2), says));
+}
+
+#[test]
+fn components_that_no_worker_has_room_for_are_refused() {
+    let place = place();
+    for (body, instances, says) in [
+        ("", 256, "has 257 core module instances, and wrun runs components with at most 256"),
+        ("(memory 1)", 16, "has 17 Wasm linear memories, and wrun runs components with at most 16"),
+        ("(table 1 funcref)", 64, "has 65 tables, and wrun runs components with at most 64"),
+        (
+            "(table 300000 funcref)",
+            1,
+            "has a table of 300000 elements, and the limit is 262144; raise it with --max-table-elements",
+        ),
+    ] {
+        let instances = "(core instance (instantiate $m))".repeat(instances);
+        place.file(
+            "large.wat",
+            format!(
+                r#"(component
+                (core module $m {body} (func (export "run") (result i32) (i32.const 0)))
+                {instances}
+                (core instance $i (instantiate $m))
+                (func $run (result (result)) (canon lift (core func $i "run")))
+                (instance $run (export "run" (func $run)))
+                (export "wasi:cli/run@0.2.0" (instance $run)))"#
+            ),
+        );
+        let said = place.says(&["map", "large.wat", "x"]);
+        assert!(said.code == Some(1) && said.stderr.contains(says), "{said:?}");
+    }
 }

@@ -128,7 +128,7 @@ fn unknown_functions_are_named_with_what_there_is() {
         &place,
         &["map", "nothing.wat", "x"],
         FAILURE,
-        "module nothing.wat offers nothing to call: export a task (wrun:task/NAME), a function of numbers, or _start",
+        "module nothing.wat offers nothing to call: export a task (wrun:task/NAME or wrun_task_NAME), a function of numbers, or _start",
     );
 }
 

@@ -1,9 +1,10 @@
-//! Modules of other languages' own compilers. `make languages` builds them; without them, these tests say so and pass, unless
-//! `WRUN_LANGUAGES` is set.
+//! Modules of other languages' own compilers. `make languages` builds them; without them, these tests say so and pass, except
+//! in CI.
 
 use std::path::PathBuf;
 
 use crate::cli::kit::{Place, Said, objects};
+use crate::support::in_ci;
 
 /// A module that `make languages` builds, if it is there.
 fn module(name: &str) -> Option<String> {
@@ -12,7 +13,7 @@ fn module(name: &str) -> Option<String> {
     if path.exists() {
         return Some(path.to_str().expect("a path in UTF-8").to_owned());
     }
-    assert!(std::env::var_os("WRUN_LANGUAGES").is_none(), "{} is missing: run `make languages`", path.display());
+    assert!(!in_ci(), "{} is missing: run `make languages`", path.display());
     eprintln!("skipped: {name}.wasm is missing; `make languages` builds it");
     None
 }
@@ -45,17 +46,74 @@ fn word_counts_of_all_languages_agree() {
     let pieces: &[&str] = &["--split", "300K", "text", "--reduce", "merge"];
     let expected = count(&rust, whole);
     assert!(expected.lines().count() > 1000 && expected == count(&rust, pieces));
-    for name in ["wordcount-c", "wordcount-go", "wordcount-as"] {
+    for name in ["wordcount-c", "wordcount-cpp", "wordcount-zig", "wordcount-go", "wordcount-as"] {
         let Some(module) = module(name) else { continue };
         for how in [whole, pieces, &[pieces, &["--reuse"]].concat()] {
             assert!(count(&module, how) == expected, "{name} {how:?}");
         }
     }
+    // Each task of a component has an instance of its own.
+    for name in ["wordcount-py", "wordcount-js"] {
+        let Some(module) = module(name) else { continue };
+        for how in [whole, pieces] {
+            assert!(count(&module, how) == expected, "{name} {how:?}");
+        }
+    }
+    for (name, script) in [("quickjs", "quickjs/wordcount.js"), ("lua", "lua/wordcount.lua")] {
+        let Some(module) = module(name) else { continue };
+        let script = format!("script={}/examples/guests/{script}", env!("CARGO_MANIFEST_DIR"));
+        for how in [whole, pieces] {
+            let said = place.says(&[&["map", &module, "--call", "run", "-i", &script], how].concat());
+            assert!(said.stdout == expected, "{name} {how:?}: {}", said.stderr);
+        }
+    }
+}
+
+/// Runs scripts in an interpreter: one that uses all it is given, then wrong ones with their messages.
+fn runs_scripts(interpreter: &str, script: &str, wrong: [(&str, &str); 2]) {
+    let Some(module) = module(interpreter) else { return };
+    let place = Place::new();
+    place.file("f", "text");
+    place.file("script", script);
+    let run = &["map", &module, "--call", "run", "-i", "script=script", "-i", "more=f", "--files", "f"][..];
+    let said = place.says(run);
+    assert_eq!((said.code, &*said.stdout, &*said.stderr), (Some(0), "f: text text\n", "task 0 (f): at 0\n"));
+    let said = place.says(&[run, &["f", "--reduce", "merge"]].concat());
+    assert!(said.code == Some(100) && said.stderr.contains("no 2\n"), "{}", said.stderr);
+    let missing = ("", "the script has no function run\n");
+    for (script, message) in wrong.into_iter().chain([missing]) {
+        place.file("script", script);
+        let said = place.says(&["map", &module, "--call", "run", "-i", "script=script", "x"]);
+        assert!(said.code == Some(100) && said.stderr.contains(message), "{}", said.stderr);
+    }
+    let said = place.says(&["map", &module, "--call", "run", "x"]);
+    assert!(said.code == Some(100) && said.stderr.contains("\"script\""), "{}", said.stderr);
+}
+
+#[test]
+fn scripts_in_javascript_see_their_task_and_fail_with_a_message() {
+    let script = "function run([own, shared], item, index) {\n  wrun.log(`at ${index}`);\n  return `${item}: ${own} ${shared}`;\n}\n\
+                  function merge(results) {\n  throw new Error(`no ${results.length}`);\n}";
+    let syntax = "failed: Error: unexpected token in expression: ''\n        at eval_script:1:26\n";
+    let thrown =
+        ("function run() {\n  throw new Error('bad');\n}", "failed: Error: bad\n        at run (eval_script:2:");
+    runs_scripts("quickjs", script, [("function run() { return 1", syntax), thrown]);
+}
+
+#[test]
+fn scripts_in_lua_see_their_task_and_fail_with_a_message() {
+    let script = "function run(inputs, item, index)\n  wrun.log('at ' .. index)\n  \
+                  return item .. ': ' .. inputs[1] .. ' ' .. inputs[2]\nend\n\
+                  function merge(results) error('no ' .. #results, 0) end";
+    let syntax = ("function run()", "failed: syntax error: script:1: 'end' expected near <eof>\n");
+    // An error that is caught jumps over calls of the interpreter's own.
+    let thrown = "function run() assert(not pcall(string.rep)) assert(not pcall(wrun.log))\n  error('bad')\nend";
+    runs_scripts("lua", script, [syntax, (thrown, "failed: runtime error: script:2: bad\n")]);
 }
 
 #[test]
 fn the_packages_do_what_they_say() {
-    for name in ["package-go", "library-as"] {
+    for name in ["package-go", "library-as", "package-zig"] {
         let Some(module) = module(name) else { continue };
         let place = Place::new();
         place.file("data", text());
@@ -81,6 +139,12 @@ fn the_packages_do_what_they_say() {
         }
         let said = place.says(&["map", &module, "--call", "fails", "x"]);
         assert!(said.stderr.contains("failed: line 3: not a number\n"), "{name}: {}", said.stderr);
+    }
+    if let Some(module) = module("package-zig") {
+        let says = |task: &str| Place::new().says(&["map", &module, "--call", task, "x"]);
+        assert!(says("panics").stderr.contains("trapped: a short argument"), "{}", says("panics").stderr);
+        assert!(says("runs_out").stderr.contains("failed: OutOfMemory"), "{}", says("runs_out").stderr);
+        assert_eq!(says("nothing").code, Some(0));
     }
     let Some(module) = module("library-as") else { return };
     let said = Place::new().says(&["map", &module, "--call", "aborts", "x"]);

@@ -193,6 +193,7 @@ fn inspect_prints_json() {
     assert_eq!((said.code, said.stderr.as_str(), said.stdout.lines().count()), (Some(0), "", 1));
     let expected = json!({
         "name": "sqrt.wat", "tasks": [], "component": false, "command": false, "initialize": false, "wasi": false, "wrun_imports": [],
+        "initializer": false, "snapshot": false,
         "scalars": [{"name": "sqrt", "params": ["f64"], "results": ["f64"]}],
         "imports": [], "exports": [{"name": "sqrt", "ty": "func (f64) -> (f64)"}], "memory": null, "memories": 0, "tables": 0,
         "table_elements": 0, "large_memories": false, "owns_memory": null, "grows_safely": false, "data_segments": {"start": 0, "end": 0},
@@ -298,4 +299,26 @@ fn inspect_shows_the_layers_of_confinement_of_a_real_worker() {
     // A machine that has all of them runs tasks in the strict sandbox; one that lacks any does not.
     let strict = place.says(&["map", "sqrt.wat", "4", "--sandbox", "strict"]);
     assert_eq!(strict.code == Some(0), !said.stdout.contains("missing: "), "{}", strict.stderr);
+}
+
+#[test]
+fn tasks_may_be_exported_under_plain_identifiers() {
+    let place = Place::new();
+    let write = r#"(import "wrun_v1" "output_write" (func $write (param i32 i32))) (memory (export "memory") 1) (data (i32.const 0) "ab")"#;
+    place.file("plain.wat", format!(r#"(module {write} (func (export "wrun_task_a") (result i32) (call $write (i32.const 0) (i32.const 1)) (i32.const 0)))"#));
+    assert_eq!(place.says(&["map", "plain.wat", "x"]), ok("a\n"));
+    assert_eq!(place.says(&["map", "plain.wat", "x", "--call", "a"]), ok("a\n"));
+    // Of two exports for one task, the one with the contract's first name is called, unless it is none.
+    let task = |byte| format!("(result i32) (call $write (i32.const {byte}) (i32.const 1)) (i32.const 0))");
+    for (first, result) in [(task(0), "a\n"), ("(param i32))".to_owned(), "b\n")] {
+        let second = task(1);
+        place.file(
+            "both.wat",
+            format!(r#"(module {write} (func (export "wrun_task_a") {second} (func (export "wrun:task/a") {first})"#),
+        );
+        assert_eq!(place.says(&["map", "both.wat", "x"]), ok(result));
+    }
+    place.file("wrong.wat", r#"(module (func (export "wrun_task_a") (result i64) (i64.const 0)))"#);
+    let said = place.says(&["map", "wrong.wat", "x", "--call", "a"]);
+    assert!(said.stderr.contains("has a task \"a\" of the wrong type"), "{}", said.stderr);
 }

@@ -11,14 +11,9 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 use super::documents::{document, pages};
-use crate::support::{self, guest, run, stderr, stdout, wrun};
+use crate::support::{self, guest, in_ci, run, stderr, stdout, wrun};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-
-/// Whether a missing tool fails the test instead of skipping it.
-fn in_ci() -> bool {
-    std::env::var("CI").is_ok_and(|value| !value.is_empty() && value != "false")
-}
 
 /// The C guest; `None`, with a message, if its tools are not installed.
 fn c_guest() -> Option<String> {

@@ -85,11 +85,12 @@ fn without_comments(text: &str) -> String {
 fn names_an_option(text: &str) -> bool {
     let is_option = |rest: &str| rest.starts_with(|char: char| char.is_ascii_lowercase());
     // Options of other programs.
-    const OTHERS: [&str; 6] = [
+    const OTHERS: [&str; 7] = [
         "--disable-compact-imports",
         "--import-memory",
         "--max-memory",
         "--shared-memory",
+        "--sync",
         "--translate-to-exnref",
         "--use abort=",
     ];

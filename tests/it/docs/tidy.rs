@@ -226,6 +226,8 @@ const UNSAFE: &[(&str, &str)] = &[
     ("benches/peers/src/", "maps files by plain memmap2, as programs without wrun do"),
     ("guest-sdk/src/raw/", "the contract's imports, and the memory that they map"),
     ("guest-sdk/macros/src/task.rs", "the export's name, in the code that the macro writes"),
+    ("guest-sdk/macros/src/init.rs", "as above"),
+    ("examples/guests/probe-component/src/lib.rs", "handles that nobody gave it, which the host must refuse"),
     ("src/module/tests.rs", "a test that loads precompiled code"),
 ];
 

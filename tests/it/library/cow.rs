@@ -3,7 +3,9 @@
 use wrun::job::InputMode;
 use wrun::{Job, Limits, Status, Task};
 
-use crate::support::{each, failed, file, input, patient, pattern, pool, result_words, task_module, task_module_with};
+use crate::support::{
+    each, failed, file, input, module, patient, pattern, pool, result_words, task_module, task_module_with,
+};
 
 /// Length of the file in bytes; it ends inside a page.
 const LEN: usize = 200_000;
@@ -146,4 +148,35 @@ fn what_is_not_written_of_a_large_input_costs_nothing() {
     assert_eq!(run("grow", 31 << 16)[1].status(), Status::Ok);
     assert_eq!(failed(&run("grow", (31 << 16) - 1)[1]).0, Status::Limit);
     assert!(std::fs::read(data.path()).unwrap().iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn writes_in_more_places_than_a_process_may_have_mappings_end_the_task_alone() {
+    let data = tempfile::NamedTempFile::new().unwrap();
+    data.as_file().set_len(9 << 30).unwrap();
+    // Every second piece of a window is written, so that each piece is a mapping. The file has three times as many as Linux allows.
+    let writer = module(
+        r#"(module
+        (import "wrun_v1" "input_map" (func $input_map (param i32 i64 i64) (result i64)))
+        (memory (export "memory") i64 1)
+        (func (export "wrun:task/scatter") (result i32) (local $at i64) (local $end i64)
+            (local.set $at (call $input_map (i32.const 0) (i64.const 0) (i64.const 0x240000000)))
+            (local.set $end (i64.add (local.get $at) (i64.const 0x240000000)))
+            (loop $next
+                (i64.store8 (local.get $at) (i64.const 1))
+                (local.set $at (i64.add (local.get $at) (i64.const 0x20000)))
+                (br_if $next (i64.lt_u (local.get $at) (local.get $end))))
+            (i32.const 0))
+        (func (export "wrun:task/one") (result i32)
+            (i64.store8 (call $input_map (i32.const 0) (i64.const 0) (i64.const 0x240000000)) (i64.const 1))
+            (i32.const 0)))"#,
+    );
+    let limits = Limits { memory_bytes: 20 << 30, ..patient() };
+    let job = Job::new(&writer).input("data", input(&data)).input_mode(InputMode::CopyOnWrite).limits(limits);
+    let mut pool = pool(1);
+    let outcomes: Vec<_> = pool.map(&job.clone().call("scatter"), 0..1).unwrap().collect();
+    let (status, message) = failed(&outcomes[0]);
+    assert!(status == Status::Limit && message.ends_with("or no mapping (vm.max_map_count)"), "{outcomes:?}");
+    let outcomes: Vec<_> = pool.map(&job.call("one"), 0..1).unwrap().collect();
+    assert!(outcomes[0].result.is_ok(), "{outcomes:?}");
 }

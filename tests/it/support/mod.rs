@@ -18,9 +18,28 @@ pub const WRUN: &str = env!("CARGO_BIN_EXE_wrun");
 
 /// The `wrun` command, with an environment that contains only the tests' own cache directory.
 pub fn wrun(args: &[&str]) -> Command {
+    do_not_pass_ignored_signals_on();
     let mut command = Command::new(WRUN);
     command.env_clear().env("WRUN_CACHE_DIR", cache_dir()).stdin(Stdio::null()).args(args);
     command
+}
+
+/// Lets the commands that are started here have the default effects of these signals, also if the tests were started by a shell that
+/// ignores them: signals that are handled are not ignored in child processes, while those that are ignored stay so (execve(2)).
+fn do_not_pass_ignored_signals_on() {
+    use signal_hook::consts::{SIGINT, SIGQUIT};
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        for signal in [SIGINT, SIGQUIT] {
+            let always = std::sync::Arc::new(true.into());
+            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, always).expect("a signal handler");
+        }
+    });
+}
+
+/// Whether a missing tool fails the test instead of skipping it.
+pub fn in_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| !value.is_empty() && value != "false")
 }
 
 /// Runs the command to its end.

@@ -16,6 +16,7 @@ pub fn describe(module: &str, description: &Description, path: impl AsRef<Path>)
     let out = &mut text;
     writeln!(out, "{}", name(module))?;
     write_calls(out, description)?;
+    write_initializer(out, description)?;
     write_imports(out, description)?;
     write_grants(out, &description.grants())?;
     write_memory(out, description)?;
@@ -68,6 +69,17 @@ fn write_calls(out: &mut String, description: &Description) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+/// What is called before a task.
+fn write_initializer(out: &mut String, description: &Description) -> fmt::Result {
+    match (description.initializer, description.snapshot) {
+        (false, _) => Ok(()),
+        (true, false) => {
+            writeln!(out, "\nHas an initializer, which runs once: all instances begin with a snapshot of it.")
+        }
+        (true, true) => writeln!(out, "\nInstances begin with a snapshot of what its initializer has left."),
+    }
 }
 
 /// The module that an import comes from, and its name there. Interfaces of a component come from a package.

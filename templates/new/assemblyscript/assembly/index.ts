@@ -1,0 +1,1 @@
+../../../../examples/guests/wordcount-as/assembly/index.ts

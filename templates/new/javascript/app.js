@@ -1,0 +1,1 @@
+../../../examples/guests/wordcount-js/app.js

@@ -1,0 +1,1 @@
+../../../guest-sdk/assemblyscript/index.ts

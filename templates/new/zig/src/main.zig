@@ -1,0 +1,1 @@
+../../../../examples/guests/wordcount-zig/src/main.zig
