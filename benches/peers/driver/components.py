@@ -126,12 +126,12 @@ def build():
     return built
 
 
-def map_ms(module, item, tasks, *options):
-    """The time that a task adds: that of many tasks without that of one, divided by their number."""
+def map_ms(module, item, tasks, *options, call=None):
+    """The time that a task adds: that of many tasks without that of one, divided by their number. `options` are words of a program."""
     times = []
     for number in (1, tasks + 1):
         items = write("items", "".join(item.format(k) + "\n" for k in range(number)))
-        words = ["--", *options] if options else []
+        words = [*(["--call", call] if call else []), *(["--", *options] if options else [])]
         command = [WRUN, "map", "--jobs", "1", module, "--items", items, *words]
         times.append(process.timed(command)[0] * 1000)
     return (times[1] - times[0]) / tasks
@@ -147,6 +147,7 @@ def all_rows(built):
     peer = write("peer.py", PEER)
     code = "result = sum(range(1000)) + {}"
     rows = [
+        Row("function", python, "wrun map, a function of componentize-py", lambda: map_ms(built["typed"], f'"{code}"', TASKS, call="run")),
         Row("command", python, "wrun map, a command of componentize-py", lambda: map_ms(built["command"], code, TASKS)),
         Row("bare", python, "wasmtime alone, a function of componentize-py", lambda: peers_ms(built["typed"])),
         Row(
