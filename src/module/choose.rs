@@ -98,39 +98,35 @@ impl Description {
         let is_other = |name: &str| Some(name) != reduce;
         let tasks: Vec<&String> = self.tasks.iter().filter(|task| is_other(task)).collect();
         let scalars: Vec<&Scalar> = self.scalars.iter().filter(|scalar| is_other(&scalar.name)).collect();
-        if self.component && !self.command && tasks.is_empty() && !self.functions.is_empty() {
-            return self.only_function(reduce);
-        }
-        match (&*tasks, self.command, &*scalars) {
+        // A module has none, and a component no functions of numbers.
+        let functions: Vec<&Function> = self.functions.iter().filter(|function| is_other(&function.name)).collect();
+        match (&*tasks, self.command, &*scalars, &*functions) {
             ([task], ..) => Ok(Entry::Task((*task).clone())),
             // Components have a world whose task is called so.
             ([_, _, ..], ..) if self.component && tasks.iter().any(|task| *task == DEFAULT_TASK) => {
                 Ok(Entry::Task(DEFAULT_TASK.to_owned()))
             }
             ([_, _, ..], ..) => Err(NoEntry::of_several(format!("has several tasks ({})", names(&tasks)))),
-            ([], true, _) => Ok(Entry::Command),
+            ([], true, ..) => Ok(Entry::Command),
             // What other runtimes call by default as well: a `_start` that is no command, or the export without a name.
-            ([], false, [_, _, ..]) if let Some(default) = default_of(&scalars) => Ok(Entry::Scalar(default.clone())),
-            ([], false, [scalar]) => Ok(Entry::Scalar((*scalar).clone())),
-            ([], false, [_, _, ..]) => Err(NoEntry::of_several(format!("has several functions ({})", names(&scalars)))),
-            ([], false, []) => Err(match reduce {
+            ([], false, [_, _, ..], _) if let Some(default) = default_of(&scalars) => {
+                Ok(Entry::Scalar(default.clone()))
+            }
+            ([], false, [scalar], _) => Ok(Entry::Scalar((*scalar).clone())),
+            ([], false, [_, _, ..], _) => {
+                Err(NoEntry::of_several(format!("has several functions ({})", names(&scalars))))
+            }
+            ([], false, [], [function]) => Ok(Entry::Function((*function).clone())),
+            ([], false, [], [_, _, ..]) => {
+                Err(NoEntry::of_several(format!("has several functions ({})", function_names(&functions))))
+            }
+            ([], false, [], []) => Err(match reduce {
                 Some(name) if self.tasks.iter().any(|task| task == name) => {
                     NoEntry::of_several(format!("has no task besides \"{}\", which merges results", one_line(name)))
                 }
                 Some(name) => format!("has nothing to call besides \"{}\": {}", one_line(name), self.offers()).into(),
                 None => self.offers().into(),
             }),
-        }
-    }
-
-    /// The only function of a component that is no command.
-    fn only_function(&self, reduce: Option<&str>) -> Result<Entry, NoEntry> {
-        let is_other = |function: &&Function| Some(function.name.as_str()) != reduce;
-        let functions: Vec<&Function> = self.functions.iter().filter(is_other).collect();
-        match &*functions {
-            [] => Err(self.offers().into()),
-            [function] => Ok(Entry::Function((*function).clone())),
-            _ => Err(NoEntry::of_several(format!("has several functions ({})", function_names(&functions)))),
         }
     }
 

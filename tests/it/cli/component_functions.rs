@@ -123,6 +123,16 @@ fn what_cannot_be_called_is_explained() {
     }
     let said = place.says(&["map", "f.wat", "1"]);
     assert!(said.stderr.contains("has several functions (add, echo, "), "{said:?}");
+    place.file(
+        "one.wat",
+        r#"(component (core module $m (func (export "f"))) (core instance $m (instantiate $m))
+            (func $f (canon lift (core func $m "f"))) (export "f" (func $f)))"#,
+    );
+    let said = place.says(&["map", "one.wat", "--reduce", "f", ""]);
+    assert!(
+        said.stderr.contains("module one.wat has nothing to call besides \"f\": it offers functions f"),
+        "{said:?}"
+    );
     let said = map(&place, "add", &["--reduce", "add"], &["1, 2"]);
     assert!(said.stderr.contains("cannot merge"), "{said:?}");
     let said = map(&place, "add", &["--reuse"], &["1, 2"]);

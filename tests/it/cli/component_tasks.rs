@@ -69,6 +69,23 @@ fn inspect_says_what_it_offers() {
 }
 
 #[test]
+fn inspect_says_how_to_run_each_of_several_tasks() {
+    let place = Place::new();
+    place.file(
+        "two.wat",
+        r#"(component
+            (core module $m (memory (export "memory") 1) (func (export "f") (result i32) i32.const 0) (func (export "g")))
+            (core instance $i (instantiate $m))
+            (func $f (result (result (error string))) (canon lift (core func $i "f") (memory (core memory $i "memory"))))
+            (func $g (canon lift (core func $i "g")))
+            (export "one" (func $f)) (export "two" (func $f)) (export "other" (func $g)))"#,
+    );
+    let said = place.says(&["inspect", "two.wat"]);
+    let how = said.stdout.split_once("Run it with:\n").map(|(_, how)| how);
+    assert_eq!(how, Some("  wrun map two.wat --call one ITEM...\n  wrun map two.wat --call two ITEM...\n"), "{said:?}");
+}
+
+#[test]
 fn files_that_it_does_not_use_are_refused() {
     let place = Place::new();
     place.file("data", "some words");

@@ -57,7 +57,7 @@ fn write_calls(out: &mut String, description: &Description) -> fmt::Result {
     }
     if offers_no_function(description) && !description.command {
         let what = match description.component {
-            true => "no function of plain values, and no wasi:cli/run",
+            true => "no task, no function of plain values, and no wasi:cli/run",
             false => "no task, no function of numbers, and no _start",
         };
         writeln!(out, "  nothing: there is {what}")?;
@@ -200,17 +200,18 @@ fn write_how_to_run(out: &mut String, description: &Description, entry: Option<E
         Some(Entry::Scalar(scalar)) => writeln!(out, "  wrun map {path} {}...", item_of(&scalar)),
         Some(Entry::Command) => writeln!(out, "  wrun run {path} [ARG]..."),
         Some(Entry::Function(function)) => writeln!(out, "  wrun map {path} {}...", values_of(&function)),
-        _ if description.component => description.functions.iter().try_for_each(|function| {
-            writeln!(out, "  wrun map {path} --call {} {}...", word(&function.name), values_of(function))
-        }),
         // Other entries, and several of them.
         _ if !description.tasks.is_empty() => description
             .tasks
             .iter()
             .try_for_each(|task| writeln!(out, "  wrun map {path} --call {} {items}", word(task))),
-        _ => description.scalars.iter().try_for_each(|scalar| {
-            writeln!(out, "  wrun map {path} --call {} {}...", word(&scalar.name), item_of(scalar))
-        }),
+        _ => {
+            let scalars = description.scalars.iter().map(|scalar| (&scalar.name, item_of(scalar)));
+            let functions = description.functions.iter().map(|function| (&function.name, values_of(function)));
+            scalars
+                .chain(functions)
+                .try_for_each(|(name, item)| writeln!(out, "  wrun map {path} --call {} {item}...", word(name)))
+        }
     }
 }
 
