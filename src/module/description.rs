@@ -78,9 +78,9 @@ pub struct Described {
 }
 
 impl Description {
-    /// The initializer that each instance has to call.
-    pub(crate) fn initializer_to_call(&self) -> Option<String> {
-        (self.initializer && !self.snapshot).then(|| wrun_abi::INITIALIZER_EXPORT.to_owned())
+    /// Whether each instance has to call its initializer.
+    pub(crate) fn calls_initializer(&self) -> bool {
+        self.initializer && !self.snapshot
     }
 
     /// Where data segments may lie in the memory exported as `memory`, in bytes: all of its initial size, if that is not known.

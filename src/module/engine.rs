@@ -137,6 +137,11 @@ pub(crate) const USUAL_TABLE_ELEMENTS: u32 = 1 << 18;
 /// Source: <https://webassembly.github.io/spec/js-api/#limits>.
 pub(crate) const MAX_TABLE_ELEMENTS: u32 = 10_000_000;
 
+/// How many elements each table of a worker's pool has, for a module whose largest table has so many at start.
+pub(crate) fn table_elements(at_start: u64) -> u32 {
+    at_start.clamp(USUAL_TABLE_ELEMENTS.into(), MAX_TABLE_ELEMENTS.into()) as u32
+}
+
 /// The address space of a linear memory of a module with 64-bit memories.
 pub(crate) const LARGE_MEMORY_BYTES: u64 = 256 << 30;
 

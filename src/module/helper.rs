@@ -15,6 +15,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 
 use serde::{Deserialize, Serialize};
+use wasmparser::WasmFeatures;
 use wasmtime::component::Component;
 use wasmtime_wizer::Wizer;
 
@@ -25,7 +26,7 @@ use super::description::Description;
 use super::engine::{self, CodeSettings, Fuel, WorkerSettings};
 use super::source::is_component;
 use super::{code_file, component, debug, explain, fingerprint, memory_use, proposals, resources};
-use crate::sandbox::{self, MissingLayer, Sandbox};
+use crate::sandbox::{self, Sandbox};
 use crate::sys::{compiler_process, rlimit, self_exe};
 
 /// The second hidden argument, which distinguishes this process from a worker.
@@ -153,10 +154,19 @@ impl CompilerRequest {
 /// Runs the compiler process. Call it if the program was started with [`ROLE`] after the hidden argument.
 pub(crate) fn helper_main() -> ! {
     let answer = match CompilerRequest::from_args(std::env::args().skip(1)) {
-        None => Answer::Unable("it does not understand its arguments; is it another version of wrun?".into()),
+        None => Answer::Unable(UNKNOWN_ARGUMENTS.into()),
         Some(order) => obey(&order).unwrap_or_else(|error| Answer::Unable(error.to_string())),
     };
-    let answer = serde_json::to_vec(&answer).expect("strings and numbers are always JSON");
+    give_answer(&answer)
+}
+
+/// Why a process that the compiler starts does nothing: it is not the program that started it.
+pub(crate) const UNKNOWN_ARGUMENTS: &str = "it does not understand its arguments; is it another version of wrun?";
+pub(crate) const OTHER_VERSION: &str = "it is another version of wrun than this one: use the same for both";
+
+/// Writes the answer of such a process, and ends it.
+pub(crate) fn give_answer(answer: &impl Serialize) -> ! {
+    let answer = serde_json::to_vec(answer).expect("strings and numbers are always JSON");
     let written = io::stderr().write_all(&answer);
     std::process::exit(if written.is_ok() { 0 } else { 1 })
 }
@@ -167,14 +177,11 @@ fn obey(order: &CompilerRequest) -> io::Result<Answer> {
     compiler_process::confine(order.parent, order.memory_bytes, order.output_bytes)?;
     // Like a worker, except for the limits above and for making code. Missing layers are reported by workers, not here.
     let missing = if order.sandbox == Sandbox::Off { Vec::new() } else { sandbox::confine(&[]) };
-    if order.sandbox == Sandbox::Strict && !missing.is_empty() {
-        return Ok(Answer::Unable(format!(
-            "the sandbox is strict, and this machine lacks {}",
-            MissingLayer::list(&missing)
-        )));
+    if let Some(refusal) = sandbox::refusal(order.sandbox, &missing) {
+        return Ok(Answer::Unable(refusal));
     }
     if fingerprint::fingerprint(order.fuel).map_err(io::Error::other)? != order.fingerprint {
-        return Ok(Answer::Unable("it is another version of wrun than this one: use the same for both".into()));
+        return Ok(Answer::Unable(OTHER_VERSION.into()));
     }
     // rayon would start its threads when they are first needed, and panic if there is no room for them.
     let threads = match rayon::ThreadPoolBuilder::new().build_global() {
@@ -288,7 +295,7 @@ fn instrumented(binary: &[u8], description: &Description, threads: Threads) -> R
         return Err(Answer::NoSnapshot("it is a component, and snapshots are made of core modules".to_owned()));
     }
     // The crate takes proposals that wrun does not run, and no invalid module.
-    binary::check(binary, proposals::SUPPORTED, threads)
+    proposals::check(binary, WasmFeatures::empty(), threads)
         .map_err(|error| Answer::Refused(proposals::explain(binary, &error, threads)))?;
     if let Some(import) = description.imports.iter().find(|import| !import.ty.starts_with("func ")) {
         let (module, name) = (explain::one_line(&import.module), explain::one_line(&import.name));
@@ -308,8 +315,7 @@ fn engine_with_pool(
     description: &Description,
     threads: Threads,
 ) -> Result<wasmtime::Engine, String> {
-    let most = u64::from(engine::MAX_TABLE_ELEMENTS);
-    let table_elements = description.table_elements.clamp(u64::from(engine::USUAL_TABLE_ELEMENTS), most) as u32;
+    let table_elements = engine::table_elements(description.table_elements);
     let components = description.component;
     let settings = WorkerSettings { code, stack_bytes: STACK_BYTES, table_elements, core_dumps: false, components };
     let mut config = engine::worker_config(&settings);
@@ -324,11 +330,7 @@ fn not_compiled(binary: &[u8], settings: CodeSettings, message: &str, threads: T
     }
     let not_compiled = || format!("cannot be compiled: {}", explain::one_line(message));
     // wasmtime has checked the bodies of functions while it compiled them.
-    let checked = match is_component(binary) {
-        true => component::check(binary, proposals::SUPPORTED_BY_COMPONENTS, threads),
-        false => binary::check(binary, proposals::SUPPORTED, threads),
-    };
-    Answer::Refused(match checked {
+    Answer::Refused(match proposals::check(binary, WasmFeatures::empty(), threads) {
         Err(error) => proposals::explain(binary, &error, threads),
         Ok(()) => resources::instance_too_large(message).unwrap_or_else(not_compiled),
     })

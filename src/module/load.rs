@@ -93,7 +93,7 @@ impl Compiler {
             Found::Nothing | Found::Damaged => {
                 let (code, meta) = snapshot::compile(self, &source, target)?;
                 if let Some(dir) = self.cache_dir.as_deref().filter(|_| cache_problem.is_none()) {
-                    let key = match meta.description.initializer && !meta.description.snapshot {
+                    let key = match meta.description.calls_initializer() {
                         true => fingerprint::cache_key_without_snapshot(fingerprint, &content),
                         false => fingerprint::cache_key(fingerprint, &content),
                     };

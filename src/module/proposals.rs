@@ -111,18 +111,25 @@ fn refusal(name: &str, advice: &str) -> String {
     format!("uses {name}, which wrun does not run: {advice}")
 }
 
+/// Checks a module or component, the bodies of functions included, with what wrun runs and these features.
+///
+/// # Errors
+///
+/// Returns the first error.
+pub(super) fn check(bytes: &[u8], others: WasmFeatures, threads: Threads) -> wasmparser::Result<()> {
+    match is_component(bytes) {
+        true => component::check(bytes, SUPPORTED_BY_COMPONENTS.union(others), threads),
+        false => binary::check(bytes, SUPPORTED.union(others), threads),
+    }
+}
+
 /// The fewest proposals that make it valid.
 fn needed(bytes: &[u8], threads: Threads) -> wasmparser::Result<Vec<&'static Proposal>> {
-    let (supported, mut needed): (_, Vec<&Proposal>) = match is_component(bytes) {
-        true => (SUPPORTED_BY_COMPONENTS, OTHERS_OF_COMPONENTS.iter().chain(OTHERS).collect()),
-        false => (SUPPORTED, OTHERS.iter().collect()),
-    };
+    let of_components = if is_component(bytes) { OTHERS_OF_COMPONENTS } else { &[] };
+    let mut needed: Vec<&Proposal> = of_components.iter().chain(OTHERS).collect();
     let check = |proposals: &[&Proposal]| {
-        let features = proposals.iter().fold(supported, |features, proposal| features.union(proposal.feature));
-        match is_component(bytes) {
-            true => component::check(bytes, features, threads),
-            false => binary::check(bytes, features, threads),
-        }
+        let features = proposals.iter().fold(WasmFeatures::empty(), |all, proposal| all.union(proposal.feature));
+        check(bytes, features, threads)
     };
     check(&needed)?;
     for proposal in needed.clone() {

@@ -19,7 +19,7 @@ use super::artifact::{self, Meta};
 use super::compile::{self, Ended};
 use super::compiler::Compiler;
 use super::description::Description;
-use super::engine::{MAX_TABLE_ELEMENTS, USUAL_TABLE_ELEMENTS};
+use super::engine::{self, Fuel};
 use super::explain::one_line;
 use super::fingerprint::Target;
 use super::helper::Work;
@@ -89,12 +89,23 @@ pub(crate) struct SnapshotRequest {
 pub(crate) enum SnapshotAnswer {
     /// The module was written.
     Done { log: Vec<(u8, String)> },
-    /// The initializer failed. `setting` is encoded.
-    Failed { status: String, message: String, setting: u8, backtrace: String, log: Vec<(u8, String)> },
+    /// The initializer failed.
+    Failed(FailedInitializer),
     /// The module is at fault. The text continues a sentence that begins with its name.
     Refused(String),
     /// This program cannot do it.
     Unable(String),
+}
+
+/// How an initializer failed.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct FailedInitializer {
+    pub status: String,
+    pub message: String,
+    /// An encoded [`Setting`].
+    pub setting: u8,
+    pub backtrace: String,
+    pub log: Vec<(u8, String)>,
 }
 
 impl SnapshotRequest {
@@ -151,7 +162,7 @@ pub(crate) fn take(compiler: &Compiler, source: &ModuleSource, order: &Order<'_>
     if source.format == Format::Precompiled {
         return Err(Error::module(format!("{} is precompiled code: name the .wasm or .wat file", source.label)));
     }
-    let target = Target::new(super::engine::Fuel::NotCounted)?;
+    let target = Target::new(Fuel::NotCounted)?;
     let (code, meta) = compile::compile(compiler, source, target, Work::Instrument)?;
     run_initializer(compiler, source, target, &code, &meta.description, order)
 }
@@ -224,9 +235,7 @@ fn run_initializer(
             }
             Ok(Taken { module: snapshot, log })
         }
-        Ok(SnapshotAnswer::Failed { status, message, setting, backtrace, log }) => {
-            Err(failed(source, &name, Failed { status, message, setting, backtrace, log }))
-        }
+        Ok(SnapshotAnswer::Failed(how)) => Err(failed(source, &name, &how)),
         Ok(SnapshotAnswer::Refused(reason)) => Err(Error::module(format!("{} {}", source.label, one_line(&reason)))),
         Ok(SnapshotAnswer::Unable(reason)) if compile::is_out_of_memory(&reason) => {
             Err(compile::out_of_memory(compiler, source, VERB))
@@ -247,24 +256,15 @@ fn old_name(description: &Description) -> &'static str {
     if is_old { ", but `wizer.initialize`" } else { "" }
 }
 
-/// How an initializer failed.
-struct Failed {
-    status: String,
-    message: String,
-    setting: u8,
-    backtrace: String,
-    log: Vec<(u8, String)>,
-}
-
-fn failed(source: &ModuleSource, name: &str, failed: Failed) -> Error {
-    let Failed { status, message, setting, backtrace, log } = failed;
-    let text = format!("{}: its initializer `{name}` failed: {}: {message}", source.label, one_line(&status));
+fn failed(source: &ModuleSource, name: &str, how: &FailedInitializer) -> Error {
+    let FailedInitializer { status, message, setting, backtrace, log } = how;
+    let text = format!("{}: its initializer `{name}` failed: {}: {message}", source.label, one_line(status));
     let frames = backtrace.lines().take(MAX_LINES).map(|frame| format!(" {frame}"));
     let logged = log.iter().skip(log.len().saturating_sub(MAX_LINES)).map(|(_, line)| format!("    | {line}"));
     let lines: Vec<String> = frames.chain(logged).collect();
     let error: Error = Repr::Initializer(text, lines.join("\n")).into();
     // The answer is as untrusted as the module.
-    match Setting::decode(setting).flatten() {
+    match Setting::decode(*setting).flatten() {
         // Its memory is a part of that of the process.
         Some(Setting::Memory) => error.because_of(Setting::CompileMemory),
         Some(setting @ Setting::InitializerDirectories) => error.because_of(setting),
@@ -284,7 +284,6 @@ fn job(
     source: &ModuleSource,
     order: &Order<'_>,
 ) -> JobSpec {
-    let most = u64::from(MAX_TABLE_ELEMENTS);
     JobSpec {
         number: 0,
         module: 0,
@@ -304,11 +303,11 @@ fn job(
         memory_bytes: compiler.memory_bytes / 4,
         output_bytes: 64 << 10,
         large_memories: description.large_memories,
-        table_elements: description.table_elements.clamp(u64::from(USUAL_TABLE_ELEMENTS), most) as u32,
+        table_elements: engine::table_elements(description.table_elements),
         stack_bytes: STACK_BYTES,
         log_bytes: 64 << 10,
         component: false,
-        counts_fuel: target.fuel == super::engine::Fuel::Counted,
+        counts_fuel: target.fuel == Fuel::Counted,
         fuel: None,
         core_dumps: false,
         open_files: 1024,

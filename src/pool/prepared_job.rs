@@ -124,7 +124,7 @@ impl PreparedJob {
             traps_unknown_imports: job.unknown_imports == UnknownImports::Trap,
             initial_data: job.module.description().initial_data(),
             guards: !job.module.description().grows_safely,
-            initializer: job.module.description().initializer_to_call(),
+            initializer: job.module.description().calls_initializer().then(|| wrun_abi::INITIALIZER_EXPORT.to_owned()),
         };
         let directories = job.grants.directories.clone();
         let slow = job.slow;

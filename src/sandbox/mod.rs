@@ -42,6 +42,12 @@ pub(crate) fn confine(directories: &[(File, Access)]) -> Vec<MissingLayer> {
     missing
 }
 
+/// Why a process does not go on without these layers, if it needs all of them.
+pub(crate) fn refusal(sandbox: Sandbox, missing: &[MissingLayer]) -> Option<String> {
+    let is_refused = sandbox == Sandbox::Strict && !missing.is_empty();
+    is_refused.then(|| format!("the sandbox is strict, and this machine lacks {}", MissingLayer::list(missing)))
+}
+
 /// Applies this filter alone, for a test of what it allows.
 #[cfg(test)]
 pub(crate) fn confine_by(filter: &str) {

@@ -156,12 +156,9 @@ impl Worker {
         if missing.is_empty() {
             return Ok(());
         }
-        match self.sandbox {
-            Sandbox::Strict => Err(io::Error::other(format!(
-                "the sandbox is strict, and this machine lacks {}; choose the default sandbox to run without",
-                MissingLayer::list(missing)
-            ))),
-            _ => ToPool::<File>::Unconfined { missing: missing.to_vec() }.send(&self.socket),
+        match sandbox::refusal(self.sandbox, missing) {
+            Some(refusal) => Err(io::Error::other(format!("{refusal}; choose the default sandbox to run without"))),
+            None => ToPool::<File>::Unconfined { missing: missing.to_vec() }.send(&self.socket),
         }
     }
 

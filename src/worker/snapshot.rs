@@ -16,7 +16,9 @@ use crate::guest::{self, FileTable, Guest, TaskResult};
 use crate::ipc::Setting;
 use crate::ipc::channel::ToWorker;
 use crate::ipc::wire::{JobSpec, decode_log};
-use crate::module::{SnapshotAnswer, SnapshotRequest, is_this_compiler};
+use crate::module::{
+    FailedInitializer, OTHER_VERSION, SnapshotAnswer, SnapshotRequest, UNKNOWN_ARGUMENTS, give_answer, is_this_compiler,
+};
 use crate::result::Status;
 use crate::sandbox::{self, MissingLayer, Sandbox};
 use crate::sys::path_access::Access;
@@ -28,12 +30,10 @@ use crate::sys::{compiler_process, rlimit};
 /// Runs the snapshot process.
 pub(crate) fn main() -> ! {
     let answer = match SnapshotRequest::from_args(std::env::args().skip(1)) {
-        None => SnapshotAnswer::Unable("it does not understand its arguments; is it another version of wrun?".into()),
+        None => SnapshotAnswer::Unable(UNKNOWN_ARGUMENTS.into()),
         Some(request) => obey(&request).unwrap_or_else(|error| SnapshotAnswer::Unable(error.to_string())),
     };
-    let answer = serde_json::to_vec(&answer).expect("strings and numbers are always JSON");
-    let written = io::stderr().write_all(&answer);
-    std::process::exit(if written.is_ok() { 0 } else { 1 })
+    give_answer(&answer)
 }
 
 fn obey(request: &SnapshotRequest) -> io::Result<SnapshotAnswer> {
@@ -50,11 +50,11 @@ fn obey(request: &SnapshotRequest) -> io::Result<SnapshotAnswer> {
         directories.push((File::from(directory), access));
     }
     let missing = if request.sandbox == Sandbox::Off { Vec::new() } else { sandbox::confine(&directories) };
-    if let Some(refusal) = refusal(request, &missing) {
-        return Ok(refusal);
+    if let Some(refusal) = sandbox::refusal(request.sandbox, &missing) {
+        return Ok(SnapshotAnswer::Unable(refusal));
     }
     if !is_this_compiler(&request.fingerprint) {
-        return Ok(SnapshotAnswer::Unable("it is another version of wrun than this one: use the same for both".into()));
+        return Ok(SnapshotAnswer::Unable(OTHER_VERSION.into()));
     }
     let ToWorker::File { file: module, .. } = receive(&socket)? else {
         return Err(io::Error::other("the module is missing"));
@@ -74,15 +74,6 @@ fn obey(request: &SnapshotRequest) -> io::Result<SnapshotAnswer> {
 
 fn receive(socket: &Socket) -> io::Result<ToWorker<std::os::fd::OwnedFd>> {
     ToWorker::receive(socket, SocketWait::Block)?.ok_or_else(|| io::Error::other("its parent is gone"))
-}
-
-/// The answer if all layers are required, and these are missing.
-fn refusal(request: &SnapshotRequest, missing: &[MissingLayer]) -> Option<SnapshotAnswer> {
-    let is_refused = request.sandbox == Sandbox::Strict && !missing.is_empty();
-    is_refused.then(|| {
-        let layers = MissingLayer::list(missing);
-        SnapshotAnswer::Unable(format!("the sandbox is strict, and this machine lacks {layers}"))
-    })
 }
 
 fn snapshot(
@@ -105,8 +96,8 @@ fn snapshot(
     }
     if request.sandbox != Sandbox::Off {
         let missing: Vec<MissingLayer> = sandbox::close_code(directories).err().into_iter().collect();
-        if let Some(refusal) = refusal(request, &missing) {
-            return Ok(refusal);
+        if let Some(refusal) = sandbox::refusal(request.sandbox, &missing) {
+            return Ok(SnapshotAnswer::Unable(refusal));
         }
     }
     let mut result = TaskResult::new();
@@ -119,13 +110,13 @@ fn snapshot(
             SnapshotAnswer::Done { log: with_stderr(log, &result) }
         }
         Some(Err(problem)) => SnapshotAnswer::Refused(format!("cannot have a snapshot: {problem}")),
-        None => SnapshotAnswer::Failed {
+        None => SnapshotAnswer::Failed(FailedInitializer {
             status: result.status.to_string(),
             message: message_of(&result),
             setting: Setting::encode(result.setting),
             backtrace: result.backtrace.clone(),
             log,
-        },
+        }),
     })
 }
 
