@@ -62,9 +62,9 @@ pub(super) fn function(linked: &Linked, entry: &Entry) -> Result<TaskFunction> {
     match entry {
         Entry::Command => CommandIndices::new(linked).map(TaskFunction::ComponentCommand),
         Entry::Task(name) => task_world::find(linked.component(), name).map(TaskFunction::ComponentTask),
-        Entry::Function(function) => ComponentFunction::find(linked.component(), function)
-            .map(TaskFunction::ComponentFunction)
-            .map_err(|missing| format_err!("{missing}")),
+        Entry::Function(function) => {
+            ComponentFunction::find(linked.component(), function).map(TaskFunction::ComponentFunction)
+        }
         other => Err(format_err!("this version of wrun cannot call {:?} of a component", other.name())),
     }
 }

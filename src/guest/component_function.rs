@@ -5,7 +5,7 @@ use std::fmt;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::wasm_wave::writer::Writer;
 use wasmtime::component::{Component, ComponentExportIndex, Instance, Type, Val};
-use wasmtime::{Result, Store};
+use wasmtime::{Result, Store, format_err};
 
 use super::host_error::HostError;
 use super::outcome::Returned;
@@ -26,9 +26,9 @@ impl ComponentFunction {
     ///
     /// # Errors
     ///
-    /// Returns a text for the user if there is no such function.
-    pub fn find(component: &Component, function: &Function) -> Result<ComponentFunction, String> {
-        let missing = || format!("the component has no function {:?} (any more)", function.name);
+    /// Returns an error if there is no such function.
+    pub fn find(component: &Component, function: &Function) -> Result<ComponentFunction> {
+        let missing = || format_err!("the component has no function {:?} (any more)", function.name);
         let (interface, name) = function.place();
         let interface = match interface {
             Some(interface) => Some(component.get_export_index(None, interface).ok_or_else(missing)?),
@@ -53,7 +53,7 @@ impl ComponentFunction {
         };
         drop(text);
         let function = instance.get_func(&mut *store, self.export);
-        let function = function.ok_or_else(|| wasmtime::format_err!("the export is not a function"))?;
+        let function = function.ok_or_else(|| format_err!("the export is not a function"))?;
         let mut results = vec![Val::Bool(false); usize::from(self.has_result)];
         function.call(&mut *store, &arguments, &mut results)?;
         let state = store.data_mut();

@@ -171,7 +171,7 @@ impl Guest {
             }
             // Most tasks that import WASI never call it, so their context is made at the first call.
             if job.uses_wasi && (function.is_command() || job.needs_context()) {
-                if function.is_command() || job.spec.component && job.spec.argv.is_some() {
+                if function.is_command() || job.has_component_words() {
                     store.data_mut().argv = Some(argv(store.data())?);
                 }
                 store.data_mut().wasi = Some(wasi::context(&store.data().wasi_settings())?);
@@ -227,9 +227,7 @@ impl Guest {
             *spare = Some(live.into_state());
         }
     }
-}
 
-impl Guest {
     /// Runs the initializer of the job's module in an instance of its own, which sees what the job grants. Its outcome replaces what is
     /// in `result`; if it passed, its instance is returned.
     ///

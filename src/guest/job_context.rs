@@ -54,11 +54,14 @@ impl JobContext {
 
     /// Whether each task needs its WASI context before it runs: one with directories or words may be refused.
     pub fn needs_context(&self) -> bool {
-        !self.preopens.is_empty() || self.spec.component && self.spec.argv.is_some()
+        !self.preopens.is_empty() || self.has_component_words()
     }
-}
 
-impl JobContext {
+    /// Whether it has words for the tasks of a component, which get them with the context.
+    pub fn has_component_words(&self) -> bool {
+        self.spec.component && self.spec.argv.is_some()
+    }
+
     /// What an initializer may see that a task's instance calls: neither what was granted to the task nor what it works on.
     pub fn for_initializer(&self) -> JobContext {
         let spec = JobSpec {

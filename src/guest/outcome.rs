@@ -80,7 +80,9 @@ fn decide_status(
         match input_fault(state, recorded) {
             Some(fault) => result.fail(Status::InputFault, fault.encode()),
             None if recorded == Recorded::NoMemory => {
-                result.fail(Status::Limit, "the system has no memory left for its result or for inputs that it writes to, or no mapping (vm.max_map_count)")
+                let message = "the system has no memory left for its result or for inputs that it writes to, \
+                               or no mapping (vm.max_map_count)";
+                result.fail(Status::Limit, message)
             }
             None if recorded == Recorded::MemoryLimit => {
                 state.usage.refuse_write();

@@ -75,24 +75,22 @@ impl Module {
 
     /// Why tasks cannot read inputs of their own.
     pub(crate) fn unseen_own_inputs(&self) -> Option<String> {
-        let description = self.description();
-        let imports = match description.component {
-            true => "neither wrun:task/inputs nor wasi:cli/stdin",
-            false => "no wrun_v1::input_* and neither path_open nor fd_read of WASI",
-        };
-        (!description.reads_own_inputs())
-            .then(|| format!("module {} reads no inputs (it imports {imports})", self.name()))
+        (!self.description().reads_own_inputs()).then(|| match self.description().component {
+            true => self.reads_no("inputs", "neither wrun:task/inputs nor wasi:cli/stdin"),
+            false => self.reads_no("inputs", "no wrun_v1::input_* and neither path_open nor fd_read of WASI"),
+        })
     }
 
     /// Why tasks cannot read inputs that they share.
     pub(crate) fn unseen_shared_inputs(&self) -> Option<String> {
-        let description = self.description();
-        let imports = match description.component {
-            true => "no wrun:task/inputs",
-            false => "no wrun_v1::input_* and no path_open of WASI",
-        };
-        (!description.reads_shared_inputs())
-            .then(|| format!("module {} reads no inputs that tasks share (it imports {imports})", self.name()))
+        (!self.description().reads_shared_inputs()).then(|| match self.description().component {
+            true => self.reads_no("inputs that tasks share", "no wrun:task/inputs"),
+            false => self.reads_no("inputs that tasks share", "no wrun_v1::input_* and no path_open of WASI"),
+        })
+    }
+
+    fn reads_no(&self, what: &str, imports: &str) -> String {
+        format!("module {} reads no {what} (it imports {imports})", self.name())
     }
 
     /// Why tasks cannot write to an output file.

@@ -5,18 +5,14 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, ItemFn, ReturnType};
 
+use crate::beside;
+
 /// The contract's `INITIALIZER_EXPORT`; `wrun-guest` asserts that the two agree.
 const EXPORT: &str = "wizer-initialize";
 
-/// The function and its export, or the function and a compile error that points at the problem.
+/// The function and its export, or the function and a compile error.
 pub fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
-    match try_expand(options, &item) {
-        Ok(export) => quote!(#item #export),
-        Err(error) => {
-            let error = error.into_compile_error();
-            quote!(#item #error)
-        }
-    }
+    beside(&item, try_expand(options, &item))
 }
 
 fn try_expand(options: TokenStream, item: &TokenStream) -> Result<TokenStream, Error> {

@@ -23,3 +23,14 @@ pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
 pub fn init(options: TokenStream, item: TokenStream) -> TokenStream {
     init::expand(options.into(), item.into()).into()
 }
+
+/// A function with its export, or with a compile error that points at the problem.
+///
+/// The function is kept even on an error, so that the compiler does not also report it as missing.
+fn beside(
+    function: &proc_macro2::TokenStream,
+    export: Result<proc_macro2::TokenStream, syn::Error>,
+) -> proc_macro2::TokenStream {
+    let added = export.unwrap_or_else(syn::Error::into_compile_error);
+    quote::quote!(#function #added)
+}

@@ -6,20 +6,14 @@ use syn::parse::Parser;
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, ItemFn, LitStr, ReturnType, Type, meta};
 
+use crate::beside;
+
 /// The contract's `TASK_EXPORT_PREFIX`; `wrun-guest` asserts that the two agree.
 const EXPORT_PREFIX: &str = "wrun:task/";
 
-/// The function and its export, or the function and a compile error that points at the problem.
-///
-/// The function is kept even on an error, so that the compiler does not also report it as missing.
+/// The function and its export, or the function and a compile error.
 pub fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
-    match try_expand(options, &item) {
-        Ok(export) => quote!(#item #export),
-        Err(error) => {
-            let error = error.into_compile_error();
-            quote!(#item #error)
-        }
-    }
+    beside(&item, try_expand(options, &item))
 }
 
 fn try_expand(options: TokenStream, item: &TokenStream) -> Result<TokenStream, Error> {

@@ -84,11 +84,16 @@ pub(super) fn map(
             state.window_bytes.copied = state.window_bytes.copied.saturating_add(copied);
             Ok(address)
         }
-        Err(MapError::Truncated) => Err(truncated(of, file)),
-        Err(MapError::Unreadable { offset }) => Err(unreadable(of, offset)),
-        Err(MapError::System(error)) => {
-            Err(HostError::fixed_limit(format!("{call}: {len} bytes cannot be mapped: {error}")).into())
-        }
+        Err(error) => Err(not_mapped(error, of, file, format_args!("{call}: {len} bytes"))),
+    }
+}
+
+/// The end of a task for which a range of this file could not be mapped. `what` is the range, for a message.
+pub(in crate::guest) fn not_mapped(error: MapError, of: Mapped, file: &File, what: Arguments<'_>) -> wasmtime::Error {
+    match error {
+        MapError::Truncated => truncated(of, file),
+        MapError::Unreadable { offset } => unreadable(of, offset),
+        MapError::System(error) => HostError::fixed_limit(format!("{what} cannot be mapped: {error}")).into(),
     }
 }
 

@@ -1,6 +1,5 @@
 //! Output slices and shared memory, which the host maps for the task.
 
-use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -9,10 +8,10 @@ use wasmtime::{Result, bail};
 
 use super::{Guest, Imports, list_len};
 use crate::guest::host_error::HostError;
-use crate::guest::imports::{truncated, unreadable};
+use crate::guest::imports::not_mapped;
 use crate::guest::input_faults;
 use crate::guest::state::State;
-use crate::guest::window::{FileRange, HostMemory, MapError, WASM_PAGE};
+use crate::guest::window::{FileRange, HostMemory, WASM_PAGE};
 use crate::ipc::wire::Mapped;
 
 /// Slices are mapped in pieces of this many bytes, one at a time.
@@ -193,12 +192,11 @@ fn shared_memory(state: &mut State, memory: usize) -> Result<usize> {
 
 /// Maps a range that lies in the region.
 fn map(state: &mut State, of: Mapped, offset: u64, len: usize) -> Result<usize> {
-    let refused =
-        |error: io::Error| HostError::fixed_limit(format!("{len} bytes of its regions cannot be mapped: {error}"));
     if state.host_regions.memory.is_none() {
         let shared = state.job.shared_memories.iter().map(|memory| memory.len.next_multiple_of(WASM_PAGE as u64));
         // A piece of a slice may begin within a page.
         let bytes = shared.fold(PIECE + WASM_PAGE as u64, u64::saturating_add);
+        let refused = |error| HostError::fixed_limit(format!("{len} bytes of its regions cannot be mapped: {error}"));
         let memory = HostMemory::new(usize::try_from(bytes)?).map_err(refused)?;
         state.host_regions.memory = Some(memory);
     }
@@ -207,11 +205,9 @@ fn map(state: &mut State, of: Mapped, offset: u64, len: usize) -> Result<usize> 
     let range = FileRange { file: &whole.file, offset: whole.offset + offset, len, of, view_offset: offset, access };
     let State { windows, host_regions: HostRegions { memory, .. }, .. } = state;
     let memory = memory.as_ref().expect("made above");
-    windows.map_for_host(memory, &range).map_err(|error| match error {
-        MapError::Truncated => truncated(of, &whole.file),
-        MapError::Unreadable { offset } => unreadable(of, offset),
-        MapError::System(error) => refused(error).into(),
-    })
+    windows
+        .map_for_host(memory, &range)
+        .map_err(|error| not_mapped(error, of, &whole.file, format_args!("{len} bytes of its regions")))
 }
 
 /// Ends a task whose access faulted: the rest of a file is not there any more.
