@@ -94,6 +94,14 @@ fn a_worker_has_nothing_that_it_does_not_need() {
     assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"w\n"[..]));
 }
 
+/// Kills the pool, and waits until the process is gone as well.
+fn assert_dies_with(process: u32, mut pool: std::process::Child) {
+    pool.kill().expect("a process of this test's");
+    pool.wait().expect("its end");
+    let is_gone = || fs::read_to_string(format!("/proc/{process}/stat")).map_or(true, |stat| stat.contains(") Z "));
+    wait_for(|| is_gone().then_some(()));
+}
+
 /// The child processes of `parent`.
 fn children(parent: u32) -> Vec<u32> {
     let all = fs::read_dir("/proc").expect("/proc").flatten();
@@ -114,7 +122,7 @@ fn a_compiler_has_its_module_and_nothing_else_and_dies_with_its_pool() {
     let mut command = place.wrun(&["map", "m.wasm", ""]);
     // An empty cache, so that the module is compiled even if an earlier run of this test has cached it.
     command.env("WRUN_TEST_SECRET", "x").env("WRUN_CACHE_DIR", place.path().join("cache"));
-    let mut pool = command.stdin(secret).spawn().expect("wrun starts");
+    let pool = command.stdin(secret).spawn().expect("wrun starts");
     // The filter of system calls is the last layer that it applies before it reads the module.
     let memory = (4u64 << 30).to_string();
     let is_confined = |pid: &u32| status(*pid).get("Seccomp").is_some_and(|mode| mode == "2");
@@ -128,10 +136,7 @@ fn a_compiler_has_its_module_and_nothing_else_and_dies_with_its_pool() {
     let is_own = |path: &str| path.starts_with("/memfd:") || path == format!("/proc/{compiler}/pagemap");
     assert!(open.len() >= 3 && open.iter().all(|file| is_own(&file.to_string_lossy())), "{open:?}");
     assert_only_job_control_reaches(compiler, pool.id());
-    pool.kill().expect("a process of this test's");
-    pool.wait().expect("its end");
-    let is_gone = || fs::read_to_string(format!("/proc/{compiler}/stat")).map_or(true, |stat| stat.contains(") Z "));
-    wait_for(|| is_gone().then_some(()));
+    assert_dies_with(compiler, pool);
 }
 
 #[test]
@@ -140,7 +145,7 @@ fn an_initializer_runs_with_its_module_and_nothing_else_and_dies_with_its_pool()
     place.file("m.wat", r#"(module (memory (export "memory") 1) (func (export "wizer-initialize") (loop (br 0))))"#);
     let secret = fs::File::open(place.file("secret", "x")).expect("a file");
     let mut command = place.wrun(&["snapshot", "m.wat", "-o", "s.wasm"]);
-    let mut pool = command.env("WRUN_TEST_SECRET", "x").stdin(secret).spawn().expect("wrun starts");
+    let pool = command.env("WRUN_TEST_SECRET", "x").stdin(secret).spawn().expect("wrun starts");
     // The second filter forbids new code. It is the last layer that comes before the initializer.
     let filters = |thread: &fs::DirEntry| {
         let status = fs::read_to_string(thread.path().join("status")).unwrap_or_default();
@@ -162,9 +167,6 @@ fn an_initializer_runs_with_its_module_and_nothing_else_and_dies_with_its_pool()
     };
     assert!(open.len() >= 3 && open.iter().all(|file| is_own(&file.to_string_lossy())), "{open:?}");
     assert_only_job_control_reaches(process, pool.id());
-    pool.kill().expect("a process of this test's");
-    pool.wait().expect("its end");
-    let is_gone = || fs::read_to_string(format!("/proc/{process}/stat")).map_or(true, |stat| stat.contains(") Z "));
-    wait_for(|| is_gone().then_some(()));
+    assert_dies_with(process, pool);
     assert!(!place.path().join("s.wasm").exists());
 }

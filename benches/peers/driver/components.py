@@ -127,14 +127,14 @@ def build():
 
 
 def map_ms(module, item, tasks, *options, call=None):
-    """The time that a task adds: that of many tasks without that of one, divided by their number. `options` are words of a program."""
-    times = []
-    for number in (1, tasks + 1):
+    """The milliseconds of a task, of which `item` makes the item. `options` are words of a program."""
+    words = [*(["--call", call] if call else []), *(["--", *options] if options else [])]
+
+    def command(number):
         items = write("items", "".join(item.format(k) + "\n" for k in range(number)))
-        words = [*(["--call", call] if call else []), *(["--", *options] if options else [])]
-        command = [WRUN, "map", "--jobs", "1", module, "--items", items, *words]
-        times.append(process.timed(command)[0] * 1000)
-    return (times[1] - times[0]) / tasks
+        return [WRUN, "map", "--jobs", "1", module, "--items", items, *words]
+
+    return process.milliseconds_of_each(tasks, command)
 
 
 def peers_ms(component):

@@ -22,6 +22,16 @@ def timed(command):
     return time.perf_counter() - start, printed
 
 
+def milliseconds(command):
+    """The milliseconds from the command's start to its end."""
+    return timed(command)[0] * 1000
+
+
+def milliseconds_of_each(tasks, command):
+    """The milliseconds that a task adds: those of many tasks without those of one, divided by their number."""
+    return (milliseconds(command(tasks + 1)) - milliseconds(command(1))) / tasks
+
+
 def read(path):
     """Reads a file into the page cache: an idle system may have dropped it, and the next reader would pay for that."""
     buffer = bytearray(1 << 20)

@@ -103,27 +103,21 @@ class Program:
 
     def rows(self):
         section = (f"{self.name}: {' '.join(self.command.arguments) or VERSION}", "ms")
-        rows = [Row(f"{self.name} run", section, "wrun run", lambda: milliseconds(self.wrun(["run"])))]
+        rows = [Row(f"{self.name} run", section, "wrun run", lambda: process.milliseconds(self.wrun(["run"])))]
         # A function without parameters has no items.
         if "--call" not in self.command.wrun:
             rows.append(Row(f"{self.name} map", section, f"wrun map, each of {TASKS} tasks", self.map_ms))
-        wasmtime = lambda: milliseconds(self.wasmtime_run())
+        wasmtime = lambda: process.milliseconds(self.wasmtime_run())
         return [*rows, Row(f"{self.name} wasmtime", section, "wasmtime run, of a .cwasm file", wasmtime)]
 
     def map_ms(self):
-        """The time that a task adds: that of many tasks without that of one, divided by their number."""
         items = lambda number: [str(item) for item in range(number)]
-        times = [milliseconds(self.wrun(["map", "--jobs", "1"], *items(number))) for number in (1, TASKS + 1)]
-        return (times[1] - times[0]) / TASKS
+        return process.milliseconds_of_each(TASKS, lambda number: self.wrun(["map", "--jobs", "1"], *items(number)))
 
     def compile_ms(self):
         with tempfile.TemporaryDirectory() as cache:
             environment = ["env", f"WRUN_CACHE_DIR={cache}"]
-            return milliseconds([*environment, *self.wrun(["run"])])
-
-
-def milliseconds(command):
-    return process.timed(command)[0] * 1000
+            return process.milliseconds([*environment, *self.wrun(["run"])])
 
 
 def all_programs():

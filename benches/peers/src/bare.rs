@@ -28,9 +28,14 @@ pub fn rate(tasks: usize, threads: usize) -> Outcome {
 
 /// The settings of `src/module/engine.rs` that instances depend on.
 fn engine() -> wasmtime::Result<InstancePre<()>> {
-    let mut pool = PoolingAllocationConfig::new();
-    pool.total_core_instances(4)
-        .total_stacks(1)
+    let engine = engine_with(PoolingAllocationConfig::new().total_core_instances(4))?;
+    let module = Module::new(&engine, MODULE)?;
+    Linker::new(&engine).instantiate_pre(&module)
+}
+
+/// An engine with this pool of instances, and all else as in a worker.
+pub fn engine_with(pool: &mut PoolingAllocationConfig) -> wasmtime::Result<Engine> {
+    pool.total_stacks(1)
         .max_core_instance_size(4 << 20)
         .max_memory_size(1 << 32)
         .linear_memory_keep_resident(64 << 10)
@@ -38,10 +43,8 @@ fn engine() -> wasmtime::Result<InstancePre<()>> {
         .pagemap_scan(Enabled::Auto);
     let mut config = Config::new();
     config.memory_may_move(false);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    let engine = Engine::new(&config)?;
-    let module = Module::new(&engine, MODULE)?;
-    Linker::new(&engine).instantiate_pre(&module)
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool.clone()));
+    Engine::new(&config)
 }
 
 fn calls(pre: &InstancePre<()>, count: usize) -> wasmtime::Result<()> {

@@ -4,10 +4,11 @@ use std::time::Instant;
 
 use serde_json::json;
 use wasmtime::component::{Component, Linker, ResourceTable};
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
+use wasmtime::{Engine, PoolingAllocationConfig, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::Outcome;
+use crate::bare::engine_with;
 
 /// Milliseconds of a call of the component's `run: func(item: string) -> string` in a fresh instance, without the first one.
 pub fn call(path: &str, tasks: usize) -> Outcome {
@@ -42,24 +43,16 @@ impl WasiView for Host {
     }
 }
 
-/// The settings of `src/module/engine.rs` that instances depend on.
+/// The settings of `src/module/engine.rs` for components that instances depend on.
 fn engine() -> wasmtime::Result<Engine> {
-    let mut pool = PoolingAllocationConfig::new();
-    pool.total_core_instances(256)
-        .total_stacks(1)
-        .max_core_instances_per_component(256)
-        .max_tables_per_component(64)
-        .max_component_instance_size(8 << 20)
-        .max_core_instance_size(4 << 20)
-        .total_memories(16)
-        .total_tables(64)
-        .table_elements(1 << 18)
-        .max_memory_size(1 << 32)
-        .linear_memory_keep_resident(64 << 10)
-        .table_keep_resident(64 << 10)
-        .pagemap_scan(Enabled::Auto);
-    let mut config = Config::new();
-    config.memory_may_move(false);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    Engine::new(&config)
+    engine_with(
+        PoolingAllocationConfig::new()
+            .total_core_instances(256)
+            .max_core_instances_per_component(256)
+            .max_tables_per_component(64)
+            .max_component_instance_size(8 << 20)
+            .total_memories(16)
+            .total_tables(64)
+            .table_elements(1 << 18),
+    )
 }
