@@ -84,11 +84,7 @@ impl<'a> BinaryComponent<'a> {
             let payload = payload?;
             match validator.payload(&payload)? {
                 ValidPayload::Func(function, body) => bodies.push((function, body)),
-                ValidPayload::End(ended) if depth == 0 => {
-                    let exports = contents.exports.iter().map(|(name, _)| name);
-                    contents.tasks = exports.filter(|name| is_task(&ended, name)).cloned().collect();
-                    types = Some(ended);
-                }
+                ValidPayload::End(ended) if depth == 0 => types = Some(ended),
                 _ => {}
             }
             contents.add(payload, &mut depth)?;
@@ -107,10 +103,15 @@ impl<'a> BinaryComponent<'a> {
 
     /// What it offers and needs.
     pub fn describe(&self) -> Description {
-        let exports = self.contents.exports.iter().map(|(name, _)| name.as_str());
-        let functions = self.types.as_ref().map(|types| Functions::of_binary(types, exports)).unwrap_or_default();
-        let description = self.contents.describe(functions);
-        Description { wit: wit::of(self.bytes), ..description }
+        let exports = || self.contents.exports.iter().map(|(name, _)| name.as_str());
+        let (tasks, functions) = match &self.types {
+            Some(types) => (
+                exports().filter(|name| is_task(types, name)).map(str::to_owned).collect(),
+                Functions::of_binary(types, exports()),
+            ),
+            None => Default::default(),
+        };
+        Description { wit: wit::of(self.bytes), ..self.contents.describe(tasks, functions) }
     }
 }
 
@@ -139,8 +140,8 @@ pub(super) fn describe(component: &Component) -> Description {
     let is_task =
         |item: &ComponentItem| matches!(item, ComponentItem::ComponentFunc(function) if is_task_type(function));
     let tasks = ty.exports(engine).filter(|(_, item)| is_task(&item.ty)).map(|(name, _)| name.to_owned()).collect();
-    let contents = Contents { imports, exports, tasks, resources, shares_memory: false };
-    contents.describe(Functions::of_compiled(component))
+    let contents = Contents { imports, exports, resources, shares_memory: false };
+    contents.describe(tasks, Functions::of_compiled(component))
 }
 
 /// What a component imports and exports, and what its modules define.
@@ -149,7 +150,6 @@ struct Contents {
     /// Names and kinds.
     imports: Vec<(String, &'static str)>,
     exports: Vec<(String, &'static str)>,
-    tasks: Vec<String>,
     resources: Resources,
     shares_memory: bool,
 }
@@ -192,11 +192,11 @@ impl Contents {
         Ok(())
     }
 
-    fn describe(&self, functions: Functions) -> Description {
+    fn describe(&self, tasks: Vec<String>, functions: Functions) -> Description {
         let Functions { mut callable, mut not_callable, .. } = functions;
         // What a command is run by has an entry of its own, and so have tasks.
         callable.retain(|function| !function.place().0.is_some_and(|interface| is_interface(interface, RUN)));
-        callable.retain(|function| !self.tasks.contains(&function.name));
+        callable.retain(|function| !tasks.contains(&function.name));
         not_callable.retain(|function| !function.name.starts_with(RUN));
         let list = |items: &[(String, &str)]| -> Vec<Extern> {
             let item = |(name, kind): &(String, &str)| Extern {
@@ -208,7 +208,7 @@ impl Contents {
         };
         Description {
             component: true,
-            tasks: self.tasks.clone(),
+            tasks,
             functions: callable,
             not_callable,
             command: self.exports.iter().any(|(name, _)| is_interface(name, RUN)),
